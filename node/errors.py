@@ -1,0 +1,143 @@
+"""Every exception that this package raises on purpose, and who is at fault.
+
+PositronError
+├── DecodeError          the sender of the bytes; nothing changed; normal on an open network
+├── ProtocolViolation    the peer, inside an authenticated connection; becomes a close, never escapes `receive`
+├── HandshakeError       the other side of a handshake; nothing changed; normal on an open network
+├── UsageError           our caller; nothing changed; never in normal operation
+│   ├── MessageTooLarge
+│   ├── UnknownPeer
+│   └── NotRunning
+├── QueueFull            nobody: the peer is slower than the caller; nothing changed; try again later
+├── SendTimeout          the network or the peer; the message was withdrawn
+├── ConnectionFailed     the network or the peer; the connection is gone
+├── StartError           the environment, at start only; nothing was left half-started
+└── ConfigError          the operator, at start only; carries every mistake at once
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import IntEnum
+
+__all__ = [
+    "Code",
+    "ConfigError",
+    "ConnectionFailed",
+    "DecodeError",
+    "HandshakeError",
+    "MessageTooLarge",
+    "NotRunning",
+    "PositronError",
+    "ProtocolViolation",
+    "QueueFull",
+    "SendTimeout",
+    "StartError",
+    "UnknownPeer",
+    "UsageError",
+]
+
+
+class Code(IntEnum):
+    """Why a connection was closed; carried in CLOSE frames, so the numbers are wire format."""
+
+    OK = 0
+    INTERNAL_ERROR = 1
+    PROTOCOL_VIOLATION = 2
+    FRAME_ENCODING = 3
+    FLOW_CONTROL = 4
+    ACK_OF_UNSENT = 5
+    REASSEMBLY_LIMIT = 6
+    IDLE_TIMEOUT = 7
+    RETRIES_EXHAUSTED = 8
+    HANDSHAKE_TIMEOUT = 9
+    HANDSHAKE_FAILED = 10
+    REPLACED = 11
+    SHUTDOWN = 12
+    CONNECTION_LIMIT = 13
+    KEY_EXHAUSTED = 14
+    SELF_CONNECTION = 15
+    DUPLICATE_IDENTITY = 16
+    APPLICATION = 17
+
+
+class PositronError(Exception):
+    """Base of every exception that this package raises on purpose."""
+
+
+class DecodeError(PositronError):
+    """The bytes are not what they should be; the only exception that decoding may raise, for any bytes.
+
+    reason: one word of a closed vocabulary (`malformed`, `too_large`, ...), fit to be a metric label.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+
+
+class ProtocolViolation(PositronError):
+    """An authenticated peer broke a rule of the protocol; becomes a close and an event."""
+
+    def __init__(self, code: Code, reason: str) -> None:
+        super().__init__(f"{code.name}: {reason}")
+        self.code = code
+        self.reason = reason
+
+
+class HandshakeError(PositronError):
+    """A handshake message did not verify; the handshake state is as it was before the message.
+
+    reason: one word of a closed vocabulary, fit to be a metric label.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+
+
+class UsageError(PositronError, ValueError):
+    """A caller of this package passed something that can never work."""
+
+
+class MessageTooLarge(UsageError):
+    """A message is over the limit of its delivery class; the text names both sizes."""
+
+
+class UnknownPeer(UsageError):
+    """No connection or address is known for the peer that was named."""
+
+
+class NotRunning(UsageError):
+    """The node or transport has not been started, or is stopped."""
+
+
+class QueueFull(PositronError):
+    """The send queue of a peer has reached its limit; the message was not accepted."""
+
+
+class SendTimeout(PositronError, TimeoutError):
+    """The message was not acknowledged before its deadline and has been withdrawn."""
+
+
+class ConnectionFailed(PositronError, ConnectionError):
+    """The connection could not be made, or was lost before the message was acknowledged."""
+
+    def __init__(self, code: Code, reason: str) -> None:
+        super().__init__(f"{code.name.lower()}: {reason}" if reason else code.name.lower())
+        self.code = code
+
+
+class StartError(PositronError):
+    """The node cannot start in this environment (a port is taken, a key file is unreadable)."""
+
+
+class ConfigError(PositronError):
+    """The configuration is impossible.
+
+    problems: every mistake found, one line each: field, value, what is allowed.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)

@@ -1,0 +1,56 @@
+"""Settings of the transport layer, already validated: the shells make them from the node's configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from node.errors import UsageError
+from node.types import MILLISECOND, SECOND, Duration
+from node.wire.limits import HEADER_BYTES, MSS_MIN, MTU_MAX, MTU_MIN, TAG_BYTES
+
+__all__ = ["TransportSettings"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransportSettings:
+    """What an endpoint and its connections may do.
+
+    mtu: largest UDP payload sent, in bytes, all our headers included; 1200 to 65507.
+    mss: upper bound for the frames in one packet, in bytes; the effective value is min(mss, mtu - 32).
+    initial_window: receive window of a connection in bytes; at least 2 * mss. Memory: that many bytes
+        undelivered per connection, beside the reassembly of large messages.
+    max_connections: connections at once, half-open ones apart; at least 1.
+    min_rto, max_rto: clamp of the effective retransmission timeout.
+    max_retries: expiries of the effective timeout in a row before the connection fails.
+    idle_timeout: silence after which a connection is closed.
+    max_ack_delay: longest time an acknowledgement is held back on purpose.
+    segments_max: datagrams of one size handed to the kernel in one call (UDP_SEGMENT); 1 switches it off.
+    network_id: name of the network; nodes of different networks refuse each other.
+    """
+
+    mtu: int = 1400
+    mss: int = 1400
+    initial_window: int = 65535
+    max_connections: int = 1000
+    min_rto: Duration = 1 * SECOND
+    max_rto: Duration = 60 * SECOND
+    max_retries: int = 5
+    idle_timeout: Duration = 60 * SECOND
+    max_ack_delay: Duration = 10 * MILLISECOND
+    segments_max: int = 16
+    network_id: str = "positron"
+
+    def __post_init__(self) -> None:
+        if not MTU_MIN <= self.mtu <= MTU_MAX:
+            raise UsageError(f"mtu {self.mtu}: allowed is {MTU_MIN} to {MTU_MAX}")
+        if self.mss < MSS_MIN:
+            raise UsageError(f"mss {self.mss}: allowed is {MSS_MIN} and more")
+        if self.initial_window < 2 * self.packet_payload:
+            raise UsageError(f"initial_window {self.initial_window}: allowed is {2 * self.packet_payload} and more")
+        if not 0 < self.min_rto <= self.max_rto:
+            raise UsageError(f"min_rto {self.min_rto}: allowed is more than 0 and at most max_rto {self.max_rto}")
+
+    @property
+    def packet_payload(self) -> int:
+        """Bytes of frames that fit in one packet."""
+        return min(self.mss, self.mtu - HEADER_BYTES - TAG_BYTES)

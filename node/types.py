@@ -1,0 +1,82 @@
+"""Names for the values that cross every layer: instants, identifiers, addresses, sources of entropy.
+
+Knows nothing of the rest of the package. Inside the pure part every instant and duration is an integer of
+nanoseconds on a monotonic clock that the caller owns; seconds as floats appear only at the public edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableSequence, Sequence
+from typing import NewType, Protocol, TypeAlias, TypeVar
+
+__all__ = [
+    "MICROSECOND",
+    "MILLISECOND",
+    "SECOND",
+    "Address",
+    "ConnectionId",
+    "Duration",
+    "Entropy",
+    "Instant",
+    "NodeId",
+    "PacketNumber",
+    "Random",
+    "from_seconds",
+    "short_id",
+    "to_seconds",
+]
+
+Instant: TypeAlias = int
+"""A point on a monotonic clock, in nanoseconds."""
+
+Duration: TypeAlias = int
+"""A span of time, in nanoseconds."""
+
+Address: TypeAlias = tuple[str, int]
+"""Host (an IP literal once it came from a socket) and port."""
+
+NodeId = NewType("NodeId", bytes)
+"""The 32-byte Ed25519 public key of a node; hexadecimal wherever a person or a file sees it."""
+
+ConnectionId = NewType("ConnectionId", int)
+"""32 bits, chosen at random by the receiver of the packets that carry it; never 0."""
+
+PacketNumber = NewType("PacketNumber", int)
+"""64 bits, increasing by at least one with every packet of a connection and direction, never reused."""
+
+MICROSECOND: Duration = 1_000
+MILLISECOND: Duration = 1_000_000
+SECOND: Duration = 1_000_000_000
+
+_Element = TypeVar("_Element")
+
+
+class Entropy(Protocol):
+    """Returns that many unpredictable bytes: `os.urandom` in a shell, a seeded stream in the simulator."""
+
+    def __call__(self, size: int, /) -> bytes: ...
+
+
+class Random(Protocol):
+    """The part of `random.Random` that the pure part uses for jitter and for choices that need no secrecy."""
+
+    def random(self) -> float: ...
+    def uniform(self, a: float, b: float) -> float: ...
+    def randrange(self, start: int, stop: int) -> int: ...
+    def sample(self, population: Sequence[_Element], k: int) -> list[_Element]: ...
+    def shuffle(self, x: MutableSequence[_Element]) -> None: ...
+
+
+def from_seconds(value: float) -> Duration:
+    """Nanoseconds in that many seconds, rounded to the nearest."""
+    return round(value * SECOND)
+
+
+def to_seconds(duration: Duration) -> float:
+    """Seconds in that many nanoseconds."""
+    return duration / SECOND
+
+
+def short_id(node_id: NodeId) -> str:
+    """The first 8 hexadecimal digits of a node's key: for people and for metric labels, never for decisions."""
+    return node_id[:4].hex()

@@ -1,0 +1,63 @@
+"""The 16 clear bytes in front of every packet; they are authenticated as associated data of the packet's AEAD.
+
+    0        2         3        4                  8                        16
+    | 0xBEEF | ver|typ | flags  | destination cid  | packet number          |
+
+All big endian. `flags` is reserved and must be 0. Handshake packets carry packet number 0.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+
+from node.errors import DecodeError
+from node.types import ConnectionId, PacketNumber
+from node.wire.limits import HEADER_BYTES, MAGIC, VERSION
+
+__all__ = ["Header", "PacketType", "pack_header", "parse_header"]
+
+_LAYOUT = struct.Struct(">HBBIQ")
+
+
+class PacketType(IntEnum):
+    """What stands behind the header."""
+
+    INIT = 1
+    RESPONSE = 2
+    CONFIRM = 3
+    DATA = 5
+    REFUSE = 6
+
+
+_TYPES = {int(kind): kind for kind in PacketType}
+
+
+@dataclass(slots=True)
+class Header:
+    """The clear part of one packet. destination: 0 in an INIT, the receiver's own connection id elsewhere."""
+
+    packet_type: PacketType
+    destination: ConnectionId
+    packet_number: PacketNumber
+
+
+def pack_header(packet_type: PacketType, destination: int, packet_number: int) -> bytes:
+    """The 16 bytes; destination below 2^32, packet_number below 2^64."""
+    return _LAYOUT.pack(MAGIC, VERSION << 4 | packet_type, 0, destination, packet_number)
+
+
+def parse_header(datagram: bytes) -> Header:
+    """The header of a datagram; DecodeError(`malformed` or `unsupported_version`) where it is none of ours."""
+    if len(datagram) < HEADER_BYTES:
+        raise DecodeError("malformed", f"{len(datagram)} bytes are no header")
+    magic, version_and_type, flags, destination, packet_number = _LAYOUT.unpack_from(datagram)
+    if magic != MAGIC:
+        raise DecodeError("malformed", "not our magic")
+    if version_and_type >> 4 != VERSION:
+        raise DecodeError("unsupported_version", f"version {version_and_type >> 4}")
+    packet_type = _TYPES.get(version_and_type & 0x0F)
+    if packet_type is None or flags:
+        raise DecodeError("malformed", f"type {version_and_type & 0x0F}, flags {flags:#x}")
+    return Header(packet_type, destination, packet_number)

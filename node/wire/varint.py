@@ -1,0 +1,45 @@
+"""Variable-length integers of RFC 9000 §16: two bits of length, then 6, 14, 30 or 62 bits of value, big endian."""
+
+from __future__ import annotations
+
+from node.errors import DecodeError
+
+__all__ = ["VARINT_MAX", "append_varint", "read_varint", "varint_size"]
+
+VARINT_MAX = (1 << 62) - 1
+
+
+def varint_size(value: int) -> int:
+    """Bytes that `append_varint` uses for the value: 1, 2, 4 or 8."""
+    if value < 0x40:
+        return 1
+    if value < 0x4000:
+        return 2
+    return 4 if value < 0x4000_0000 else 8
+
+
+def append_varint(buffer: bytearray, value: int) -> None:
+    """Appends the shortest encoding of 0 ≤ value ≤ 2^62 - 1."""
+    if value < 0x40:
+        buffer.append(value)
+    elif value < 0x4000:
+        buffer += (value | 0x4000).to_bytes(2, "big")
+    elif value < 0x4000_0000:
+        buffer += (value | 0x8000_0000).to_bytes(4, "big")
+    else:
+        buffer += (value | 0xC000_0000_0000_0000).to_bytes(8, "big")
+
+
+def read_varint(data: bytes, offset: int) -> tuple[int, int]:
+    """The value at that offset and the offset behind it; DecodeError where the bytes end too early."""
+    try:
+        first = data[offset]
+    except IndexError:
+        raise DecodeError("malformed", "varint missing") from None
+    if first < 0x40:
+        return first, offset + 1
+    end = offset + (1 << (first >> 6))
+    if end > len(data):
+        raise DecodeError("malformed", "varint cut short")
+    value = int.from_bytes(data[offset:end], "big")
+    return value & ((1 << (8 * (end - offset) - 2)) - 1), end
