@@ -1,0 +1,259 @@
+"""A virtual world: machines with addresses, links between them, one clock that jumps from event to event.
+
+Runs any machine with the five verbs (a UDP endpoint, a whole node) without knowing its protocol: it moves datagrams
+over links, calls timers when they are due and collects events. Nothing here reads a clock or global randomness: the
+same seed gives the same run, and `digest` proves it. A machine that asks for the same timeout for ever, or that never
+stops sending or reporting, is a bug that raises `Stalled` instead of hanging the test.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import blake2b
+from random import Random
+from typing import Protocol, TypeAlias
+
+from node.errors import UsageError
+from node.sim.link import Link, LinkSettings
+from node.transport.endpoint import Datagram, Transmit
+from node.types import SECOND, Address, Duration, Instant, from_seconds
+
+__all__ = ["Host", "Machine", "Stalled", "World"]
+
+TIMEOUTS_PER_INSTANT_MAX = 100
+"""Timeouts that one machine may handle at one instant; more means that its deadline does not advance."""
+
+OUTPUTS_PER_DRAIN_MAX = 100_000
+"""Transmits and events that one drain may yield; a machine has far smaller queues."""
+
+Action: TypeAlias = Callable[[], None]
+
+
+class Stalled(AssertionError):
+    """A machine makes no progress: it would spin a real event loop at full load."""
+
+
+class Machine(Protocol):
+    """The five verbs. Inputs, outputs and events beside datagrams are the machine's own business."""
+
+    def receive(self, datagram: Datagram, now: Instant, /) -> None: ...
+    def handle_timeout(self, now: Instant, /) -> None: ...
+    def poll_transmit(self, now: Instant, /) -> object | None: ...
+    def poll_event(self) -> object | None: ...
+    def next_timeout(self) -> Instant | None: ...
+
+
+@dataclass(slots=True, eq=False)
+class Host:
+    """One machine in the world.
+
+    events: everything that the machine reported, oldest first; callers may empty it.
+    on_event: called with each event as it happens, after the drain that yielded it.
+    on_output: takes the outputs that are no datagrams (those of TCP streams).
+    clock_offset: what the machine's monotonic clock shows at the world's instant 0.
+    """
+
+    address: Address
+    machine: Machine
+    events: list[object] = field(default_factory=list)
+    on_event: Callable[[object], None] | None = None
+    on_output: Callable[[object], None] | None = None
+    clock_offset: Duration = 0
+    is_alive: bool = True
+    paused_until: Instant = 0
+    timer_at: Instant | None = None
+    timeouts_here: int = 0
+    last_timeout_at: Instant = -1
+
+
+class World:
+    """Hosts, directed links and the event heap.
+
+    random: seeds every link; each link has its own stream, so that one link's traffic does not change another's fate.
+    default: settings of links that were not set on their own.
+    """
+
+    def __init__(self, random: Random, *, default: LinkSettings | None = None) -> None:
+        self.now: Instant = 0
+        self.hosts: dict[Address, Host] = {}
+        self.links: dict[tuple[Address, Address], Link] = {}
+        self.undeliverable = 0
+        self._default = default or LinkSettings()
+        self._seed = random.getrandbits(64)
+        self._heap: list[tuple[Instant, int, Action]] = []
+        self._sequence = 0
+        self._trace = blake2b(digest_size=16)
+
+    # --- what is in the world -----------------------------------------------------------------------------------
+
+    def add_host(self, address: Address, machine: Machine, *, clock_offset: Duration = 0) -> Host:
+        """Puts a machine at an address; a machine that is there already is gone without a word, like a crash."""
+        previous = self.hosts.get(address)
+        if previous is not None:
+            previous.is_alive = False
+        host = Host(address, machine, clock_offset=clock_offset)
+        self.hosts[address] = host
+        self._record("host", repr(address).encode())
+        self.drain(host)
+        return host
+
+    def remove_host(self, host: Host) -> None:
+        """Takes a machine out of the world at once: a crash. What it sent stays under way."""
+        host.is_alive = False
+        if self.hosts.get(host.address) is host:
+            del self.hosts[host.address]
+
+    def move_host(self, host: Host, address: Address) -> None:
+        """Gives a machine another address, as a NAT that forgets its binding does."""
+        if address in self.hosts:
+            raise UsageError(f"address {address} is taken")
+        del self.hosts[host.address]
+        host.address = address
+        self.hosts[address] = host
+
+    def link(self, source: Address, target: Address) -> Link:
+        """The link in that direction, made with the default settings when it is first used."""
+        link = self.links.get((source, target))
+        if link is None:
+            link = Link(self._default, Random(f"{self._seed} {source} {target}"))  # noqa: S311
+            self.links[(source, target)] = link
+        return link
+
+    def set_link(self, source: Address, target: Address, settings: LinkSettings, *, both: bool = True) -> None:
+        """Gives the link in that direction, or in both, other settings."""
+        self.link(source, target).settings = settings
+        if both:
+            self.link(target, source).settings = settings
+
+    def pause(self, host: Host, duration: Duration) -> None:
+        """Keeps a machine from running for that long, as a busy event loop does; its input waits."""
+        host.paused_until = max(host.paused_until, self.now + duration)
+
+    # --- running ------------------------------------------------------------------------------------------------
+
+    def run(self, seconds: float) -> None:
+        """Lets that much virtual time pass."""
+        self.run_until(lambda: False, seconds)
+
+    def run_until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Runs until the condition holds or that much virtual time has passed; whether it holds.
+
+        The condition is asked after every event. Without it the clock stands at the end of the time given.
+        """
+        deadline = self.now + from_seconds(seconds)
+        if condition():
+            return True
+        while self._heap and self._heap[0][0] <= deadline:
+            self.now, _, action = heapq.heappop(self._heap)
+            action()
+            if condition():
+                return True
+        self.now = deadline
+        return False
+
+    def call_at(self, at: Instant, action: Action) -> None:
+        """Runs an action at that instant of the world, or now if that is past."""
+        self._sequence += 1
+        heapq.heappush(self._heap, (max(at, self.now), self._sequence, action))
+
+    def inject(self, source: Address, target: Address, data: bytes) -> None:
+        """Sends a datagram over the link as if the source had sent it."""
+        for arrival in self.link(source, target).send(data, self.now):
+            self.call_at(arrival.at, partial(self._arrive, source, target, arrival.data))
+
+    def clock_of(self, host: Host) -> Instant:
+        """What the monotonic clock of that host shows now."""
+        return self.now + host.clock_offset
+
+    def drain(self, host: Host) -> None:
+        """Carries out everything that the machine wants; call it after every command given to a machine."""
+        if not host.is_alive:
+            return
+        events: list[object] = []
+        for _ in range(OUTPUTS_PER_DRAIN_MAX):
+            output = host.machine.poll_transmit(self.clock_of(host))
+            event = host.machine.poll_event()
+            if event is not None:
+                self._record("event", host.address, repr(event).encode())
+                events.append(event)
+            if output is not None:
+                self._send(host, output)
+            elif event is None:
+                break
+        else:
+            raise Stalled(f"{host.address} at {self.now} ns: {OUTPUTS_PER_DRAIN_MAX} outputs in one drain")
+        self._arm(host)
+        host.events.extend(events)
+        if host.on_event is not None:
+            for event in events:
+                host.on_event(event)
+
+    def digest(self) -> str:
+        """Hash of everything that happened so far: equal for equal seeds, whatever the hash seed of Python."""
+        return self._trace.copy().hexdigest()
+
+    # --- events -------------------------------------------------------------------------------------------------
+
+    def _send(self, host: Host, output: object) -> None:
+        if not isinstance(output, Transmit):
+            if host.on_output is None:
+                raise UsageError(f"{host.address}: nobody takes outputs of type {type(output).__name__}")
+            host.on_output(output)
+            return
+        size = output.segment_size
+        for start in range(0, len(output.data), size):
+            self.inject(host.address, output.address, output.data[start : start + size])
+
+    def _arrive(self, source: Address, target: Address, data: bytes) -> None:
+        host = self.hosts.get(target)
+        if host is None:
+            self.undeliverable += 1
+            return
+        if host.paused_until > self.now:
+            self.call_at(host.paused_until, partial(self._arrive, source, target, data))
+            return
+        self._record("datagram", target, data)
+        host.machine.receive(Datagram(source, data), self.clock_of(host))
+        self.drain(host)
+
+    def _arm(self, host: Host) -> None:
+        timeout = host.machine.next_timeout()
+        due = None if timeout is None else max(timeout - host.clock_offset, self.now)
+        if due == host.timer_at:
+            return
+        host.timer_at = due
+        if due is not None:
+            self.call_at(due, partial(self._expire, host, due))
+
+    def _expire(self, host: Host, due: Instant) -> None:
+        if not host.is_alive or host.timer_at != due:
+            return
+        if host.paused_until > self.now:
+            resumes_at = host.paused_until
+            host.timer_at = resumes_at
+            self.call_at(resumes_at, partial(self._expire, host, resumes_at))
+            return
+        self._check_progress(host)
+        self._record("timeout", host.address, b"")
+        host.timer_at = None
+        host.machine.handle_timeout(self.clock_of(host))
+        self.drain(host)
+
+    def _check_progress(self, host: Host) -> None:
+        host.timeouts_here = host.timeouts_here + 1 if host.last_timeout_at == self.now else 1
+        host.last_timeout_at = self.now
+        if host.timeouts_here > TIMEOUTS_PER_INSTANT_MAX:
+            raise Stalled(
+                f"{host.address} at {self.now / SECOND:.9f} s: {host.timeouts_here} timeouts at one instant, "
+                f"next_timeout {host.machine.next_timeout()}, now {self.clock_of(host)}"
+            )
+
+    def _record(self, kind: str, *facts: object) -> None:
+        trace = self._trace
+        trace.update(f"{self.now} {kind} ".encode())
+        for fact in facts:
+            trace.update(fact if isinstance(fact, bytes) else repr(fact).encode())
+        trace.update(b"\n")

@@ -1,0 +1,1 @@
+"""Plain transcriptions of RFC pseudo-code, for comparison with the code that is built to be fast."""
