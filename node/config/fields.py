@@ -1,0 +1,118 @@
+"""The table of configuration fields: kind, unit, range and meaning of each; the one place where a range is written.
+
+Knows nothing of sources. `network.py` checks its values against it, `sources.py` finds names in it, the command line
+makes its flags of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from node.config.kinds import Addresses, Choice, Host, Integer, Kind, Number, Switch, Text
+from node.wire.limits import MSS_MIN, MTU_MAX, MTU_MIN
+
+__all__ = ["BOOTSTRAP_NODES_MAX", "ENVIRONMENT_PREFIX", "FIELDS", "LOG_LEVELS", "PROFILES", "Field"]
+
+ENVIRONMENT_PREFIX = "POSITRON_"
+
+BOOTSTRAP_NODES_MAX = 64
+"""Each is dialled for ever; more than a few add nothing but traffic."""
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+PROFILES: dict[str, dict[str, float]] = {
+    "default": {"min_rto": 1.0},
+    # A container link has a round trip of a fraction of a millisecond: with a floor of one second the effective
+    # retransmission timeout would be a flat line and hide what the network does.
+    "testnet": {"min_rto": 0.025},
+}
+"""Defaults that a profile moves; everything else stays."""
+
+_PORT = Integer(0, 65535)
+_NAME = "letters, digits, dot, underscore and hyphen"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Field:
+    """One field. help: what it does, with its unit, as one line."""
+
+    name: str
+    kind: Kind
+    help: str
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that sets it."""
+        return ENVIRONMENT_PREFIX + self.name.upper()
+
+    @property
+    def flag(self) -> str:
+        """The flag that sets it."""
+        return "--" + self.name.replace("_", "-")
+
+
+_TABLE = (
+    Field(name="host", kind=Host(), help="address to listen on, UDP and TCP"),
+    Field(name="port", kind=_PORT, help="UDP port; 0 lets the system choose"),
+    Field(name="tcp_port", kind=_PORT, help="TCP port; default: port + 1"),
+    Field(
+        name="advertise_host",
+        kind=Host(is_optional=True),
+        help="address that peers are told; empty: they use the one they see",
+    ),
+    Field(name="bootstrap_nodes", kind=Addresses(BOOTSTRAP_NODES_MAX), help="nodes to dial until they answer"),
+    Field(name="is_seed", kind=Switch(), help="ready without a peer, because others start from this node"),
+    Field(
+        name="network_id",
+        kind=Text(r"[A-Za-z0-9._-]{1,64}", f"1 to 64 {_NAME}"),
+        help="name of the network; nodes of different networks refuse each other",
+    ),
+    Field(
+        name="name",
+        kind=Text(r"[A-Za-z0-9._-]{0,64}", f"at most 64 {_NAME}"),
+        help="name in logs and metrics; empty: node- and 8 digits of its key",
+    ),
+    Field(
+        name="data_dir",
+        kind=Text(r"[^\x00]{0,4096}", "a path, or empty to keep the key in memory only"),
+        help="directory of the key file; default: $XDG_STATE_HOME/positron/PORT",
+    ),
+    Field(
+        name="profile",
+        kind=Choice(tuple(PROFILES)),
+        help="set of defaults; testnet lowers min_rto to 0.025 seconds, for links inside one machine",
+    ),
+    Field(name="enable_udp", kind=Switch(), help="use UDP"),
+    Field(name="enable_tcp", kind=Switch(), help="use TCP"),
+    Field(name="enable_http", kind=Switch(), help="serve metrics, health and API over HTTP"),
+    Field(name="metrics_host", kind=Host(), help="address of metrics, health and API"),
+    Field(name="metrics_port", kind=_PORT, help="port of metrics, health and API; default: port + 576"),
+    Field(name="mtu", kind=Integer(MTU_MIN, MTU_MAX), help="largest UDP payload sent, headers included, in bytes"),
+    Field(name="mss", kind=Integer(MSS_MIN, MTU_MAX), help="most bytes of frames in one packet"),
+    Field(name="initial_window", kind=Integer(512, 1 << 26), help="receive window of a connection, in bytes"),
+    Field(name="max_connections", kind=Integer(1, 100_000), help="connections at once, per transport"),
+    Field(name="min_rto", kind=Number(0.001, 3600.0, "seconds"), help="least retransmission timeout, in seconds"),
+    Field(name="max_rto", kind=Number(0.001, 3600.0, "seconds"), help="greatest retransmission timeout, in seconds"),
+    Field(name="max_retries", kind=Integer(0, 100), help="timeouts in a row before a connection fails"),
+    Field(
+        name="connection_timeout",
+        kind=Number(1.0, 3600.0, "seconds"),
+        help="silence after which a connection is closed, in seconds",
+    ),
+    Field(name="heartbeat_interval", kind=Number(0.1, 60.0, "seconds"), help="time between heartbeats, in seconds"),
+    Field(name="gossip_fanout", kind=Integer(1, 64), help="peers to which a node relays a broadcast of another"),
+    Field(name="log_level", kind=Choice(LOG_LEVELS, str.upper), help="least level that is logged"),
+    Field(name="log_format", kind=Choice(("text", "json")), help="one line of text or of JSON per log record"),
+    Field(
+        name="health_file",
+        kind=Text(r"[^\x00]{0,4096}", "a path, or empty for none"),
+        help="file touched each second while the node is ready; empty: none",
+    ),
+    Field(
+        name="impairment_file",
+        kind=Text(r"[^\x00]{0,4096}", "a path, or empty for none"),
+        help="JSON file that says which impairment is configured on this node's network; shown as metrics",
+    ),
+)
+
+FIELDS: dict[str, Field] = {field.name: field for field in _TABLE}
