@@ -90,3 +90,114 @@ STREAM_QUEUE_BYTES_MAX = 4 << 20
 
 DATAGRAMS_PER_TURN_MAX = 64
 """Reads of the UDP socket per turn of the event loop, counted whether or not they were useful."""
+
+PAYLOAD_BYTES_MAX = 256 << 10
+"""Application data of one message, packed. Small enough that a flood of them hurts nobody's memory."""
+
+PACKED_BYTES_MAX = PAYLOAD_BYTES_MAX + 4096
+"""Bytes handed to the msgpack decoder at once: a payload with everything that is wrapped around it."""
+
+VALUE_DEPTH_MAX = 16
+"""Containers within containers in a message."""
+
+VALUE_ITEMS_MAX = 1024
+"""Elements of one list. The decoder allocates a list by its announced length before it has seen the elements."""
+
+VALUE_KEYS_MAX = 256
+"""Keys of one map."""
+
+VALUE_KEY_BYTES_MAX = 256
+"""Bytes of one key."""
+
+HOPS_MAX = 16
+"""Links that a gossip message may travel; in a mesh of degree 3 and more it reaches thousands of nodes in 10."""
+
+MESSAGE_AGE_MAX: Duration = 600 * SECOND
+"""Age from which a signed message is stale; sequence windows tell replays apart below it."""
+
+CLOCK_AHEAD_MAX: Duration = 90 * SECOND
+"""How far in the future a signed message may be dated: a minute of clock error and the way."""
+
+SEQUENCE_WINDOW = 4096
+"""Sequence numbers below an author's highest that can still be told apart from replays; 512 bytes per author."""
+
+ORIGINS_MAX = 4096
+"""Authors whose sequence numbers are remembered; the longest unheard is forgotten first."""
+
+SEEN_MESSAGES_MAX = 1 << 16
+"""Message ids remembered to drop copies before anything is verified; 16 bytes and about 100 of bookkeeping each."""
+
+RETAINED_MESSAGES_MAX = 4096
+RETAINED_BYTES_MAX = 8 << 20
+RETENTION: Duration = 60 * SECOND
+"""Messages kept for peers that missed them, by number, bytes and time."""
+
+ANNOUNCED_IDS_MAX = 512
+"""Message ids in one announcement or request."""
+
+WANTED_MESSAGES_MAX = 4096
+"""Announced messages that this node lacks and is waiting for."""
+
+ANNOUNCERS_MAX = 4
+"""Peers remembered per wanted message, asked one after the other."""
+
+WANT_TIMEOUT: Duration = 1 * SECOND
+"""How long a peer has to send what was asked of it before the next announcer is asked."""
+
+SERVES_MAX = 3
+"""Times that one message is sent to one peer on request."""
+
+LARGE_MESSAGE_BYTES = 16 << 10
+"""Messages above this travel over TCP, and relays announce them instead of pushing them."""
+
+PEERS_KNOWN_MAX = 4096
+"""Nodes remembered, met or heard of; one that never answered, else the longest unheard, is forgotten first."""
+
+ADDRESSES_PER_PEER_MAX = 4
+RECORDS_PER_MESSAGE_MAX = 16
+"""Addresses in one peer announcement."""
+
+RECORDS_PER_SOURCE_MAX = 256
+"""Nodes that this node remembers on one peer's word alone."""
+
+BOOTSTRAP_MAX = 64
+"""Bootstrap addresses."""
+
+DIALS_MAX = 16
+"""Dials under way at once."""
+
+DIAL_RETRY_INITIAL: Duration = 1 * SECOND
+DIAL_RETRY_MAX: Duration = 8 * SECOND
+"""Time between the end of a failed dial and the next; doubled per failure, then shortened at random by up to half."""
+
+DIALS_OF_STRANGER_MAX = 6
+"""Failed dials in a row after which a node that was never met is forgotten."""
+
+OWN_ADDRESSES_MAX = 16
+"""Addresses remembered because they led back to this node."""
+
+HELLO_TIMEOUT: Duration = 10 * SECOND
+"""Time in which a connected node must introduce itself."""
+
+HELLO_TEXT_BYTES_MAX = 64
+"""Name and version in an introduction."""
+
+SILENT_INTERVALS_SLOW = 3
+SILENT_INTERVALS_DOWN = 6
+"""Heartbeat intervals without a sign of life after which a peer is probed, and after which it is given up."""
+
+PROBES_PER_INTERVAL = 4
+"""Heartbeats per interval that ask a silent peer for an answer."""
+
+VIOLATIONS_MAX = 32
+"""Invalid messages that one peer may pass on per connection before it is disconnected."""
+
+PROBLEM_REPEAT: Duration = 60 * SECOND
+"""Time in which the same problem is reported once."""
+
+PENDING_SENDS_MAX = 1024
+PENDING_SENDS_BYTES_MAX = 4 << 20
+"""Direct messages waiting for a connection or an acknowledgement."""
+
+TCP_BLOCKED_TIME: Duration = 60 * SECOND
+"""How long a peer is sent everything over UDP after a TCP connection to it failed."""
