@@ -1,0 +1,150 @@
+"""Strict and bounded msgpack: the only module that touches the library.
+
+Knows nothing of what the values mean. Values come from this node's own code and callers (a mistake is a UsageError)
+and from bytes of strangers (whatever they are, the outcome is a value or a DecodeError). What `pack` accepts, `unpack`
+accepts. Nothing is ever encoded again to be verified: one value has many encodings in msgpack, so signatures and
+hashes cover bytes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import msgpack
+
+from node.errors import DecodeError, UsageError
+from node.wire.limits import (
+    PACKED_BYTES_MAX,
+    VALUE_DEPTH_MAX,
+    VALUE_ITEMS_MAX,
+    VALUE_KEY_BYTES_MAX,
+    VALUE_KEYS_MAX,
+)
+
+__all__ = ["Value", "pack", "unpack", "unpack_list"]
+
+Value: TypeAlias = "bool | int | float | str | bytes | list[Value] | dict[str, Value] | None"
+"""What a message may hold: JSON's values and bytes. Integers have 64 bits, floats are finite, keys are strings."""
+
+INTEGER_MIN = -(1 << 63)
+INTEGER_MAX = (1 << 64) - 1
+
+
+def pack(value: Value | Sequence[Value]) -> bytes:
+    """The value in msgpack; UsageError names the part that cannot travel. Tuples are packed as lists."""
+    _check(value, "value", VALUE_DEPTH_MAX)
+    packed: bytes = msgpack.packb(value, use_bin_type=True)
+    if len(packed) > PACKED_BYTES_MAX:
+        raise UsageError(f"value of {len(packed)} bytes: allowed are {PACKED_BYTES_MAX}")
+    return packed
+
+
+def unpack(data: bytes) -> Value:
+    """The value in these bytes.
+
+    DecodeError(`malformed`, `too_large`, `too_deep`, `duplicate_key`, `not_finite`) for everything else, trailing
+    bytes included.
+    """
+    if len(data) > PACKED_BYTES_MAX:
+        raise DecodeError("too_large", f"{len(data)} bytes")
+    try:
+        value = msgpack.unpackb(
+            data,
+            raw=False,
+            strict_map_key=True,
+            object_pairs_hook=_map_of,
+            ext_hook=_refuse_extension,
+            max_str_len=PACKED_BYTES_MAX,
+            max_bin_len=PACKED_BYTES_MAX,
+            max_array_len=VALUE_ITEMS_MAX,
+            max_map_len=VALUE_KEYS_MAX,
+            max_ext_len=0,
+        )
+    except DecodeError:
+        raise
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as error:
+        raise DecodeError("malformed", type(error).__name__) from error
+    _verify(value, VALUE_DEPTH_MAX)
+    return value  # type: ignore[no-any-return]  # every part was checked just above
+
+
+def unpack_list(data: bytes, length_min: int) -> list[Value]:
+    """The list in these bytes, of at least that many elements; later versions may append more."""
+    value = unpack(data)
+    if not isinstance(value, list) or len(value) < length_min:
+        raise DecodeError("malformed", f"expected a list of {length_min} elements or more")
+    return value
+
+
+def _map_of(pairs: list[tuple[object, object]]) -> dict[str, object]:
+    result: dict[str, object] = {}
+    for key, value in pairs:
+        if not isinstance(key, str):
+            raise DecodeError("malformed", "a key that is no string")
+        if len(key.encode()) > VALUE_KEY_BYTES_MAX:
+            raise DecodeError("too_large", "a key")
+        if key in result:
+            raise DecodeError("duplicate_key", key)
+        result[key] = value
+    return result
+
+
+def _refuse_extension(code: int, data: bytes) -> object:
+    raise DecodeError("malformed", f"extension type {code} of {len(data)} bytes")
+
+
+def _verify(value: object, depth: int) -> None:
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise DecodeError("not_finite")
+    elif isinstance(value, list | dict):
+        if depth == 0:
+            raise DecodeError("too_deep", f"more than {VALUE_DEPTH_MAX} levels")
+        for part in value if isinstance(value, list) else value.values():
+            _verify(part, depth - 1)
+
+
+def _check(value: object, path: str, depth: int) -> None:
+    if isinstance(value, list | tuple | dict):
+        _check_container(value, path, depth)
+    elif isinstance(value, bool | bytes | None):
+        pass
+    elif isinstance(value, int):
+        if not INTEGER_MIN <= value <= INTEGER_MAX:
+            raise UsageError(f"{path}: {value} does not fit in 64 bits")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise UsageError(f"{path}: {value} is not finite")
+    elif isinstance(value, str):
+        _check_text(value, path)
+    else:
+        raise UsageError(f"{path}: a {type(value).__name__} cannot travel")
+
+
+def _check_text(value: str, path: str) -> None:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{path}: text that has no UTF-8 form") from error
+
+
+def _check_container(value: list[object] | tuple[object, ...] | dict[object, object], path: str, depth: int) -> None:
+    if depth == 0:
+        raise UsageError(f"{path}: more than {VALUE_DEPTH_MAX} levels")
+    if not isinstance(value, dict):
+        if len(value) > VALUE_ITEMS_MAX:
+            raise UsageError(f"{path}: {len(value)} elements, allowed are {VALUE_ITEMS_MAX}")
+        for index, part in enumerate(value):
+            _check(part, f"{path}[{index}]", depth - 1)
+        return
+    if len(value) > VALUE_KEYS_MAX:
+        raise UsageError(f"{path}: {len(value)} keys, allowed are {VALUE_KEYS_MAX}")
+    for key, part in value.items():
+        if not isinstance(key, str):
+            raise UsageError(f"{path}: key {key!r} is no string")
+        _check_text(key, path)
+        if len(key.encode()) > VALUE_KEY_BYTES_MAX:
+            raise UsageError(f"{path}: a key of {len(key.encode())} bytes, allowed are {VALUE_KEY_BYTES_MAX}")
+        _check(part, f"{path}.{key}", depth - 1)

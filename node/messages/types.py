@@ -1,0 +1,64 @@
+"""The kinds of messages that nodes exchange, the two carriers they travel on, and why an arriving one is refused.
+
+Knows nothing of how messages are built or sent. Every layer above names messages by these numbers and words.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+
+__all__ = ["REJECTION_REASONS", "Carrier", "MessageType", "zero_rejections"]
+
+
+class MessageType(IntEnum):
+    """What a message is; the numbers are wire format. 12 to 127 are reserved for later versions of the protocol."""
+
+    HANDSHAKE = 1
+    HANDSHAKE_ACK = 2
+    HEARTBEAT = 3
+    PEER_DISCOVERY = 4
+    PEER_ANNOUNCEMENT = 5
+    GOSSIP_MESSAGE = 6
+    TRUST_UPDATE = 7
+    TRUSTED_PEERS_REQUEST = 8
+    TRUSTED_PEERS_RESPONSE = 9
+    DISCONNECT = 10
+    CUSTOM_DATA = 11
+
+
+class Carrier(StrEnum):
+    """The transport below a connection; connection handles are unique per carrier only."""
+
+    UDP = "udp"
+    TCP = "tcp"
+
+
+REJECTION_REASONS = (
+    "malformed",
+    "too_large",
+    "too_deep",
+    "duplicate_key",
+    "not_finite",
+    "unknown_kind",
+    "unexpected",
+    "bad_signature",
+    "stale",
+    "future",
+    "replayed",
+    "own_origin",
+    "wrong_origin",
+    "too_many_hops",
+)
+"""Why an arriving message was refused.
+
+malformed, too_large, too_deep, duplicate_key, not_finite: it does not decode. unknown_kind: a type of a later version.
+unexpected: a known type at a moment that has no use for it. bad_signature: not signed by the author it names, or for
+another network. stale, future: its time is out of bounds. replayed: its sequence number was seen, or its epoch is over.
+own_origin: it names this node as its author. wrong_origin: a direct message whose author is not the peer that sent it.
+too_many_hops: it has travelled over more links than the limit.
+"""
+
+
+def zero_rejections() -> dict[str, int]:
+    """A counter per reason."""
+    return dict.fromkeys(REJECTION_REASONS, 0)
