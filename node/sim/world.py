@@ -18,7 +18,7 @@ from typing import Protocol, TypeAlias
 
 from node.errors import UsageError
 from node.sim.link import Link, LinkSettings
-from node.transport.endpoint import Datagram, Transmit
+from node.transport.packet import Datagram, Transmit
 from node.types import SECOND, Address, Duration, Instant, from_seconds
 
 __all__ = ["Host", "Machine", "Stalled", "World"]

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from random import Random
 
 import pytest
+
 from node.errors import UsageError
 from node.sim.link import LinkSettings, Order
 from node.sim.world import Stalled, World
-from node.transport.endpoint import Datagram, Transmit
+from node.transport.packet import Datagram, Transmit
 from node.types import MILLISECOND, SECOND, Address, Instant
 
 A: Address = ("10.0.0.1", 1)
