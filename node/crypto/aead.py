@@ -140,5 +140,8 @@ _NULL: Final = ffi.NULL if ffi else None
 _encrypt: Final[Callable[..., int]] = getattr(lib, "crypto_aead_chacha20poly1305_ietf_encrypt", _absent)
 _decrypt: Final[Callable[..., int]] = getattr(lib, "crypto_aead_chacha20poly1305_ietf_decrypt", _absent)
 
-PacketCipher: Final[type[Cipher]] = DirectCipher if ffi and passes_self_test(DirectCipher) else WrappedCipher
+PacketCipher = DirectCipher
 """The fastest implementation that works here."""
+
+if not ffi or not passes_self_test(DirectCipher):  # pragma: no cover - depends on the installed PyNaCl
+    PacketCipher = WrappedCipher  # type: ignore[misc, assignment]  # the same interface, see `Cipher`

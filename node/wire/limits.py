@@ -74,6 +74,9 @@ AEAD_FAILURES_MAX = 1 << 20
 HALF_OPEN_MAX = 256
 """Handshakes that strangers have begun and not finished."""
 
+HANDSHAKE_PARAMETERS_BYTES_MAX = 512
+"""Encoded parameters in a handshake; with them the largest handshake message still fits in the smallest MTU."""
+
 HANDSHAKE_TIMEOUT: Duration = 10 * SECOND
 HANDSHAKE_RETRY_INITIAL: Duration = 250 * MILLISECOND
 """First handshake retransmission; doubled per try up to the maximum."""
