@@ -1,0 +1,116 @@
+"""Signed messages: what verifies, what does not, and what a copy is."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.errors import DecodeError, UsageError
+from node.identity.keys import Identity
+from node.messages.envelope import Sealer, is_authentic, message_id, parse_envelope, signing_domain
+from node.messages.types import MessageType
+from node.types import MILLISECOND, SECOND
+from node.wire.limits import PAYLOAD_BYTES_MAX
+
+ALICE = Identity(b"a" * 32)
+WALL = 1_700_000_000 * SECOND
+DOMAIN = signing_domain("net")
+
+
+def sealer(network_id: str = "net") -> Sealer:
+    return Sealer(ALICE, network_id=network_id, epoch=5)
+
+
+def test_a_sealed_message_parses_to_itself_and_verifies() -> None:
+    sealed = sealer().seal(MessageType.GOSSIP_MESSAGE, b"payload", WALL)
+    parsed = parse_envelope(sealed.body, sealed.signature)
+    assert parsed == sealed
+    assert is_authentic(parsed, DOMAIN)
+    assert parsed.age(WALL + 3 * MILLISECOND) == 3 * MILLISECOND
+
+
+def test_sequence_numbers_count_per_kind() -> None:
+    own = sealer()
+    kinds = (MessageType.GOSSIP_MESSAGE, MessageType.CUSTOM_DATA, MessageType.GOSSIP_MESSAGE)
+    assert [own.seal(kind, b"", WALL).sequence for kind in kinds] == [1, 1, 2]
+
+
+def test_two_equal_payloads_have_two_ids() -> None:
+    own = sealer()
+    assert own.seal(6, b"x", WALL).message_id != own.seal(6, b"x", WALL).message_id
+
+
+@given(st.integers(min_value=0), st.integers(min_value=0, max_value=7))
+def test_one_flipped_bit_anywhere_never_verifies(position: int, bit: int) -> None:
+    sealed = sealer().seal(6, b"payload", WALL)
+    data = bytearray(sealed.body + sealed.signature)
+    data[position % len(data)] ^= 1 << bit
+    body, signature = bytes(data[: len(sealed.body)]), bytes(data[len(sealed.body) :])
+    assert message_id(body, signature) != sealed.message_id
+    with contextlib.suppress(DecodeError):
+        assert not is_authentic(parse_envelope(body, signature), DOMAIN)
+
+
+def test_a_message_of_another_network_does_not_verify() -> None:
+    foreign = sealer("other").seal(6, b"payload", WALL)
+    assert not is_authentic(foreign, DOMAIN)
+
+
+def test_a_message_under_another_name_does_not_verify() -> None:
+    sealed = sealer().seal(6, b"payload", WALL)
+    body = sealed.body.replace(ALICE.public_key, Identity(b"b" * 32).public_key)
+    assert not is_authentic(parse_envelope(body, sealed.signature), DOMAIN)
+
+
+def test_an_oversized_payload_is_refused_and_takes_no_sequence_number() -> None:
+    own = sealer()
+    with pytest.raises(UsageError, match="payload"):
+        own.seal(6, bytes(PAYLOAD_BYTES_MAX + 1), WALL)
+    assert own.seal(6, bytes(PAYLOAD_BYTES_MAX), WALL).sequence == 1
+
+
+GOOD: list[Any] = [1, 6, b"o" * 32, 5, 1, 0, b""]
+
+
+@pytest.mark.parametrize(
+    ("index", "value"),
+    [
+        (0, 2),
+        (1, 0),
+        (1, "6"),
+        (1, True),
+        (2, b"short"),
+        (2, "o" * 32),
+        (3, -1),
+        (4, 0),
+        (4, 1 << 63),
+        (5, 1.5),
+        (6, "text"),
+        (6, None),
+    ],
+)
+def test_a_body_with_one_wrong_field_is_malformed(index: int, value: Any) -> None:
+    fields = [*GOOD]
+    fields[index] = value
+    with pytest.raises(DecodeError, match="malformed"):
+        parse_envelope(msgpack.packb(fields), bytes(64))
+
+
+def test_fields_of_a_later_version_are_ignored() -> None:
+    assert parse_envelope(msgpack.packb([*GOOD, "more"]), bytes(64)).sequence == 1
+
+
+def test_a_signature_of_another_length_is_malformed() -> None:
+    with pytest.raises(DecodeError, match="malformed"):
+        parse_envelope(msgpack.packb(GOOD), bytes(63))
+
+
+@given(st.binary(max_size=200), st.binary(min_size=64, max_size=64))
+def test_any_bytes_give_an_envelope_or_a_decode_error(body: bytes, signature: bytes) -> None:
+    with contextlib.suppress(DecodeError):
+        parse_envelope(body, signature)
