@@ -1,0 +1,138 @@
+"""Runs one machine of five verbs on the asyncio loop: carries inputs in, outputs and events out, and keeps one timer.
+
+Knows nothing of sockets, packets or messages: sockets hand it inputs through `feed` and take outputs as sinks by type;
+whoever owns it takes the events. An exception out of the machine is a bug of ours, since no bytes of a peer may cause
+one: it is not caught here, so it reaches the caller of a command, or else the exception handler of the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, Protocol, TypeVar
+
+from node.types import SECOND, Instant
+
+__all__ = ["Driver", "Machine"]
+
+InputT = TypeVar("InputT")
+EventT = TypeVar("EventT")
+OutputT = TypeVar("OutputT")
+InputT_contra = TypeVar("InputT_contra", contravariant=True)
+EventT_co = TypeVar("EventT_co", covariant=True)
+
+STEPS_PER_TURN_MAX = 128
+"""Outputs and events handed on in one turn of the loop; the rest waits for the next turn, so that one busy machine
+cannot keep sockets and timers of the same loop waiting for more than a few milliseconds."""
+
+
+class Machine(Protocol[InputT_contra, EventT_co]):
+    """What a driver can run. No verb may block, and none raises for anything that came from a network."""
+
+    def receive(self, event: InputT_contra, now: Instant, /) -> None: ...
+    def handle_timeout(self, now: Instant, /) -> None: ...
+    def poll_transmit(self, now: Instant, /) -> object | None: ...
+    def poll_event(self) -> EventT_co | None: ...
+    def next_timeout(self) -> Instant | None: ...
+
+
+class Driver(Generic[InputT, EventT]):
+    """Runs `machine` on the running loop. After each command given to the machine, call `pump`.
+
+    on_event: called with each event, in order; it may give commands to the machine and call `pump` again.
+    """
+
+    def __init__(self, machine: Machine[InputT, EventT], *, on_event: Callable[[EventT], None]) -> None:
+        self._machine = machine
+        self._on_event = on_event
+        self._loop = asyncio.get_running_loop()
+        self._sinks: dict[type, Callable[[Any], None]] = {}
+        self._inputs: deque[InputT] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at: Instant = 0
+        self._rest: asyncio.Handle | None = None
+        self._is_pumping = False
+        self._is_closed = False
+
+    def now(self) -> Instant:
+        """The clock of every machine in this process."""
+        return time.monotonic_ns()
+
+    def attach(self, kind: type[OutputT], sink: Callable[[OutputT], None]) -> None:
+        """Sends outputs of exactly that class to `sink`, in place of any sink before; a sink may call `feed`."""
+        self._sinks[kind] = sink
+
+    def feed(self, inputs: Iterable[InputT]) -> None:
+        """Gives the machine all of `inputs`, then pumps; from within a sink or an event, soon after."""
+        self._inputs.extend(inputs)
+        self.pump()
+
+    def pump(self) -> None:
+        """Drains outputs and events until the machine is quiet, then arms the timer; nested calls are harmless."""
+        if self._is_pumping or self._is_closed:
+            return
+        self._is_pumping = True
+        try:
+            is_quiet = self._drain()
+        finally:
+            self._is_pumping = False
+        if self._is_closed:
+            return
+        if not is_quiet and self._rest is None:
+            self._rest = self._loop.call_soon(self._on_rest)
+        self._arm()
+
+    def close(self) -> None:
+        """Forgets the timer and every input; a closed driver ignores `feed` and `pump`."""
+        self._is_closed = True
+        self._inputs.clear()
+        for handle in (self._timer, self._rest):
+            if handle is not None:
+                handle.cancel()
+        self._timer = self._rest = None
+
+    def _drain(self) -> bool:
+        """Whether the machine became quiet within the steps of one turn."""
+        machine = self._machine
+        steps = 0
+        while steps < STEPS_PER_TURN_MAX and not self._is_closed:
+            while self._inputs:
+                machine.receive(self._inputs.popleft(), self.now())
+            before = steps
+            while steps < STEPS_PER_TURN_MAX and (output := machine.poll_transmit(self.now())) is not None:
+                self._sinks[type(output)](output)
+                steps += 1
+            while steps < STEPS_PER_TURN_MAX and (event := machine.poll_event()) is not None:
+                self._on_event(event)
+                steps += 1
+                if self._is_closed:
+                    break
+            if steps == before and not self._inputs:
+                return True
+        return False
+
+    def _on_rest(self) -> None:
+        self._rest = None
+        self.pump()
+
+    def _arm(self) -> None:
+        deadline = self._machine.next_timeout()
+        if self._timer is not None:
+            # A timer that fires too early costs one wake-up; moving it with every packet would cost far more.
+            if deadline is not None and self._timer_at <= deadline:
+                return
+            self._timer.cancel()
+            self._timer = None
+        if deadline is not None:
+            self._timer_at = deadline
+            self._timer = self._loop.call_later(max(0, deadline - self.now()) / SECOND, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        deadline = self._machine.next_timeout()
+        now = self.now()
+        if deadline is not None and deadline <= now:
+            self._machine.handle_timeout(now)
+        self.pump()
