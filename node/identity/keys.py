@@ -26,16 +26,15 @@ _NODE_ID_TEXT = re.compile(r"[0-9a-fA-F]{64}")
 class Identity:
     """One node's key pair (RFC 8032 Ed25519); the public key is the node's id.
 
-    seed: 32 unpredictable bytes. Kept in memory for `node.storage`, shown by no representation and no error.
+    seed: 32 unpredictable bytes; shown by no representation and no error.
     """
 
-    __slots__ = ("_secret_key", "_seed", "public_key")
+    __slots__ = ("_secret_key", "public_key")
 
     def __init__(self, seed: bytes) -> None:
         if len(seed) != SEED_BYTES:
             raise UsageError(f"an identity seed has {SEED_BYTES} bytes, not {len(seed)}")
         public_key, self._secret_key = bindings.crypto_sign_seed_keypair(seed)
-        self._seed = seed
         self.public_key = NodeId(public_key)
 
     @property

@@ -1,0 +1,1 @@
+"""What a node keeps on disk. A shell layer: files and locks, no protocol."""
