@@ -1,0 +1,106 @@
+"""The shapes of INIT and REFUSE datagrams."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.errors import DecodeError
+from node.types import ConnectionId
+from node.wire.handshake import (
+    INIT_MAC_BYTES,
+    InitClear,
+    Refusal,
+    RefusalReason,
+    init_without_mac,
+    pack_clear,
+    pack_init,
+    pack_refuse,
+    parse_clear,
+    parse_init,
+    parse_refuse,
+)
+from node.wire.header import PacketType, parse_header
+from node.wire.limits import HEADER_BYTES, INIT_BYTES
+from tests.properties import decoded
+
+clears = st.builds(InitClear, st.integers(1, (1 << 32) - 1).map(ConnectionId), st.binary(min_size=8, max_size=8))
+keys = st.binary(min_size=32, max_size=32)
+macs = st.binary(min_size=16, max_size=16)
+
+
+def make_init(key: bytes = b"k" * 32, mac: bytes = b"m" * 16) -> bytes:
+    return pack_init(init_without_mac(key + pack_clear(InitClear(ConnectionId(1), b"network!"))), mac)
+
+
+@given(keys, clears, macs)
+def test_init_round_trip(key: bytes, clear: InitClear, mac: bytes) -> None:
+    init = parse_init(pack_init(init_without_mac(key + pack_clear(clear)), mac))
+    assert (init.noise[:32], init.clear, init.mac) == (key, clear, mac)
+
+
+def test_init_is_padded_so_that_no_answer_is_larger() -> None:
+    assert len(make_init()) == INIT_BYTES
+    assert parse_header(make_init()).packet_type is PacketType.INIT
+
+
+def test_init_of_another_size_is_malformed() -> None:
+    for datagram in (make_init()[:-1], make_init() + b"\0", make_init()[:HEADER_BYTES]):
+        with pytest.raises(DecodeError, match="malformed"):
+            parse_init(datagram)
+
+
+def test_init_from_connection_id_zero_is_malformed() -> None:
+    clear = pack_clear(InitClear(ConnectionId(0), b"network!"))
+    with pytest.raises(DecodeError, match="malformed"):
+        parse_clear(clear)
+
+
+@pytest.mark.parametrize(("lowest", "highest"), [(2, 9), (0, 0), (9, 2)])
+def test_versions_without_ours_are_told_apart(lowest: int, highest: int) -> None:
+    clear = bytearray(pack_clear(InitClear(ConnectionId(1), b"network!")))
+    clear[12], clear[13] = lowest, highest
+    with pytest.raises(DecodeError, match="unsupported_version"):
+        parse_clear(bytes(clear))
+
+
+def test_newer_node_that_still_speaks_our_version_is_welcome() -> None:
+    clear = bytearray(pack_clear(InitClear(ConnectionId(1), b"network!")))
+    clear[13] = 9
+    assert parse_clear(bytes(clear)).source == 1
+
+
+@given(st.binary(min_size=INIT_BYTES - HEADER_BYTES, max_size=INIT_BYTES - HEADER_BYTES))
+def test_any_bytes_of_the_right_size_give_an_init_or_a_decode_error(rest: bytes) -> None:
+    init = decoded(parse_init, make_init()[:HEADER_BYTES] + rest)
+    assert init is None or init.clear.source != 0
+
+
+@given(st.integers(0, 65_535))
+def test_any_announced_length_gives_an_init_or_a_decode_error(length: int) -> None:
+    datagram = bytearray(make_init())
+    datagram[HEADER_BYTES : HEADER_BYTES + 2] = length.to_bytes(2, "big")
+    init = decoded(parse_init, bytes(datagram))
+    assert init is None or len(init.noise) == length <= INIT_BYTES - INIT_MAC_BYTES - HEADER_BYTES
+
+
+@given(st.binary(max_size=64))
+def test_any_bytes_give_a_clear_part_or_a_decode_error(data: bytes) -> None:
+    clear = decoded(parse_clear, data)
+    assert clear is None or clear.source != 0
+
+
+@given(st.sampled_from(RefusalReason), macs, st.integers(1, (1 << 32) - 1))
+def test_refuse_round_trip(reason: RefusalReason, mac: bytes, destination: int) -> None:
+    datagram = pack_refuse(ConnectionId(destination), Refusal(reason, mac))
+    assert parse_refuse(datagram) == Refusal(reason, mac)
+    assert parse_header(datagram).destination == destination
+
+
+@given(st.binary(max_size=64))
+def test_any_bytes_give_a_refusal_or_a_decode_error(rest: bytes) -> None:
+    datagram = pack_refuse(ConnectionId(1), Refusal(RefusalReason.BUSY, bytes(16)))
+    for data in (rest, datagram[:HEADER_BYTES] + rest, datagram[:HEADER_BYTES] + rest.ljust(19, b"\0")[:19]):
+        refusal = decoded(parse_refuse, data)
+        assert refusal is None or refusal.reason in RefusalReason
