@@ -1,0 +1,210 @@
+"""Sorts the tests into tiers, finds out which tiers this machine can run, and closes a run with one line per tier.
+
+A tier is what a test needs, not what it tests: `unit` and `simulator` need nothing and are held to it (a socket
+opened there is an error), `loopback` needs real sockets, `netns`, `lab` and `docker` need tools and rights. A tier
+that cannot run is skipped with the reason; with `--require-tiers` that is a failure, so that no run looks complete
+which is not.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Generator
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+TIERS = ("unit", "simulator", "loopback", "netns", "lab", "docker")
+DIRECTORIES = {"sim": "simulator", "scenarios": "simulator", "netns": "netns", "lab": "lab", "docker": "docker"}
+WITHOUT_SOCKETS = frozenset({"unit", "simulator"})
+PROBE_TIMEOUT = 20.0  # seconds; a Docker engine that needs longer to say its version will not carry the tests either
+
+ROOT = Path(__file__).parent.parent
+TIER = pytest.StashKey[str]()
+TALLY = pytest.StashKey["Tally"]()
+
+# Derandomised, so that a run tells about the change and not about the day; searching for more is the fuzzers' work.
+hypothesis.settings.register_profile("default", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("default")
+
+
+class Tally:
+    """Outcomes per tier of one run, and the reasons of the tiers that did not run."""
+
+    def __init__(self) -> None:
+        self.selected: tuple[str, ...] = TIERS
+        self.missing: dict[str, str] = {}
+        self.outcomes: dict[str, Counter[str]] = {tier: Counter() for tier in TIERS}
+
+    def lines(self) -> list[str]:
+        """One line per tier, in the order of TIERS."""
+        return [f"{tier}: {self._state(tier)}" for tier in TIERS]
+
+    def incomplete(self) -> list[str]:
+        """The selected tiers of which nothing, or not everything, ran."""
+        return [tier for tier in self.selected if self.outcomes[tier]["skipped"] or not self._ran(tier)]
+
+    def _ran(self, tier: str) -> int:
+        return sum(count for outcome, count in self.outcomes[tier].items() if outcome != "skipped")
+
+    def _state(self, tier: str) -> str:
+        if tier not in self.selected:
+            return "skipped: not selected"
+        if tier in self.missing:
+            return f"skipped: {self.missing[tier]}"
+        counts = self.outcomes[tier]
+        if not counts:
+            return "skipped: no tests were collected"
+        words = ("passed", "failed", "error", "xfailed", "skipped")
+        return f"ran ({', '.join(f'{counts[word]} {word}' for word in words if counts[word])})"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("tiers")
+    group.addoption("--tier", action="append", choices=TIERS, help="run this tier alone; may be repeated")
+    group.addoption("--require-tiers", action="store_true", help="a selected tier that does not run wholly is an error")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    tally = Tally()
+    chosen = config.getoption("--tier") or TIERS
+    tally.selected = tuple(tier for tier in TIERS if tier in chosen)
+    config.stash[TALLY] = tally
+
+
+# ------------------------------------------------------------------------------------------------ sorting and skipping
+
+
+def tier_of(item: pytest.Item) -> str:
+    """The tier by the test's directory; elsewhere `loopback` if it is marked so, else `unit`."""
+    try:
+        first = item.path.relative_to(ROOT / "tests").parts[0]
+    except ValueError:
+        first = ""
+    if first in DIRECTORIES:
+        return DIRECTORIES[first]
+    return next((tier for tier in TIERS if item.get_closest_marker(tier)), "unit")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    tally = config.stash[TALLY]
+    kept: list[pytest.Item] = []
+    deselected: list[pytest.Item] = []
+    for item in items:
+        tier = item.stash[TIER] = tier_of(item)
+        item.add_marker(tier)
+        (kept if tier in tally.selected else deselected).append(item)
+    tiers = {item.stash[TIER] for item in kept}
+    for tier in TIERS:
+        if tier in tiers and (reason := why_not(tier)):
+            tally.missing[tier] = reason
+    for item in kept:
+        if item.stash[TIER] in tally.missing:
+            item.add_marker(pytest.mark.skip(reason=tally.missing[item.stash[TIER]]))
+    if deselected:
+        config.hook.pytest_deselected(items=deselected)
+    items[:] = sorted(kept, key=lambda item: TIERS.index(item.stash[TIER]))
+
+
+def why_not(tier: str) -> str | None:
+    """Why this machine cannot run the tier; None if it can."""
+    if tier == "netns":
+        return _needs_root() or _needs("ip", "iproute2") or _refuses("unshare", "--net", "true")
+    if tier == "lab":
+        return _needs_root() or _needs("linux.uml", "tests/lab/install") or _needs("tc", "iproute2")
+    if tier == "docker":
+        return (
+            _needs("docker", "tests/lab/install")
+            or _refuses("docker", "version", "--format", "{{.Server.Version}}")
+            or _refuses("docker", "compose", "version")
+        )
+    return None
+
+
+def _needs_root() -> str | None:
+    return None if os.geteuid() == 0 else "needs root"
+
+
+def _needs(program: str, source: str) -> str | None:
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    return None if shutil.which(program, path=path) else f"{program} is not installed (see {source})"
+
+
+def _refuses(*command: str) -> str | None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_TIMEOUT, check=False)
+    except subprocess.TimeoutExpired:
+        return f"`{' '.join(command)}` gave no answer in {PROBE_TIMEOUT:.0f} s"
+    if done.returncode == 0:
+        return None
+    reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+    return f"`{' '.join(command)}` failed: {reason}"
+
+
+# ------------------------------------------------------------------------------------------------------ sockets denied
+
+
+class _SocketGuard:
+    """Raises when a test of a tier without sockets binds or connects one.
+
+    An audit hook sees every socket, however it was opened. It cannot be removed, so there is one, switched per test.
+    """
+
+    def __init__(self) -> None:
+        self.is_on = False
+        sys.addaudithook(self._audit)
+
+    def _audit(self, event: str, arguments: tuple[object, ...]) -> None:
+        if self.is_on and event in ("socket.bind", "socket.connect") and isinstance(arguments[1], tuple):
+            raise RuntimeError(f"{event} to {arguments[1]} in a tier without sockets; mark the test `loopback`")
+
+
+GUARD = _SocketGuard()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    GUARD.is_on = item.stash[TIER] in WITHOUT_SOCKETS
+    try:
+        return (yield)
+    finally:
+        GUARD.is_on = False
+
+
+# ------------------------------------------------------------------------------------------------------- closing lines
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    counts = item.config.stash[TALLY].outcomes[item.stash[TIER]]
+    if report.when == "call" or (report.when == "setup" and report.outcome != "passed"):
+        is_expected = hasattr(report, "wasxfail") and report.outcome == "skipped"
+        is_broken = report.when == "setup" and report.outcome == "failed"
+        counts["xfailed" if is_expected else "error" if is_broken else report.outcome] += 1
+    elif report.when == "teardown" and report.outcome == "failed":
+        counts["error"] += 1
+    return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    config = session.config
+    if config.getoption("--require-tiers") and not config.option.collectonly and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED if config.stash[TALLY].incomplete() else 0
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is None or config.option.collectonly or config.option.help:
+        return
+    tally = config.stash[TALLY]
+    for line in tally.lines():
+        terminal.write_line(line)
+    if config.getoption("--require-tiers") and (incomplete := tally.incomplete()):
+        terminal.write_line(f"error: every tier was required, and these did not run wholly: {', '.join(incomplete)}")
