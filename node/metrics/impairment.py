@@ -1,0 +1,86 @@
+"""What impairment is configured on this node's network, read from the file that the container's entry point writes.
+
+Knows nothing of how an impairment is made. The file is JSON: `{"backend": "netem", "loss_ratio": 0.1,
+"delay_seconds": 0.02, "jitter_seconds": 0, "rate_bytes_per_second": 0}`, optionally with `target` and `dir`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass
+
+from node.metrics.names import BACKENDS
+
+__all__ = ["Impairment", "read_impairment"]
+
+_FILE_BYTES_MAX = 65536
+_TARGET = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Impairment:
+    """One configured impairment; zeros and backend `none` when there is none.
+
+    loss_ratio: 0 to 1. delay_seconds, jitter_seconds: one way. rate_bytes_per_second: 0 for no limit.
+    target: interface or network concerned. dir: `egress` or `ingress`.
+    """
+
+    backend: str = "none"
+    target: str = "all"
+    dir: str = "egress"
+    loss_ratio: float = 0.0
+    delay_seconds: float = 0.0
+    jitter_seconds: float = 0.0
+    rate_bytes_per_second: float = 0.0
+
+
+def read_impairment(path: str) -> Impairment | None:
+    """The impairment in the file at `path`; the empty one if `path` is empty or no file is there.
+
+    None where the file is there and does not say it: an unknown impairment must not be shown as none.
+    """
+    if not path:
+        return Impairment()
+    try:
+        with open(path, "rb") as file:
+            content = file.read(_FILE_BYTES_MAX)
+    except FileNotFoundError:
+        return Impairment()
+    except OSError:
+        return None
+    try:
+        return _parse(json.loads(content))
+    except (ValueError, RecursionError):  # not JSON, not UTF-8, nested too deeply, or a value out of range
+        return None
+
+
+def _parse(value: object) -> Impairment:
+    if not isinstance(value, dict):
+        raise ValueError("the impairment is no JSON object")
+    backend = value.get("backend")
+    direction = value.get("dir", "egress")
+    target = value.get("target", "all")
+    if not isinstance(backend, str) or direction not in ("egress", "ingress"):
+        raise ValueError("backend or dir is missing or wrong")
+    if not isinstance(target, str) or not _TARGET.fullmatch(target):
+        raise ValueError("target is wrong")
+    return Impairment(
+        backend=backend if backend in BACKENDS else "other",
+        target=target,
+        dir=direction,
+        loss_ratio=_number(value, "loss_ratio", 1.0),
+        delay_seconds=_number(value, "delay_seconds"),
+        jitter_seconds=_number(value, "jitter_seconds"),
+        rate_bytes_per_second=_number(value, "rate_bytes_per_second"),
+    )
+
+
+def _number(table: dict[str, object], key: str, most: float = 1e15) -> float:
+    number = table.get(key, 0.0)
+    if not isinstance(number, int | float) or isinstance(number, bool):
+        raise ValueError(f"{key} is no number")
+    if not math.isfinite(number) or not 0 <= number <= most:
+        raise ValueError(f"{key} is out of range")
+    return float(number)

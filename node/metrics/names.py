@@ -1,0 +1,309 @@
+"""The catalogue: every metric of a node, declared once, with type, unit, help and the closed set of its label values.
+
+Knows nothing of where values come from. The collector refuses a name that is not here; documents, boards and tests are
+made from this table. Names follow the Prometheus conventions: base units, unit last, `_total` on counters only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from node.gossip.stats import AGE_BOUNDS
+from node.messages.types import REJECTION_REASONS, Carrier, MessageType
+from node.transport.stats import DROP_REASONS, LOSS_TRIGGERS, RETRANSMISSION_CAUSES, RTT_BOUNDS
+from node.types import MILLISECOND, Duration, to_seconds
+
+__all__ = [
+    "BACKENDS",
+    "CATALOGUE",
+    "HOP_BOUNDS",
+    "LAG_BOUNDS",
+    "LINKS_LISTED_MAX",
+    "LINK_STATES",
+    "LOG_LEVEL_WORDS",
+    "PEER_STATES",
+    "PREFIX",
+    "SEND_ERRORS",
+    "Kind",
+    "Label",
+    "Metric",
+]
+
+PREFIX = "positron_"
+
+LINKS_LISTED_MAX = 128
+"""Links with series of their own; the others are only counted, so that strangers cannot mint series without end."""
+
+PEER_STATES = ("connecting", "up", "slow", "down")
+LINK_STATES = ("closed", "closing", "handshake", "established")
+"""The position of a state in this tuple is the value of `positron_link_state`."""
+
+LOG_LEVEL_WORDS = ("debug", "info", "warning", "error")
+BACKENDS = ("none", "netem", "nft", "wire", "other")
+SEND_ERRORS = ("EAGAIN", "EPERM", "ENOBUFS", "EMSGSIZE", "ECONNREFUSED", "ENETUNREACH", "EHOSTUNREACH", "other")
+
+LAG_BOUNDS: tuple[Duration, ...] = tuple(
+    tenths * MILLISECOND // 10 for tenths in (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000)
+)
+"""From half a millisecond to one second: above 50 ms a round trip time measured by this node is its own lateness."""
+
+HOP_BOUNDS = (1, 2, 3, 4, 5, 6, 8, 12)
+
+
+class Kind(StrEnum):
+    """Types of the exposition format."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One label. values: every value it can take, or empty where the value is a fact of the node or of a link."""
+
+    name: str
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One metric. labels: beside `node`, which every series carries.
+
+    unit: seconds, bytes, ratio or what is counted. bounds: upper limits of the buckets of a histogram, in its unit.
+    tier: 1 for a fixed number of series per node, 2 for a number that grows with the links.
+    """
+
+    name: str
+    kind: Kind
+    unit: str
+    help: str
+    labels: tuple[Label, ...] = ()
+    bounds: tuple[float, ...] = field(default=(), repr=False)
+    tier: int = 1
+
+
+_TRANSPORT = Label("transport", tuple(Carrier))
+_PEER = (Label("peer"),)
+
+
+def _counter(name: str, unit: str, text: str, *labels: Label) -> Metric:
+    return Metric(name=PREFIX + name, kind=Kind.COUNTER, unit=unit, help=text, labels=labels)
+
+
+def _gauge(name: str, unit: str, text: str, *labels: Label) -> Metric:
+    return Metric(name=PREFIX + name, kind=Kind.GAUGE, unit=unit, help=text, labels=labels)
+
+
+def _histogram(name: str, text: str, bounds: tuple[Duration, ...]) -> Metric:
+    limits = tuple(to_seconds(bound) for bound in bounds)
+    return Metric(name=PREFIX + name, kind=Kind.HISTOGRAM, unit="seconds", help=text, bounds=limits)
+
+
+def _link(name: str, unit: str, text: str) -> Metric:
+    kind = Kind.COUNTER if name.endswith("_total") else Kind.GAUGE
+    return Metric(name=f"{PREFIX}link_{name}", kind=kind, unit=unit, help=text, labels=_PEER, tier=2)
+
+
+_NODE = (
+    _gauge("build_info", "constant 1", "Version of the node and of Python.", Label("version"), Label("python")),
+    _gauge(
+        "node_info",
+        "constant 1",
+        "Who the node is: full key, the 8 digits that others use as label peer, role, network and profile.",
+        Label("node_id"),
+        Label("peer"),
+        Label("role", ("seed", "node")),
+        Label("network_id"),
+        Label("profile"),
+    ),
+    _gauge("ready", "0 or 1", "Whether the node has an active peer or is a seed."),
+    _gauge("peers", "peers", "Known peers by state; up and slow ones are active.", Label("state", PEER_STATES)),
+    _gauge("links", "links", "Connections by transport and state.", _TRANSPORT, Label("state", LINK_STATES)),
+    _gauge("links_unlisted", "links", "UDP links without series of their own, beyond the limit of listed links."),
+)
+
+_SOCKET = (
+    _counter("udp_sent_datagrams_total", "datagrams", "Datagrams handed to the kernel, to all peers."),
+    _counter("udp_received_datagrams_total", "datagrams", "Datagrams read from the kernel, of all senders."),
+    _counter("udp_sent_bytes_total", "bytes", "Bytes of datagrams handed to the kernel, headers of IP and UDP apart."),
+    _counter("udp_received_bytes_total", "bytes", "Bytes of datagrams read, headers of IP and UDP apart."),
+    _counter(
+        "udp_send_errors_total",
+        "errors",
+        "Datagrams that the kernel refused, by error; EPERM shows a firewall in the output path.",
+        Label("errno", SEND_ERRORS),
+    ),
+    _counter("udp_kernel_drops_total", "datagrams", "Datagrams that the kernel dropped for want of receive buffer."),
+    _gauge("udp_receive_buffer_bytes", "bytes", "Receive buffer that the kernel granted."),
+)
+
+_TRANSPORT_TOTALS = (
+    _counter("sent_packets_total", "packets", "Packets sent; on TCP: records.", _TRANSPORT),
+    _counter("received_packets_total", "packets", "Packets received and accepted; on TCP: records.", _TRANSPORT),
+    _counter("sent_bytes_total", "bytes", "Bytes of packets sent, all headers of ours included.", _TRANSPORT),
+    _counter("received_bytes_total", "bytes", "Bytes of packets received and accepted.", _TRANSPORT),
+    _counter(
+        "dropped_packets_total",
+        "packets",
+        "Packets received and dropped, by reason.",
+        _TRANSPORT,
+        Label("reason", DROP_REASONS),
+    ),
+    _counter(
+        "handshakes_total",
+        "handshakes",
+        "Handshakes that ended, by result.",
+        _TRANSPORT,
+        Label("result", ("ok", "failed")),
+    ),
+    _counter(
+        "retransmitted_packets_total",
+        "packets",
+        "UDP packets that carried data again, by what made them: detected loss, retransmission timer, tail-loss probe.",
+        Label("cause", RETRANSMISSION_CAUSES),
+    ),
+    _counter(
+        "lost_packets_total",
+        "packets",
+        "UDP packets declared lost, by trigger.",
+        Label("trigger", LOSS_TRIGGERS),
+    ),
+    _counter(
+        "spurious_retransmissions_total",
+        "packets",
+        "UDP packets declared lost and acknowledged later: sending their data again was needless.",
+    ),
+    _counter("tail_loss_probes_total", "probes", "Probes sent because the last packets stayed unacknowledged."),
+    _counter("rto_expirations_total", "expirations", "Expiries of the effective retransmission timer."),
+    _histogram("rtt_seconds", "Round trip times of UDP packets, each sample free of retransmission.", RTT_BOUNDS),
+)
+
+_LINKS = (
+    _link("state", "code", "State of the UDP link: 0 closed, 1 closing, 2 handshake, 3 established."),
+    _link("established_timestamp_seconds", "seconds", "Unix time at which the handshake completed."),
+    _link("rtt_smoothed_seconds", "seconds", "Smoothed round trip time (RFC 9002 section 5.3)."),
+    _link("rtt_latest_seconds", "seconds", "Latest round trip time."),
+    _link("rtt_min_seconds", "seconds", "Least round trip time of the connection."),
+    _link("rtt_variance_seconds", "seconds", "Mean deviation of the round trip time (rttvar)."),
+    _link(
+        "rto_computed_seconds",
+        "seconds",
+        "Retransmission timeout as computed: smoothed round trip + 4 deviations + longest delay of an acknowledgement.",
+    ),
+    _link(
+        "rto_effective_seconds",
+        "seconds",
+        "Retransmission timeout in force: the computed one within its limits, doubled per expiry.",
+    ),
+    _link("rto_backoff", "expirations", "Expiries of the retransmission timer in a row."),
+    _link("cwnd_bytes", "bytes", "Congestion window: bytes that may be unacknowledged."),
+    _link("ssthresh_bytes", "bytes", "Window at which slow start ends; absent until a first loss."),
+    _link("in_flight_bytes", "bytes", "Bytes sent and not yet acknowledged or lost."),
+    _link("send_queue_messages", "messages", "Messages that wait to be sent or acknowledged."),
+    _link("sent_packets_total", "packets", "Packets sent on the link."),
+    _link("received_packets_total", "packets", "Packets received on the link."),
+    _link("sent_bytes_total", "bytes", "Bytes of packets sent on the link."),
+    _link("received_bytes_total", "bytes", "Bytes of packets received on the link."),
+    _link("retransmitted_packets_total", "packets", "Packets of the link that carried data again."),
+    _link("lost_packets_total", "packets", "Packets of the link declared lost."),
+    _link("spurious_retransmissions_total", "packets", "Packets of the link declared lost and acknowledged later."),
+    _link("rto_expirations_total", "expirations", "Expiries of the link's retransmission timer."),
+    _link("sent_messages_total", "messages", "Messages accepted for sending on the link."),
+    _link("received_messages_total", "messages", "Whole messages received on the link."),
+)
+
+_TYPE = Label("type", tuple(kind.name.lower() for kind in MessageType))
+_REASON = Label("reason", REJECTION_REASONS)
+
+_SERVICES = (
+    _counter("sent_messages_total", "messages", "Messages sent, by type.", _TYPE),
+    _counter("received_messages_total", "messages", "Messages received, by type.", _TYPE),
+    _counter(
+        "rejected_messages_total",
+        "messages",
+        "Messages refused by the peer service and the router, by reason.",
+        Label("service", ("core", "peers")),
+        _REASON,
+    ),
+    _counter("direct_delivered_messages_total", "messages", "Messages to this node alone, handed to the application."),
+    _counter("direct_duplicate_messages_total", "messages", "Messages to this node alone that arrived again."),
+    _counter(
+        "direct_sends_total",
+        "messages",
+        "Messages to one peer, by result.",
+        Label("result", ("acknowledged", "failed")),
+    ),
+    _counter("resent_messages_total", "messages", "Messages given to another connection of the same peer."),
+    _counter(
+        "dials_total", "dials", "Connections begun by this node, by result.", Label("result", ("begun", "failed"))
+    ),
+    _counter("heartbeats_sent_total", "heartbeats", "Heartbeats sent, answers included."),
+    _counter("heartbeats_received_total", "heartbeats", "Heartbeats received, answers included."),
+    _counter("peer_suspicions_total", "suspicions", "Times a peer fell silent and was probed."),
+    _counter("peer_losses_total", "losses", "Times a silent peer was given up."),
+    _counter("peer_transitions_total", "transitions", "Peers that became active or went.", Label("to", ("up", "down"))),
+    _counter(
+        "peer_addresses_total",
+        "records",
+        "Records of other nodes received from peers, by result.",
+        Label("result", ("learned", "refused")),
+    ),
+    _counter("gossip_published_messages_total", "messages", "Broadcasts of this node."),
+    _counter(
+        "gossip_delivered_messages_total", "messages", "Broadcasts of others handed to the application, each once."
+    ),
+    _counter("gossip_duplicate_messages_total", "messages", "Copies of broadcasts that arrived again."),
+    _counter("gossip_forwarded_messages_total", "messages", "Copies of broadcasts of others sent on."),
+    _counter("gossip_announced_messages_total", "messages", "Message ids told to peers."),
+    _counter("gossip_requested_messages_total", "messages", "Message ids asked for."),
+    _counter("gossip_served_messages_total", "messages", "Copies sent because a peer asked."),
+    _counter("gossip_repaired_messages_total", "messages", "Deliveries that came because this node asked."),
+    _counter("gossip_failed_sends_total", "messages", "Copies that a peer did not acknowledge in time."),
+    _counter("gossip_rejected_messages_total", "messages", "Broadcasts refused, by reason.", _REASON),
+    _histogram("gossip_propagation_seconds", "Time from publishing to delivery, as the two clocks see it.", AGE_BOUNDS),
+    Metric(
+        name=PREFIX + "gossip_hops",
+        kind=Kind.HISTOGRAM,
+        unit="links",
+        help="Links that delivered broadcasts travelled.",
+        bounds=HOP_BOUNDS,
+    ),
+    _gauge("gossip_cached_messages", "messages", "Broadcasts kept to serve peers that missed them."),
+    _gauge("gossip_cached_bytes", "bytes", "Bytes of broadcasts kept."),
+    _gauge("gossip_origins", "nodes", "Authors whose sequence numbers are remembered."),
+)
+
+_RUNTIME = (
+    _histogram("event_loop_lag_seconds", "Lateness of a timer of the event loop, measured twice a second.", LAG_BOUNDS),
+    _gauge("tasks", "tasks", "Tasks of the event loop."),
+    _counter("log_messages_total", "messages", "Log records by level.", Label("level", LOG_LEVEL_WORDS)),
+    _counter("log_suppressed_messages_total", "messages", "Log records withheld by the rate limit."),
+    _counter("handler_errors_total", "errors", "Exceptions that application handlers raised."),
+    _gauge("scrape_render_seconds", "seconds", "Time that rendering the previous scrape took."),
+    _counter("process_cpu_seconds_total", "seconds", "Processor time of the process, user and system."),
+    _gauge("process_resident_memory_bytes", "bytes", "Resident memory of the process."),
+    _gauge("process_open_fds", "descriptors", "Open file descriptors of the process."),
+    _gauge("process_start_time_seconds", "seconds", "Unix time at which the process began."),
+)
+
+_PLACE = (Label("target"), Label("dir", ("egress", "ingress")), Label("backend", BACKENDS))
+
+_IMPAIRMENT = (
+    _gauge("impairment_loss_ratio", "ratio", "Packet loss that is configured for this node's network.", *_PLACE),
+    _gauge("impairment_delay_seconds", "seconds", "Delay that is configured for this node's network.", *_PLACE),
+    _gauge("impairment_jitter_seconds", "seconds", "Jitter that is configured for this node's network.", *_PLACE),
+    _gauge(
+        "impairment_rate_bytes_per_second",
+        "bytes per second",
+        "Rate limit that is configured for this node's network; 0 for none.",
+        *_PLACE,
+    ),
+)
+
+CATALOGUE: dict[str, Metric] = {
+    metric.name: metric
+    for group in (_NODE, _SOCKET, _TRANSPORT_TOTALS, _LINKS, _SERVICES, _RUNTIME, _IMPAIRMENT)
+    for metric in group
+}

@@ -1,0 +1,331 @@
+"""Turns what a node knows about itself into values of the catalogue's metrics.
+
+Knows nothing of any exposition format or library. Input is one `Observation`, made by the node's shell at scrape time;
+output is a stream of `Reading`, in which a series appears at most once and every known label set appears, zeros too.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import metadata
+
+from node.core.snapshot import LinkSnapshot, NodeSnapshot
+from node.metrics.impairment import Impairment
+from node.metrics.names import HOP_BOUNDS, LAG_BOUNDS, LINK_STATES, LINKS_LISTED_MAX, PEER_STATES, SEND_ERRORS
+from node.metrics.process import ProcessReading
+from node.transport.stats import ConnectionSnapshot, EndpointStats, Histogram
+from node.types import SECOND, Duration, short_id, to_seconds
+
+__all__ = ["Observation", "Reading", "RuntimeStats", "SocketReading", "readings"]
+
+
+@dataclass(slots=True)
+class RuntimeStats:
+    """What the shell has counted since the node began; integers, bumped in place. loop_lag: of the event loop."""
+
+    loop_lag: Histogram = field(default_factory=lambda: Histogram(LAG_BOUNDS))
+    log_messages: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys(("debug", "info", "warning", "error"), 0)
+    )
+    log_suppressed: int = 0
+    handler_errors: int = 0
+    render_time: Duration = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SocketReading:
+    """The UDP socket. send_errors: by name of the error, `other` included."""
+
+    sent_datagrams: int = 0
+    received_datagrams: int = 0
+    sent_bytes: int = 0
+    received_bytes: int = 0
+    send_errors: Mapping[str, int] = field(default_factory=dict)
+    kernel_drops: int = 0
+    receive_buffer: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """A node at one instant, as its shell sees it.
+
+    wall_offset: Unix time minus the node's monotonic clock, in nanoseconds. socket: None where UDP is disabled.
+    impairment: None when what is configured cannot be known.
+    """
+
+    snapshot: NodeSnapshot
+    wall_offset: Duration
+    socket: SocketReading | None
+    runtime: RuntimeStats
+    tasks: int
+    process: ProcessReading
+    impairment: Impairment | None
+    is_seed: bool
+    profile: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One value. labels: values in the order of the catalogue. counts: buckets of a histogram, `value` its sum."""
+
+    name: str
+    value: float
+    labels: tuple[str, ...] = ()
+    counts: tuple[int, ...] | None = None
+
+
+def readings(seen: Observation) -> Iterator[Reading]:
+    """Every value that the observation holds."""
+    yield from _node(seen)
+    if seen.socket is not None:
+        yield from _socket(seen.socket)
+    yield from _transports(seen.snapshot)
+    yield from _links(seen.snapshot, seen.wall_offset)
+    yield from _messages(seen.snapshot)
+    yield from _peering(seen.snapshot)
+    yield from _gossip(seen.snapshot)
+    yield from _runtime(seen)
+    if seen.impairment is not None:
+        yield from _impairment(seen.impairment)
+
+
+def _node(seen: Observation) -> Iterator[Reading]:
+    snapshot = seen.snapshot
+    yield Reading("positron_build_info", 1, (_version(), platform.python_version()))
+    yield Reading(
+        "positron_node_info",
+        1,
+        (
+            snapshot.node_id.hex(),
+            short_id(snapshot.node_id),
+            "seed" if seen.is_seed else "node",
+            snapshot.network_id,
+            seen.profile,
+        ),
+    )
+    yield Reading("positron_ready", int(snapshot.is_ready))
+    states = dict.fromkeys(PEER_STATES, 0)
+    for peer in snapshot.peers:
+        states[peer.state] += 1
+    for state, count in states.items():
+        yield Reading("positron_peers", count, (state,))
+    for transport, stats in (("udp", snapshot.udp), ("tcp", snapshot.tcp)):
+        if stats is not None:
+            yield from _link_states(snapshot, transport)
+
+
+def _link_states(snapshot: NodeSnapshot, transport: str) -> Iterator[Reading]:
+    states = dict.fromkeys(LINK_STATES, 0)
+    for link in snapshot.links:
+        if link.connection.transport == transport:
+            states[link.connection.state] += 1
+    for state, count in states.items():
+        yield Reading("positron_links", count, (transport, state))
+
+
+def _socket(socket: SocketReading) -> Iterator[Reading]:
+    yield Reading("positron_udp_sent_datagrams_total", socket.sent_datagrams)
+    yield Reading("positron_udp_received_datagrams_total", socket.received_datagrams)
+    yield Reading("positron_udp_sent_bytes_total", socket.sent_bytes)
+    yield Reading("positron_udp_received_bytes_total", socket.received_bytes)
+    errors = dict.fromkeys(SEND_ERRORS, 0)
+    for name, count in socket.send_errors.items():
+        errors[name if name in errors else "other"] += count
+    for name, count in errors.items():
+        yield Reading("positron_udp_send_errors_total", count, (name,))
+    yield Reading("positron_udp_kernel_drops_total", socket.kernel_drops)
+    if socket.receive_buffer is not None:
+        yield Reading("positron_udp_receive_buffer_bytes", socket.receive_buffer)
+
+
+def _transports(snapshot: NodeSnapshot) -> Iterator[Reading]:
+    for transport, stats in (("udp", snapshot.udp), ("tcp", snapshot.tcp)):
+        if stats is None:
+            continue
+        yield Reading("positron_sent_packets_total", stats.packets_sent, (transport,))
+        yield Reading("positron_received_packets_total", stats.packets_received, (transport,))
+        yield Reading("positron_sent_bytes_total", stats.bytes_sent, (transport,))
+        yield Reading("positron_received_bytes_total", stats.bytes_received, (transport,))
+        for reason, count in stats.packets_dropped.items():
+            yield Reading("positron_dropped_packets_total", count, (transport, reason))
+        yield Reading("positron_handshakes_total", stats.handshakes_completed, (transport, "ok"))
+        yield Reading("positron_handshakes_total", stats.handshakes_failed, (transport, "failed"))
+    # The kernel repeats lost TCP segments without telling: zeros for TCP would be numbers that nobody measured.
+    if snapshot.udp is not None:
+        yield from _recovery(snapshot.udp)
+
+
+def _recovery(stats: EndpointStats) -> Iterator[Reading]:
+    for cause, count in stats.packets_retransmitted.items():
+        yield Reading("positron_retransmitted_packets_total", count, (cause,))
+    for trigger, count in stats.packets_lost.items():
+        yield Reading("positron_lost_packets_total", count, (trigger,))
+    yield Reading("positron_spurious_retransmissions_total", stats.spurious_losses)
+    yield Reading("positron_tail_loss_probes_total", stats.probes)
+    yield Reading("positron_rto_expirations_total", stats.rto_expirations)
+    yield _durations("positron_rtt_seconds", stats.rtt)
+
+
+def _links(snapshot: NodeSnapshot, wall_offset: Duration) -> Iterator[Reading]:
+    listed: dict[str, ConnectionSnapshot] = {}
+    unlisted = 0
+    for link in sorted((link for link in snapshot.links if link.connection.transport == "udp"), key=_seniority):
+        connection = link.connection
+        if connection.peer_id is None:
+            continue  # a stranger: it has proved no key that a label could name
+        label = short_id(connection.peer_id)
+        if label in listed or len(listed) >= LINKS_LISTED_MAX:
+            unlisted += 1
+        else:
+            listed[label] = connection
+    for label, connection in listed.items():
+        yield from _link_gauges(label, connection, wall_offset)
+        yield from _link_counters(label, connection)
+    yield Reading("positron_links_unlisted", unlisted)
+
+
+def _seniority(link: LinkSnapshot) -> tuple[int, int, int]:
+    """Established links first, the oldest of them first: newcomers cannot push them out of the list."""
+    connection = link.connection
+    is_established = connection.state == "established"
+    return (0 if is_established else 1, connection.established_at or 0, connection.connection)
+
+
+def _link_gauges(label: str, link: ConnectionSnapshot, wall_offset: Duration) -> Iterator[Reading]:
+    durations = (
+        ("established_timestamp", None if link.established_at is None else link.established_at + wall_offset),
+        ("rtt_smoothed", link.smoothed_rtt),
+        ("rtt_latest", link.latest_rtt),
+        ("rtt_min", link.min_rtt),
+        ("rtt_variance", link.rttvar),
+        ("rto_computed", link.computed_rto),
+        ("rto_effective", link.effective_rto),
+    )
+    for name, duration in durations:
+        if duration is not None:
+            yield Reading(f"positron_link_{name}_seconds", to_seconds(duration), (label,))
+    yield Reading("positron_link_state", LINK_STATES.index(link.state), (label,))
+    yield Reading("positron_link_rto_backoff", link.rto_backoff, (label,))
+    yield Reading("positron_link_cwnd_bytes", link.congestion_window, (label,))
+    if link.slow_start_threshold is not None:
+        yield Reading("positron_link_ssthresh_bytes", link.slow_start_threshold, (label,))
+    yield Reading("positron_link_in_flight_bytes", link.bytes_in_flight, (label,))
+    yield Reading("positron_link_send_queue_messages", link.send_queue_messages, (label,))
+
+
+def _link_counters(label: str, link: ConnectionSnapshot) -> Iterator[Reading]:
+    stats = link.stats
+    counters = (
+        ("sent_packets", stats.packets_sent),
+        ("received_packets", stats.packets_received),
+        ("sent_bytes", stats.bytes_sent),
+        ("received_bytes", stats.bytes_received),
+        ("retransmitted_packets", sum(stats.packets_retransmitted.values())),
+        ("lost_packets", sum(stats.packets_lost.values())),
+        ("spurious_retransmissions", stats.spurious_losses),
+        ("rto_expirations", stats.rto_expirations),
+        ("sent_messages", stats.messages_sent),
+        ("received_messages", stats.messages_received),
+    )
+    for name, count in counters:
+        yield Reading(f"positron_link_{name}_total", count, (label,))
+
+
+def _messages(snapshot: NodeSnapshot) -> Iterator[Reading]:
+    stats = snapshot.messages
+    for kind, count in stats.sent.items():
+        yield Reading("positron_sent_messages_total", count, (kind,))
+    for kind, count in stats.received.items():
+        yield Reading("positron_received_messages_total", count, (kind,))
+    for service, rejected in (("core", stats.rejected), ("peers", snapshot.peering.rejected)):
+        for reason, count in rejected.items():
+            yield Reading("positron_rejected_messages_total", count, (service, reason))
+    yield Reading("positron_direct_delivered_messages_total", stats.delivered)
+    yield Reading("positron_direct_duplicate_messages_total", stats.duplicates)
+    yield Reading("positron_direct_sends_total", stats.sends_finished, ("acknowledged",))
+    yield Reading("positron_direct_sends_total", stats.sends_failed, ("failed",))
+    yield Reading("positron_resent_messages_total", stats.resent)
+
+
+def _peering(snapshot: NodeSnapshot) -> Iterator[Reading]:
+    stats = snapshot.peering
+    yield Reading("positron_dials_total", stats.dials, ("begun",))
+    yield Reading("positron_dials_total", stats.dials_failed, ("failed",))
+    yield Reading("positron_heartbeats_sent_total", stats.heartbeats_sent)
+    yield Reading("positron_heartbeats_received_total", stats.heartbeats_received)
+    yield Reading("positron_peer_suspicions_total", stats.suspicions)
+    yield Reading("positron_peer_losses_total", stats.losses)
+    yield Reading("positron_peer_transitions_total", stats.peers_up, ("up",))
+    yield Reading("positron_peer_transitions_total", stats.peers_down, ("down",))
+    yield Reading("positron_peer_addresses_total", stats.addresses_learned, ("learned",))
+    yield Reading("positron_peer_addresses_total", stats.addresses_refused, ("refused",))
+
+
+def _gossip(snapshot: NodeSnapshot) -> Iterator[Reading]:
+    stats = snapshot.gossip
+    yield Reading("positron_gossip_published_messages_total", stats.published)
+    yield Reading("positron_gossip_delivered_messages_total", stats.delivered)
+    yield Reading("positron_gossip_duplicate_messages_total", stats.duplicates)
+    yield Reading("positron_gossip_forwarded_messages_total", stats.relayed)
+    yield Reading("positron_gossip_announced_messages_total", stats.announced)
+    yield Reading("positron_gossip_requested_messages_total", stats.requested)
+    yield Reading("positron_gossip_served_messages_total", stats.served)
+    yield Reading("positron_gossip_repaired_messages_total", stats.repaired)
+    yield Reading("positron_gossip_failed_sends_total", stats.failed_sends)
+    for reason, count in stats.rejected.items():
+        yield Reading("positron_gossip_rejected_messages_total", count, (reason,))
+    yield _durations("positron_gossip_propagation_seconds", stats.age)
+    yield _hops(stats.hops)
+    yield Reading("positron_gossip_cached_messages", stats.cached)
+    yield Reading("positron_gossip_cached_bytes", stats.cached_bytes)
+    yield Reading("positron_gossip_origins", stats.origins)
+
+
+def _runtime(seen: Observation) -> Iterator[Reading]:
+    runtime, process = seen.runtime, seen.process
+    yield _durations("positron_event_loop_lag_seconds", runtime.loop_lag)
+    yield Reading("positron_tasks", seen.tasks)
+    for level, count in runtime.log_messages.items():
+        yield Reading("positron_log_messages_total", count, (level,))
+    yield Reading("positron_log_suppressed_messages_total", runtime.log_suppressed)
+    yield Reading("positron_handler_errors_total", runtime.handler_errors)
+    yield Reading("positron_scrape_render_seconds", to_seconds(runtime.render_time))
+    yield Reading("positron_process_cpu_seconds_total", process.cpu)
+    for name, value in (
+        ("resident_memory_bytes", process.resident),
+        ("open_fds", process.open_files),
+        ("start_time_seconds", process.started),
+    ):
+        if value is not None:
+            yield Reading(f"positron_process_{name}", value)
+
+
+def _impairment(impairment: Impairment) -> Iterator[Reading]:
+    place = (impairment.target, impairment.dir, impairment.backend)
+    yield Reading("positron_impairment_loss_ratio", impairment.loss_ratio, place)
+    yield Reading("positron_impairment_delay_seconds", impairment.delay_seconds, place)
+    yield Reading("positron_impairment_jitter_seconds", impairment.jitter_seconds, place)
+    yield Reading("positron_impairment_rate_bytes_per_second", impairment.rate_bytes_per_second, place)
+
+
+def _durations(name: str, histogram: Histogram) -> Reading:
+    return Reading(name, histogram.total / SECOND, (), tuple(histogram.counts))
+
+
+def _hops(hops: Mapping[int, int]) -> Reading:
+    counts = Histogram(HOP_BOUNDS).counts
+    for links, count in hops.items():
+        position = next((at for at, bound in enumerate(HOP_BOUNDS) if links <= bound), len(HOP_BOUNDS))
+        counts[position] += count
+    return Reading("positron_gossip_hops", sum(links * count for links, count in hops.items()), (), tuple(counts))
+
+
+@cache
+def _version() -> str:
+    try:
+        return metadata.version("positron-testnet")
+    except metadata.PackageNotFoundError:
+        return "unknown"
