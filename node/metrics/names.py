@@ -41,7 +41,7 @@ LINK_STATES = ("closed", "closing", "handshake", "established")
 
 LOG_LEVEL_WORDS = ("debug", "info", "warning", "error")
 BACKENDS = ("none", "netem", "nft", "wire", "other")
-SEND_ERRORS = ("EAGAIN", "EPERM", "ENOBUFS", "EMSGSIZE", "ECONNREFUSED", "ENETUNREACH", "EHOSTUNREACH", "other")
+SEND_ERRORS = ("EPERM", "ENOBUFS", "EMSGSIZE", "ECONNREFUSED", "ENETUNREACH", "EHOSTUNREACH", "EINVAL", "other")
 
 LAG_BOUNDS: tuple[Duration, ...] = tuple(
     tenths * MILLISECOND // 10 for tenths in (5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000)
@@ -135,6 +135,7 @@ _SOCKET = (
         "Datagrams that the kernel refused, by error; EPERM shows a firewall in the output path.",
         Label("errno", SEND_ERRORS),
     ),
+    _counter("udp_backlog_drops_total", "datagrams", "Datagrams dropped because too many waited for a full socket."),
     _counter("udp_kernel_drops_total", "datagrams", "Datagrams that the kernel dropped for want of receive buffer."),
     _gauge("udp_receive_buffer_bytes", "bytes", "Receive buffer that the kernel granted."),
 )

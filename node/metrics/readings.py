@@ -44,6 +44,7 @@ class SocketReading:
     sent_bytes: int = 0
     received_bytes: int = 0
     send_errors: Mapping[str, int] = field(default_factory=dict)
+    backlog_drops: int = 0
     kernel_drops: int = 0
     receive_buffer: int | None = None
 
@@ -136,6 +137,7 @@ def _socket(socket: SocketReading) -> Iterator[Reading]:
         errors[name if name in errors else "other"] += count
     for name, count in errors.items():
         yield Reading("positron_udp_send_errors_total", count, (name,))
+    yield Reading("positron_udp_backlog_drops_total", socket.backlog_drops)
     yield Reading("positron_udp_kernel_drops_total", socket.kernel_drops)
     if socket.receive_buffer is not None:
         yield Reading("positron_udp_receive_buffer_bytes", socket.receive_buffer)
