@@ -7,7 +7,8 @@ command line say the same thing.
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
 from node.types import Address, Duration, Instant, NodeId
 
@@ -93,6 +94,18 @@ class ConnectionStats:
     messages_expired: int = 0
 
 
+_SUMMED = (
+    "packets_sent",
+    "packets_received",
+    "bytes_sent",
+    "bytes_received",
+    "spurious_losses",
+    "probes",
+    "rto_expirations",
+    "messages_expired",
+)
+
+
 @dataclass(slots=True)
 class EndpointStats:
     """What one endpoint has counted since it began, connections that are gone included."""
@@ -107,9 +120,31 @@ class EndpointStats:
     spurious_losses: int = 0
     probes: int = 0
     rto_expirations: int = 0
+    messages_expired: int = 0
     handshakes_completed: int = 0
     handshakes_failed: int = 0
     rtt: Histogram = field(default_factory=lambda: Histogram(RTT_BOUNDS))
+
+    def absorb(self, stats: ConnectionStats) -> None:
+        """Adds what one connection counted."""
+        for name in _SUMMED:
+            setattr(self, name, getattr(self, name) + getattr(stats, name))
+        for cause, count in stats.packets_retransmitted.items():
+            self.packets_retransmitted[cause] += count
+        for trigger, count in stats.packets_lost.items():
+            self.packets_lost[trigger] += count
+
+    def plus(self, connections: Iterable[ConnectionStats]) -> EndpointStats:
+        """A copy that also counts those connections; the histogram is shared, since it counts them already."""
+        total = replace(
+            self,
+            packets_retransmitted=dict(self.packets_retransmitted),
+            packets_lost=dict(self.packets_lost),
+            packets_dropped=dict(self.packets_dropped),
+        )
+        for stats in connections:
+            total.absorb(stats)
+        return total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

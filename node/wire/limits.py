@@ -77,6 +77,9 @@ HALF_OPEN_MAX = 256
 HANDSHAKE_PARAMETERS_BYTES_MAX = 512
 """Encoded parameters in a handshake; with them the largest handshake message still fits in the smallest MTU."""
 
+REFUSALS_QUEUED_MAX = 64
+"""Answers to INITs that are refused, waiting to be sent; more are dropped."""
+
 HANDSHAKE_TIMEOUT: Duration = 10 * SECOND
 HANDSHAKE_RETRY_INITIAL: Duration = 250 * MILLISECOND
 """First handshake retransmission; doubled per try up to the maximum."""

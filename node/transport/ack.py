@@ -1,0 +1,75 @@
+"""What a connection has received and when it says so: replay detection and acknowledgement policy (RFC 9000 §13.2)."""
+
+from __future__ import annotations
+
+from node.transport.ranges import RangeSet
+from node.types import Duration, Instant
+from node.wire.frames import AckFrame
+from node.wire.limits import ACK_RANGES_MAX, RECEIVED_RANGES_MAX
+
+__all__ = ["AckTracker"]
+
+_ACK_ELICITING_THRESHOLD = 2
+_RANGE_BYTES_MAX = 16
+
+
+class AckTracker:
+    """Remembers received packet numbers, refuses replays, and decides when an acknowledgement is due.
+
+    ack_at: when the next acknowledgement must be sent; None while there is nothing to acknowledge.
+    """
+
+    __slots__ = ("_floor", "_largest_at", "_pending", "_received", "_reported_floor", "ack_at", "max_ack_delay")
+
+    def __init__(self, max_ack_delay: Duration) -> None:
+        self.max_ack_delay = max_ack_delay
+        self.ack_at: Instant | None = None
+        self._received = RangeSet()
+        self._floor = 0
+        self._reported_floor = 0
+        self._pending = 0
+        self._largest_at: Instant = 0
+
+    def is_duplicate(self, packet_number: int) -> bool:
+        """Whether the number was received before, or lies so far back that this can no longer be known."""
+        return packet_number < self._floor or packet_number in self._received
+
+    def on_received(self, packet_number: int, is_ack_eliciting: bool, now: Instant) -> None:
+        """Takes note of an authenticated packet that is no duplicate."""
+        largest = self._received.largest
+        self._received.add(packet_number, packet_number)
+        if packet_number > largest:
+            self._largest_at = now
+        if len(self._received) > RECEIVED_RANGES_MAX:
+            self._received.drop_oldest()
+            self._floor = self._received.smallest
+        if not is_ack_eliciting:
+            return
+        # A packet that arrives very late lies below what is reported by now; report its range once more.
+        self._reported_floor = min(self._reported_floor, packet_number)
+        self._pending += 1
+        # Out of order means a gap: the sender wants to know at once (RFC 9000 §13.2.1).
+        if self._pending >= _ACK_ELICITING_THRESHOLD or packet_number != largest + 1:
+            self.ack_at = now
+        elif self.ack_at is None:
+            self.ack_at = now + self.max_ack_delay
+
+    def is_due(self, now: Instant) -> bool:
+        """Whether an acknowledgement must be sent now, with or without company."""
+        return self.ack_at is not None and self.ack_at <= now
+
+    def take_frame(self, now: Instant, space: int) -> AckFrame | None:
+        """The acknowledgement to send along, or None where the peer knows everything; clears what is due.
+
+        space: bytes that the frame may take; the oldest ranges are left out of a packet that is too small for them.
+        """
+        if self.ack_at is None:
+            return None
+        self.ack_at = None
+        self._pending = 0
+        ranges = self._received.descending(self._reported_floor, min(ACK_RANGES_MAX, space // _RANGE_BYTES_MAX))
+        return AckFrame(ranges, max(0, now - self._largest_at))
+
+    def on_ack_acknowledged(self, largest: int) -> None:
+        """The peer has an acknowledgement that reached up to `largest`: ranges below need not be repeated."""
+        self._reported_floor = max(self._reported_floor, largest)

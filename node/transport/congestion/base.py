@@ -1,0 +1,39 @@
+"""The interface of a congestion controller: told what happened to packets, asked for a window and a pacing rate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from node.transport.packet import SentPacket
+from node.transport.rtt import RttEstimator
+from node.types import Instant
+
+__all__ = ["INITIAL_WINDOW_PACKETS", "Controller"]
+
+INITIAL_WINDOW_PACKETS = 10
+"""Initial congestion window in packets of the largest size (RFC 9002 §7.2)."""
+
+
+class Controller(Protocol):
+    """Windows are bytes of UDP payload. `congestion_window` bounds the bytes in flight; probes may exceed it."""
+
+    name: str
+    congestion_window: int
+    slow_start_threshold: int | None
+
+    def on_packets_acked(self, packets: Sequence[SentPacket], is_window_limited: bool) -> None:
+        """Packets were acknowledged for the first time; is_window_limited: the window was in use before that."""
+        ...
+
+    def on_packets_lost(self, packets: Sequence[SentPacket], now: Instant) -> None:
+        """Packets were declared lost by an acknowledgement or the time threshold."""
+        ...
+
+    def on_timeout(self, now: Instant) -> None:
+        """The retransmission timer expired: nothing came back for a whole effective RTO."""
+        ...
+
+    def pacing_rate(self, rtt: RttEstimator) -> int:
+        """Bytes per second at which to send; 0 while no RTT is known."""
+        ...

@@ -1,0 +1,69 @@
+"""NewReno after RFC 9002 §7: slow start, halving once per round of losses, one packet per window of growth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from node.transport.congestion.base import INITIAL_WINDOW_PACKETS
+from node.transport.packet import SentPacket
+from node.transport.rtt import RttEstimator
+from node.types import SECOND, Instant
+
+__all__ = ["NewReno"]
+
+_MINIMUM_WINDOW_PACKETS = 4
+"""RFC 9002 says 2; with 4, two packets that get through still bring the acknowledgements that find a loss."""
+
+
+class NewReno:
+    """The controller that every other one is measured against."""
+
+    __slots__ = ("_acked_bytes", "_packet_bytes", "_recovery_started_at", "congestion_window", "slow_start_threshold")
+
+    name = "newreno"
+
+    def __init__(self, packet_bytes: int) -> None:
+        """packet_bytes: the largest packet that the path takes."""
+        self._packet_bytes = packet_bytes
+        self._acked_bytes = 0
+        self._recovery_started_at: Instant = -1
+        self.congestion_window = INITIAL_WINDOW_PACKETS * packet_bytes
+        self.slow_start_threshold: int | None = None
+
+    def on_packets_acked(self, packets: Sequence[SentPacket], is_window_limited: bool) -> None:
+        """Grows the window, unless the caller did not use it or a recovery period is under way."""
+        for packet in packets:
+            if packet.sent_at <= self._recovery_started_at or not is_window_limited:
+                continue
+            if self.slow_start_threshold is None or self.congestion_window < self.slow_start_threshold:
+                self.congestion_window += packet.size
+                continue
+            self._acked_bytes += packet.size
+            if self._acked_bytes >= self.congestion_window:
+                self._acked_bytes -= self.congestion_window
+                self.congestion_window += self._packet_bytes
+
+    def on_packets_lost(self, packets: Sequence[SentPacket], now: Instant) -> None:
+        """Halves the window once for all losses among packets sent before it was last halved."""
+        if max(packet.sent_at for packet in packets) <= self._recovery_started_at:
+            return
+        self._recovery_started_at = now
+        self._acked_bytes = 0
+        self.congestion_window = max(self.congestion_window // 2, _MINIMUM_WINDOW_PACKETS * self._packet_bytes)
+        self.slow_start_threshold = self.congestion_window
+
+    def on_timeout(self, now: Instant) -> None:
+        """Starts again from the minimum window (RFC 5681 §3.1), towards half of what it was."""
+        half = self.congestion_window // 2
+        self.congestion_window = _MINIMUM_WINDOW_PACKETS * self._packet_bytes
+        self.slow_start_threshold = max(half, self.congestion_window)
+        self._recovery_started_at = now
+        self._acked_bytes = 0
+
+    def pacing_rate(self, rtt: RttEstimator) -> int:
+        """5/4 of a window per RTT, twice a window in slow start (RFC 9002 §7.7)."""
+        if not rtt.smoothed_rtt:
+            return 0
+        in_slow_start = self.slow_start_threshold is None or self.congestion_window < self.slow_start_threshold
+        numerator, denominator = (2, 1) if in_slow_start else (5, 4)
+        return self.congestion_window * SECOND * numerator // (denominator * rtt.smoothed_rtt)

@@ -1,0 +1,496 @@
+"""One encrypted connection with one peer over UDP: a machine of five verbs.
+
+`receive`, `handle_timeout` and the commands change it; after each, `poll_transmit` and `poll_event` are drained until
+both are empty, and `next_timeout` says when to come back. It knows no socket, clock or peer table: the endpoint routes
+datagrams to it, and decides between two connections with the same peer.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from node.crypto.aead import PacketCipher
+from node.errors import Code, DecodeError, HandshakeError, ProtocolViolation, UnknownPeer
+from node.transport.ack import AckTracker
+from node.transport.congestion.newreno import NewReno
+from node.transport.events import (
+    Closed,
+    Connected,
+    Delivery,
+    Event,
+    MessageAcknowledged,
+    MessageFailed,
+    MessageReceived,
+)
+from node.transport.flow_control import ReceiveCredit
+from node.transport.fragments import Reassembly
+from node.transport.opening import Opening
+from node.transport.outbox import Outbox
+from node.transport.pacing import Pacer
+from node.transport.packet import Datagram, Message, SentPacket, Transmit
+from node.transport.recovery import Expiry, Recovery
+from node.transport.rtt import RttEstimator
+from node.transport.settings import TransportSettings
+from node.transport.snapshot import snapshot_of
+from node.transport.state import ConnectionState, Origin
+from node.transport.stats import ConnectionSnapshot, ConnectionStats, Histogram
+from node.types import ConnectionId, Instant, NodeId
+from node.wire.frames import (
+    AckFrame,
+    CloseFrame,
+    ConfirmedFrame,
+    DatagramFrame,
+    Frame,
+    MaxDataFrame,
+    MessageFrame,
+    PingFrame,
+    WithdrawFrame,
+    parse_frames,
+)
+from node.wire.header import Header, PacketType, pack_header
+from node.wire.limits import AEAD_FAILURES_MAX, HEADER_BYTES, PACKET_NUMBER_MAX, TAG_BYTES
+from node.wire.parameters import Parameters, parse_parameters
+
+__all__ = ["Connection"]
+
+_PROBE_PACKETS = 2
+"""Packets per probe (RFC 9002 §6.2.4): with one alone, a single further loss would waste the whole wait."""
+
+_CLOSE_REPEATS_MAX = 3
+
+_CODES = {int(code): code for code in Code}
+
+_PADDING_MAX = 8
+"""A packet that lacks no more than this is padded to full size."""
+
+
+class Connection:
+    """See the module. `receive` raises DecodeError or HandshakeError for a datagram that was dropped unchanged."""
+
+    __slots__ = (
+        "_acks",
+        "_aead_failures",
+        "_close_due",
+        "_close_frame",
+        "_close_repeats",
+        "_events",
+        "_idle_at",
+        "_next_message_id",
+        "_next_number",
+        "_opening",
+        "_pacer",
+        "_peer_cid",
+        "_probes_due",
+        "_reassembly",
+        "_receive_cipher",
+        "_receive_credit",
+        "_send_cipher",
+        "_settings",
+        "closed_at",
+        "controller",
+        "established_at",
+        "hint",
+        "init_mac",
+        "origin",
+        "outbox",
+        "peer_id",
+        "peer_static",
+        "recovery",
+        "rtt",
+        "state",
+        "stats",
+    )
+
+    def __init__(
+        self, origin: Origin, settings: TransportSettings, opening: Opening, histogram: Histogram, now: Instant
+    ) -> None:
+        """histogram: where RTT samples of this and other connections are counted."""
+        self.origin = origin
+        self.state = ConnectionState.HANDSHAKE
+        self.stats = ConnectionStats()
+        self.rtt = RttEstimator(settings.max_ack_delay)
+        self.controller = NewReno(settings.mtu)
+        self.recovery = Recovery(settings, self.controller, self.rtt, self.stats, histogram)
+        self.peer_id: NodeId | None = None
+        self.peer_static = b""
+        self.established_at: Instant | None = None
+        self.closed_at: Instant | None = None
+        self.hint = ""
+        self.init_mac = opening.init_mac
+        self._settings = settings
+        self._opening: Opening | None = opening
+        self._events: deque[Event] = deque()
+        self._acks = AckTracker(settings.max_ack_delay)
+        self.outbox = Outbox(self._acks, settings.packet_payload)
+        self._pacer = Pacer(settings.mtu)
+        self._receive_credit = ReceiveCredit(settings.initial_window)
+        self._reassembly = Reassembly(self._receive_credit)
+        self._send_cipher: PacketCipher | None = None
+        self._receive_cipher: PacketCipher | None = None
+        self._peer_cid = ConnectionId(0)
+        self._next_number = 0
+        self._next_message_id = 0
+        self._probes_due = 0
+        self._idle_at = now + settings.idle_timeout
+        self._aead_failures = 0
+        self._close_frame: CloseFrame | None = None
+        self._close_due = False
+        self._close_repeats = 0
+
+    # --- the five verbs
+
+    def receive(self, header: Header, datagram: Datagram, now: Instant) -> None:
+        """Takes a datagram whose header names this connection."""
+        handler = _HANDLERS.get((self.state, header.packet_type))
+        if handler is None:
+            raise DecodeError("unexpected", f"{header.packet_type.name} while {self.state.name}")
+        handler(self, header, datagram, now)
+
+    def handle_timeout(self, now: Instant) -> None:
+        """Does what is due; called early or often it does nothing."""
+        if self._opening is not None and not self._opening.handle_timeout(now):
+            self._end(Code.HANDSHAKE_TIMEOUT, "no answer to the handshake", now, tell_peer=False)
+        if self.state is ConnectionState.CLOSING and self.closed_at is not None and now >= self.closed_at:
+            self.state = ConnectionState.CLOSED
+        if self.state is not ConnectionState.ESTABLISHED:
+            return
+        if now >= self._idle_at:
+            self._end(Code.IDLE_TIMEOUT, "nothing was received", now)
+            return
+        try:
+            self._expire_messages(now)
+            self._handle_recovery_timeout(now)
+        except ProtocolViolation as violation:
+            self._end(violation.code, violation.reason, now)
+
+    def poll_transmit(self, now: Instant, segments_max: int = 1) -> Transmit | None:
+        """The next datagram, or up to segments_max of one size; None when there is nothing to send now."""
+        if self._opening is not None:
+            datagram = self._opening.poll_transmit()
+            if datagram is not None:
+                return Transmit(self.origin.address, datagram, len(datagram))
+        if self.state is ConnectionState.CLOSING:
+            return self._transmit_close(now)
+        if self.state is not ConnectionState.ESTABLISHED:
+            return None
+        first = self._build_packet(now)
+        if first is None:
+            return None
+        packets = [first]
+        full = self.outbox.packet_payload + HEADER_BYTES + TAG_BYTES
+        while len(packets) < segments_max and len(packets[-1]) == full:
+            packet = self._build_packet(now)
+            if packet is None:
+                break
+            packets.append(packet)
+        return Transmit(self.origin.address, b"".join(packets), len(first))
+
+    def poll_event(self) -> Event | None:
+        """The next happening, oldest first."""
+        return self._events.popleft() if self._events else None
+
+    def next_timeout(self) -> Instant | None:
+        """When `handle_timeout` or `poll_transmit` has something to do again; None when never."""
+        if self.state is ConnectionState.CLOSED:
+            return None
+        due = [self._opening.next_timeout()] if self._opening is not None else []
+        if self.state is ConnectionState.CLOSING and self.closed_at is not None:
+            due.append(self.closed_at)
+        if self.state is ConnectionState.ESTABLISHED:
+            due.append(self._idle_at)
+            timers = (
+                self.recovery.next_timeout(),
+                self._acks.ack_at,
+                self.outbox.queue.next_deadline(),
+                self._pacer.blocked_until,
+            )
+            due.extend(instant for instant in timers if instant is not None)
+        return min(due) if due else None
+
+    # --- commands
+
+    def send(self, message: Message) -> int:
+        """Queues a message and returns its id; raises what `Outbox.push` raises, UnknownPeer once closed."""
+        if self.state not in (ConnectionState.HANDSHAKE, ConnectionState.ESTABLISHED):
+            raise UnknownPeer(f"connection {self.origin.handle} is {self.state.name.lower()}")
+        message_id = self._next_message_id
+        self.outbox.push(message_id, message)
+        self._next_message_id += 1
+        self.stats.messages_sent += 1
+        return message_id
+
+    def close(self, code: Code, reason: str, now: Instant) -> None:
+        """Ends the connection and tells the peer; does nothing once it is closing."""
+        self._end(code, reason, now)
+
+    def repeat_response(self) -> None:
+        """The peer's INIT came again: our RESPONSE may have been lost."""
+        if self._opening is not None:
+            self._opening.repeat()
+
+    def matches_init(self, init_mac: bytes) -> bool:
+        """Whether a REFUSE that repeats this MAC answers the INIT that we sent."""
+        return self._opening is not None and self.init_mac == init_mac
+
+    def fail_handshake(self, reason: str, now: Instant) -> None:
+        """Gives up a handshake whose peer turned out to be one that will not do."""
+        self._end(Code.HANDSHAKE_FAILED, reason, now, tell_peer=False)
+
+    def snapshot(self) -> ConnectionSnapshot:
+        """The connection at this instant."""
+        return snapshot_of(self)
+
+    # --- handshake
+
+    def _receive_response(self, _header: Header, datagram: Datagram, now: Instant) -> None:
+        opening = self._opening
+        if opening is None or not self.origin.is_initiator:
+            raise DecodeError("unexpected", "RESPONSE to a responder")
+        opening.on_response(datagram.data, now)
+        confirm = opening.handshake.write_confirm()
+        parameters = self._establish(opening, now)
+        opening.confirm(parameters.connection_id, confirm)
+
+    def _receive_confirm(self, _header: Header, datagram: Datagram, now: Instant) -> None:
+        opening = self._opening
+        if opening is None or self.origin.is_initiator:
+            raise DecodeError("unexpected", "CONFIRM to an initiator")
+        opening.handshake.read_confirm(datagram.data[HEADER_BYTES:])
+        self._establish(opening, now)
+        self._opening = None
+        # Elicits an acknowledgement and tells the initiator to stop repeating its CONFIRM.
+        self.outbox.push_control(ConfirmedFrame())
+
+    def _receive_late_confirm(self, _header: Header, _datagram: Datagram, _now: Instant) -> None:
+        """A CONFIRM that was sent again: the CONFIRMED frame is on its way and repeated until acknowledged."""
+
+    def _receive_late_response(self, _header: Header, _datagram: Datagram, _now: Instant) -> None:
+        if self._opening is not None:
+            self._opening.repeat()
+
+    def _establish(self, opening: Opening, now: Instant) -> Parameters:
+        agreement = opening.handshake.agreement
+        try:
+            parameters = parse_parameters(agreement.peer_parameters)
+        except DecodeError as error:
+            self._end(Code.HANDSHAKE_FAILED, str(error), now, tell_peer=False)
+            raise HandshakeError("malformed", str(error)) from error
+        self.peer_id = agreement.peer_id
+        self.peer_static = agreement.peer_static
+        self._send_cipher = PacketCipher(agreement.send_key)
+        self._receive_cipher = PacketCipher(agreement.receive_key)
+        self._peer_cid = parameters.connection_id
+        self.rtt.max_ack_delay = parameters.max_ack_delay
+        self.outbox.credit.raise_limit(parameters.max_data)
+        payload = min(self._settings.packet_payload, parameters.max_datagram - HEADER_BYTES - TAG_BYTES)
+        self.outbox.packet_payload = payload
+        self.state = ConnectionState.ESTABLISHED
+        self.established_at = now
+        self._idle_at = now + self._settings.idle_timeout
+        self._events.append(
+            Connected(
+                connection=self.origin.handle,
+                peer_id=agreement.peer_id,
+                address=self.origin.address,
+                is_initiator=self.origin.is_initiator,
+            )
+        )
+        return parameters
+
+    # --- receiving
+
+    def _receive_data(self, header: Header, datagram: Datagram, now: Instant) -> None:
+        number = header.packet_number
+        if self._acks.is_duplicate(number):
+            raise DecodeError("replayed", f"packet {number}")
+        payload = self._open(number, datagram.data, now)
+        self.stats.packets_received += 1
+        self.stats.bytes_received += len(datagram.data)
+        self._idle_at = now + self._settings.idle_timeout
+        # Only a responder that has our CONFIRM can seal a packet.
+        self._opening = None
+        try:
+            is_eliciting = self._apply_all(parse_frames(payload), now)
+        except DecodeError as error:
+            self._end(Code.FRAME_ENCODING, str(error), now)
+        except ProtocolViolation as violation:
+            self._end(violation.code, violation.reason, now)
+        else:
+            self._acks.on_received(number, is_eliciting, now)
+
+    def _receive_while_closing(self, header: Header, datagram: Datagram, now: Instant) -> None:
+        self._open(header.packet_number, datagram.data, now)
+        if self._close_repeats < _CLOSE_REPEATS_MAX:
+            self._close_repeats += 1
+            self._close_due = True
+
+    def _open(self, number: int, data: bytes, now: Instant) -> bytes:
+        assert self._receive_cipher is not None
+        try:
+            return self._receive_cipher.open(number, data[HEADER_BYTES:], data[:HEADER_BYTES])
+        except DecodeError:
+            self._aead_failures += 1
+            if self._aead_failures > AEAD_FAILURES_MAX:
+                self._end(Code.KEY_EXHAUSTED, f"{self._aead_failures} packets were forged", now)
+            raise
+
+    def _apply_all(self, frames: list[Frame], now: Instant) -> bool:
+        """Acts on every frame; whether any of them asks for an acknowledgement."""
+        is_eliciting = False
+        for frame in frames:
+            if not isinstance(frame, AckFrame | CloseFrame):
+                is_eliciting = True
+            self._apply(frame, now)
+        limit = self._receive_credit.next_limit(self._reassembly.bytes_announced)
+        if limit is not None:
+            self.outbox.push_control(MaxDataFrame(limit))
+        return is_eliciting
+
+    def _apply(self, frame: Frame, now: Instant) -> None:
+        match frame:
+            case AckFrame():
+                self._apply_ack(frame, now)
+            case MessageFrame():
+                delivery = Delivery.RELIABLE if frame.channel is None else Delivery.ORDERED
+                for data in self._reassembly.receive(frame):
+                    self._deliver(data, delivery)
+            case DatagramFrame():
+                self._deliver(frame.data, Delivery.UNRELIABLE)
+            case WithdrawFrame():
+                self._reassembly.withdraw(frame)
+            case MaxDataFrame():
+                self.outbox.credit.raise_limit(frame.limit)
+            case CloseFrame():
+                code = _CODES.get(frame.code, Code.APPLICATION)
+                self._end(code, frame.reason, now, tell_peer=False, by_peer=True)
+            case PingFrame() | ConfirmedFrame():
+                pass
+
+    def _apply_ack(self, frame: AckFrame, now: Instant) -> None:
+        outcome = self.recovery.on_ack(frame, now)
+        for packet in outcome.acked + outcome.spurious:
+            for message in self.outbox.on_packet_acked(packet):
+                self.stats.messages_acknowledged += 1
+                self._events.append(MessageAcknowledged(connection=self.origin.handle, message_id=message.message_id))
+        for packet in outcome.lost:
+            self.outbox.on_packet_lost(packet, "reordering")
+        self._pacer.rate = self.controller.pacing_rate(self.rtt)
+
+    def _deliver(self, data: bytes, delivery: Delivery) -> None:
+        assert self.peer_id is not None
+        self.stats.messages_received += 1
+        self._events.append(
+            MessageReceived(connection=self.origin.handle, peer_id=self.peer_id, data=data, delivery=delivery)
+        )
+
+    # --- timers
+
+    def _expire_messages(self, now: Instant) -> None:
+        for message, frame in self.outbox.queue.expire(now):
+            self.stats.messages_expired += 1
+            self._events.append(
+                MessageFailed(connection=self.origin.handle, message_id=message.message_id, expired=True)
+            )
+            if frame is not None:
+                self.outbox.push_control(frame)
+
+    def _handle_recovery_timeout(self, now: Instant) -> None:
+        expiry, lost = self.recovery.on_timeout(now)
+        if expiry is Expiry.FAILURE:
+            self._end(Code.RETRIES_EXHAUSTED, f"no answer to {self._settings.max_retries} retransmissions", now)
+            return
+        for packet in lost:
+            self.outbox.on_packet_lost(packet, "timeout" if expiry is Expiry.TIMEOUT else "reordering")
+        if expiry in (Expiry.PROBE, Expiry.TIMEOUT):
+            self._probes_due = _PROBE_PACKETS
+
+    # --- sending
+
+    def _build_packet(self, now: Instant) -> bytes | None:
+        is_probe = self._probes_due > 0
+        may_elicit = is_probe or self._may_elicit(now)
+        if not may_elicit and not self._acks.is_due(now):
+            return None
+        packet = SentPacket(self._next_number, now, 0, is_ack_eliciting=False)
+        buffer = self.outbox.fill(packet, now, may_elicit)
+        if is_probe:
+            self._probes_due -= 1
+            if not packet.is_ack_eliciting:
+                self.outbox.fill_probe(buffer, packet, self.recovery.oldest_eliciting())
+        return self._seal(packet, buffer) if buffer else None
+
+    def _may_elicit(self, now: Instant) -> bool:
+        self._pacer.blocked_until = None
+        size = self.outbox.packet_payload + HEADER_BYTES + TAG_BYTES
+        has_room = self.recovery.bytes_in_flight + size <= self.controller.congestion_window
+        return self.outbox.has_eliciting() and has_room and self._pacer.may_send(now)
+
+    def _transmit_close(self, now: Instant) -> Transmit | None:
+        if not self._close_due or self._close_frame is None:
+            return None
+        self._close_due = False
+        packet = SentPacket(self._next_number, now, 0, is_ack_eliciting=False)
+        data = self._seal(packet, self.outbox.close_packet(packet, now, self._close_frame))
+        return Transmit(self.origin.address, data, len(data))
+
+    def _seal(self, packet: SentPacket, buffer: bytearray) -> bytes:
+        assert self._send_cipher is not None
+        if self._next_number >= PACKET_NUMBER_MAX:
+            self._end(Code.KEY_EXHAUSTED, "packet numbers are used up", packet.sent_at, tell_peer=False)
+        missing = self.outbox.packet_payload - len(buffer)
+        if missing <= _PADDING_MAX:
+            # Packets of one size can be handed to the kernel together.
+            buffer += bytes(missing)
+        header = pack_header(PacketType.DATA, self._peer_cid, packet.number)
+        data = header + self._send_cipher.seal(packet.number, bytes(buffer), header)
+        packet.size = len(data)
+        self._next_number += 1
+        self.stats.packets_sent += 1
+        self.stats.bytes_sent += len(data)
+        cause = next((part.cause for part in packet.parts if part.cause), "")
+        if cause:
+            self.stats.packets_retransmitted[cause] += 1
+        self.recovery.on_sent(packet)
+        self._pacer.on_sent(packet.size)
+        return data
+
+    # --- the end
+
+    def _end(self, code: Code, reason: str, now: Instant, *, tell_peer: bool = True, by_peer: bool = False) -> None:
+        if self.state in (ConnectionState.CLOSING, ConnectionState.CLOSED):
+            return
+        for message_id in list(self.outbox.queue.messages):
+            self._events.append(MessageFailed(connection=self.origin.handle, message_id=message_id, expired=False))
+        self._events.append(
+            Closed(
+                connection=self.origin.handle,
+                peer_id=self.peer_id,
+                address=self.origin.address,
+                code=code,
+                reason=reason,
+                by_peer=by_peer,
+                is_initiator=self.origin.is_initiator,
+                hint=self.hint,
+            )
+        )
+        self._opening = None
+        if tell_peer and self.state is ConnectionState.ESTABLISHED:
+            self.state = ConnectionState.CLOSING
+            self._close_frame = CloseFrame(code, reason)
+            self._close_due = True
+            self.closed_at = now + 3 * self.rtt.computed_rto()
+        else:
+            self.state = ConnectionState.CLOSED
+
+
+_Handler = Callable[[Connection, Header, Datagram, Instant], None]
+
+_HANDLERS: dict[tuple[ConnectionState, PacketType], _Handler] = {
+    (ConnectionState.HANDSHAKE, PacketType.RESPONSE): Connection._receive_response,
+    (ConnectionState.HANDSHAKE, PacketType.CONFIRM): Connection._receive_confirm,
+    (ConnectionState.ESTABLISHED, PacketType.RESPONSE): Connection._receive_late_response,
+    (ConnectionState.ESTABLISHED, PacketType.CONFIRM): Connection._receive_late_confirm,
+    (ConnectionState.ESTABLISHED, PacketType.DATA): Connection._receive_data,
+    (ConnectionState.CLOSING, PacketType.DATA): Connection._receive_while_closing,
+}

@@ -1,0 +1,334 @@
+"""One UDP socket's worth of connections: a machine of five verbs.
+
+Routes datagrams by connection id, answers strangers' INITs within limits, and keeps one connection per peer. It
+knows no socket and no clock; the shell or the simulator feeds it and drains it. Nothing but an INIT is answered before
+it is authenticated, and no unauthenticated datagram changes an established connection.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from heapq import heappop, heappush
+
+from node.crypto.cookie import equal, init_key, mac, network_tag
+from node.errors import Code, DecodeError, HandshakeError, UnknownPeer, UsageError
+from node.identity.keys import Identity
+from node.transport.connection import Connection
+from node.transport.duplicates import Verdict, resolve
+from node.transport.events import Closed, Connected, Event
+from node.transport.handshake import Handshake, HandshakeSetup, StaticKey
+from node.transport.opening import Opening
+from node.transport.packet import Datagram, Message, Transmit
+from node.transport.settings import TransportSettings
+from node.transport.state import ConnectionState, Origin
+from node.transport.stats import ConnectionSnapshot, EndpointStats
+from node.types import Address, ConnectionId, Entropy, Instant, NodeId
+from node.wire.handshake import INIT_MAC_BYTES, Refusal, RefusalReason, pack_refuse, parse_init, parse_refuse
+from node.wire.header import Header, PacketType, parse_header
+from node.wire.limits import HALF_OPEN_MAX, REFUSALS_QUEUED_MAX
+from node.wire.parameters import Parameters, encode_parameters
+
+__all__ = ["Endpoint"]
+
+
+class Endpoint:
+    """See the module. `receive` never raises, whatever the bytes; every datagram it drops is counted by reason.
+
+    segments_max: datagrams of one size that one Transmit may hold; 1 while a queueing discipline impairs the link,
+        which would drop such a batch as one.
+    """
+
+    def __init__(self, identity: Identity, settings: TransportSettings, *, entropy: Entropy) -> None:
+        self.identity = identity
+        self.settings = settings
+        self.segments_max = settings.segments_max
+        self.connections: dict[int, Connection] = {}
+        self._entropy = entropy
+        self._static = StaticKey(entropy(32))
+        self._init_key = init_key(settings.network_id)
+        self._network_tag = network_tag(settings.network_id)
+        self._retired = EndpointStats()
+        self._next_handle = 1
+        self._by_local_id: dict[int, Connection] = {}
+        self._by_peer: dict[NodeId, Connection] = {}
+        self._by_init: dict[bytes, Connection] = {}
+        self._half_open = 0
+        self._pending: dict[int, Connection] = {}
+        self._refusals: deque[Transmit] = deque(maxlen=REFUSALS_QUEUED_MAX)
+        self._events: deque[Event] = deque()
+        self._timers: list[tuple[Instant, int]] = []
+        self._armed: dict[int, Instant] = {}
+
+    # --- the five verbs
+
+    def receive(self, datagram: Datagram, now: Instant) -> None:
+        """Takes a datagram from the socket."""
+        try:
+            header = parse_header(datagram.data)
+            connection = self._by_local_id.get(header.destination)
+            if header.packet_type is PacketType.INIT:
+                self._receive_init(datagram, now)
+            elif connection is None:
+                raise DecodeError("unknown_connection", f"{header.destination:#x}")
+            elif header.packet_type is PacketType.REFUSE:
+                self._receive_refuse(connection, datagram)
+            else:
+                self._receive_on(connection, header, datagram, now)
+        except (DecodeError, HandshakeError) as error:
+            self._retired.packets_dropped[error.reason] += 1
+
+    def handle_timeout(self, now: Instant) -> None:
+        """Does what is due in every connection."""
+        while self._timers and self._timers[0][0] <= now:
+            due, handle = heappop(self._timers)
+            if self._armed.get(handle) != due:
+                continue
+            del self._armed[handle]
+            connection = self.connections[handle]
+            connection.handle_timeout(now)
+            self._after(connection, now)
+
+    def poll_transmit(self, now: Instant) -> Transmit | None:
+        """The next datagram, or batch of datagrams of one size, to send; None when there is none for now."""
+        if self._refusals:
+            return self._refusals.popleft()
+        while self._pending:
+            handle, connection = next(iter(self._pending.items()))
+            transmit = connection.poll_transmit(now, self.segments_max)
+            if transmit is not None:
+                # To the back of the line: one busy connection must not starve the others.
+                del self._pending[handle]
+                self._pending[handle] = connection
+                return transmit
+            del self._pending[handle]
+            self._settle(connection, now)
+        return None
+
+    def poll_event(self) -> Event | None:
+        """The next happening, oldest first."""
+        return self._events.popleft() if self._events else None
+
+    def next_timeout(self) -> Instant | None:
+        """When `handle_timeout` has something to do again; None when never."""
+        while self._timers and self._armed.get(self._timers[0][1]) != self._timers[0][0]:
+            heappop(self._timers)
+        return self._timers[0][0] if self._timers else None
+
+    # --- commands
+
+    def connect(self, address: Address, now: Instant, expected: NodeId | None = None) -> int:
+        """Begins a connection and returns its handle; UsageError when max_connections are there already."""
+        if len(self.connections) - self._half_open >= self.settings.max_connections:
+            raise UsageError(f"{self.settings.max_connections} connections are open: max_connections allows no more")
+        local_id = self._new_local_id()
+        handshake = self._new_handshake(local_id, is_initiator=True, expected=expected)
+        opening = Opening.initiate(handshake, local_id, self.settings.network_id, now)
+        connection = self._add(local_id, address, opening, now, is_initiator=True)
+        self._after(connection, now)
+        return connection.origin.handle
+
+    def send(self, connection: int, message: Message, now: Instant) -> int:
+        """Queues a message and returns its id, unique in its connection.
+
+        Raises MessageTooLarge, QueueFull, UsageError, or UnknownPeer for a connection that is not there any more.
+        """
+        target = self.connections.get(connection)
+        if target is None:
+            raise UnknownPeer(f"there is no connection {connection}")
+        message_id = target.send(message)
+        self._after(target, now)
+        return message_id
+
+    def disconnect(self, connection: int, now: Instant, code: Code = Code.OK, reason: str = "") -> None:
+        """Ends a connection and tells the peer; one that is not there any more is left alone."""
+        target = self.connections.get(connection)
+        if target is not None:
+            target.close(code, reason, now)
+            self._after(target, now)
+
+    def shutdown(self, now: Instant) -> None:
+        """Ends every connection."""
+        for handle in list(self.connections):
+            self.disconnect(handle, now, Code.SHUTDOWN, "the node stops")
+
+    def connection_of(self, peer_id: NodeId) -> int | None:
+        """The established connection with that peer."""
+        connection = self._by_peer.get(peer_id)
+        return connection.origin.handle if connection is not None else None
+
+    def connection_at(self, address: Address) -> int | None:
+        """A connection with that address that is established or on its way, the newest of them."""
+        for connection in reversed(self.connections.values()):
+            is_usable = connection.state is ConnectionState.ESTABLISHED or (
+                connection.state is ConnectionState.HANDSHAKE and connection.origin.is_initiator
+            )
+            if is_usable and connection.origin.address == address:
+                return connection.origin.handle
+        return None
+
+    def snapshot(self, connection: int) -> ConnectionSnapshot | None:
+        """One connection at this instant."""
+        target = self.connections.get(connection)
+        return target.snapshot() if target is not None else None
+
+    def snapshots(self) -> list[ConnectionSnapshot]:
+        """Every connection at this instant, oldest first."""
+        return [connection.snapshot() for connection in self.connections.values()]
+
+    @property
+    def stats(self) -> EndpointStats:
+        """Everything counted so far: connections that are gone and those that are there. A copy."""
+        return self._retired.plus(connection.stats for connection in self.connections.values())
+
+    # --- handshakes
+
+    def _receive_init(self, datagram: Datagram, now: Instant) -> None:
+        init = parse_init(datagram.data)
+        if not equal(init.clear.network_tag, self._network_tag):
+            self._refuse(datagram.address, init.clear.source, RefusalReason.NETWORK_MISMATCH, init.mac)
+            raise DecodeError("network_mismatch", "an INIT of another network")
+        if not equal(init.mac, mac(self._init_key, datagram.data[:-INIT_MAC_BYTES])):
+            raise DecodeError("malformed", "INIT damaged on its way")
+        known = self._by_init.get(init.mac)
+        if known is not None:
+            known.repeat_response()
+            self._after(known, now)
+            return
+        if self._half_open >= HALF_OPEN_MAX or len(self.connections) >= self.settings.max_connections + HALF_OPEN_MAX:
+            self._refuse(datagram.address, init.clear.source, RefusalReason.BUSY, init.mac)
+            raise DecodeError("rate_limited", "too many handshakes at once")
+        local_id = self._new_local_id()
+        handshake = self._new_handshake(local_id, is_initiator=False, expected=None)
+        handshake.read_init(init.noise)
+        opening = Opening.respond(handshake, init.clear.source, init.mac, now)
+        connection = self._add(local_id, datagram.address, opening, now, is_initiator=False)
+        self._by_init[init.mac] = connection
+        self._half_open += 1
+        self._after(connection, now)
+
+    def _receive_refuse(self, connection: Connection, datagram: Datagram) -> None:
+        refusal = parse_refuse(datagram.data)
+        if not connection.matches_init(refusal.mac):
+            raise DecodeError("unexpected", "REFUSE of an INIT that was not sent")
+        # Not authenticated, so it decides nothing: it only explains the time-out that may follow.
+        connection.hint = refusal.reason.name.lower()
+
+    def _receive_on(self, connection: Connection, header: Header, datagram: Datagram, now: Instant) -> None:
+        try:
+            connection.receive(header, datagram, now)
+        except HandshakeError as error:
+            connection.hint = error.reason
+            raise
+        finally:
+            self._after(connection, now)
+
+    def _refuse(self, address: Address, destination: ConnectionId, reason: RefusalReason, tag: bytes) -> None:
+        data = pack_refuse(destination, Refusal(reason, tag))
+        self._refusals.append(Transmit(address, data, len(data)))
+
+    def _new_local_id(self) -> ConnectionId:
+        while True:
+            value = int.from_bytes(self._entropy(4), "big")
+            if value and value not in self._by_local_id:
+                return ConnectionId(value)
+
+    def _new_handshake(self, local_id: ConnectionId, *, is_initiator: bool, expected: NodeId | None) -> Handshake:
+        settings = self.settings
+        parameters = Parameters(
+            connection_id=local_id,
+            max_data=settings.initial_window,
+            max_ack_delay=settings.max_ack_delay,
+            max_datagram=settings.mtu,
+        )
+        setup = HandshakeSetup(
+            identity=self.identity,
+            static=self._static,
+            transport="udp",
+            network_id=settings.network_id,
+            parameters=encode_parameters(parameters),
+            expected=expected,
+        )
+        return Handshake(setup, is_initiator=is_initiator, entropy=self._entropy)
+
+    def _add(
+        self, local_id: ConnectionId, address: Address, opening: Opening, now: Instant, *, is_initiator: bool
+    ) -> Connection:
+        origin = Origin(handle=self._next_handle, local_id=local_id, address=address, is_initiator=is_initiator)
+        self._next_handle += 1
+        connection = Connection(origin, self.settings, opening, self._retired.rtt, now)
+        self.connections[origin.handle] = connection
+        self._by_local_id[local_id] = connection
+        return connection
+
+    # --- after every change of a connection
+
+    def _after(self, connection: Connection, now: Instant) -> None:
+        """Takes over the connection's events, and puts it in line for sending."""
+        while (event := connection.poll_event()) is not None:
+            if isinstance(event, Connected):
+                self._on_connected(connection, event, now)
+            elif isinstance(event, Closed):
+                self._on_closed(connection, event)
+            else:
+                self._events.append(event)
+        self._pending[connection.origin.handle] = connection
+
+    def _on_connected(self, connection: Connection, event: Connected, now: Instant) -> None:
+        self._retired.handshakes_completed += 1
+        if not event.is_initiator:
+            self._half_open -= 1
+        if event.peer_id == self.identity.public_key:
+            is_self = connection.peer_static == self._static.public
+            code = Code.SELF_CONNECTION if is_self else Code.DUPLICATE_IDENTITY
+            connection.close(code, "both ends have one key", now)
+            return
+        if len(self._by_peer) >= self.settings.max_connections and event.peer_id not in self._by_peer:
+            connection.close(Code.CONNECTION_LIMIT, f"{len(self._by_peer)} peers are connected", now)
+            return
+        rival = self._by_peer.get(event.peer_id)
+        if rival is not None and resolve(self.identity.public_key, rival, connection) is Verdict.KEEP_OLD:
+            connection.close(Code.REPLACED, "the older connection stays", now)
+            return
+        self._by_peer[event.peer_id] = connection
+        self._events.append(event)
+        if rival is not None:
+            rival.close(Code.REPLACED, "a newer connection stays", now)
+            self._after(rival, now)
+
+    def _on_closed(self, connection: Connection, event: Closed) -> None:
+        if connection.established_at is None:
+            self._retired.handshakes_failed += 1
+            if not event.is_initiator:
+                # A stranger's unfinished handshake: nobody was told of it.
+                self._half_open -= 1
+                return
+        if event.peer_id is not None and self._by_peer.get(event.peer_id) is connection:
+            del self._by_peer[event.peer_id]
+        self._events.append(event)
+
+    def _settle(self, connection: Connection, now: Instant) -> None:
+        """The connection has nothing to send for now: arms its timer, or forgets it."""
+        handle = connection.origin.handle
+        if connection.state is ConnectionState.CLOSED:
+            self._forget(connection)
+            return
+        due = connection.next_timeout()
+        if due is None:
+            self._armed.pop(handle, None)
+        elif self._armed.get(handle) != due:
+            # A timer that is due already fires in the next turn, never in an endless loop within this one.
+            self._armed[handle] = due
+            heappush(self._timers, (due, handle))
+            self._compact_timers()
+
+    def _forget(self, connection: Connection) -> None:
+        self._retired.absorb(connection.stats)
+        del self.connections[connection.origin.handle]
+        del self._by_local_id[connection.origin.local_id]
+        self._armed.pop(connection.origin.handle, None)
+        if not connection.origin.is_initiator:
+            del self._by_init[connection.init_mac]
+
+    def _compact_timers(self) -> None:
+        if len(self._timers) > 64 + 4 * len(self._armed):
+            self._timers = sorted((due, handle) for handle, due in self._armed.items())

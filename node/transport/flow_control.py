@@ -1,0 +1,69 @@
+"""Byte-based flow control of reliable messages: credit given to the peer, credit got from it (RFC 9000 §4).
+
+Credit counts the bytes of reliable messages since the connection began, each byte once however often it is sent. A
+message that was withdrawn gives its credit back through its WITHDRAW frame.
+"""
+
+from __future__ import annotations
+
+from node.errors import Code, ProtocolViolation
+from node.wire.limits import REASSEMBLY_BYTES_MAX
+
+__all__ = ["ReceiveCredit", "SendCredit"]
+
+
+class SendCredit:
+    """How many bytes of reliable messages may still be sent for the first time."""
+
+    __slots__ = ("limit", "used")
+
+    def __init__(self) -> None:
+        self.limit = 0
+        self.used = 0
+
+    @property
+    def available(self) -> int:
+        """Bytes that may be sent now."""
+        return self.limit - self.used
+
+    def raise_limit(self, limit: int) -> None:
+        """Takes a MAX_DATA; an older one that arrives late changes nothing."""
+        self.limit = max(self.limit, limit)
+
+
+class ReceiveCredit:
+    """What the peer may send, and whether it kept to it.
+
+    window: bytes that may be under way beside the announced rest of messages that have begun to arrive. Without that
+    rest, a message larger than the window could never be completed; its memory is bounded by REASSEMBLY_BYTES_MAX.
+    """
+
+    __slots__ = ("_received", "_released", "limit", "window")
+
+    def __init__(self, window: int) -> None:
+        self.window = window
+        self.limit = window
+        self._received = 0
+        self._released = 0
+
+    def on_received(self, size: int) -> None:
+        """New bytes arrived; ProtocolViolation when they exceed the credit."""
+        self._received += size
+        if self._received > self.limit:
+            raise ProtocolViolation(Code.FLOW_CONTROL, f"{self._received} bytes received, {self.limit} allowed")
+
+    def on_released(self, size: int) -> None:
+        """A message of that size was delivered or withdrawn: its memory is free."""
+        self._released += size
+
+    def next_limit(self, reassembling: int) -> int | None:
+        """The limit to announce, or None while the present one leaves half a window or more.
+
+        reassembling: bytes that all partly received messages announce together.
+        """
+        limit = self._released + self.window + min(reassembling, REASSEMBLY_BYTES_MAX)
+        # The rest of a large message is given at once; otherwise half a window saves most announcements.
+        if limit - self.limit < self.window // 2:
+            return None
+        self.limit = limit
+        return limit

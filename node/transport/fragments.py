@@ -1,0 +1,334 @@
+"""Messages cut into parts that fit a packet, and parts put together again.
+
+Large messages are cut when a packet is built, at the size that fits then, so that a change of the path's MTU between
+a first transmission and the next does no harm.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from heapq import heappop, heappush
+
+from node.errors import Code, MessageTooLarge, ProtocolViolation, QueueFull, UsageError
+from node.transport.events import Delivery
+from node.transport.flow_control import ReceiveCredit, SendCredit
+from node.transport.packet import Message
+from node.transport.ranges import RangeSet
+from node.types import Instant
+from node.wire.frames import MessageFrame, WithdrawFrame
+from node.wire.limits import (
+    CHANNELS_MAX,
+    MESSAGE_BYTES_MAX,
+    MESSAGE_ID_RANGES_MAX,
+    REASSEMBLY_BYTES_MAX,
+    REASSEMBLY_MESSAGES_MAX,
+    SEND_QUEUE_BYTES_MAX,
+    SEND_QUEUE_MESSAGES_MAX,
+)
+from node.wire.varint import varint_size
+
+__all__ = ["OutgoingMessage", "Part", "Reassembly", "SendQueue", "room_for_data"]
+
+_SPLIT_BYTES_MIN = 128
+"""A message is not cut to fill less than this much of a packet's end: crumbs cost more than they save."""
+
+
+@dataclass(slots=True, eq=False)
+class OutgoingMessage:
+    """A reliable message until it is acknowledged or withdrawn.
+
+    message_id: what the caller knows it by. wire_id: its number on the wire, given with its first transmission, so
+        that a message withdrawn before leaves no gap; -1 until then.
+    """
+
+    message_id: int
+    data: bytes
+    deadline: Instant | None
+    channel: int | None
+    sequence: int = 0
+    wire_id: int = -1
+    sent: int = 0
+    acked: RangeSet = field(default_factory=RangeSet)
+    acked_bytes: int = 0
+    is_finished: bool = False
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether some of it was never sent; an empty message is unsent until it has its number."""
+        return self.sent < len(self.data) or self.wire_id < 0
+
+
+@dataclass(slots=True, eq=False)
+class Part:
+    """Bytes of a message that travel in one packet. cause: why they are sent again, or "" the first time."""
+
+    message: OutgoingMessage
+    offset: int
+    size: int
+    cause: str = ""
+
+    def frame(self) -> MessageFrame:
+        """The frame that carries this part."""
+        message = self.message
+        data = message.data[self.offset : self.offset + self.size]
+        return MessageFrame(message.wire_id, len(message.data), self.offset, data, message.channel, message.sequence)
+
+
+class SendQueue:
+    """Reliable messages of one connection, oldest first; parts that were lost go before anything new."""
+
+    __slots__ = ("_channels", "_deadlines", "_lost", "_next_wire_id", "_unsent", "bytes_queued", "credit", "messages")
+
+    def __init__(self, credit: SendCredit) -> None:
+        self.credit = credit
+        self.messages: dict[int, OutgoingMessage] = {}
+        self.bytes_queued = 0
+        self._unsent: deque[OutgoingMessage] = deque()
+        self._lost: deque[Part] = deque()
+        self._deadlines: list[tuple[Instant, int]] = []
+        self._channels: dict[int, int] = {}
+        self._next_wire_id = 0
+
+    def push(self, message_id: int, message: Message) -> None:
+        """Accepts a message; MessageTooLarge, QueueFull or UsageError where it cannot be."""
+        size = len(message.data)
+        if size > MESSAGE_BYTES_MAX:
+            raise MessageTooLarge(f"message of {size} bytes: allowed is {MESSAGE_BYTES_MAX} and less")
+        if self.bytes_queued + size > SEND_QUEUE_BYTES_MAX or len(self.messages) >= SEND_QUEUE_MESSAGES_MAX:
+            raise QueueFull(f"{len(self.messages)} messages of {self.bytes_queued} bytes are waiting for this peer")
+        outgoing = OutgoingMessage(message_id, message.data, message.deadline, None)
+        if message.delivery is Delivery.ORDERED:
+            self._assign_sequence(outgoing, message)
+        if message.deadline is not None:
+            heappush(self._deadlines, (message.deadline, message_id))
+        self.messages[message_id] = outgoing
+        self.bytes_queued += size
+        self._unsent.append(outgoing)
+
+    def has_sendable(self) -> bool:
+        """Whether a packet could carry reliable data now, as far as credit goes."""
+        self._skip_finished()
+        if self._lost:
+            return True
+        return bool(self._unsent) and (self.credit.available > 0 or not self._unsent[0].data)
+
+    def next_part(self, space: int) -> Part | None:
+        """The part to put into `space` bytes of a packet, or None where nothing may or can be sent there."""
+        self._skip_finished()
+        if self._lost:
+            return self._next_lost(space)
+        if not self._unsent:
+            return None
+        message = self._unsent[0]
+        if message.wire_id < 0:
+            message.wire_id = self._next_wire_id
+            self._next_wire_id += 1
+        rest = len(message.data) - message.sent
+        room = room_for_data(message, space)
+        size = min(rest, self.credit.available, room)
+        if size < 0 or (size == 0 and rest) or room < min(rest, _SPLIT_BYTES_MIN):
+            return None
+        part = Part(message, message.sent, size)
+        message.sent += size
+        self.credit.used += size
+        if message.sent == len(message.data):
+            self._unsent.popleft()
+        return part
+
+    def on_acked(self, part: Part) -> OutgoingMessage | None:
+        """Takes note of an acknowledged part; returns its message when that completes it."""
+        message = part.message
+        if message.is_finished:
+            return None
+        if part.size:
+            message.acked_bytes += message.acked.add(part.offset, part.offset + part.size - 1)
+        if message.acked_bytes < len(message.data):
+            return None
+        self._finish(message)
+        return message
+
+    def on_lost(self, part: Part, cause: str) -> None:
+        """Queues a lost part again; what was acknowledged meanwhile is left out when its turn comes."""
+        if not part.message.is_finished:
+            self._lost.append(Part(part.message, part.offset, part.size, cause))
+
+    def next_deadline(self) -> Instant | None:
+        """When the next message expires; None where none does."""
+        while self._deadlines and self._deadlines[0][1] not in self.messages:
+            heappop(self._deadlines)
+        return self._deadlines[0][0] if self._deadlines else None
+
+    def expire(self, now: Instant) -> list[tuple[OutgoingMessage, WithdrawFrame | None]]:
+        """Withdraws what is past its deadline; the frame tells a peer that may have seen parts of it."""
+        expired: list[tuple[OutgoingMessage, WithdrawFrame | None]] = []
+        while (deadline := self.next_deadline()) is not None and deadline <= now:
+            message = self.messages[heappop(self._deadlines)[1]]
+            frame = WithdrawFrame(message.wire_id, message.sent) if message.wire_id >= 0 else None
+            self._finish(message)
+            expired.append((message, frame))
+        return expired
+
+    def _assign_sequence(self, outgoing: OutgoingMessage, message: Message) -> None:
+        if message.deadline is not None:
+            raise UsageError("an ORDERED message cannot have a deadline: the gap would stop its channel")
+        if message.channel not in self._channels and len(self._channels) >= CHANNELS_MAX:
+            raise UsageError(f"channel {message.channel}: allowed are {CHANNELS_MAX} channels per connection")
+        outgoing.channel = message.channel
+        outgoing.sequence = self._channels.get(message.channel, 0)
+        self._channels[message.channel] = outgoing.sequence + 1
+
+    def _finish(self, message: OutgoingMessage) -> None:
+        message.is_finished = True
+        self.bytes_queued -= len(message.data)
+        del self.messages[message.message_id]
+
+    def _skip_finished(self) -> None:
+        while self._unsent and self._unsent[0].is_finished:
+            self._unsent.popleft()
+        while self._lost and _is_known(self._lost[0]):
+            self._lost.popleft()
+
+    def _next_lost(self, space: int) -> Part | None:
+        part = self._lost[0]
+        size = min(part.size, room_for_data(part.message, space))
+        if size < 0 or (size == 0 and part.size):
+            return None
+        if size == part.size:
+            return self._lost.popleft()
+        # The path's MTU shrank, or the packet is half full: the rest stays first in line.
+        self._lost[0] = Part(part.message, part.offset + size, part.size - size, part.cause)
+        return Part(part.message, part.offset, size, part.cause)
+
+
+def _is_known(part: Part) -> bool:
+    """Whether the peer has all of the part, or nobody wants it any more."""
+    if part.message.is_finished:
+        return True
+    if not part.size:
+        return False
+    first, last = part.offset, part.offset + part.size - 1
+    return any(low <= first and last <= high for low, high in part.message.acked.ascending())
+
+
+def room_for_data(message: OutgoingMessage, space: int) -> int:
+    """Bytes of this message that fit into `space` bytes beside their frame's own fields."""
+    fields = 1 + varint_size(message.wire_id) + varint_size(len(message.data)) * 2 + varint_size(space)
+    if message.channel is not None:
+        fields += varint_size(message.channel) + varint_size(message.sequence)
+    return space - fields
+
+
+@dataclass(slots=True)
+class _Partial:
+    total: int
+    channel: int | None
+    sequence: int
+    received: RangeSet
+    received_bytes: int
+    buffer: bytearray
+
+
+@dataclass(slots=True)
+class _Channel:
+    next_sequence: int
+    held: dict[int, bytes]
+
+
+class Reassembly:
+    """Incoming reliable messages: each is returned once, however often and in whatever pieces it arrives.
+
+    A peer that goes beyond a limit, or contradicts itself, breaks the protocol (ProtocolViolation).
+    """
+
+    __slots__ = ("_channels", "_credit", "_finished", "_held", "_partials", "bytes_announced")
+
+    def __init__(self, credit: ReceiveCredit) -> None:
+        self._credit = credit
+        self._partials: dict[int, _Partial] = {}
+        self._finished = RangeSet()
+        self._channels: dict[int, _Channel] = {}
+        self._held = 0
+        self.bytes_announced = 0
+
+    def receive(self, frame: MessageFrame) -> list[bytes]:
+        """The messages that this frame completes, in the order in which they are to be delivered."""
+        if frame.message_id in self._finished:
+            return []
+        if frame.message_id not in self._partials and len(frame.data) == frame.total:
+            self._credit.on_received(frame.total)
+            return self._complete(frame.message_id, frame.channel, frame.sequence, frame.data)
+        partial = self._partial_of(frame)
+        new = partial.received.add(frame.offset, frame.offset + len(frame.data) - 1)
+        if new:
+            self._credit.on_received(new)
+            partial.received_bytes += new
+            partial.buffer[frame.offset : frame.offset + len(frame.data)] = frame.data
+        if partial.received_bytes < partial.total:
+            return []
+        self._forget(frame.message_id)
+        return self._complete(frame.message_id, partial.channel, partial.sequence, bytes(partial.buffer))
+
+    def withdraw(self, frame: WithdrawFrame) -> None:
+        """The peer gives a message up: what arrived of it is dropped and its credit returned."""
+        if frame.message_id in self._finished:
+            return
+        partial = self._partials.get(frame.message_id)
+        received = partial.received_bytes if partial is not None else 0
+        if not received <= frame.sent <= MESSAGE_BYTES_MAX:
+            raise ProtocolViolation(Code.PROTOCOL_VIOLATION, f"withdrawn after {frame.sent} bytes, {received} received")
+        self._credit.on_received(frame.sent - received)
+        self._credit.on_released(frame.sent)
+        if partial is not None:
+            self._forget(frame.message_id)
+        self._mark_finished(frame.message_id)
+
+    def _partial_of(self, frame: MessageFrame) -> _Partial:
+        partial = self._partials.get(frame.message_id)
+        if partial is None:
+            if (
+                len(self._partials) >= REASSEMBLY_MESSAGES_MAX
+                or self.bytes_announced + frame.total > REASSEMBLY_BYTES_MAX
+            ):
+                raise ProtocolViolation(
+                    Code.REASSEMBLY_LIMIT, f"{len(self._partials)} messages of {self.bytes_announced} bytes are open"
+                )
+            partial = _Partial(frame.total, frame.channel, frame.sequence, RangeSet(), 0, bytearray(frame.total))
+            self._partials[frame.message_id] = partial
+            self.bytes_announced += frame.total
+        if (partial.total, partial.channel, partial.sequence) != (frame.total, frame.channel, frame.sequence):
+            raise ProtocolViolation(Code.PROTOCOL_VIOLATION, f"message {frame.message_id} contradicts its earlier part")
+        return partial
+
+    def _forget(self, message_id: int) -> None:
+        self.bytes_announced -= self._partials.pop(message_id).total
+
+    def _mark_finished(self, message_id: int) -> None:
+        self._finished.add(message_id, message_id)
+        if len(self._finished) > MESSAGE_ID_RANGES_MAX:
+            raise ProtocolViolation(Code.PROTOCOL_VIOLATION, f"{len(self._finished)} gaps in the message ids")
+
+    def _complete(self, message_id: int, channel: int | None, sequence: int, data: bytes) -> list[bytes]:
+        self._mark_finished(message_id)
+        if channel is None:
+            self._credit.on_released(len(data))
+            return [data]
+        return self._deliver_in_order(channel, sequence, data)
+
+    def _deliver_in_order(self, number: int, sequence: int, data: bytes) -> list[bytes]:
+        channel = self._channels.get(number)
+        if channel is None:
+            if len(self._channels) >= CHANNELS_MAX:
+                raise ProtocolViolation(Code.PROTOCOL_VIOLATION, f"more than {CHANNELS_MAX} channels")
+            channel = self._channels[number] = _Channel(0, {})
+        if sequence < channel.next_sequence or sequence in channel.held or self._held >= REASSEMBLY_MESSAGES_MAX:
+            raise ProtocolViolation(Code.PROTOCOL_VIOLATION, f"sequence {sequence} of channel {number}")
+        channel.held[sequence] = data
+        self._held += 1
+        ready: list[bytes] = []
+        while channel.next_sequence in channel.held:
+            ready.append(channel.held.pop(channel.next_sequence))
+            channel.next_sequence += 1
+            self._held -= 1
+            self._credit.on_released(len(ready[-1]))
+        return ready

@@ -1,0 +1,170 @@
+"""Everything that one connection wants to say, and the order in which it gets into packets.
+
+Acknowledgement first, then control frames, then unreliable messages, then what was lost, then what is new.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from node.errors import Code, MessageTooLarge, ProtocolViolation
+from node.transport.ack import AckTracker
+from node.transport.events import Delivery
+from node.transport.flow_control import SendCredit
+from node.transport.fragments import OutgoingMessage, Part, SendQueue, room_for_data
+from node.transport.packet import ControlFrame, Message, SentPacket
+from node.types import Instant
+from node.wire.frames import (
+    CloseFrame,
+    ConfirmedFrame,
+    DatagramFrame,
+    MaxDataFrame,
+    WithdrawFrame,
+    append_ack,
+    append_close,
+    append_confirmed,
+    append_datagram,
+    append_max_data,
+    append_message,
+    append_ping,
+    append_withdraw,
+)
+from node.wire.limits import CONTROL_QUEUE_MAX, DATAGRAM_QUEUE_MAX
+from node.wire.varint import varint_size
+
+__all__ = ["Outbox"]
+
+_CONTROL_BYTES_MAX = 17
+"""Largest control frame: a type and two varints."""
+
+
+class Outbox:
+    """What waits to be sent. datagrams_dropped counts unreliable messages pushed out by newer ones."""
+
+    __slots__ = ("_control", "_datagrams", "acks", "credit", "datagrams_dropped", "packet_payload", "queue")
+
+    def __init__(self, acks: AckTracker, packet_payload: int) -> None:
+        """packet_payload: bytes of frames that fit in one packet."""
+        self.acks = acks
+        self.packet_payload = packet_payload
+        self.credit = SendCredit()
+        self.queue = SendQueue(self.credit)
+        self.datagrams_dropped = 0
+        self._control: deque[ControlFrame] = deque()
+        self._datagrams: deque[bytes] = deque()
+
+    def push(self, message_id: int, message: Message) -> None:
+        """Accepts a message of any class; raises what `SendQueue.push` raises, and MessageTooLarge."""
+        if message.delivery is not Delivery.UNRELIABLE:
+            self.queue.push(message_id, message)
+            return
+        allowed = self.packet_payload - 1 - varint_size(self.packet_payload)
+        if len(message.data) > allowed:
+            raise MessageTooLarge(f"unreliable message of {len(message.data)} bytes: one datagram carries {allowed}")
+        self._datagrams.append(message.data)
+        if len(self._datagrams) > DATAGRAM_QUEUE_MAX:
+            # Of messages that nobody will miss, the newest is worth the most.
+            self._datagrams.popleft()
+            self.datagrams_dropped += 1
+
+    def push_control(self, frame: ControlFrame) -> None:
+        """Queues a control frame; a limit that is already waiting is replaced by the newer one."""
+        if isinstance(frame, MaxDataFrame):
+            for index, waiting in enumerate(self._control):
+                if isinstance(waiting, MaxDataFrame):
+                    self._control[index] = MaxDataFrame(max(frame.limit, waiting.limit))
+                    return
+        if len(self._control) >= CONTROL_QUEUE_MAX:
+            raise ProtocolViolation(Code.PROTOCOL_VIOLATION, f"{len(self._control)} control frames unacknowledged")
+        self._control.append(frame)
+
+    def has_eliciting(self) -> bool:
+        """Whether there is anything to send beside acknowledgements."""
+        return bool(self._control or self._datagrams) or self.queue.has_sendable()
+
+    def fill(self, packet: SentPacket, now: Instant, may_elicit: bool) -> bytearray:
+        """The frames of one packet, at most packet_payload bytes; writes into `packet` what they carry.
+
+        may_elicit: whether anything but an acknowledgement may be sent now (window and pacing allow it).
+        """
+        buffer = bytearray()
+        ack = self.acks.take_frame(now, self.packet_payload)
+        if ack is not None:
+            append_ack(buffer, ack)
+            packet.ack_largest = ack.ranges[0][1]
+        if may_elicit:
+            self._fill_control(buffer, packet)
+            self._fill_datagrams(buffer, packet)
+            self._fill_parts(buffer, packet)
+        return buffer
+
+    def fill_probe(self, buffer: bytearray, packet: SentPacket, oldest: SentPacket | None) -> None:
+        """Makes a packet that would elicit nothing into a probe: the oldest unacknowledged data again, else a PING."""
+        if oldest is not None:
+            for part in oldest.parts:
+                room = room_for_data(part.message, self.packet_payload - len(buffer))
+                if not part.message.is_finished and room >= min(1, part.size):
+                    self._append_part(buffer, packet, Part(part.message, part.offset, min(part.size, room), "probe"))
+            for frame in oldest.control:
+                if len(buffer) + _CONTROL_BYTES_MAX <= self.packet_payload:
+                    self._append_control(buffer, packet, frame)
+        if not packet.is_ack_eliciting:
+            append_ping(buffer)
+            packet.is_ack_eliciting = True
+
+    def close_packet(self, packet: SentPacket, now: Instant, frame: CloseFrame) -> bytearray:
+        """The frames of the last packet."""
+        buffer = self.fill(packet, now, may_elicit=False)
+        if len(buffer) + 20 + len(frame.reason.encode()) > self.packet_payload:
+            buffer.clear()
+        append_close(buffer, frame)
+        return buffer
+
+    def on_packet_acked(self, packet: SentPacket) -> list[OutgoingMessage]:
+        """Takes note of what a packet carried; returns the messages that are thereby complete at the peer."""
+        if packet.ack_largest >= 0:
+            self.acks.on_ack_acknowledged(packet.ack_largest)
+        complete = [self.queue.on_acked(part) for part in packet.parts]
+        return [message for message in complete if message is not None]
+
+    def on_packet_lost(self, packet: SentPacket, cause: str) -> None:
+        """Queues again what a lost packet carried, as far as it is still wanted."""
+        for part in packet.parts:
+            self.queue.on_lost(part, cause)
+        for frame in packet.control:
+            self.push_control(frame)
+
+    def _fill_control(self, buffer: bytearray, packet: SentPacket) -> None:
+        while self._control and len(buffer) + _CONTROL_BYTES_MAX <= self.packet_payload:
+            self._append_control(buffer, packet, self._control.popleft())
+
+    def _fill_datagrams(self, buffer: bytearray, packet: SentPacket) -> None:
+        while self._datagrams:
+            size = 1 + varint_size(len(self._datagrams[0])) + len(self._datagrams[0])
+            if len(buffer) + size > self.packet_payload:
+                break
+            append_datagram(buffer, DatagramFrame(self._datagrams.popleft()))
+            packet.is_ack_eliciting = True
+
+    def _fill_parts(self, buffer: bytearray, packet: SentPacket) -> None:
+        while len(buffer) < self.packet_payload:
+            part = self.queue.next_part(self.packet_payload - len(buffer))
+            if part is None:
+                break
+            self._append_part(buffer, packet, part)
+
+    def _append_part(self, buffer: bytearray, packet: SentPacket, part: Part) -> None:
+        append_message(buffer, part.frame())
+        packet.parts.append(part)
+        packet.is_ack_eliciting = True
+
+    def _append_control(self, buffer: bytearray, packet: SentPacket, frame: ControlFrame) -> None:
+        match frame:
+            case MaxDataFrame():
+                append_max_data(buffer, frame)
+            case WithdrawFrame():
+                append_withdraw(buffer, frame)
+            case ConfirmedFrame():
+                append_confirmed(buffer)
+        packet.control.append(frame)
+        packet.is_ack_eliciting = True

@@ -1,0 +1,59 @@
+"""Spreads packets over the round trip instead of sending a window at once (RFC 9002 §7.7).
+
+A bucket that fills at the controller's rate. Timers of an event loop are late by a millisecond or more, so the bucket
+holds what falls due in that time, and what was missed is made up for.
+"""
+
+from __future__ import annotations
+
+from node.types import MILLISECOND, SECOND, Duration, Instant
+
+__all__ = ["Pacer"]
+
+_BURST_TIME: Duration = 2 * MILLISECOND
+"""Packets are released in bursts of this much time: finer timers than this cost more than they smooth."""
+
+_LATENESS_CREDIT: Duration = 5 * MILLISECOND
+"""How much time an event loop may come late without the rate suffering."""
+
+_BURST_PACKETS_MIN = 10
+"""A burst of this many packets is always allowed (RFC 9002 §7.7)."""
+
+
+class Pacer:
+    """A token bucket in bytes.
+
+    rate: bytes per second; 0 switches pacing off until an RTT is known.
+    blocked_until: when the next burst may leave, if the last question was answered with "not now".
+    """
+
+    __slots__ = ("_filled_at", "_packet_bytes", "_tokens", "blocked_until", "rate")
+
+    def __init__(self, packet_bytes: int) -> None:
+        self.rate = 0
+        self.blocked_until: Instant | None = None
+        self._packet_bytes = packet_bytes
+        self._tokens = _BURST_PACKETS_MIN * packet_bytes
+        self._filled_at: Instant = 0
+
+    def on_sent(self, size: int) -> None:
+        """Takes that many bytes out; a probe may leave the bucket in debt."""
+        self._tokens -= size
+
+    def may_send(self, now: Instant) -> bool:
+        """Whether a packet may leave now; if not, `blocked_until` is set."""
+        self.blocked_until = None
+        if not self.rate:
+            return True
+        self._fill(now)
+        if self._tokens >= self._packet_bytes:
+            return True
+        wanted = max(self._packet_bytes, self.rate * _BURST_TIME // SECOND)
+        self.blocked_until = now + max(1, (wanted - self._tokens) * SECOND // self.rate)
+        return False
+
+    def _fill(self, now: Instant) -> None:
+        capacity = max(_BURST_PACKETS_MIN * self._packet_bytes, self.rate * (_BURST_TIME + _LATENESS_CREDIT) // SECOND)
+        earned = (now - self._filled_at) * self.rate // SECOND
+        self._tokens = min(capacity, self._tokens + earned)
+        self._filled_at = now

@@ -1,0 +1,72 @@
+"""What passes through an endpoint's verbs, and what a connection remembers of a packet until its fate is known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from node.transport.events import Delivery
+from node.types import Address, Instant
+from node.wire.frames import ConfirmedFrame, MaxDataFrame, WithdrawFrame
+
+if TYPE_CHECKING:
+    from node.transport.fragments import Part
+
+__all__ = ["ControlFrame", "Datagram", "Message", "Packet", "SentPacket", "Transmit"]
+
+ControlFrame = MaxDataFrame | WithdrawFrame | ConfirmedFrame
+"""Frames that are sent again when their packet is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Datagram:
+    """One UDP payload that arrived. ecn: the two ECN bits of its IP header."""
+
+    address: Address
+    data: bytes
+    ecn: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Transmit:
+    """One or several UDP payloads to one address: `data` cut every segment_size bytes, the last may be shorter."""
+
+    address: Address
+    data: bytes
+    segment_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a caller wants sent.
+
+    deadline: when an unacknowledged reliable message is withdrawn; None for never. Not allowed for ORDERED, where
+        a gap would stop the channel.
+    channel: of an ORDERED message; ignored otherwise.
+    """
+
+    data: bytes
+    delivery: Delivery
+    deadline: Instant | None = None
+    channel: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """What a standalone transport hands to its handlers: one message and how it travelled."""
+
+    payload: bytes
+    delivery: Delivery
+
+
+@dataclass(slots=True)
+class SentPacket:
+    """A packet on its way. size: bytes of UDP payload; ack_largest: the largest number its ACK covered, or -1."""
+
+    number: int
+    sent_at: Instant
+    size: int
+    is_ack_eliciting: bool
+    ack_largest: int = -1
+    parts: list[Part] = field(default_factory=list)
+    control: list[ControlFrame] = field(default_factory=list)

@@ -1,0 +1,88 @@
+"""A set of integers kept as ranges: received packet numbers, finished message ids, received bytes of a message."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+__all__ = ["RangeSet"]
+
+
+class RangeSet:
+    """Disjoint, non-adjacent, inclusive ranges in ascending order. Adding at the upper end costs O(1)."""
+
+    __slots__ = ("_firsts", "_lasts")
+
+    def __init__(self) -> None:
+        self._firsts: list[int] = []
+        self._lasts: list[int] = []
+
+    def __len__(self) -> int:
+        """How many ranges there are."""
+        return len(self._firsts)
+
+    def __contains__(self, value: int) -> bool:
+        index = bisect_right(self._firsts, value) - 1
+        return index >= 0 and value <= self._lasts[index]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RangeSet) and self.ascending() == other.ascending()
+
+    __hash__ = None  # type: ignore[assignment]  # mutable, so it must not be a key
+
+    def __repr__(self) -> str:
+        return f"RangeSet({self.ascending()})"
+
+    @property
+    def largest(self) -> int:
+        """The largest value; -1 when empty."""
+        return self._lasts[-1] if self._lasts else -1
+
+    @property
+    def smallest(self) -> int:
+        """The smallest value; -1 when empty."""
+        return self._firsts[0] if self._firsts else -1
+
+    def ascending(self) -> list[tuple[int, int]]:
+        """All ranges as (first, last), lowest first."""
+        return list(zip(self._firsts, self._lasts, strict=True))
+
+    def descending(self, floor: int, count_max: int) -> tuple[tuple[int, int], ...]:
+        """Up to count_max ranges that reach floor or above, highest first."""
+        ranges: list[tuple[int, int]] = []
+        for index in range(len(self._firsts) - 1, -1, -1):
+            if self._lasts[index] < floor or len(ranges) == count_max:
+                break
+            ranges.append((self._firsts[index], self._lasts[index]))
+        return tuple(ranges)
+
+    def add(self, first: int, last: int) -> int:
+        """Adds first..last and returns how many of those values are new."""
+        firsts, lasts = self._firsts, self._lasts
+        if not lasts or first > lasts[-1] + 1:
+            firsts.append(first)
+            lasts.append(last)
+            return last - first + 1
+        if first == lasts[-1] + 1:
+            lasts[-1] = last
+            return last - first + 1
+        return self._merge(first, last)
+
+    def drop_oldest(self) -> None:
+        """Forgets the lowest range."""
+        del self._firsts[0], self._lasts[0]
+
+    def _merge(self, first: int, last: int) -> int:
+        firsts, lasts = self._firsts, self._lasts
+        start = bisect_right(firsts, first)
+        if start and lasts[start - 1] >= first - 1:
+            start -= 1
+        end = start
+        new = last - first + 1
+        low, high = first, last
+        while end < len(firsts) and firsts[end] <= last + 1:
+            new -= max(0, min(last, lasts[end]) - max(first, firsts[end]) + 1)
+            low, high = min(low, firsts[end]), max(high, lasts[end])
+            end += 1
+        firsts[start:end] = [low]
+        lasts[start:end] = [high]
+        return new

@@ -1,0 +1,251 @@
+"""Loss recovery of one connection: what is in flight, what was lost, and when to probe (RFC 9002 §6, RFC 6298 §5).
+
+Packet numbers are never reused, so that every acknowledgement says exactly what arrived. A packet is lost when three
+later ones were acknowledged, or when it was overtaken for 9/8 of a round trip; both thresholds give way when a loss
+turns out to be none. The retransmission timer runs at the computed RTO for two tail-loss probes, without any floor;
+then at the effective RTO, clamped to [min_rto, max_rto] and doubled per expiry, each of which declares all in flight
+lost.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from node.errors import Code, ProtocolViolation
+from node.transport.congestion.base import Controller
+from node.transport.packet import SentPacket
+from node.transport.rtt import RttEstimator
+from node.transport.settings import TransportSettings
+from node.transport.stats import ConnectionStats, Histogram
+from node.types import Duration, Instant
+from node.wire.frames import AckFrame
+from node.wire.limits import LOST_PACKETS_MAX
+
+__all__ = ["PACKET_THRESHOLD", "PROBES_BEFORE_RTO", "TIME_THRESHOLD", "AckOutcome", "Expiry", "Recovery"]
+
+PACKET_THRESHOLD = 3
+"""Later packets acknowledged before a packet counts as lost (RFC 9002 §6.1.1); grows with spurious losses."""
+
+PACKET_THRESHOLD_MAX = 20
+
+TIME_THRESHOLD = (9, 8)
+"""Multiple of the RTT that a packet may be overtaken (RFC 9002 §6.1.2)."""
+
+TIME_THRESHOLD_REORDERED = (5, 4)
+"""The same, once a loss has turned out to be reordering."""
+
+PROBES_BEFORE_RTO = 2
+"""Tail-loss probes at the computed RTO before the effective one applies."""
+
+
+class Expiry(Enum):
+    """What an expired timer asks the connection to do."""
+
+    NOTHING = auto()
+    LOSS = auto()
+    PROBE = auto()
+    TIMEOUT = auto()
+    FAILURE = auto()
+
+
+@dataclass(slots=True)
+class AckOutcome:
+    """What an acknowledgement settled: packets that arrived, packets that are lost, late ones that had been."""
+
+    acked: list[SentPacket] = field(default_factory=list)
+    lost: list[SentPacket] = field(default_factory=list)
+    spurious: list[SentPacket] = field(default_factory=list)
+
+
+class Recovery:
+    """Ledger of ack-eliciting packets; others are never answered on their own, so nothing is to be learnt of them."""
+
+    __slots__ = (
+        "_controller",
+        "_histogram",
+        "_largest_sent",
+        "_last_eliciting_at",
+        "_loss_at",
+        "_lost",
+        "_packet_threshold",
+        "_sent",
+        "_settings",
+        "_stats",
+        "_time_threshold",
+        "bytes_in_flight",
+        "expiries",
+        "largest_acked",
+        "rtt",
+    )
+
+    def __init__(
+        self,
+        settings: TransportSettings,
+        controller: Controller,
+        rtt: RttEstimator,
+        stats: ConnectionStats,
+        histogram: Histogram,
+    ) -> None:
+        """histogram: where RTT samples are counted."""
+        self._settings = settings
+        self._controller = controller
+        self._stats = stats
+        self._histogram = histogram
+        self._sent: dict[int, SentPacket] = {}
+        self._lost: dict[int, SentPacket] = {}
+        self._largest_sent = -1
+        self._last_eliciting_at: Instant = 0
+        self._loss_at: Instant | None = None
+        self._packet_threshold = PACKET_THRESHOLD
+        self._time_threshold = TIME_THRESHOLD
+        self.rtt = rtt
+        self.bytes_in_flight = 0
+        self.largest_acked = -1
+        self.expiries = 0
+
+    @property
+    def rto_backoff(self) -> int:
+        """How often the effective RTO has expired in a row."""
+        return max(0, self.expiries - PROBES_BEFORE_RTO)
+
+    def effective_rto(self) -> Duration:
+        """The computed RTO clamped to [min_rto, max_rto] and doubled per expiry (RFC 6298 §2.4, §2.5, §5.5)."""
+        base = max(self._settings.min_rto, self.rtt.computed_rto())
+        # A shift beyond this is at max_rto anyway, whatever the base.
+        return min(self._settings.max_rto, base << min(self.rto_backoff, 40))
+
+    def on_sent(self, packet: SentPacket) -> None:
+        """Takes note of a packet; numbers increase."""
+        self._largest_sent = packet.number
+        if packet.is_ack_eliciting:
+            self._sent[packet.number] = packet
+            self._last_eliciting_at = packet.sent_at
+            self.bytes_in_flight += packet.size
+
+    def oldest_eliciting(self) -> SentPacket | None:
+        """The oldest packet whose fate is unknown and that carried something, for a probe to repeat."""
+        return next((packet for packet in self._sent.values() if packet.parts or packet.control), None)
+
+    def in_flight(self) -> list[SentPacket]:
+        """Every packet whose fate is unknown, oldest first."""
+        return list(self._sent.values())
+
+    def on_ack(self, frame: AckFrame, now: Instant) -> AckOutcome:
+        """Settles what the frame acknowledges (RFC 9002 §A.7); ProtocolViolation for a packet never sent."""
+        largest = frame.ranges[0][1]
+        if largest > self._largest_sent:
+            raise ProtocolViolation(Code.ACK_OF_UNSENT, f"acknowledged {largest}, largest sent {self._largest_sent}")
+        is_window_limited = 2 * self.bytes_in_flight >= self._controller.congestion_window
+        outcome = AckOutcome()
+        self._collect(frame, outcome)
+        if outcome.acked:
+            self._sample_rtt(frame, outcome.acked, now)
+        self.largest_acked = max(self.largest_acked, largest)
+        if outcome.spurious:
+            self._on_spurious(len(outcome.spurious))
+        if not outcome.acked:
+            return outcome
+        outcome.lost = self._detect_lost(now)
+        self._controller.on_packets_acked(outcome.acked, is_window_limited)
+        if outcome.lost:
+            self._controller.on_packets_lost(outcome.lost, now)
+        self.expiries = 0
+        return outcome
+
+    def next_timeout(self) -> Instant | None:
+        """When `on_timeout` is due: the time threshold, else the retransmission timer; None with nothing in flight."""
+        if self._loss_at is not None:
+            return self._loss_at
+        if not self._sent:
+            return None
+        delay = self.rtt.computed_rto() if self.expiries < PROBES_BEFORE_RTO else self.effective_rto()
+        return self._last_eliciting_at + delay
+
+    def on_timeout(self, now: Instant) -> tuple[Expiry, list[SentPacket]]:
+        """What an expired timer means, and the packets that it declares lost."""
+        due = self.next_timeout()
+        if due is None or due > now:
+            return Expiry.NOTHING, []
+        if self._loss_at is not None:
+            lost = self._detect_lost(now)
+            if lost:
+                self._controller.on_packets_lost(lost, now)
+            return Expiry.LOSS, lost
+        self.expiries += 1
+        if self.expiries <= PROBES_BEFORE_RTO:
+            self._stats.probes += 1
+            return Expiry.PROBE, []
+        self._stats.rto_expirations += 1
+        if self.rto_backoff > self._settings.max_retries:
+            return Expiry.FAILURE, []
+        lost = self.in_flight()
+        for packet in lost:
+            self._declare_lost(packet, "pto_expired")
+        self._controller.on_timeout(now)
+        return Expiry.TIMEOUT, lost
+
+    def _collect(self, frame: AckFrame, outcome: AckOutcome) -> None:
+        for first, last in frame.ranges:
+            if not self._sent:
+                break
+            lowest = next(iter(self._sent))
+            for number in range(max(first, lowest), last + 1):
+                packet = self._sent.pop(number, None)
+                if packet is not None:
+                    self.bytes_in_flight -= packet.size
+                    outcome.acked.append(packet)
+        for number in [number for number in self._lost if _covers(frame, number)]:
+            outcome.spurious.append(self._lost.pop(number))
+
+    def _sample_rtt(self, frame: AckFrame, acked: list[SentPacket], now: Instant) -> None:
+        newest = max(acked, key=lambda packet: packet.number)
+        # Only for the largest does the frame tell how long the peer held it back (RFC 9002 §5.1).
+        if newest.number != frame.ranges[0][1]:
+            return
+        latest_rtt = now - newest.sent_at
+        self.rtt.update(latest_rtt, frame.delay)
+        self._histogram.observe(latest_rtt)
+
+    def _detect_lost(self, now: Instant) -> list[SentPacket]:
+        self._loss_at = None
+        delay = self.rtt.loss_delay(*self._time_threshold)
+        lost: list[tuple[SentPacket, str]] = []
+        for packet in self._sent.values():
+            if packet.number > self.largest_acked:
+                break
+            due = packet.sent_at + delay
+            if self.largest_acked - packet.number >= self._packet_threshold:
+                lost.append((packet, "reordering_threshold"))
+            elif due <= now:
+                lost.append((packet, "time_threshold"))
+            elif self._loss_at is None or due < self._loss_at:
+                self._loss_at = due
+        self._forget_lost(now)
+        for packet, trigger in lost:
+            self._declare_lost(packet, trigger)
+        return [packet for packet, _ in lost]
+
+    def _declare_lost(self, packet: SentPacket, trigger: str) -> None:
+        del self._sent[packet.number]
+        self.bytes_in_flight -= packet.size
+        self._stats.packets_lost[trigger] += 1
+        self._lost[packet.number] = packet
+
+    def _forget_lost(self, now: Instant) -> None:
+        # An acknowledgement later than this is so late that it says nothing about thresholds.
+        horizon = now - 4 * self.rtt.computed_rto()
+        while self._lost:
+            oldest = next(iter(self._lost))
+            if len(self._lost) <= LOST_PACKETS_MAX and self._lost[oldest].sent_at >= horizon:
+                break
+            del self._lost[oldest]
+
+    def _on_spurious(self, count: int) -> None:
+        self._stats.spurious_losses += count
+        self._packet_threshold = min(self._packet_threshold + 1, PACKET_THRESHOLD_MAX)
+        self._time_threshold = TIME_THRESHOLD_REORDERED
+
+
+def _covers(frame: AckFrame, number: int) -> bool:
+    return any(first <= number <= last for first, last in frame.ranges)

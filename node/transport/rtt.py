@@ -1,0 +1,60 @@
+"""Round-trip time and retransmission timer of one connection (RFC 9002 §5, RFC 6298 §2 and §5).
+
+Samples come from acknowledgements of packet numbers that are never reused, so that none can be ambiguous (Karn's
+problem does not arise).
+"""
+
+from __future__ import annotations
+
+from node.types import MILLISECOND, Duration
+
+__all__ = ["GRANULARITY", "INITIAL_RTT", "RttEstimator"]
+
+GRANULARITY: Duration = 1 * MILLISECOND
+"""Clock granularity G: no timer is set finer than this (RFC 9002 §6.1.2)."""
+
+INITIAL_RTT: Duration = 100 * MILLISECOND
+"""Assumed before the first sample. RFC 9002 §6.2.2 says 333 ms; a testnet's paths are shorter."""
+
+
+class RttEstimator:
+    """latest_rtt, smoothed_rtt, rttvar and min_rtt of a path; None before the first sample."""
+
+    __slots__ = ("latest_rtt", "max_ack_delay", "min_rtt", "rttvar", "smoothed_rtt")
+
+    def __init__(self, max_ack_delay: Duration) -> None:
+        """max_ack_delay: what the peer may hold an acknowledgement back."""
+        self.max_ack_delay = max_ack_delay
+        self.latest_rtt: Duration | None = None
+        self.smoothed_rtt: Duration | None = None
+        self.rttvar: Duration | None = None
+        self.min_rtt: Duration | None = None
+
+    def update(self, latest_rtt: Duration, ack_delay: Duration) -> None:
+        """Takes one sample (RFC 9002 §5.3). ack_delay: as the peer reported it; capped at its own promise."""
+        self.latest_rtt = latest_rtt
+        if self.smoothed_rtt is None or self.rttvar is None or self.min_rtt is None:
+            self.min_rtt = self.smoothed_rtt = latest_rtt
+            self.rttvar = latest_rtt // 2
+            return
+        self.min_rtt = min(self.min_rtt, latest_rtt)
+        ack_delay = min(ack_delay, self.max_ack_delay)
+        adjusted_rtt = latest_rtt - ack_delay if latest_rtt >= self.min_rtt + ack_delay else latest_rtt
+        # rttvar first: RFC 6298 §2.3 takes the deviation from the smoothed value as it was before this sample.
+        self.rttvar = (3 * self.rttvar + abs(self.smoothed_rtt - adjusted_rtt)) // 4
+        self.smoothed_rtt = (7 * self.smoothed_rtt + adjusted_rtt) // 8
+
+    def computed_rto(self) -> Duration:
+        """smoothed_rtt + max(G, 4 * rttvar) + max_ack_delay (RFC 6298 §2.3, RFC 9002 §6.2.1), without any floor."""
+        if self.smoothed_rtt is None or self.rttvar is None:
+            return INITIAL_RTT + 2 * INITIAL_RTT + self.max_ack_delay
+        # The peer may hold its acknowledgement this long on purpose; a shorter timer would probe a healthy path.
+        return self.smoothed_rtt + max(GRANULARITY, 4 * self.rttvar) + self.max_ack_delay
+
+    def loss_delay(self, numerator: int, denominator: int) -> Duration:
+        """How long a packet may be overtaken before it counts as lost (RFC 9002 §6.1.2): a multiple of the RTT."""
+        if self.smoothed_rtt is None or self.latest_rtt is None:
+            base = INITIAL_RTT
+        else:
+            base = max(self.smoothed_rtt, self.latest_rtt)
+        return max(numerator * base // denominator, GRANULARITY)

@@ -1,0 +1,332 @@
+"""The frames inside encrypted packets: one class each, one encoder and one parser for all.
+
+Every number is a varint (RFC 9000 §16). `parse_frames` takes any bytes that an authenticated peer sealed and returns
+frames or raises `DecodeError`; it checks what a frame says of itself, the connection checks what it means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TypeAlias
+
+from node.errors import DecodeError
+from node.types import MICROSECOND, Duration
+from node.wire.limits import ACK_RANGES_MAX, CLOSE_REASON_BYTES_MAX, MESSAGE_BYTES_MAX
+from node.wire.varint import append_varint, read_varint
+
+__all__ = [
+    "AckFrame",
+    "CloseFrame",
+    "ConfirmedFrame",
+    "DatagramFrame",
+    "Frame",
+    "FrameType",
+    "MaxDataFrame",
+    "MessageFrame",
+    "PingFrame",
+    "WithdrawFrame",
+    "append_ack",
+    "append_close",
+    "append_confirmed",
+    "append_datagram",
+    "append_max_data",
+    "append_message",
+    "append_ping",
+    "append_withdraw",
+    "parse_frames",
+]
+
+
+class FrameType(IntEnum):
+    """The first varint of a frame."""
+
+    PADDING = 0x00
+    PING = 0x01
+    ACK = 0x02
+    MESSAGE = 0x08
+    MESSAGE_PART = 0x09
+    ORDERED = 0x0A
+    ORDERED_PART = 0x0B
+    WITHDRAW = 0x0C
+    MAX_DATA = 0x10
+    CLOSE = 0x1C
+    CONFIRMED = 0x1E
+    DATAGRAM = 0x30
+
+
+@dataclass(slots=True)
+class PingFrame:
+    """Asks for an acknowledgement and says nothing else."""
+
+
+@dataclass(slots=True)
+class ConfirmedFrame:
+    """The responder has the initiator's CONFIRM, which need not be sent again."""
+
+
+@dataclass(slots=True)
+class AckFrame:
+    """Acknowledges received packets (after RFC 9000 §19.3).
+
+    ranges: descending, disjoint, not adjacent, inclusive (first, last) packet numbers; 1 to ACK_RANGES_MAX of them.
+    delay: nanoseconds the sender of the frame waited before acknowledging the largest; microseconds on the wire.
+    """
+
+    ranges: tuple[tuple[int, int], ...]
+    delay: Duration
+
+
+@dataclass(slots=True)
+class MessageFrame:
+    """A reliable message, or a part of one.
+
+    message_id: counts the messages of this connection and direction from 0; never reused.
+    total: bytes of the whole message; the same in each of its parts.
+    offset, data: where in the message these bytes belong.
+    channel, sequence: for ordered messages, the channel and the message's place in it; channel is None for others.
+    """
+
+    message_id: int
+    total: int
+    offset: int
+    data: bytes
+    channel: int | None = None
+    sequence: int = 0
+
+
+@dataclass(slots=True)
+class WithdrawFrame:
+    """The rest of that message will never come; sent is how many of its bytes have used up credit."""
+
+    message_id: int
+    sent: int
+
+
+@dataclass(slots=True)
+class MaxDataFrame:
+    """Reliable bytes that the receiver of this frame may have sent since the connection began."""
+
+    limit: int
+
+
+@dataclass(slots=True)
+class CloseFrame:
+    """The connection ends now; code is one of `errors.Code`, unknown numbers are kept as they are."""
+
+    code: int
+    reason: str
+
+
+@dataclass(slots=True)
+class DatagramFrame:
+    """An unreliable message."""
+
+    data: bytes
+
+
+Frame: TypeAlias = (
+    PingFrame | ConfirmedFrame | AckFrame | MessageFrame | WithdrawFrame | MaxDataFrame | CloseFrame | DatagramFrame
+)
+
+
+def append_ping(buffer: bytearray) -> None:
+    """Appends a PING frame."""
+    buffer.append(FrameType.PING)
+
+
+def append_confirmed(buffer: bytearray) -> None:
+    """Appends a CONFIRMED frame."""
+    buffer.append(FrameType.CONFIRMED)
+
+
+def append_ack(buffer: bytearray, frame: AckFrame) -> None:
+    """Appends largest, delay, count of further ranges, length of the first, then (gap, length) of each further one."""
+    first, last = frame.ranges[0]
+    buffer.append(FrameType.ACK)
+    append_varint(buffer, last)
+    append_varint(buffer, frame.delay // MICROSECOND)
+    append_varint(buffer, len(frame.ranges) - 1)
+    append_varint(buffer, last - first)
+    for next_first, next_last in frame.ranges[1:]:
+        append_varint(buffer, first - next_last - 2)
+        append_varint(buffer, next_last - next_first)
+        first = next_first
+
+
+def append_message(buffer: bytearray, frame: MessageFrame) -> None:
+    """Appends a MESSAGE, MESSAGE_PART, ORDERED or ORDERED_PART frame, whichever is the shortest that says it all."""
+    is_part = len(frame.data) != frame.total
+    if frame.channel is None:
+        buffer.append(FrameType.MESSAGE_PART if is_part else FrameType.MESSAGE)
+        append_varint(buffer, frame.message_id)
+    else:
+        buffer.append(FrameType.ORDERED_PART if is_part else FrameType.ORDERED)
+        append_varint(buffer, frame.message_id)
+        append_varint(buffer, frame.channel)
+        append_varint(buffer, frame.sequence)
+    if is_part:
+        append_varint(buffer, frame.total)
+        append_varint(buffer, frame.offset)
+    append_varint(buffer, len(frame.data))
+    buffer += frame.data
+
+
+def append_withdraw(buffer: bytearray, frame: WithdrawFrame) -> None:
+    """Appends a WITHDRAW frame."""
+    buffer.append(FrameType.WITHDRAW)
+    append_varint(buffer, frame.message_id)
+    append_varint(buffer, frame.sent)
+
+
+def append_max_data(buffer: bytearray, frame: MaxDataFrame) -> None:
+    """Appends a MAX_DATA frame."""
+    buffer.append(FrameType.MAX_DATA)
+    append_varint(buffer, frame.limit)
+
+
+def append_close(buffer: bytearray, frame: CloseFrame) -> None:
+    """Appends a CLOSE frame; the reason is cut at CLOSE_REASON_BYTES_MAX bytes of UTF-8."""
+    reason = frame.reason.encode()[:CLOSE_REASON_BYTES_MAX].decode(errors="ignore").encode()
+    buffer.append(FrameType.CLOSE)
+    append_varint(buffer, frame.code)
+    append_varint(buffer, len(reason))
+    buffer += reason
+
+
+def append_datagram(buffer: bytearray, frame: DatagramFrame) -> None:
+    """Appends a DATAGRAM frame."""
+    buffer.append(FrameType.DATAGRAM)
+    append_varint(buffer, len(frame.data))
+    buffer += frame.data
+
+
+def parse_frames(payload: bytes) -> list[Frame]:
+    """All frames of a packet in their order, padding left out; DecodeError(`malformed` or `too_large`)."""
+    frames: list[Frame] = []
+    offset = 0
+    while offset < len(payload):
+        parser = _PARSERS.get(payload[offset])
+        if parser is None:
+            if payload[offset] != FrameType.PADDING:
+                raise DecodeError("malformed", f"frame type {payload[offset]:#x}")
+            offset += 1
+            continue
+        frame, offset = parser(payload, offset + 1)
+        frames.append(frame)
+    return frames
+
+
+def _parse_ping(_data: bytes, offset: int) -> tuple[Frame, int]:
+    return PingFrame(), offset
+
+
+def _parse_confirmed(_data: bytes, offset: int) -> tuple[Frame, int]:
+    return ConfirmedFrame(), offset
+
+
+def _parse_ack(data: bytes, offset: int) -> tuple[Frame, int]:
+    last, offset = read_varint(data, offset)
+    delay, offset = read_varint(data, offset)
+    count, offset = read_varint(data, offset)
+    length, offset = read_varint(data, offset)
+    if count >= ACK_RANGES_MAX:
+        raise DecodeError("too_large", f"{count + 1} ack ranges")
+    first = last - length
+    ranges = [(first, last)]
+    for _ in range(count):
+        gap, offset = read_varint(data, offset)
+        length, offset = read_varint(data, offset)
+        last = first - gap - 2
+        first = last - length
+        ranges.append((first, last))
+    if first < 0:
+        raise DecodeError("malformed", "ack range below packet number 0")
+    return AckFrame(tuple(ranges), delay * MICROSECOND), offset
+
+
+def _parse_message(data: bytes, offset: int) -> tuple[Frame, int]:
+    message_id, offset = read_varint(data, offset)
+    content, offset = _read_bytes(data, offset)
+    return MessageFrame(message_id, len(content), 0, content), offset
+
+
+def _parse_message_part(data: bytes, offset: int) -> tuple[Frame, int]:
+    message_id, offset = read_varint(data, offset)
+    total, start, content, offset = _read_part(data, offset)
+    return MessageFrame(message_id, total, start, content), offset
+
+
+def _parse_ordered(data: bytes, offset: int) -> tuple[Frame, int]:
+    message_id, offset = read_varint(data, offset)
+    channel, offset = read_varint(data, offset)
+    sequence, offset = read_varint(data, offset)
+    content, offset = _read_bytes(data, offset)
+    return MessageFrame(message_id, len(content), 0, content, channel, sequence), offset
+
+
+def _parse_ordered_part(data: bytes, offset: int) -> tuple[Frame, int]:
+    message_id, offset = read_varint(data, offset)
+    channel, offset = read_varint(data, offset)
+    sequence, offset = read_varint(data, offset)
+    total, start, content, offset = _read_part(data, offset)
+    return MessageFrame(message_id, total, start, content, channel, sequence), offset
+
+
+def _parse_withdraw(data: bytes, offset: int) -> tuple[Frame, int]:
+    message_id, offset = read_varint(data, offset)
+    sent, offset = read_varint(data, offset)
+    return WithdrawFrame(message_id, sent), offset
+
+
+def _parse_max_data(data: bytes, offset: int) -> tuple[Frame, int]:
+    limit, offset = read_varint(data, offset)
+    return MaxDataFrame(limit), offset
+
+
+def _parse_close(data: bytes, offset: int) -> tuple[Frame, int]:
+    code, offset = read_varint(data, offset)
+    reason, offset = _read_bytes(data, offset)
+    if len(reason) > CLOSE_REASON_BYTES_MAX:
+        raise DecodeError("too_large", f"close reason of {len(reason)} bytes")
+    return CloseFrame(code, reason.decode(errors="replace")), offset
+
+
+def _parse_datagram(data: bytes, offset: int) -> tuple[Frame, int]:
+    content, offset = _read_bytes(data, offset)
+    return DatagramFrame(content), offset
+
+
+def _read_bytes(data: bytes, offset: int) -> tuple[bytes, int]:
+    length, offset = read_varint(data, offset)
+    end = offset + length
+    if end > len(data):
+        raise DecodeError("malformed", f"{length} bytes announced, {len(data) - offset} there")
+    return data[offset:end], end
+
+
+def _read_part(data: bytes, offset: int) -> tuple[int, int, bytes, int]:
+    total, offset = read_varint(data, offset)
+    start, offset = read_varint(data, offset)
+    content, offset = _read_bytes(data, offset)
+    if total > MESSAGE_BYTES_MAX:
+        raise DecodeError("too_large", f"message of {total} bytes")
+    if not content or start + len(content) > total:
+        raise DecodeError("malformed", f"part {start}+{len(content)} of {total}")
+    return total, start, content, offset
+
+
+_PARSERS: dict[int, Callable[[bytes, int], tuple[Frame, int]]] = {
+    FrameType.PING: _parse_ping,
+    FrameType.ACK: _parse_ack,
+    FrameType.MESSAGE: _parse_message,
+    FrameType.MESSAGE_PART: _parse_message_part,
+    FrameType.ORDERED: _parse_ordered,
+    FrameType.ORDERED_PART: _parse_ordered_part,
+    FrameType.WITHDRAW: _parse_withdraw,
+    FrameType.MAX_DATA: _parse_max_data,
+    FrameType.CLOSE: _parse_close,
+    FrameType.CONFIRMED: _parse_confirmed,
+    FrameType.DATAGRAM: _parse_datagram,
+}
