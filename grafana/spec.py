@@ -1,0 +1,77 @@
+"""What a board is made of: queries, panels and boards as plain values, and the checks that hold for each of them.
+
+Knows nothing of Grafana's JSON (`generate.py` writes it) nor of which panels exist (`boards.py` does). The values are
+meant to be read by other faces of the same figures too: a report, a table in a terminal, a test.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+__all__ = ["COLUMNS", "PANELS_MAX", "Board", "Panel", "Query", "Shape", "Threshold"]
+
+COLUMNS = 24
+"""Width of a board in Grafana's grid."""
+
+PANELS_MAX = 12
+"""More than this on one board and nobody finds the one that matters."""
+
+
+class Shape(StrEnum):
+    """How a panel draws its queries: the latest value of each, or each over time."""
+
+    STAT = "stat"
+    TIME_SERIES = "timeseries"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """One PromQL expression.
+
+    legend: name of its lines, with {{label}} for a label of the series. is_reference: drawn dashed, as what was
+    configured or expected and not what was measured.
+    """
+
+    expression: str
+    legend: str
+    is_reference: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Threshold:
+    """From `value` on, in the unit of the panel, a figure is drawn in `colour`."""
+
+    value: float
+    colour: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """One panel.
+
+    number: its id in links to it; never reused, never changed. unit: a unit of Grafana (`s`, `percentunit`, `short`).
+    description: what is shown, and what it looks like when all is well. width, height: in the grid of the board.
+    """
+
+    number: int
+    title: str
+    description: str
+    unit: str
+    queries: tuple[Query, ...]
+    shape: Shape = Shape.TIME_SERIES
+    width: int = 12
+    height: int = 8
+    decimals: int | None = None
+    most: float | None = None
+    thresholds: tuple[Threshold, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """One board. uid: its address, never changed; the file is named for it. panels: in reading order."""
+
+    uid: str
+    title: str
+    description: str
+    panels: tuple[Panel, ...]
