@@ -23,7 +23,15 @@ from node.transport.settings import TransportSettings
 from node.transport.state import ConnectionState, Origin
 from node.transport.stats import ConnectionSnapshot, EndpointStats
 from node.types import Address, ConnectionId, Entropy, Instant, NodeId
-from node.wire.handshake import INIT_MAC_BYTES, Refusal, RefusalReason, pack_refuse, parse_init, parse_refuse
+from node.wire.handshake import (
+    INIT_MAC_BYTES,
+    Refusal,
+    RefusalReason,
+    foreign_init,
+    pack_refuse,
+    parse_init,
+    parse_refuse,
+)
 from node.wire.header import Header, PacketType, parse_header
 from node.wire.limits import HALF_OPEN_MAX, REFUSALS_QUEUED_MAX
 from node.wire.parameters import Parameters, encode_parameters
@@ -76,6 +84,8 @@ class Endpoint:
                 self._receive_on(connection, header, datagram, now)
         except (DecodeError, HandshakeError) as error:
             self._retired.packets_dropped[error.reason] += 1
+            if error.reason == "unsupported_version":
+                self._refuse_version(datagram)
 
     def handle_timeout(self, now: Instant) -> None:
         """Does what is due in every connection."""
@@ -221,6 +231,12 @@ class Endpoint:
             raise
         finally:
             self._after(connection, now)
+
+    def _refuse_version(self, datagram: Datagram) -> None:
+        foreign = foreign_init(datagram.data)
+        if foreign is not None:
+            source, tag = foreign
+            self._refuse(datagram.address, source, RefusalReason.VERSION_MISMATCH, tag)
 
     def _refuse(self, address: Address, destination: ConnectionId, reason: RefusalReason, tag: bytes) -> None:
         data = pack_refuse(destination, Refusal(reason, tag))

@@ -28,6 +28,7 @@ __all__ = [
     "InitClear",
     "Refusal",
     "RefusalReason",
+    "foreign_init",
     "init_without_mac",
     "pack_clear",
     "pack_init",
@@ -115,6 +116,15 @@ def parse_init(datagram: bytes) -> Init:
         raise DecodeError("malformed", f"Noise message of {length} bytes")
     noise = datagram[_NOISE_OFFSET : _NOISE_OFFSET + length]
     return Init(noise, parse_clear(noise[_KEY_BYTES:]), datagram[-INIT_MAC_BYTES:])
+
+
+def foreign_init(datagram: bytes) -> tuple[ConnectionId, bytes] | None:
+    """Source connection id and MAC of an INIT of another version; None where the datagram is no INIT."""
+    is_init = len(datagram) == INIT_BYTES and datagram[2] & 0x0F == PacketType.INIT
+    if not is_init:
+        return None
+    start = _NOISE_OFFSET + _KEY_BYTES
+    return ConnectionId(int.from_bytes(datagram[start : start + 4], "big")), datagram[-INIT_MAC_BYTES:]
 
 
 def pack_refuse(destination: ConnectionId, refusal: Refusal) -> bytes:

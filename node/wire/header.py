@@ -3,7 +3,8 @@
     0        2         3        4                  8                        16
     | 0xBEEF | ver|typ | flags  | destination cid  | packet number          |
 
-All big endian. `flags` is reserved and must be 0. Handshake packets carry packet number 0.
+All big endian. `flags` is reserved and must be 0. Handshake packets carry packet number 0. The layout of INIT up to
+its source connection id, and REFUSE as a whole, are the same in all versions, so that a mismatch can be told.
 """
 
 from __future__ import annotations
@@ -55,9 +56,9 @@ def parse_header(datagram: bytes) -> Header:
     magic, version_and_type, flags, destination, packet_number = _LAYOUT.unpack_from(datagram)
     if magic != MAGIC:
         raise DecodeError("malformed", "not our magic")
-    if version_and_type >> 4 != VERSION:
-        raise DecodeError("unsupported_version", f"version {version_and_type >> 4}")
     packet_type = _TYPES.get(version_and_type & 0x0F)
+    if version_and_type >> 4 != VERSION and packet_type is not PacketType.REFUSE:
+        raise DecodeError("unsupported_version", f"version {version_and_type >> 4}")
     if packet_type is None or flags:
         raise DecodeError("malformed", f"type {version_and_type & 0x0F}, flags {flags:#x}")
     return Header(packet_type, destination, packet_number)
