@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import asyncio
+import io
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+
+from node.api.problems import BODY_BYTES_MAX, Json
+from node.api.server import ApiServer
+from node.errors import MessageTooLarge, NotRunning, PositronError, QueueFull
+
+pytestmark = pytest.mark.loopback
+
+
+class FakeNode:
+    """A source with fixed answers."""
+
+    metrics_content_type = "text/plain; version=0.0.4; charset=utf-8"
+
+    def __init__(self) -> None:
+        self.healthy = True
+        self.ready = True
+        self.published: list[dict[str, Json]] = []
+        self.error: PositronError | None = None
+
+    def render_metrics(self) -> bytes:
+        return b"positron_ready 1\n"
+
+    def is_healthy(self) -> bool:
+        return self.healthy
+
+    def is_ready(self) -> bool:
+        return self.ready
+
+    def stats(self) -> dict[str, Json]:
+        return {"node_id": "00"}
+
+    def peers(self) -> list[Json]:
+        return [{"name": "node-2"}]
+
+    def publish(self, payload: dict[str, Json]) -> str:
+        if self.error is not None:
+            raise self.error
+        self.published.append(payload)
+        return "ab" * 16
+
+
+@asynccontextmanager
+async def serving(source: FakeNode) -> AsyncIterator[aiohttp.ClientSession]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server = ApiServer(source)
+    await server.start(listener)
+    try:
+        async with aiohttp.ClientSession(url) as session:
+            yield session
+    finally:
+        await server.stop()
+
+
+async def problem_of(response: aiohttp.ClientResponse) -> tuple[int, str]:
+    assert response.content_type == "application/problem+json"
+    body = await response.json()
+    assert body["status"] == response.status
+    assert set(body) == {"type", "title", "status", "detail"}
+    return response.status, body["detail"]
+
+
+@pytest.mark.asyncio
+async def test_metrics_are_the_rendered_bytes_with_their_content_type() -> None:
+    async with serving(FakeNode()) as session, session.get("/metrics") as response:
+        assert await response.read() == b"positron_ready 1\n"
+        assert response.headers["Content-Type"] == FakeNode.metrics_content_type
+
+
+@pytest.mark.asyncio
+async def test_health_and_readiness_follow_the_node() -> None:
+    source = FakeNode()
+    async with serving(source) as session:
+        for path in ("/healthz", "/readyz"):
+            async with session.get(path) as response:
+                assert response.status == 200
+        source.healthy = source.ready = False
+        for path in ("/healthz", "/readyz"):
+            async with session.get(path) as response:
+                assert (await problem_of(response))[0] == 503
+
+
+@pytest.mark.asyncio
+async def test_stats_and_peers_are_json() -> None:
+    async with serving(FakeNode()) as session:
+        async with session.get("/api/v1/stats") as response:
+            assert await response.json() == {"node_id": "00"}
+        async with session.get("/api/v1/peers") as response:
+            assert await response.json() == {"peers": [{"name": "node-2"}]}
+
+
+@pytest.mark.asyncio
+async def test_a_broadcast_is_published_and_answered_with_its_id() -> None:
+    source = FakeNode()
+    async with serving(source) as session, session.post("/api/v1/broadcast", json={"text": "hello"}) as response:
+        assert response.status == 202
+        assert await response.json() == {"message_id": "ab" * 16}
+    assert source.published == [{"text": "hello"}]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("body", "content_type", "status", "words"),
+    [
+        (b"[1, 2]", "application/json", 400, "allowed is an object"),
+        (b"{", "application/json", 400, "not JSON"),
+        (b'{"a": 1}', "text/plain", 415, "allowed is application/json"),
+        (b'{"a": "' + b"x" * BODY_BYTES_MAX + b'"}', "application/json", 413, str(BODY_BYTES_MAX)),
+    ],
+)
+async def test_a_body_that_is_no_object_is_a_problem_that_names_what_is_allowed(
+    body: bytes, content_type: str, status: int, words: str
+) -> None:
+    source = FakeNode()
+    headers = {"Content-Type": content_type}
+    async with (
+        serving(source) as session,
+        session.post("/api/v1/broadcast", data=io.BytesIO(body), headers=headers) as response,
+    ):
+        found, detail = await problem_of(response)
+    assert found == status
+    assert words in detail
+    assert source.published == []
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (MessageTooLarge("the message has 2 bytes, allowed is 1"), 400),
+        (QueueFull("busy"), 503),
+        (NotRunning("stopped"), 503),
+        (PositronError("other"), 502),
+    ],
+)
+async def test_what_the_node_refuses_is_a_problem_with_its_words(error: PositronError, status: int) -> None:
+    source = FakeNode()
+    source.error = error
+    async with serving(source) as session, session.post("/api/v1/broadcast", json={}) as response:
+        assert await problem_of(response) == (status, str(error))
+
+
+@pytest.mark.asyncio
+async def test_web_pages_cannot_broadcast() -> None:
+    source = FakeNode()
+    headers = {"Origin": "http://evil.example"}
+    async with serving(source) as session, session.post("/api/v1/broadcast", json={}, headers=headers) as response:
+        assert (await problem_of(response))[0] == 403
+    assert source.published == []
+
+
+@pytest.mark.asyncio
+async def test_unknown_paths_and_methods_are_problems() -> None:
+    async with serving(FakeNode()) as session:
+        async with session.get("/api/v2/stats") as response:
+            assert (await problem_of(response))[0] == 404
+        async with session.delete("/api/v1/broadcast") as response:
+            assert response.headers["Allow"] == "POST"
+            assert await problem_of(response) == (405, "DELETE is not possible here; allowed is POST")
+
+
+@pytest.mark.asyncio
+async def test_bytes_that_are_no_http_get_no_traceback() -> None:
+    async with serving(FakeNode()) as session:
+        assert session._base_url is not None
+        reader, writer = await asyncio.open_connection("127.0.0.1", session._base_url.port)
+        writer.write(b"\x16\x03\x01 what is this\r\n\r\n")
+        await writer.drain()
+        answer = await asyncio.wait_for(reader.read(65536), 5)
+        writer.close()
+        await writer.wait_closed()
+    assert answer.startswith(b"HTTP/1.0 400")
+    assert b"Traceback" not in answer
+    assert b"File " not in answer
+
+
+@pytest.mark.asyncio
+async def test_stopping_does_not_wait_for_an_idle_client() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    address = listener.getsockname()
+    server = ApiServer(FakeNode())
+    await server.start(listener)
+    _, writer = await asyncio.open_connection(*address)
+
+    async with asyncio.timeout(1):
+        await server.stop()
+        await server.stop()
+
+    writer.close()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(*address)
