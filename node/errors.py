@@ -59,6 +59,7 @@ class Code(IntEnum):
     SELF_CONNECTION = 15
     DUPLICATE_IDENTITY = 16
     APPLICATION = 17
+    CONNECTION_LOST = 18
 
 
 class PositronError(Exception):

@@ -94,6 +94,12 @@ STREAM_RECORD_BYTES_MAX = 16384
 STREAM_QUEUE_BYTES_MAX = 4 << 20
 """Bytes queued towards one TCP peer before sends are refused."""
 
+STREAM_HANDLE_FIRST = 1 << 32
+"""Handles of TCP connections begin here, those of UDP at 0: whoever stands above both can tell them apart."""
+
+STREAM_WRITE_BYTES = 65536
+"""About what one connection writes before the next one has its turn."""
+
 DATAGRAMS_PER_TURN_MAX = 64
 """Reads of the UDP socket per turn of the event loop, counted whether or not they were useful."""
 

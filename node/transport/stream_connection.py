@@ -1,0 +1,336 @@
+"""One encrypted connection with one peer over a byte stream: handshake, sealed records, messages, acknowledgements.
+
+Knows no socket, clock or peer table: the stream endpoint feeds it bytes, asks it for bytes to write and decides
+between two connections with the same peer. Whatever is wrong with the bytes leaves here as an exception, after which
+the endpoint ends the connection: a byte stream cannot be continued behind an error.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Protocol
+
+from node.crypto.aead import PacketCipher
+from node.errors import Code, DecodeError, ProtocolViolation
+from node.transport.events import Event, MessageAcknowledged, MessageFailed, MessageReceived
+from node.transport.handshake import Agreement, Handshake
+from node.transport.packet import Message
+from node.transport.settings import TransportSettings
+from node.transport.state import ConnectionState
+from node.transport.stats import ConnectionSnapshot, ConnectionStats
+from node.transport.stream_outbox import StreamOutbox
+from node.transport.stream_records import (
+    HANDSHAKE_FRAME_BYTES_MAX,
+    RECORD_BODY_BYTES_MAX,
+    AckRecord,
+    CloseRecord,
+    Frames,
+    FrameType,
+    MessageRecord,
+    check_preface,
+    pack_ack,
+    pack_close,
+    pack_frame,
+    pack_length,
+    pack_preface,
+    parse_record,
+)
+from node.types import Address, Instant, NodeId
+from node.wire.handshake import RefusalReason
+from node.wire.limits import (
+    HALF_OPEN_TIMEOUT,
+    HANDSHAKE_TIMEOUT,
+    MESSAGE_BYTES_MAX,
+    PACKET_NUMBER_MAX,
+    STREAM_WRITE_BYTES,
+    TAG_BYTES,
+)
+
+__all__ = ["Refused", "StreamConnection", "StreamOrigin", "StreamOwner", "pack_dial_number"]
+
+_DIAL_NUMBER_BYTES = 8
+
+
+class Refused(DecodeError):
+    """The responder answered the OPEN with a REFUSE; nothing in it is authenticated."""
+
+    def __init__(self, reason: int) -> None:
+        self.hint = _HINTS.get(reason, "")
+        super().__init__("unexpected", f"the peer refused: {self.hint or reason}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamOrigin:
+    """What a connection is from its first moment.
+
+    handle: how the endpoint's callers name it. stream: how the shell names it.
+    dial_number: of an initiator, larger for each later dial of its process; the responder learns it.
+    """
+
+    handle: int
+    stream: int
+    address: Address
+    is_initiator: bool
+    dial_number: int = 0
+
+
+class StreamOwner(Protocol):
+    """What a connection tells its endpoint while it reads."""
+
+    def on_established(self, connection: StreamConnection, now: Instant) -> None: ...
+    def on_closed_by_peer(self, connection: StreamConnection, record: CloseRecord, now: Instant) -> None: ...
+
+
+def pack_dial_number(number: int) -> bytes:
+    """The parameters of a TCP handshake: the number of the dial, 0 from a responder; what follows it is ignored."""
+    return number.to_bytes(_DIAL_NUMBER_BYTES, "big")
+
+
+class StreamConnection:
+    """See the module. Bytes go in through `frames.feed` and `handle`, and come out of `poll_write`.
+
+    armed_at: for the endpoint's timer queue.
+    """
+
+    __slots__ = (
+        "_ack_due", "_assembly", "_events", "_expected", "_handshake", "_messages_received",
+        "_next_message_id", "_owner", "_receive_cipher", "_receive_number", "_send_cipher", "_send_number",
+        "_settings", "_writes", "addresses", "armed_at", "dial_number", "established_at", "expires_at", "frames",
+        "is_ready", "origin", "outbox", "peer_id", "peer_static", "state", "stats",
+    )  # fmt: skip
+
+    def __init__(
+        self, origin: StreamOrigin, settings: TransportSettings, handshake: Handshake, owner: StreamOwner,
+        events: deque[Event], now: Instant,
+    ) -> None:  # fmt: skip
+        """events: where MessageReceived and the fates of messages go, in order."""
+        self.origin = origin
+        self.state = ConnectionState.HANDSHAKE
+        self.stats = ConnectionStats()
+        self.outbox = StreamOutbox()
+        self.frames = Frames(HANDSHAKE_FRAME_BYTES_MAX)
+        self.peer_id: NodeId | None = None
+        self.peer_static = b""
+        self.dial_number = origin.dial_number
+        self.established_at: Instant | None = None
+        self.expires_at = now + (HANDSHAKE_TIMEOUT if origin.is_initiator else HALF_OPEN_TIMEOUT)
+        self.armed_at: Instant | None = None
+        self.is_ready = False
+        self.addresses: list[Address] = []
+        self._settings = settings
+        self._handshake = handshake
+        self._expected = None if origin.is_initiator else FrameType.OPEN
+        self._owner = owner
+        self._events = events
+        self._writes: list[bytes] = []
+        self._send_cipher: PacketCipher | None = None
+        self._receive_cipher: PacketCipher | None = None
+        self._send_number = 0
+        self._receive_number = 0
+        self._messages_received = 0
+        self._ack_due = False
+        self._assembly = bytearray()
+        self._next_message_id = 0
+
+    # --- reading
+
+    def open(self) -> None:
+        """Initiator: the stream is there; queues the OPEN."""
+        clear = pack_preface(self._settings.network_id)
+        self._writes.append(pack_frame(FrameType.OPEN, self._handshake.write_init(clear)))
+        self._expected = FrameType.RESPONSE
+
+    def handle(self, body: bytes, now: Instant) -> None:
+        """Takes one frame's body; DecodeError, HandshakeError or ProtocolViolation end the connection."""
+        if self.state is ConnectionState.HANDSHAKE:
+            self._handle_handshake(body, now)
+        elif self.state is ConnectionState.ESTABLISHED:
+            self._handle_record(body, now)
+
+    def touch(self, now: Instant) -> None:
+        """Something arrived: the connection is not idle. During the handshake the time limit stands."""
+        if self.state is ConnectionState.ESTABLISHED:
+            self.expires_at = now + self._settings.idle_timeout
+
+    def _handle_handshake(self, body: bytes, now: Instant) -> None:
+        kind, content = body[0], body[1:]
+        if kind == FrameType.REFUSE and self.origin.is_initiator and len(content) == 1:
+            raise Refused(content[0])
+        if kind != self._expected:
+            raise DecodeError("unexpected", f"frame of type {kind} during the handshake")
+        if kind == FrameType.OPEN:
+            self._answer(content)
+            return
+        if kind == FrameType.RESPONSE:
+            self._handshake.read_response(content)
+            self._writes.append(pack_frame(FrameType.CONFIRM, self._handshake.write_confirm()))
+        else:
+            self._handshake.read_confirm(content)
+        self._establish(self._handshake.agreement, now)
+
+    def _answer(self, content: bytes) -> None:
+        try:
+            check_preface(self._handshake.read_init(content), self._settings.network_id)
+        except DecodeError as error:
+            if error.reason in _REFUSALS:
+                self.refuse(_REFUSALS[error.reason])
+            raise
+        self._writes.append(pack_frame(FrameType.RESPONSE, self._handshake.write_response()))
+        self._expected = FrameType.CONFIRM
+
+    def refuse(self, reason: RefusalReason) -> None:
+        """Responder: queues a REFUSE; the endpoint ends the connection after it."""
+        self._writes.append(pack_frame(FrameType.REFUSE, bytes((reason,))))
+
+    def _establish(self, agreement: Agreement, now: Instant) -> None:
+        parameters = agreement.peer_parameters
+        if len(parameters) < _DIAL_NUMBER_BYTES:
+            raise DecodeError("malformed", f"parameters of {len(parameters)} bytes")
+        if not self.origin.is_initiator:
+            self.dial_number = int.from_bytes(parameters[:_DIAL_NUMBER_BYTES], "big")
+        self.peer_id = agreement.peer_id
+        self.peer_static = agreement.peer_static
+        self._send_cipher = PacketCipher(agreement.send_key)
+        self._receive_cipher = PacketCipher(agreement.receive_key)
+        self.frames.body_bytes_max = RECORD_BODY_BYTES_MAX
+        self.state = ConnectionState.ESTABLISHED
+        self.established_at = now
+        self.expires_at = now + self._settings.idle_timeout
+        self._owner.on_established(self, now)
+
+    def _handle_record(self, body: bytes, now: Instant) -> None:
+        assert self._receive_cipher is not None
+        plaintext = self._receive_cipher.open(self._receive_number, body, pack_length(len(body)))
+        self._receive_number += 1
+        self.stats.packets_received += 1
+        match parse_record(plaintext):
+            case MessageRecord() as record:
+                self._receive_part(record)
+            case AckRecord(messages):
+                self._receive_ack(messages)
+            case CloseRecord() as record:
+                self._owner.on_closed_by_peer(self, record, now)
+
+    def _receive_part(self, record: MessageRecord) -> None:
+        self._assembly += record.data
+        if len(self._assembly) > MESSAGE_BYTES_MAX:
+            raise ProtocolViolation(Code.REASSEMBLY_LIMIT, f"a message of {len(self._assembly)} bytes and more")
+        if not record.is_last:
+            return
+        data = bytes(self._assembly)
+        self._assembly.clear()
+        self._messages_received += 1
+        self._ack_due = True
+        self.stats.messages_received += 1
+        assert self.peer_id is not None
+        self._events.append(
+            MessageReceived(connection=self.origin.handle, peer_id=self.peer_id, data=data, delivery=record.delivery)
+        )
+
+    def _receive_ack(self, messages: int) -> None:
+        for message_id in self.outbox.on_ack(messages):
+            self.stats.messages_acknowledged += 1
+            self._events.append(MessageAcknowledged(connection=self.origin.handle, message_id=message_id))
+
+    # --- writing
+
+    def send(self, message: Message) -> int:
+        """Queues a message and returns its id; raises what `StreamOutbox.push` raises."""
+        message_id = self._next_message_id
+        self.outbox.push(message_id, message)
+        self._next_message_id += 1
+        self.stats.messages_sent += 1
+        return message_id
+
+    def has_writes(self) -> bool:
+        """Whether `poll_write` would return anything."""
+        if self._writes:
+            return True
+        return self.state is ConnectionState.ESTABLISHED and (self._ack_due or self.outbox.has_parts())
+
+    def poll_write(self) -> bytes:
+        """What to write next, about STREAM_WRITE_BYTES; ProtocolViolation(KEY_EXHAUSTED) when the key is used up."""
+        writes, self._writes = self._writes, []
+        if self.state is ConnectionState.ESTABLISHED:
+            if self._ack_due:
+                self._ack_due = False
+                writes.append(self._seal(pack_ack(self._messages_received)))
+            size = 0
+            while size < STREAM_WRITE_BYTES and self.outbox.has_parts():
+                writes.append(self._seal(self.outbox.next_part()))
+                size += len(writes[-1])
+        data = b"".join(writes)
+        self.stats.bytes_sent += len(data)
+        return data
+
+    def expire(self, now: Instant) -> None:
+        """Gives up the messages whose deadline has passed."""
+        for message_id in self.outbox.expire(now):
+            self.stats.messages_expired += 1
+            self._events.append(MessageFailed(connection=self.origin.handle, message_id=message_id, expired=True))
+
+    def end(self, close: CloseRecord | None) -> bytes:
+        """Closes: every unfinished message fails; the last bytes to write, with a CLOSE where the peer can read one."""
+        writes, self._writes = self._writes, []
+        if self.state is ConnectionState.ESTABLISHED and close is not None and not self._is_exhausted:
+            if self._ack_due:
+                # What has arrived must not be sent again over another connection.
+                writes.append(self._seal(pack_ack(self._messages_received)))
+            writes.append(self._seal(pack_close(close.code, close.reason)))
+        self.state = ConnectionState.CLOSED
+        for message_id in self.outbox.unfinished():
+            self._events.append(MessageFailed(connection=self.origin.handle, message_id=message_id, expired=False))
+        data = b"".join(writes)
+        self.stats.bytes_sent += len(data)
+        return data
+
+    def next_timeout(self) -> Instant:
+        """When the connection or one of its messages expires, unless something happens before."""
+        deadline = self.outbox.next_deadline()
+        return self.expires_at if deadline is None else min(self.expires_at, deadline)
+
+    def snapshot(self) -> ConnectionSnapshot:
+        """The connection at this instant; the kernel owns round trips, timers and windows: they are None or 0 here."""
+        return ConnectionSnapshot(
+            connection=self.origin.handle,
+            transport="tcp",
+            peer_id=self.peer_id,
+            address=self.origin.address,
+            state=self.state.name.lower(),
+            is_initiator=self.origin.is_initiator,
+            established_at=self.established_at,
+            latest_rtt=None,
+            smoothed_rtt=None,
+            rttvar=None,
+            min_rtt=None,
+            computed_rto=0,
+            effective_rto=0,
+            rto_backoff=0,
+            congestion_window=0,
+            slow_start_threshold=None,
+            bytes_in_flight=self.outbox.bytes_queued,
+            send_queue_messages=len(self.outbox),
+            stats=self.stats,
+        )
+
+    @property
+    def _is_exhausted(self) -> bool:
+        return self._send_number >= PACKET_NUMBER_MAX
+
+    def _seal(self, plaintext: bytes) -> bytes:
+        assert self._send_cipher is not None
+        if self._is_exhausted:
+            raise ProtocolViolation(Code.KEY_EXHAUSTED, f"{self._send_number} records under one key")
+        header = pack_length(len(plaintext) + TAG_BYTES)
+        record = header + self._send_cipher.seal(self._send_number, plaintext, header)
+        self._send_number += 1
+        self.stats.packets_sent += 1
+        return record
+
+
+_REFUSALS = {
+    "network_mismatch": RefusalReason.NETWORK_MISMATCH,
+    "unsupported_version": RefusalReason.VERSION_MISMATCH,
+}
+_HINTS = {int(reason): reason.name.lower() for reason in _REFUSALS.values()}
