@@ -1,0 +1,55 @@
+"""What the documents state as fact is compared with the code."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from node.messages.types import MessageType
+from node.types import MILLISECOND, SECOND
+from node.wire import limits
+from node.wire.frames import FrameType
+from node.wire.header import PacketType
+
+_ROOT = Path(__file__).parent.parent
+_UNITS = {"": 1, " ms": MILLISECOND, " s": SECOND}
+
+
+def _rows(document: str, section: str) -> list[list[str]]:
+    text = (_ROOT / "docs" / document).read_text().split(f"\n## {section}", 1)[1].split("\n## ", 1)[0]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
+
+
+@pytest.mark.parametrize("row", _rows("TRANSPORT.md", "7. Constants")[2:], ids=lambda row: row[0])
+def test_every_documented_constant_has_the_value_of_the_code(row: list[str]) -> None:
+    found = re.fullmatch(r"(\d+)( ms| s|)", row[1])
+    assert found is not None
+    assert getattr(limits, row[0]) == int(found[1]) * _UNITS[found[2]]
+
+
+def test_every_frame_type_is_documented_under_its_number() -> None:
+    documented = {int(row[0], 16): row[1] for row in _rows("TRANSPORT.md", "3. Frames")[2:]}
+    assert documented == {int(kind): kind.name for kind in FrameType}
+
+
+def test_every_packet_type_is_documented_under_its_number() -> None:
+    documented = {int(row[0]): row[1] for row in _rows("TRANSPORT.md", "1. Packets") if row[0].isdigit() and row[1].isupper()}
+    assert documented == {int(kind): kind.name for kind in PacketType}
+
+
+def test_message_types_keep_their_numbers() -> None:
+    assert [(kind.value, kind.name) for kind in MessageType] == [
+        (1, "HANDSHAKE"),
+        (2, "HANDSHAKE_ACK"),
+        (3, "HEARTBEAT"),
+        (4, "PEER_DISCOVERY"),
+        (5, "PEER_ANNOUNCEMENT"),
+        (6, "GOSSIP_MESSAGE"),
+        (7, "TRUST_UPDATE"),
+        (8, "TRUSTED_PEERS_REQUEST"),
+        (9, "TRUSTED_PEERS_RESPONSE"),
+        (10, "DISCONNECT"),
+        (11, "CUSTOM_DATA"),
+    ]
