@@ -12,7 +12,7 @@ def test_any_bytes_give_an_object_or_a_problem(body: bytes) -> None:
     try:
         value = parse_object(body)
     except RequestProblem as problem:
-        seen = (problem.status, bool(problem.detail))
+        seen = (int(problem.status), bool(problem.detail))
     else:
         seen = (400, isinstance(value, dict))
     assert seen == (400, True)
