@@ -33,12 +33,14 @@ class Pacer:
         self.rate = 0
         self.blocked_until: Instant | None = None
         self._packet_bytes = packet_bytes
-        self._tokens = _BURST_PACKETS_MIN * packet_bytes
+        # In bytes times nanoseconds: the pacer is asked far more often than a slow rate earns a byte, and what is
+        # rounded away each time would add up to no rate at all.
+        self._tokens = _BURST_PACKETS_MIN * packet_bytes * SECOND
         self._filled_at: Instant = 0
 
     def on_sent(self, size: int) -> None:
         """Takes that many bytes out; a probe may leave the bucket in debt."""
-        self._tokens -= size
+        self._tokens -= size * SECOND
 
     def may_send(self, now: Instant) -> bool:
         """Whether a packet may leave now; if not, `blocked_until` is set."""
@@ -46,14 +48,13 @@ class Pacer:
         if not self.rate:
             return True
         self._fill(now)
-        if self._tokens >= self._packet_bytes:
+        if self._tokens >= self._packet_bytes * SECOND:
             return True
-        wanted = max(self._packet_bytes, self.rate * _BURST_TIME // SECOND)
-        self.blocked_until = now + max(1, (wanted - self._tokens) * SECOND // self.rate)
+        wanted = max(self._packet_bytes * SECOND, self.rate * _BURST_TIME)
+        self.blocked_until = now - (self._tokens - wanted) // self.rate
         return False
 
     def _fill(self, now: Instant) -> None:
-        capacity = max(_BURST_PACKETS_MIN * self._packet_bytes, self.rate * (_BURST_TIME + _LATENESS_CREDIT) // SECOND)
-        earned = (now - self._filled_at) * self.rate // SECOND
-        self._tokens = min(capacity, self._tokens + earned)
+        capacity = max(_BURST_PACKETS_MIN * self._packet_bytes * SECOND, self.rate * (_BURST_TIME + _LATENESS_CREDIT))
+        self._tokens = min(capacity, self._tokens + (now - self._filled_at) * self.rate)
         self._filled_at = now

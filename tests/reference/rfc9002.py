@@ -1,7 +1,7 @@
 """RFC 9002, "QUIC Loss Detection and Congestion Control", appendices A and B, for one packet number space.
 
-The pseudo-code as it stands there, with its names; sets are walked in full, numbers are exact rationals. It shares no
-code with the transport that is compared with it. Times are in nanoseconds.
+The pseudo-code as it stands there, with its names; sets are walked in full, times are exact rationals of nanoseconds,
+windows are floats of bytes. It shares no code with the transport that is compared with it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ K_PACKET_THRESHOLD = 3
 K_TIME_THRESHOLD = Fraction(9, 8)
 K_GRANULARITY = 1_000_000
 K_PERSISTENT_CONGESTION_THRESHOLD = 3
-K_LOSS_REDUCTION_FACTOR = Fraction(1, 2)
+K_LOSS_REDUCTION_FACTOR = 0.5
 
 
 @dataclass(frozen=True)
@@ -138,11 +138,11 @@ class NewReno:
     max_datagram_size: int
     bytes_in_flight: int = 0
     congestion_recovery_start_time: int | None = None
-    ssthresh: Fraction | None = None
-    congestion_window: Fraction = Fraction(0)
+    ssthresh: float | None = None
+    congestion_window: float = 0.0
 
     def __post_init__(self) -> None:
-        self.congestion_window = Fraction(min(10 * self.max_datagram_size, max(14720, 2 * self.max_datagram_size)))
+        self.congestion_window = min(10 * self.max_datagram_size, max(14720, 2 * self.max_datagram_size))
 
     @property
     def minimum_window(self) -> int:
@@ -169,7 +169,7 @@ class NewReno:
         if self.ssthresh is None or self.congestion_window < self.ssthresh:
             self.congestion_window += packet.sent_bytes
         else:
-            self.congestion_window += Fraction(self.max_datagram_size * packet.sent_bytes) / self.congestion_window
+            self.congestion_window += self.max_datagram_size * packet.sent_bytes / self.congestion_window
 
     def on_congestion_event(self, sent_time: int, now: int) -> None:
         """B.6."""
@@ -177,7 +177,7 @@ class NewReno:
             return
         self.congestion_recovery_start_time = now
         self.ssthresh = self.congestion_window * K_LOSS_REDUCTION_FACTOR
-        self.congestion_window = max(self.ssthresh, Fraction(self.minimum_window))
+        self.congestion_window = max(self.ssthresh, self.minimum_window)
 
     def on_packets_lost(self, lost: list[SentPacket], now: int, *, is_persistent: bool = False) -> None:
         """B.8; whether the congestion is persistent (§7.6) is the caller's to say."""
@@ -186,5 +186,5 @@ class NewReno:
         if sent_times:
             self.on_congestion_event(max(sent_times), now)
         if is_persistent:
-            self.congestion_window = Fraction(self.minimum_window)
+            self.congestion_window = self.minimum_window
             self.congestion_recovery_start_time = None
