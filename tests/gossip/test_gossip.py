@@ -150,7 +150,7 @@ def test_failed_copies_are_repaired_at_heavy_loss(seed: int) -> None:
     mesh.link_all()
     mesh.loses = lambda source, target: random.random() < 0.5
     message_ids = [mesh.publish(number % 6, {"n": number}) for number in range(60)]
-    mesh.run(10)
+    mesh.run(20)
     for number, message_id in enumerate(message_ids):
         assert mesh.counts(message_id) == [int(node != number % 6) for node in range(6)]
 
