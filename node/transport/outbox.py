@@ -37,11 +37,23 @@ __all__ = ["Outbox"]
 _CONTROL_BYTES_MAX = 17
 """Largest control frame: a type and two varints."""
 
+_LONE_ACKS_MAX = 16
+"""Packets with nothing but acknowledgements of several ranges, after which one asks to be acknowledged itself."""
+
 
 class Outbox:
     """What waits to be sent. datagrams_dropped counts unreliable messages pushed out by newer ones."""
 
-    __slots__ = ("_control", "_datagrams", "acks", "credit", "datagrams_dropped", "packet_payload", "queue")
+    __slots__ = (
+        "_control",
+        "_datagrams",
+        "_lone_acks",
+        "acks",
+        "credit",
+        "datagrams_dropped",
+        "packet_payload",
+        "queue",
+    )
 
     def __init__(self, acks: AckTracker, packet_payload: int) -> None:
         """packet_payload: bytes of frames that fit in one packet."""
@@ -50,6 +62,7 @@ class Outbox:
         self.credit = SendCredit()
         self.queue = SendQueue(self.credit)
         self.datagrams_dropped = 0
+        self._lone_acks = 0
         self._control: deque[ControlFrame] = deque()
         self._datagrams: deque[bytes] = deque()
 
@@ -96,6 +109,10 @@ class Outbox:
             self._fill_control(buffer, packet)
             self._fill_datagrams(buffer, packet)
             self._fill_parts(buffer, packet)
+        if packet.is_ack_eliciting:
+            self._lone_acks = 0
+        elif ack is not None and len(ack.ranges) > 1:
+            self._ask_for_answer(buffer, packet)
         return buffer
 
     def fill_probe(self, buffer: bytearray, packet: SentPacket, oldest: SentPacket | None) -> None:
@@ -152,6 +169,14 @@ class Outbox:
             if part is None:
                 break
             self._append_part(buffer, packet, part)
+
+    def _ask_for_answer(self, buffer: bytearray, packet: SentPacket) -> None:
+        """Keeps the ranges of a side that only receives from being repeated for ever (RFC 9000 §13.2.4)."""
+        self._lone_acks += 1
+        if self._lone_acks >= _LONE_ACKS_MAX and len(buffer) < self.packet_payload:
+            self._lone_acks = 0
+            append_ping(buffer)
+            packet.is_ack_eliciting = True
 
     def _append_part(self, buffer: bytearray, packet: SentPacket, part: Part) -> None:
         append_message(buffer, part.frame())
