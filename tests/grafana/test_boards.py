@@ -1,0 +1,210 @@
+"""The boards against the catalogue of metrics, the recording rules, and what a board must be to be readable."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from grafana import generate
+from grafana.boards import BOARDS
+from grafana.spec import COLUMNS, PANELS_MAX, Board, Panel, Shape
+from node.metrics.names import CATALOGUE, Kind
+
+ROOT = Path(__file__).parent.parent.parent
+PROVISIONING = ROOT / "grafana" / "provisioning"
+RULES = ROOT / "docker" / "prometheus" / "rules.yml"
+SUFFIXES = ("_bucket", "_count", "_sum")
+UNITS = {"short", "s", "percentunit", "pps", "cps", "bytes", "Bps"}
+"""Units of Grafana that the boards use; another one is checked against Grafana's list before it is added here."""
+
+PANELS = [pytest.param(board, panel, id=f"{board.uid}-{panel.number}") for board in BOARDS for panel in board.panels]
+
+
+def rules() -> dict[str, str]:
+    """Expression by name of the recording rule."""
+    groups = yaml.safe_load(RULES.read_text())["groups"]
+    return {rule["record"]: rule["expr"] for group in groups for rule in group["rules"]}
+
+
+def expressions() -> Iterator[str]:
+    for board in BOARDS:
+        for panel in board.panels:
+            yield from (query.expression for query in panel.queries)
+    yield from rules().values()
+
+
+def series_in(expression: str) -> list[str]:
+    """Names of the series that an expression selects."""
+    bare = re.sub(r'"[^"]*"', "", expression)
+    return [
+        name for name in re.findall(r"[a-z][a-zA-Z0-9_:]*", bare) if name.startswith(("positron_", "up")) or ":" in name
+    ]
+
+
+def metric_of(series: str) -> str:
+    for suffix in SUFFIXES:
+        base = series.removesuffix(suffix)
+        if base != series and base in CATALOGUE and CATALOGUE[base].kind is Kind.HISTOGRAM:
+            return base
+    return series
+
+
+@pytest.mark.parametrize("expression", sorted(set(expressions())))
+def test_expressions_select_only_what_exists(expression: str) -> None:
+    selected = series_in(expression)
+    assert selected
+    unknown = [name for name in selected if metric_of(name) not in CATALOGUE and name not in {"up", *rules()}]
+    assert not unknown
+
+
+@pytest.mark.parametrize("expression", sorted(set(expressions())))
+def test_labels_in_expressions_are_labels_of_the_metric(expression: str) -> None:
+    for series, matchers in re.findall(r"(positron_\w+)\{([^}]*)\}", expression):
+        metric = CATALOGUE[metric_of(series)]
+        allowed = {"node", "le", *(label.name for label in metric.labels)}
+        values = {label.name: label.values for label in metric.labels}
+        for name, value in re.findall(r'(\w+)=~?"([^"]*)"', matchers):
+            assert name in allowed
+            assert value == "$node" or not values.get(name) or value in values[name], (series, name, value)
+
+
+@pytest.mark.parametrize("expression", sorted(set(expressions())))
+def test_counters_are_only_seen_as_rates_and_gauges_never(expression: str) -> None:
+    in_range = set(re.findall(r"(?:rate|increase)\((positron_\w+)", expression))
+    for series in series_in(expression):
+        metric = CATALOGUE.get(metric_of(series))
+        if metric is not None:
+            assert (series in in_range) == (metric.kind is not Kind.GAUGE), series
+
+
+@pytest.mark.parametrize("expression", sorted(set(expressions()) - set(rules().values())))
+def test_windows_on_a_board_follow_what_is_shown(expression: str) -> None:
+    assert set(re.findall(r"\[([^\]]+)\]", expression)) <= {"$__rate_interval", "$__range"}
+
+
+def test_rules_are_named_level_metric_operations() -> None:
+    for name in rules():
+        assert re.fullmatch(r"(node|testnet):positron_\w+:\w+", name)
+
+
+@pytest.mark.parametrize(("board", "panel"), PANELS)
+def test_a_panel_says_what_it_shows_in_which_unit(board: Board, panel: Panel) -> None:
+    assert panel.title
+    assert len(panel.description) > 60
+    assert panel.description.endswith(".")
+    assert panel.unit in UNITS
+    assert panel.queries
+    assert all(query.legend for query in panel.queries)
+
+
+@pytest.mark.parametrize(("board", "panel"), PANELS)
+def test_legends_name_labels_that_the_expression_keeps(board: Board, panel: Panel) -> None:
+    for query in panel.queries:
+        for label in re.findall(r"\{\{(\w+)\}\}", query.legend):
+            assert re.search(rf"by \((?:\w+, )*{label}\b", query.expression)
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
+def test_a_board_has_few_panels_with_ids_of_their_own(board: Board) -> None:
+    numbers = [panel.number for panel in board.panels]
+    assert len(numbers) == len(set(numbers)) <= PANELS_MAX
+    assert len({other.uid for other in BOARDS}) == len(BOARDS)
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
+def test_panels_fill_the_grid_without_overlapping(board: Board) -> None:
+    taken: set[tuple[int, int]] = set()
+    for panel in rendered(board)["panels"]:
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= COLUMNS
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken
+        taken |= cells
+    height = max(y for _, y in taken) + 1
+    assert len(taken) == COLUMNS * height
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
+def test_boards_are_read_only_and_ask_the_provisioned_datasource(board: Board) -> None:
+    json_board = rendered(board)
+    assert json_board["editable"] is False
+    assert json_board["graphTooltip"] == 1
+    assert "__inputs" not in json_board
+    uids = set(re.findall(r'"uid": "([^"]+)"', generate.render(board)))
+    assert uids == {board.uid, generate.DATASOURCE_UID}
+
+
+def test_a_reference_is_dashed(tmp_path: Path) -> None:
+    board = next(
+        board for board in BOARDS if any(query.is_reference for panel in board.panels for query in panel.queries)
+    )
+    specified = {
+        (panel.number, chr(ord("A") + at))
+        for panel in board.panels
+        for at, query in enumerate(panel.queries)
+        if query.is_reference
+    }
+    dashed = {
+        (panel["id"], override["matcher"]["options"])
+        for panel in rendered(board)["panels"]
+        for override in panel["fieldConfig"]["overrides"]
+    }
+    assert dashed == specified
+
+
+def test_stats_have_no_style_of_lines() -> None:
+    for board in BOARDS:
+        for panel in rendered(board)["panels"]:
+            assert ("custom" in panel["fieldConfig"]["defaults"]) == (panel["type"] == Shape.TIME_SERIES)
+
+
+def test_the_committed_boards_are_what_the_spec_says() -> None:
+    assert generate.main(["--check"]) == 0
+    committed = {path.stem for path in generate.DIRECTORY.glob("*.json")}
+    assert committed == {board.uid for board in BOARDS}
+
+
+def test_a_board_that_is_out_of_date_is_reported_and_not_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(generate, "DIRECTORY", tmp_path)
+    assert generate.main(["--check"]) == 1
+    assert "out of date: overview.json" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+    assert generate.main([]) == 0
+    assert generate.main(["--check"]) == 0
+
+
+def test_the_datasource_has_the_uid_of_the_boards_and_the_interval_of_the_scrapes() -> None:
+    provisioned = yaml.safe_load((PROVISIONING / "datasources" / "prometheus.yaml").read_text())
+    (datasource,) = provisioned["datasources"]
+    scraped = yaml.safe_load((ROOT / "docker" / "prometheus" / "prometheus.yml").read_text())
+    assert datasource["uid"] == generate.DATASOURCE_UID
+    assert datasource["isDefault"] is True
+    assert datasource["editable"] is False
+    assert datasource["jsonData"]["timeInterval"] == scraped["global"]["scrape_interval"]
+
+
+def test_boards_are_provisioned_read_only_and_the_first_is_the_home_board() -> None:
+    provisioned = yaml.safe_load((PROVISIONING / "dashboards" / "positron.yaml").read_text())
+    (provider,) = provisioned["providers"]
+    grafana = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["grafana"]
+    assert provider["allowUiUpdates"] is False
+    assert f"./grafana/dashboards:{provider['options']['path']}:ro" in grafana["volumes"]
+    home = grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert home == f"{provider['options']['path']}/{BOARDS[0].uid}.json"
+
+
+def rendered(board: Board) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(generate.render(board))
+    return value
