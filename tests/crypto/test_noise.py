@@ -18,7 +18,7 @@ from node.crypto.aead import PacketCipher
 from node.crypto.noise import MESSAGE_BYTES_MAX, PROTOCOL_NAME, HandshakeState, public_key
 from node.errors import HandshakeError, UsageError
 
-VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "noise_xx.json").read_text())
+VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "noise_xx.json").read_text("utf-8"))
 # The order-8 points, 0, 1 and -1 with their other encodings (https://cr.yp.to/ecdh.html, "Validation").
 LOW_ORDER_POINTS = (
     "0000000000000000000000000000000000000000000000000000000000000000",
