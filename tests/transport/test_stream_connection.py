@@ -1,0 +1,136 @@
+"""What one TCP connection does with messages and with damaged bytes, between two endpoints in virtual time."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.errors import Code
+from node.transport.events import Closed, Delivery, MessageAcknowledged, MessageFailed, MessageReceived
+from node.transport.packet import Message
+from node.transport.stream import StreamData, StreamWrite
+from node.wire.limits import (
+    MESSAGE_BYTES_MAX,
+)
+from tests.transport.streams import StreamNetwork, connected, reliable
+
+
+@pytest.fixture
+def network() -> StreamNetwork:
+    return StreamNetwork()
+
+
+@pytest.mark.parametrize("size", [0, 1, 255, 256, 16_382, 16_383, 65_536, MESSAGE_BYTES_MAX])
+def test_a_message_of_any_size_arrives_whole_and_is_acknowledged(network: StreamNetwork, size: int) -> None:
+    alice, bob, handle = connected(network)
+    data = bytes(index % 251 for index in range(size))
+    message_id = alice.endpoint.send(handle, reliable(data), network.now)
+    network.run()
+    assert bob.received() == [data]
+    assert alice.of(MessageAcknowledged) == [MessageAcknowledged(connection=handle, message_id=message_id)]
+
+
+def test_messages_arrive_in_order_with_their_class(network: StreamNetwork) -> None:
+    alice, bob, handle = connected(network)
+    sent = [(bytes([number]) * (number * 997), Delivery(number % 3)) for number in range(40)]
+    for data, delivery in sent:
+        alice.endpoint.send(handle, Message(data[:16_000], delivery), network.now)
+    network.run()
+    assert [(event.data, event.delivery) for event in bob.of(MessageReceived)] == [(d[:16_000], k) for d, k in sent]
+
+
+def test_nothing_of_a_message_travels_in_clear(network: StreamNetwork) -> None:
+    alice, _bob, handle = connected(network)
+    alice.endpoint.send(handle, reliable(b"a secret of some length"), network.now)
+    network.run()
+    assert b"secret" not in network.written[alice.address]
+    assert bytes(alice.endpoint._identity.public_key) not in bytes(network.written[alice.address])
+
+
+def test_no_acknowledgement_before_the_peer_has_the_message(network: StreamNetwork) -> None:
+    alice, _bob, handle = connected(network)
+    network.is_blocked = True
+    alice.endpoint.send(handle, reliable(b"written, not received"), network.now)
+    network.run()
+    assert not alice.of(MessageAcknowledged)
+    network.is_blocked = False
+    network.run()
+    assert alice.of(MessageAcknowledged)
+
+
+def test_what_arrived_before_a_disconnect_is_acknowledged(network: StreamNetwork) -> None:
+    alice, bob, handle = connected(network)
+    alice.endpoint.send(handle, reliable(b"question"), network.now)
+    while (output := alice.endpoint.poll_transmit(network.now)) is not None:
+        assert isinstance(output, StreamWrite)
+        bob.endpoint.receive(StreamData(1, output.data), network.now)
+    bob.endpoint.shutdown(network.now)
+    network.run()
+    assert alice.of(MessageAcknowledged)
+    assert not alice.of(MessageFailed)
+    assert alice.codes() == [Code.SHUTDOWN]
+
+
+@given(st.integers(0, 400), st.integers(1, 255))
+def test_a_changed_byte_ends_the_connection_and_never_arrives(position: int, mask: int) -> None:
+    network = StreamNetwork()
+    alice, bob, handle = connected(network)
+    network.is_blocked = True
+    alice.endpoint.send(handle, reliable(bytes(400)), network.now)
+    network.run()
+    ((_, arrival),) = network._waiting
+    assert isinstance(arrival, StreamData)
+    damaged = bytearray(arrival.data)
+    damaged[position] ^= mask
+    network._waiting.clear()
+    bob.endpoint.receive(StreamData(arrival.stream, bytes(damaged)), network.now)
+    network.is_blocked = False
+    network.advance(62)
+    assert not bob.received()
+    assert len(bob.of(Closed)) == 1
+
+
+def test_a_byte_stream_that_repeats_an_old_record_is_cut(network: StreamNetwork) -> None:
+    alice, bob, handle = connected(network)
+    start = len(network.written[alice.address])
+    alice.endpoint.send(handle, reliable(b"once"), network.now)
+    network.run()
+    bob.endpoint.receive(StreamData(1, bytes(network.written[alice.address][start:])), network.now)
+    network.run()
+    assert bob.received() == [b"once"]
+    assert bob.codes() == [Code.FRAME_ENCODING]
+    assert bob.endpoint.stats.packets_dropped["decrypt_failed"] == 1
+
+
+def test_a_message_without_an_end_is_cut_at_the_limit(network: StreamNetwork) -> None:
+    alice, bob, handle = connected(network)
+    outbox = alice.endpoint._connections[handle].outbox
+    outbox.push(0, reliable(bytes(MESSAGE_BYTES_MAX)))
+    outbox._queue[0].data += b"and more"
+    outbox._queue[0].size += 8
+    alice.endpoint._mark_ready(alice.endpoint._connections[handle])
+    network.run()
+    assert not bob.received()
+    assert bob.codes() == [Code.REASSEMBLY_LIMIT]
+
+
+def test_an_acknowledgement_of_what_was_never_sent_is_a_violation(network: StreamNetwork) -> None:
+    alice, bob, _handle = connected(network)
+    connection = next(iter(bob.endpoint._connections.values()))
+    connection._messages_received, connection._ack_due = 7, True
+    bob.endpoint._mark_ready(connection)
+    network.run()
+    assert alice.codes() == [Code.ACK_OF_UNSENT]
+    assert bob.of(Closed)[0].by_peer
+
+
+def test_a_key_is_not_used_beyond_its_limit(network: StreamNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice, _bob, handle = connected(network)
+    monkeypatch.setattr("node.transport.stream_connection.PACKET_NUMBER_MAX", 3)
+    for _ in range(5):
+        alice.endpoint.send(handle, reliable(b"x"), network.now)
+        network.run()
+        if alice.of(Closed):
+            break
+    assert alice.codes() == [Code.KEY_EXHAUSTED]
