@@ -34,10 +34,10 @@ COPY docker/entrypoint docker/impair /usr/local/bin/
 ENV PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    POSITRON_CONFIG=/run/positron/node.toml \
     POSITRON_DATA_DIR=/var/lib/positron \
     POSITRON_HEALTH_FILE=/run/positron/health \
-    POSITRON_IMPAIRMENT_FILE=/run/positron/impairment.json \
-    POSITRON_METRICS_HOST=0.0.0.0
+    POSITRON_IMPAIRMENT_FILE=/run/positron/impairment.json
 # The key of the node: kept when the container is killed and started again.
 VOLUME /var/lib/positron
 EXPOSE 8888/udp 8889/tcp 9464/tcp

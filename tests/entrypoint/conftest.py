@@ -53,6 +53,7 @@ class Container:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.impairment_file = directory / "impairment.json"
+        self.config_file = directory / "node.toml"
         for name, script in {"ip": _IP, "tc": _TC, "getent": _GETENT, "setpriv": _SETPRIV, "id": "echo 0"}.items():
             self._program(name, f"#!/bin/sh\n{script}\n")
         (directory / "impair").symlink_to(SCRIPTS / "impair")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import subprocess
+import tomllib
 
 import pytest
 
@@ -14,27 +15,43 @@ def start(container: Container, **environment: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in done.stdout.splitlines())
 
 
+def configuration(container: Container) -> dict[str, str]:
+    """What the entry point found out for the node."""
+    assert start(container)["POSITRON_CONFIG"] == str(container.config_file)
+    return tomllib.loads(container.config_file.read_text())
+
+
 def test_the_node_is_named_for_its_replica(container: Container) -> None:
-    assert start(container)["POSITRON_NAME"] == "node-3"
+    assert configuration(container)["name"] == "node-3"
 
 
 @pytest.mark.parametrize("name", ["my-own-project-node-12.my-own-project_p2p", "project_node_12.project_p2p"])
 def test_neither_project_names_nor_the_separator_of_compose_matter(container: Container, name: str) -> None:
     container.write("names", f"10.1.0.4 {name}\n")
-    assert start(container)["POSITRON_NAME"] == "node-12"
+    assert configuration(container)["name"] == "node-12"
 
 
 def test_a_container_without_a_number_is_named_for_its_host_name(container: Container) -> None:
     container.write("names", "10.1.0.4 lonely.bridge\n")
-    assert start(container)["POSITRON_NAME"] == subprocess.check_output(["hostname"], text=True).strip()
+    assert configuration(container)["name"] == subprocess.check_output(["hostname"], text=True).strip()
 
 
-def test_a_name_that_was_given_is_kept(container: Container) -> None:
-    assert start(container, POSITRON_NAME="seed")["POSITRON_NAME"] == "seed"
+def test_the_transport_listens_on_the_impaired_network_and_the_api_on_the_other(container: Container) -> None:
+    found = configuration(container)
+    assert (found["host"], found["metrics_host"]) == ("10.1.0.4", "10.2.0.3")
 
 
-def test_the_transport_listens_on_the_impaired_network_only(container: Container) -> None:
-    assert start(container)["POSITRON_HOST"] == "10.1.0.4"
+def test_on_an_internal_network_alone_both_listen_there(container: Container) -> None:
+    container.addresses("2: eth0 inet 10.1.0.4/24")
+    container.write("routes", "")
+    found = configuration(container)
+    assert (found["host"], found["metrics_host"]) == ("10.1.0.4", "10.1.0.4")
+
+
+def test_a_configuration_file_of_ones_own_is_left_alone(container: Container) -> None:
+    environment = start(container, POSITRON_CONFIG="/etc/positron.toml")
+    assert environment["POSITRON_CONFIG"] == "/etc/positron.toml"
+    assert not container.config_file.exists()
 
 
 def test_the_node_never_sees_variables_that_are_not_its_own(container: Container) -> None:
