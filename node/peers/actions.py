@@ -1,0 +1,97 @@
+"""What the peer service wants done: one frozen class per wish, carried out by the node machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from node.errors import Code
+from node.messages.packing import Value
+from node.messages.types import Carrier, MessageType
+from node.peers.targets import TargetKey
+from node.types import Address, NodeId
+
+__all__ = ["Action", "Dial", "Dialled", "Down", "Drop", "Link", "Report", "Say", "Undialled", "Up"]
+
+
+class Link(NamedTuple):
+    """One connection: the carrier and the handle within it."""
+
+    carrier: Carrier
+    connection: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dial:
+    """Begin a connection; `Peers.dialling` or `Peers.dial_refused` wants to know the outcome at once."""
+
+    target: TargetKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Say:
+    """Send a frame of that kind to a peer, over that link or, when it is None, as the delivery map says."""
+
+    peer: NodeId
+    kind: MessageType
+    fields: tuple[Value, ...]
+    link: Link | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """Close a connection."""
+
+    link: Link
+    code: Code
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Up:
+    """A peer became active."""
+
+    peer: NodeId
+    name: str
+    address: Address
+    aliases: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Down:
+    """An active peer is gone."""
+
+    peer: NodeId
+    name: str
+    address: Address
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialled:
+    """The node at an address that the application asked for is an active peer."""
+
+    address: Address
+    peer: NodeId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undialled:
+    """A dial failed. is_final: it is not tried again by itself."""
+
+    address: Address
+    code: Code
+    reason: str
+    hint: str
+    is_final: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Tell a person. kind: of a closed vocabulary (`node.core.events.Problem`); text: one line."""
+
+    kind: str
+    text: str
+
+
+Action: TypeAlias = Dial | Say | Drop | Up | Down | Dialled | Undialled | Report

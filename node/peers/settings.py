@@ -1,0 +1,28 @@
+"""Settings of peering, already validated by whoever makes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from node.peers.hello import Hello
+from node.types import Address, Duration, NodeId
+
+__all__ = ["PeersSettings"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeersSettings:
+    """Who this node is and how it keeps peers.
+
+    hello: what it tells about itself. enable_udp, enable_tcp: carriers it can dial with.
+    heartbeat_interval: time between two heartbeats to a peer, ± 10 %. peers_max: active peers it keeps dialling for.
+    """
+
+    own_id: NodeId
+    network_id: str
+    hello: Hello
+    enable_udp: bool
+    enable_tcp: bool
+    bootstrap: tuple[Address, ...]
+    heartbeat_interval: Duration
+    peers_max: int

@@ -1,0 +1,166 @@
+"""The nodes that this node has met or heard of, by key, with an index by address.
+
+Knows nothing of dialling and talking. Bounded: when the table is full, the node that was never met and heard of first
+goes, else the one that is down the longest; a connected one never.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from node.messages.types import Carrier
+from node.peers.actions import Link
+from node.peers.records import Record
+from node.types import Address, Instant, NodeId
+from node.wire.limits import ADDRESSES_PER_PEER_MAX, PEERS_KNOWN_MAX
+
+__all__ = ["LinkState", "Peer", "PeerState", "PeerTable"]
+
+
+class PeerState(StrEnum):
+    """How a peer is doing. UP and SLOW are active: it takes part in everything."""
+
+    CONNECTING = "connecting"
+    UP = "up"
+    SLOW = "slow"
+    DOWN = "down"
+
+
+@dataclass(slots=True)
+class LinkState:
+    """One established connection with a peer. address: the other end of it. is_greeted: the peer introduced itself."""
+
+    address: Address
+    is_initiator: bool
+    since: Instant
+    is_greeted: bool = False
+
+
+@dataclass(slots=True)
+class Peer:
+    """One node.
+
+    record: where it can be dialled, None until it said so or somebody did. source: who told of it, None once met.
+    links: its established connections. goods_needed: signs of life that a slow peer still owes. heard_at: last sign
+    of life. violations: invalid messages it passed on since it connected. is_met: it was an active peer at some time.
+    """
+
+    node_id: NodeId
+    name: str = ""
+    state: PeerState = PeerState.CONNECTING
+    record: Record | None = None
+    aliases: dict[Address, None] = field(default_factory=dict)
+    source: NodeId | None = None
+    links: dict[Link, LinkState] = field(default_factory=dict)
+    epoch: int = 0
+    is_met: bool = False
+    has_left: bool = False
+    connected_at: Instant | None = None
+    heard_at: Instant | None = None
+    probed_at: Instant | None = None
+    down_at: Instant = 0
+    goods_needed: int = 0
+    violations: int = 0
+    asked_at: Instant | None = None
+    heartbeats_sent: int = 0
+    heartbeats_received: int = 0
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it introduced itself over a connection that is still there."""
+        return self.state in (PeerState.UP, PeerState.SLOW)
+
+    @property
+    def address(self) -> Address:
+        """Where it is dialled over UDP, or over TCP if it has no UDP; ("", 0) while unknown."""
+        if self.record is not None:
+            return self.record.host, self.record.udp_port or self.record.tcp_port
+        for state in self.links.values():
+            return state.address
+        return "", 0
+
+    def link(self, carrier: Carrier) -> Link | None:
+        """Its newest connection over that carrier."""
+        for link in reversed(self.links):
+            if link.carrier is carrier:
+                return link
+        return None
+
+    def add_alias(self, address: Address) -> None:
+        """Remembers another address that leads to it, and forgets the oldest if there are too many."""
+        self.aliases.pop(address, None)
+        self.aliases[address] = None
+        if len(self.aliases) > ADDRESSES_PER_PEER_MAX:
+            del self.aliases[next(iter(self.aliases))]
+
+
+class PeerTable:
+    """All known nodes. Whoever changes an address, a state or a record of a peer calls `touch`."""
+
+    def __init__(self) -> None:
+        self._peers: dict[NodeId, Peer] = {}
+        self._by_address: dict[Address, NodeId] | None = None
+
+    def __len__(self) -> int:
+        return len(self._peers)
+
+    def __iter__(self) -> Iterator[Peer]:
+        return iter(self._peers.values())
+
+    def get(self, node_id: NodeId) -> Peer | None:
+        """The peer with that key."""
+        return self._peers.get(node_id)
+
+    def active(self) -> list[Peer]:
+        """The active peers, in the order in which they became known."""
+        return [peer for peer in self._peers.values() if peer.is_active]
+
+    def add(self, node_id: NodeId) -> Peer | None:
+        """The peer with that key, made if it is new; None if the table is full of better ones."""
+        peer = self._peers.get(node_id)
+        if peer is None:
+            if len(self._peers) >= PEERS_KNOWN_MAX and not self._make_room():
+                return None
+            peer = self._peers[node_id] = Peer(node_id)
+        return peer
+
+    def remove(self, node_id: NodeId) -> None:
+        """Forgets a peer."""
+        self._peers.pop(node_id, None)
+        self.touch()
+
+    def touch(self) -> None:
+        """The index by address is out of date."""
+        self._by_address = None
+
+    def at(self, address: Address) -> Peer | None:
+        """The peer at that address: an active one before others, its UDP address before its TCP address."""
+        if self._by_address is None:
+            self._by_address = self._index()
+        node_id = self._by_address.get(address)
+        return self._peers.get(node_id) if node_id is not None else None
+
+    def _index(self) -> dict[Address, NodeId]:
+        index: dict[Address, NodeId] = {}
+        ranked = sorted(self._peers.values(), key=lambda peer: not peer.is_active)
+        for peer in ranked:
+            if peer.record is not None and peer.record.udp_port:
+                index.setdefault((peer.record.host, peer.record.udp_port), peer.node_id)
+        for peer in ranked:
+            for alias in peer.aliases:
+                index.setdefault(alias, peer.node_id)
+        for peer in ranked:
+            if peer.record is not None and peer.record.tcp_port:
+                index.setdefault((peer.record.host, peer.record.tcp_port), peer.node_id)
+            for state in peer.links.values():
+                index.setdefault(state.address, peer.node_id)
+        return index
+
+    def _make_room(self) -> bool:
+        idle = [peer for peer in self._peers.values() if not peer.links]
+        if not idle:
+            return False
+        self.remove(min(idle, key=lambda peer: (peer.is_met, peer.down_at)).node_id)
+        return True
