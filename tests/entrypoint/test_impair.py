@@ -207,6 +207,21 @@ def test_several_candidates_are_an_error_and_not_a_guess(container: Container) -
     assert "(eth0 eth1); set P2P_INTERFACE" in done.stderr
 
 
+def test_values_on_the_command_line_replace_those_of_the_environment(container: Container) -> None:
+    container.has(netem(loss=0.2, delay=0.05), after_next_change=True)
+    done = container.run("impair", "set", "loss", "20%", "delay", "50ms", LOSS="1%", RATE="10mbit")
+    assert done.returncode == 0, done.stderr
+    assert container.calls[0].endswith("delay 50000us 0us loss 20% rate 0bit")
+
+
+@pytest.mark.parametrize("words", [["loss"], ["los", "5%"], ["loss", "5%", "delay"]])
+def test_a_command_line_that_cannot_be_understood_is_a_usage_error(container: Container, words: list[str]) -> None:
+    done = container.run("impair", "set", *words)
+    assert done.returncode == 2
+    assert done.stderr.startswith("impair: set: ")
+    assert container.calls == []
+
+
 def test_an_unknown_verb_is_a_usage_error(container: Container) -> None:
     assert container.run("impair", "aply").returncode == 2
     assert container.run("impair").returncode == 2

@@ -1,0 +1,94 @@
+"""Runs `docker compose` on the project's compose file.
+
+Knows the commands of Compose and the variables of the file; what runs afterwards is seen by `runners/docker.py`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from node.testnet.errors import TestnetFailed, TestnetMisused
+
+__all__ = ["COMPOSE_FILE", "DEFAULT_PROJECT", "Compose", "compose_version", "find_compose_file"]
+
+COMPOSE_FILE = "docker-compose.yml"
+DEFAULT_PROJECT = "positron"
+"""The `name` in the compose file."""
+
+VERSION_TIMEOUT = 20.0
+"""Seconds; the plugin answers from its own code, without the engine."""
+
+DOWN_TIMEOUT = 120.0
+"""Seconds; each container has a grace period of a few, and all of them stop at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compose:
+    """One project of Compose.
+
+    file: path of the compose file. project: name under which containers, networks and volumes are found again.
+    variables: of the compose file, beside those of the environment.
+    """
+
+    file: Path
+    project: str = DEFAULT_PROJECT
+    variables: Mapping[str, str]
+
+    def up(self, *, build: bool, timeout: float, services: Sequence[str] = ()) -> bool:
+        """Starts everything and waits until it is healthy; the progress goes to standard error. False if it failed.
+
+        timeout: seconds for the start of the containers; building has no limit of its own.
+        """
+        wait = ["--wait", "--wait-timeout", str(max(1, round(timeout)))]
+        return self._run("up", "--detach", *wait, *(["--build"] if build else []), *services).returncode == 0
+
+    def down(self) -> None:
+        """Stops and removes everything of the project, volumes with the nodes' keys included."""
+        arguments = ["down", "--volumes", "--remove-orphans"]
+        try:
+            done = self._run(*arguments, timeout=DOWN_TIMEOUT)
+        except subprocess.TimeoutExpired as error:
+            raise TestnetFailed(f"docker compose down did not end within {DOWN_TIMEOUT:g} s") from error
+        if done.returncode != 0:
+            raise TestnetFailed(f"docker compose down failed with status {done.returncode}")
+
+    def _run(self, *arguments: str, timeout: float | None = None) -> subprocess.CompletedProcess[bytes]:
+        command = ["docker", "compose", "--file", str(self.file), "--project-name", self.project, *arguments]
+        try:
+            return subprocess.run(command, env={**os.environ, **self.variables}, timeout=timeout, check=False)
+        except FileNotFoundError as error:
+            raise TestnetFailed("docker is not installed; see `testnet doctor`") from error
+
+
+def compose_version() -> str | None:
+    """The version of the Compose plugin; None if there is none."""
+    if shutil.which("docker") is None:
+        return None
+    command = ["docker", "compose", "version", "--short"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=VERSION_TIMEOUT, check=False)
+    except subprocess.TimeoutExpired:
+        return None
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+def find_compose_file(given: str | None) -> Path:
+    """The compose file that was given, or the nearest one from the working directory upwards."""
+    if given is not None:
+        path = Path(given)
+        if not path.is_file():
+            raise TestnetMisused(f"--file {given}: there is no such file")
+        return path.resolve()
+    directory = Path.cwd()
+    for candidate in (directory, *directory.parents):
+        path = candidate / COMPOSE_FILE
+        if path.is_file():
+            return path
+    raise TestnetMisused(
+        f"no {COMPOSE_FILE} in {directory} or above it: run this in a checkout, or name it with --file"
+    )

@@ -1,0 +1,1 @@
+"""Where nodes run: one module per kind of place."""
