@@ -11,14 +11,9 @@ from typing import TypeAlias
 
 from aiohttp import web
 
-from node.wire.limits import MESSAGE_BYTES_MAX
-
-__all__ = ["BODY_BYTES_MAX", "Json", "RequestProblem", "parse_object", "problem"]
+__all__ = ["Json", "RequestProblem", "parse_object", "problem"]
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
-
-BODY_BYTES_MAX = MESSAGE_BYTES_MAX
-"""JSON is never shorter than the message made of it by more than a small factor; the exact limit is the message's."""
 
 
 class RequestProblem(Exception):

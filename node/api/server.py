@@ -14,7 +14,8 @@ from typing import Protocol, TypeAlias
 
 from aiohttp import web
 
-from node.api.problems import BODY_BYTES_MAX, Json, RequestProblem, parse_object, problem
+from node.api.limits import BODY_BYTES_MAX
+from node.api.problems import Json, RequestProblem, parse_object, problem
 from node.errors import NotRunning, PositronError, QueueFull, UsageError
 
 __all__ = ["ApiServer", "Source"]

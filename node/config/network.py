@@ -16,10 +16,13 @@ from node.errors import ConfigError
 from node.types import Address
 from node.wire.limits import HEADER_BYTES, TAG_BYTES
 
-__all__ = ["METRICS_PORT_OFFSET", "Conflict", "ConflictError", "NetworkConfig", "describe"]
+__all__ = ["KEY_FILE", "METRICS_PORT_OFFSET", "Conflict", "ConflictError", "NetworkConfig", "describe"]
 
 METRICS_PORT_OFFSET = 576
 """metrics_port - port by default: 9464, the usual port of exporters like this one, for the default port 8888."""
+
+KEY_FILE = "identity.key"
+"""Name of the key file in the data directory."""
 
 _VALUE_CHARACTERS_MAX = 80
 

@@ -79,7 +79,8 @@ def load(
     for name, text in (flags or {}).items():
         draft.take(name, text, f"flag {FIELDS[name].flag}", FIELDS[name].kind.from_text)
     for flag in unknown_flags:
-        draft.problems.append(_unknown("flag", flag, [field.flag for field in FIELDS.values()]))
+        what = "flag" if flag.startswith("-") else "argument"
+        draft.problems.append(_unknown(what, flag, [field.flag for field in FIELDS.values()]))
     return _finish(draft)
 
 

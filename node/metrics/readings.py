@@ -9,9 +9,8 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from importlib import metadata
 
+from node.config.version import package_version
 from node.core.snapshot import LinkSnapshot, NodeSnapshot
 from node.metrics.impairment import Impairment
 from node.metrics.names import HOP_BOUNDS, LAG_BOUNDS, LINK_STATES, LINKS_LISTED_MAX, PEER_STATES, SEND_ERRORS
@@ -95,7 +94,7 @@ def readings(seen: Observation) -> Iterator[Reading]:
 
 def _node(seen: Observation) -> Iterator[Reading]:
     snapshot = seen.snapshot
-    yield Reading("positron_build_info", 1, (_version(), platform.python_version()))
+    yield Reading("positron_build_info", 1, (package_version(), platform.python_version()))
     yield Reading(
         "positron_node_info",
         1,
@@ -323,11 +322,3 @@ def _hops(hops: Mapping[int, int]) -> Reading:
         position = next((at for at, bound in enumerate(HOP_BOUNDS) if links <= bound), len(HOP_BOUNDS))
         counts[position] += count
     return Reading("positron_gossip_hops", sum(links * count for links, count in hops.items()), (), tuple(counts))
-
-
-@cache
-def _version() -> str:
-    try:
-        return metadata.version("positron-testnet")
-    except metadata.PackageNotFoundError:
-        return "unknown"

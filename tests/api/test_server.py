@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
-from node.api.problems import BODY_BYTES_MAX, Json
+from node.api.limits import BODY_BYTES_MAX
+from node.api.problems import Json
 from node.api.server import ApiServer
 from node.errors import MessageTooLarge, NotRunning, PositronError, QueueFull
 

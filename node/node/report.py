@@ -1,0 +1,185 @@
+"""A node's snapshot as plain dictionaries that JSON can hold: what `get_stats`, the API and the command line show.
+
+Knows nothing of where the dictionaries go. Durations are seconds, points in time are Unix seconds, keys are text;
+what was not measured is None, and no number is infinite or NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from node.config import format_address
+from node.core.snapshot import LinkSnapshot, NodeSnapshot, PeerSnapshot
+from node.gossip.stats import GossipStats
+from node.transport.stats import EndpointStats
+from node.types import Duration, short_id, to_seconds
+
+__all__ = ["gossip_report", "link_report", "node_report", "peer_report", "transport_report"]
+
+
+def node_report(snapshot: NodeSnapshot, *, wall_offset: Duration, socket: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The whole node, with the keys that its documentation names. socket: counters of the UDP socket, if there is one.
+
+    connections: the best link of each active peer, by node id; links: every connection, strangers included.
+    """
+    links = [link_report(link, wall_offset) for link in snapshot.links]
+    return {
+        "node_id": snapshot.node_id.hex(),
+        "name": snapshot.name,
+        "network_id": snapshot.network_id,
+        "state": snapshot.state,
+        "uptime": to_seconds(snapshot.uptime),
+        "is_ready": snapshot.is_ready,
+        "active_peers": snapshot.active_peers,
+        "known_peers": len(snapshot.peers),
+        "transport": {
+            "udp": None if snapshot.udp is None else transport_report(snapshot.udp, socket),
+            "tcp": None if snapshot.tcp is None else transport_report(snapshot.tcp, None),
+        },
+        "connections": _connections(snapshot, links),
+        "links": links,
+        "gossip_stats": gossip_report(snapshot.gossip),
+        "trust_stats": {},
+        "peer_stats": _counters(snapshot.peering),
+        "message_stats": _counters(snapshot.messages),
+    }
+
+
+def link_report(link: LinkSnapshot, wall_offset: Duration) -> dict[str, Any]:
+    """One connection. `rto` is the timeout in force, the same as `rto_effective`.
+
+    A TCP link has neither round trip times nor retransmissions to show: the kernel keeps them to itself.
+    """
+    connection = link.connection
+    stats = connection.stats
+    report: dict[str, Any] = {
+        "node_id": None if connection.peer_id is None else connection.peer_id.hex(),
+        "peer": None if connection.peer_id is None else short_id(connection.peer_id),
+        "name": link.peer_name or None,
+        "peer_state": link.peer_state,
+        "transport": connection.transport,
+        "address": format_address(connection.address),
+        "state": connection.state,
+        "is_initiator": connection.is_initiator,
+        "established_at": _unix(connection.established_at, wall_offset),
+        "send_queue_messages": connection.send_queue_messages,
+        "packets_sent": stats.packets_sent,
+        "packets_received": stats.packets_received,
+        "bytes_sent": stats.bytes_sent,
+        "bytes_received": stats.bytes_received,
+        "messages_sent": stats.messages_sent,
+        "messages_received": stats.messages_received,
+    }
+    if connection.transport != "udp":
+        return report
+    return report | {
+        "rtt": _seconds(connection.smoothed_rtt),
+        "rtt_latest": _seconds(connection.latest_rtt),
+        "rtt_min": _seconds(connection.min_rtt),
+        "rttvar": _seconds(connection.rttvar),
+        "rto": to_seconds(connection.effective_rto),
+        "rto_computed": to_seconds(connection.computed_rto),
+        "rto_effective": to_seconds(connection.effective_rto),
+        "rto_backoff": connection.rto_backoff,
+        "rto_expirations": stats.rto_expirations,
+        "congestion_window": connection.congestion_window,
+        "bytes_in_flight": connection.bytes_in_flight,
+        "retransmissions": sum(stats.packets_retransmitted.values()),
+        "packets_lost": sum(stats.packets_lost.values()),
+        "loss": sum(stats.packets_lost.values()) / stats.packets_sent if stats.packets_sent else 0.0,
+        "spurious_losses": stats.spurious_losses,
+    }
+
+
+def peer_report(peer: PeerSnapshot, snapshot: NodeSnapshot, wall_offset: Duration) -> dict[str, Any]:
+    """One known peer of the node that `snapshot` shows."""
+    rtts = [
+        link.connection.smoothed_rtt
+        for link in snapshot.links
+        if link.connection.peer_id == peer.node_id and link.connection.smoothed_rtt is not None
+    ]
+    now = snapshot.taken_at
+    return {
+        "node_id": peer.node_id.hex(),
+        "peer": short_id(peer.node_id),
+        "name": peer.name or None,
+        "state": peer.state,
+        "address": format_address(peer.address),
+        "tcp_port": peer.tcp_port,
+        "connected_at": _unix(peer.connected_at, wall_offset),
+        "last_seen": _unix(peer.last_seen_at, wall_offset),
+        "active_for": None if peer.connected_at is None else to_seconds(now - peer.connected_at),
+        "last_seen_ago": None if peer.last_seen_at is None else to_seconds(now - peer.last_seen_at),
+        "rtt": _seconds(rtts[0]) if rtts else None,
+        "heartbeats_sent": peer.heartbeats_sent,
+        "heartbeats_received": peer.heartbeats_received,
+    }
+
+
+def transport_report(stats: EndpointStats, socket: Mapping[str, Any] | None) -> dict[str, Any]:
+    """One transport since the node began. `errors`: dropped packets by reason."""
+    report: dict[str, Any] = {
+        "packets_sent": stats.packets_sent,
+        "packets_received": stats.packets_received,
+        "bytes_sent": stats.bytes_sent,
+        "bytes_received": stats.bytes_received,
+        "errors": dict(stats.packets_dropped),
+        "handshakes_completed": stats.handshakes_completed,
+        "handshakes_failed": stats.handshakes_failed,
+    }
+    if socket is None:
+        return report
+    return report | {
+        "retransmissions": sum(stats.packets_retransmitted.values()),
+        "packets_retransmitted": dict(stats.packets_retransmitted),
+        "packets_lost": dict(stats.packets_lost),
+        "spurious_losses": stats.spurious_losses,
+        "probes": stats.probes,
+        "rto_expirations": stats.rto_expirations,
+        "socket": dict(socket),
+    }
+
+
+def gossip_report(stats: GossipStats) -> dict[str, Any]:
+    """What gossip has counted; `rejected` is the sum over `rejected_by_reason`."""
+    report = _counters(stats)
+    report["rejected_by_reason"] = report.pop("rejected")
+    report["rejected"] = sum(stats.rejected.values())
+    return report
+
+
+def _connections(snapshot: NodeSnapshot, links: list[dict[str, Any]]) -> dict[str, Any]:
+    active = {peer.node_id.hex() for peer in snapshot.peers if peer.state in ("up", "slow")}
+    best: dict[str, Any] = {}
+    for link in links:
+        if link["node_id"] in active and _rank(link) > _rank(best.get(link["node_id"])):
+            best[link["node_id"]] = link
+    return best
+
+
+def _rank(link: dict[str, Any] | None) -> tuple[bool, bool, bool]:
+    """Any link is better than none, an established one better than another, UDP better than TCP."""
+    if link is None:
+        return False, False, False
+    return True, link["state"] == "established", link["transport"] == "udp"
+
+
+def _counters(stats: object) -> dict[str, Any]:
+    """The integers of a stats object and its integers by name; histograms are left to the metrics."""
+    report: dict[str, Any] = {}
+    for name in type(stats).__dataclass_fields__:  # type: ignore[attr-defined]  # every stats class is a dataclass
+        value = getattr(stats, name)
+        if isinstance(value, int):
+            report[name] = value
+        elif isinstance(value, dict):
+            report[name] = {str(key): count for key, count in value.items()}
+    return report
+
+
+def _seconds(duration: Duration | None) -> float | None:
+    return None if duration is None else to_seconds(duration)
+
+
+def _unix(instant: int | None, wall_offset: Duration) -> float | None:
+    return None if instant is None else to_seconds(instant + wall_offset)

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.cli.tables import clean, count, duration, ratio, table
+
+
+def test_columns_are_aligned() -> None:
+    assert table(("NAME", "RTT"), [("a", "1 ms"), ("long name", "10 ms")], numbers=[1]) == [
+        "NAME         RTT",
+        "a           1 ms",
+        "long name  10 ms",
+    ]
+
+
+@given(text=st.text())
+def test_no_text_can_control_the_terminal(text: str) -> None:
+    assert clean(text).isprintable()
+    assert len(clean(text)) <= 210
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "-"),
+        (0.000_25, "250 us"),
+        (0.0421, "42.1 ms"),
+        (1, "1.00 s"),
+        (150, "2.5 min"),
+        (7200, "2.0 h"),
+        (172_800.0, "2.0 d"),
+    ],
+)
+def test_durations_have_a_unit(seconds: object, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_what_was_not_measured_is_a_hyphen() -> None:
+    assert (count(None), ratio(None, 5)) == ("-", "-")
+
+
+def test_a_ratio_shows_both_number_and_share() -> None:
+    assert ratio(5, 200) == "5 (2.5 %)"
+    assert ratio(0, 0) == "0"

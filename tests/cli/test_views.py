@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from node.cli.views import peer_lines, stats_lines
+from node.node.report import node_report, peer_report
+from tests.metrics.samples import WALL_OFFSET, link, node_snapshot, peer
+
+
+def test_stats_show_both_timeouts_and_the_retransmissions_of_each_link() -> None:
+    snapshot = node_snapshot(link(2), link(3, smoothed_rtt=None, min_rtt=None), peers=(peer(2), peer(3, "down")))
+
+    lines = stats_lines(node_report(snapshot, wall_offset=WALL_OFFSET, socket=None))
+
+    assert lines[0] == "node-1  abcd1234  running for 90.00 s  ready  network positron  peers 1 active of 2 known"
+    header, first, second = lines[2:5]
+    assert header.split()[:4] == ["PEER", "KEY", "VIA", "STATE"]
+    for words in ("node-2", "00000002", "udp", "20.0 ms", "62.0 ms", "1.00 s", "5 (5.0 %)"):
+        assert words in first
+    assert second.split()[4] == "-"
+
+
+def test_a_tcp_link_shows_no_round_trip_and_no_retransmissions() -> None:
+    lines = stats_lines(node_report(node_snapshot(link(2, transport="tcp")), wall_offset=0, socket=None))
+
+    assert lines[3].split() == ["node-2", "00000002", "tcp", "established", "-", "-", "-", "-", "100", "-", "-", "90"]
+
+
+def test_peers_show_state_and_when_they_were_heard() -> None:
+    snapshot = node_snapshot(link(2), peers=(peer(2), peer(3, "connecting")))
+
+    lines = peer_lines({"peers": [peer_report(known, snapshot, WALL_OFFSET) for known in snapshot.peers]})
+
+    assert " ".join(lines[1].split()) == "node-2 00000002 up 127.0.0.1:9002 98.00 s 0 us ago 20.0 ms 9"
+    assert "connecting" in lines[2]
+
+
+def test_a_node_without_peers_says_so() -> None:
+    assert peer_lines({"peers": []}) == ["no peers"]
+    assert "no links" in stats_lines(node_report(node_snapshot(), wall_offset=0, socket=None))
+
+
+def test_answers_of_another_shape_show_hyphens_and_no_traceback() -> None:
+    assert stats_lines({})
+    assert peer_lines({"peers": [{}, 3]})[1].split() == ["-"] * 8
+
+
+def test_a_name_from_the_network_cannot_control_the_terminal() -> None:
+    lines = peer_lines({"peers": [{"name": "\x1b[2Jevil"}]})
+
+    assert all(line.isprintable() for line in lines)
