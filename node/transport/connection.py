@@ -424,7 +424,11 @@ class Connection:
         self._pacer.blocked_until = None
         size = self.outbox.packet_payload + HEADER_BYTES + TAG_BYTES
         has_room = self.recovery.bytes_in_flight + size <= self.controller.congestion_window
-        return self.outbox.has_eliciting() and has_room and self._pacer.may_send(now)
+        if not self.outbox.has_eliciting():
+            if has_room:
+                self.recovery.on_app_limited()
+            return False
+        return has_room and self._pacer.may_send(now)
 
     def _transmit_close(self, now: Instant) -> Transmit | None:
         if not self._close_due or self._close_frame is None:

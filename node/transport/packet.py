@@ -61,12 +61,21 @@ class Packet:
 
 @dataclass(slots=True)
 class SentPacket:
-    """A packet on its way. size: bytes of UDP payload; ack_largest: the largest number its ACK covered, or -1."""
+    """A packet on its way. size: bytes of UDP payload; ack_largest: the largest number its ACK covered, or -1.
+
+    delivered, delivered_at, first_sent_at, is_app_limited: state of the delivery rate when it was sent.
+    is_below_rate: sent while the pacing rate was held below the estimated bandwidth, so that its loss is no overflow.
+    """
 
     number: int
     sent_at: Instant
     size: int
     is_ack_eliciting: bool
     ack_largest: int = -1
+    delivered: int = 0
+    delivered_at: Instant = 0
+    first_sent_at: Instant = 0
+    is_app_limited: bool = False
+    is_below_rate: bool = False
     parts: list[Part] = field(default_factory=list)
     control: list[ControlFrame] = field(default_factory=list)

@@ -67,6 +67,19 @@ class RangeSet:
             return last - first + 1
         return self._merge(first, last)
 
+    def missing(self, first: int, last: int) -> list[tuple[int, int]]:
+        """The parts of first..last that are not in the set, as (first, last), lowest first."""
+        index = max(0, bisect_right(self._firsts, first) - 1)
+        gaps: list[tuple[int, int]] = []
+        while index < len(self._firsts) and self._firsts[index] <= last:
+            if first < self._firsts[index]:
+                gaps.append((first, self._firsts[index] - 1))
+            first = max(first, self._lasts[index] + 1)
+            index += 1
+        if first <= last:
+            gaps.append((first, last))
+        return gaps
+
     def drop_oldest(self) -> None:
         """Forgets the lowest range."""
         del self._firsts[0], self._lasts[0]

@@ -14,13 +14,15 @@ from enum import Enum, auto
 
 from node.errors import Code, ProtocolViolation
 from node.transport.congestion.base import Controller
+from node.transport.delivery_rate import DeliveryRate
 from node.transport.packet import SentPacket
+from node.transport.ranges import RangeSet
 from node.transport.rtt import RttEstimator
 from node.transport.settings import TransportSettings
 from node.transport.stats import ConnectionStats, Histogram
 from node.types import Duration, Instant
 from node.wire.frames import AckFrame
-from node.wire.limits import LOST_PACKETS_MAX
+from node.wire.limits import LOST_PACKETS_MAX, RECEIVED_RANGES_MAX
 
 __all__ = ["PACKET_THRESHOLD", "PROBES_BEFORE_RTO", "TIME_THRESHOLD", "AckOutcome", "Expiry", "Recovery"]
 
@@ -62,6 +64,7 @@ class Recovery:
     """Ledger of ack-eliciting packets; others are never answered on their own, so nothing is to be learnt of them."""
 
     __slots__ = (
+        "_acked",
         "_controller",
         "_histogram",
         "_largest_sent",
@@ -69,6 +72,7 @@ class Recovery:
         "_loss_at",
         "_lost",
         "_packet_threshold",
+        "_rate",
         "_sent",
         "_settings",
         "_stats",
@@ -92,6 +96,8 @@ class Recovery:
         self._controller = controller
         self._stats = stats
         self._histogram = histogram
+        self._rate = DeliveryRate()
+        self._acked = RangeSet()
         self._sent: dict[int, SentPacket] = {}
         self._lost: dict[int, SentPacket] = {}
         self._largest_sent = -1
@@ -119,9 +125,15 @@ class Recovery:
         """Takes note of a packet; numbers increase."""
         self._largest_sent = packet.number
         if packet.is_ack_eliciting:
+            self._rate.on_sent(packet, self.bytes_in_flight)
+            self._controller.on_packet_sent(packet)
             self._sent[packet.number] = packet
             self._last_eliciting_at = packet.sent_at
             self.bytes_in_flight += packet.size
+
+    def on_app_limited(self) -> None:
+        """There is room to send and nothing to send."""
+        self._rate.on_app_limited(self.bytes_in_flight)
 
     def oldest_eliciting(self) -> SentPacket | None:
         """The oldest packet whose fate is unknown and that carried something, for a probe to repeat."""
@@ -139,8 +151,7 @@ class Recovery:
         is_window_limited = 2 * self.bytes_in_flight >= self._controller.congestion_window
         outcome = AckOutcome()
         self._collect(frame, outcome)
-        if outcome.acked:
-            self._sample_rtt(frame, outcome.acked, now)
+        latest_rtt = self._sample_rtt(frame, outcome.acked, now) if outcome.acked else None
         self.largest_acked = max(self.largest_acked, largest)
         if outcome.spurious:
             self._on_spurious(len(outcome.spurious))
@@ -150,6 +161,7 @@ class Recovery:
         self._controller.on_packets_acked(outcome.acked, is_window_limited)
         if outcome.lost:
             self._controller.on_packets_lost(outcome.lost, now)
+        self._controller.on_sample(self._rate.on_acked(outcome.acked, now, latest_rtt, self.bytes_in_flight))
         self.expiries = 0
         return outcome
 
@@ -186,26 +198,35 @@ class Recovery:
         return Expiry.TIMEOUT, lost
 
     def _collect(self, frame: AckFrame, outcome: AckOutcome) -> None:
+        # Frames repeat most of what earlier ones said: only what is new costs anything, each packet number once.
+        floor = min(next(iter(self._sent), self._largest_sent), next(iter(self._lost), self._largest_sent))
         for first, last in frame.ranges:
-            if not self._sent:
+            if last < floor:
                 break
-            lowest = next(iter(self._sent))
-            for number in range(max(first, lowest), last + 1):
-                packet = self._sent.pop(number, None)
-                if packet is not None:
-                    self.bytes_in_flight -= packet.size
-                    outcome.acked.append(packet)
-        for number in [number for number in self._lost if _covers(frame, number)]:
-            outcome.spurious.append(self._lost.pop(number))
+            for low, high in self._acked.missing(max(first, floor), last):
+                self._settle(low, high, outcome)
+                self._acked.add(low, high)
+        while len(self._acked) > RECEIVED_RANGES_MAX:
+            self._acked.drop_oldest()
 
-    def _sample_rtt(self, frame: AckFrame, acked: list[SentPacket], now: Instant) -> None:
+    def _settle(self, low: int, high: int, outcome: AckOutcome) -> None:
+        for number in range(low, high + 1):
+            packet = self._sent.pop(number, None)
+            if packet is not None:
+                self.bytes_in_flight -= packet.size
+                outcome.acked.append(packet)
+            elif number in self._lost:
+                outcome.spurious.append(self._lost.pop(number))
+
+    def _sample_rtt(self, frame: AckFrame, acked: list[SentPacket], now: Instant) -> Duration | None:
         newest = max(acked, key=lambda packet: packet.number)
         # Only for the largest does the frame tell how long the peer held it back (RFC 9002 §5.1).
         if newest.number != frame.ranges[0][1]:
-            return
+            return None
         latest_rtt = now - newest.sent_at
         self.rtt.update(latest_rtt, frame.delay)
         self._histogram.observe(latest_rtt)
+        return latest_rtt
 
     def _detect_lost(self, now: Instant) -> list[SentPacket]:
         self._loss_at = None
@@ -245,7 +266,3 @@ class Recovery:
         self._stats.spurious_losses += count
         self._packet_threshold = min(self._packet_threshold + 1, PACKET_THRESHOLD_MAX)
         self._time_threshold = TIME_THRESHOLD_REORDERED
-
-
-def _covers(frame: AckFrame, number: int) -> bool:
-    return any(first <= number <= last for first, last in frame.ranges)

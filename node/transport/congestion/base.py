@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from node.transport.delivery_rate import RateSample
 from node.transport.packet import SentPacket
 from node.transport.rtt import RttEstimator
 from node.types import Instant
@@ -22,6 +23,10 @@ class Controller(Protocol):
     congestion_window: int
     slow_start_threshold: int | None
 
+    def on_packet_sent(self, packet: SentPacket) -> None:
+        """A packet is about to leave; the controller may mark it."""
+        ...
+
     def on_packets_acked(self, packets: Sequence[SentPacket], is_window_limited: bool) -> None:
         """Packets were acknowledged for the first time; is_window_limited: the window was in use before that."""
         ...
@@ -32,6 +37,10 @@ class Controller(Protocol):
 
     def on_timeout(self, now: Instant) -> None:
         """The retransmission timer expired: nothing came back for a whole effective RTO."""
+        ...
+
+    def on_sample(self, sample: RateSample) -> None:
+        """An acknowledgement was taken in, losses included: what it says of the path."""
         ...
 
     def pacing_rate(self, rtt: RttEstimator) -> int:

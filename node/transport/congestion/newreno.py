@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from node.transport.congestion.base import INITIAL_WINDOW_PACKETS
+from node.transport.delivery_rate import RateSample
 from node.transport.packet import SentPacket
 from node.transport.rtt import RttEstimator
 from node.types import SECOND, Instant
@@ -29,6 +30,12 @@ class NewReno:
         self._recovery_started_at: Instant = -1
         self.congestion_window = INITIAL_WINDOW_PACKETS * packet_bytes
         self.slow_start_threshold: int | None = None
+
+    def on_packet_sent(self, packet: SentPacket) -> None:
+        """NewReno treats all packets alike."""
+
+    def on_sample(self, sample: RateSample) -> None:
+        """NewReno asks neither for rates nor for delays."""
 
     def on_packets_acked(self, packets: Sequence[SentPacket], is_window_limited: bool) -> None:
         """Grows the window, unless the caller did not use it or a recovery period is under way."""
