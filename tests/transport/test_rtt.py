@@ -14,7 +14,7 @@ from tests.reference.rfc6298 import RetransmissionTimer
 from tests.reference.rfc9002 import LossDetection
 
 ROUNDING = 64
-"""Nanoseconds that integer division may add up to: 8 in smoothed_rtt, 12 in rttvar, four times the latter in the RTO."""
+"""Nanoseconds that integer division may add up to: 8 in smoothed_rtt, 12 in rttvar, four times that in the RTO."""
 
 MAX_ACK_DELAY = 10 * MILLISECOND
 rtts = st.integers(0, 5 * SECOND)

@@ -1,0 +1,229 @@
+"""One random scenario of two endpoints on a bad network, made, run and judged by its seed alone.
+
+The promise under test: every reliable message is delivered exactly once, or the end of its connection is reported; and
+whatever a side was told about a message is true.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from random import Random
+
+from node.errors import Code, QueueFull, UnknownPeer
+from node.sim.link import GilbertElliott, LinkSettings, Order
+from node.transport.events import Closed, Connected, Delivery, MessageAcknowledged, MessageFailed, MessageReceived
+from node.transport.settings import TransportSettings
+from node.types import MILLISECOND, SECOND, Duration, from_seconds
+from tests.pair import CLIENT, SERVER, Pair, Side
+
+__all__ = ["Scenario", "Sent"]
+
+TRAFFIC_SECONDS = 4.0
+SETTLE_SECONDS = 240.0
+HEADER_BYTES = 6
+
+
+@dataclass(slots=True)
+class Sent:
+    """A message that was accepted; its payload begins with its number, so that each is one of a kind."""
+
+    payload: bytes
+    delivery: Delivery
+    channel: int
+    timeout: float | None
+    message_id: int
+    connection: int
+
+
+@dataclass
+class Scenario:
+    """Everything that the seed decides. `has_outage`: a link was cut, or a side restarted, so closing is allowed."""
+
+    seed: int
+    random: Random = field(init=False)
+    pair: Pair = field(init=False)
+    sent: dict[str, list[Sent]] = field(default_factory=lambda: {"client": [], "server": []})
+    has_outage: bool = False
+
+    def __post_init__(self) -> None:
+        self.random = Random(f"scenario {self.seed}")
+        settings = self._transport_settings()
+        self.pair = Pair(seed=self.seed, client_settings=settings, server_settings=self._transport_settings())
+        self._set_links()
+
+    # --- making
+
+    def _transport_settings(self) -> TransportSettings:
+        random = self.random
+        mtu = random.choice((1200, 1400, 1400, 9000))
+        mss = random.choice((256, 1400, 1400, 9000))
+        return TransportSettings(
+            mtu=mtu,
+            mss=mss,
+            initial_window=random.choice((20_000, 65_535, 1_000_000)),
+            min_rto=random.choice((25, 200, 1_000)) * MILLISECOND,
+            max_ack_delay=random.choice((0, 10, 25)) * MILLISECOND,
+            segments_max=random.choice((1, 16)),
+        )
+
+    def _set_links(self) -> None:
+        self.pair.world.set_link(CLIENT, SERVER, self._link(), both=False)
+        self.pair.world.set_link(SERVER, CLIENT, self._link(), both=False)
+
+    def _link(self) -> LinkSettings:
+        random = self.random
+        delay = random.choice((0, 1, 10, 50, 150)) * MILLISECOND
+
+        def sometimes(highest: float) -> float:
+            return random.choice((0.0, 0.0, highest * random.random()))
+
+        return LinkSettings(
+            delay=delay,
+            jitter=int(delay * sometimes(1.0)),
+            order=random.choice(tuple(Order)),
+            loss=sometimes(0.2),
+            bursts=random.choice((None, None, GilbertElliott(p=0.01, r=0.3))),
+            reorder=sometimes(0.1),
+            duplicate=sometimes(0.2),
+            corrupt=sometimes(0.05),
+            rate=random.choice((0, 0, 200_000, 5_000_000)),
+            limit=random.choice((20, 1_000)),
+        )
+
+    # --- running
+
+    def run(self) -> None:
+        """Connects, sends for some seconds while the network misbehaves, heals it and lets everything settle."""
+        pair, random = self.pair, self.random
+        pair.client.connect(SERVER)
+        for name, side in (("client", pair.client), ("server", pair.server)):
+            for _ in range(random.randrange(0, 60)):
+                at = from_seconds(random.uniform(0, TRAFFIC_SECONDS))
+                pair.world.call_at(at, lambda name=name, side=side: self._send(name, side))  # type: ignore[misc]
+        for _ in range(random.randrange(0, 4)):
+            pair.world.call_at(from_seconds(random.uniform(0, TRAFFIC_SECONDS)), self._disturb)
+        pair.run(TRAFFIC_SECONDS)
+        pair.set_link(LinkSettings(delay=10 * MILLISECOND))
+        pair.run_until(self._is_settled, SETTLE_SECONDS)
+        pair.run(1)
+
+    def _send(self, name: str, side: Side) -> None:
+        random = self.random
+        delivery = random.choice((Delivery.RELIABLE, Delivery.RELIABLE, Delivery.ORDERED, Delivery.UNRELIABLE))
+        size = random.choice((0, 1, 100, 255, 256, 1_100, 5_000, 40_000))
+        if delivery is Delivery.UNRELIABLE:
+            size = min(size, 200)
+        channel = random.randrange(3) if delivery is Delivery.ORDERED else 0
+        timeout = random.choice((None, None, 0.05, 0.5, 5.0)) if delivery is Delivery.RELIABLE else None
+        number = len(self.sent[name])
+        payload = (delivery.to_bytes(1, "big") + bytes([channel]) + number.to_bytes(4, "big")).ljust(
+            HEADER_BYTES + size, bytes([number % 256])
+        )
+        if side.handle is None:
+            return
+        try:
+            message_id = side.send(payload, delivery, timeout=timeout, channel=channel)
+        except (UnknownPeer, QueueFull):
+            return
+        self.sent[name].append(Sent(payload, delivery, channel, timeout, message_id, side.handle))
+
+    def _disturb(self) -> None:
+        pair, random = self.pair, self.random
+        match random.choice(("link", "pause", "cut", "half cut", "clean")):
+            case "link":
+                self._set_links()
+            case "pause":
+                side = random.choice(pair.sides)
+                pair.world.pause(side.host, random.randrange(0, 500) * MILLISECOND)
+            case "cut":
+                self._cut(both=True)
+            case "half cut":
+                self._cut(both=False)
+            case _:
+                pair.set_link(LinkSettings())
+
+    def _cut(self, *, both: bool) -> None:
+        # Longer than the shortest of RTOs survives, shorter than the idle timeout.
+        self.has_outage = True
+        self.pair.world.set_link(CLIENT, SERVER, LinkSettings(loss=1.0), both=both)
+        heal_at = self.pair.world.now + self.random.randrange(10, 3_000) * MILLISECOND
+        self.pair.world.call_at(heal_at, self._set_links)
+
+    def _is_settled(self) -> bool:
+        for name, side in (("client", self.pair.client), ("server", self.pair.server)):
+            finished = len(side.of(MessageAcknowledged)) + len(side.of(MessageFailed))
+            if finished < sum(sent.delivery is not Delivery.UNRELIABLE for sent in self.sent[name]):
+                return False
+            if any(snapshot.bytes_in_flight for snapshot in side.endpoint.snapshots()):
+                return False
+        return True
+
+    # --- judging
+
+    def check(self) -> None:
+        """Raises AssertionError where a promise was broken."""
+        pair = self.pair
+        directions = (("client", pair.client, pair.server), ("server", pair.server, pair.client))
+        for name, sender, receiver in directions:
+            self._check_events(sender)
+            self._check_direction(self.sent[name], sender, receiver)
+            self._check_rest(sender)
+        assert pair.world.undeliverable == 0
+
+    def _check_events(self, side: Side) -> None:
+        connected: set[int] = set()
+        closed: set[int] = set()
+        for event in side.events:
+            handle: int = event.connection  # type: ignore[attr-defined]
+            assert handle not in closed, f"{event} after the end of its connection"
+            match event:
+                case Connected():
+                    assert handle not in connected
+                    connected.add(handle)
+                case Closed():
+                    closed.add(handle)
+                    assert self._may_close(event), f"{event} without a reason in the network"
+                case MessageReceived():
+                    assert handle in connected
+                case _:
+                    pass
+
+    def _may_close(self, event: Closed) -> bool:
+        return self.has_outage and event.code in (Code.RETRIES_EXHAUSTED, Code.HANDSHAKE_TIMEOUT, Code.IDLE_TIMEOUT)
+
+    def _check_direction(self, sent: list[Sent], sender: Side, receiver: Side) -> None:
+        received = Counter(receiver.received())
+        twice = [payload[:HEADER_BYTES] for payload, count in received.items() if count > 1]
+        assert not twice, f"delivered more than once: {twice}"
+        assert received.keys() <= {one.payload for one in sent}, "something arrived that nobody sent"
+        acknowledged = Counter((event.connection, event.message_id) for event in sender.of(MessageAcknowledged))
+        failed = {(event.connection, event.message_id): event.expired for event in sender.of(MessageFailed)}
+        has_closed = bool(sender.of(Closed))
+        for one in sent:
+            if one.delivery is Delivery.UNRELIABLE:
+                continue
+            key = (one.connection, one.message_id)
+            assert (key in acknowledged) != (key in failed), f"message {key} has not exactly one outcome"
+            assert acknowledged[key] <= 1, f"message {key} acknowledged twice"
+            if key in acknowledged:
+                assert one.payload in received, f"message {key} acknowledged, not delivered"
+            else:
+                assert has_closed or (failed[key] and one.timeout is not None), f"message {key} failed for no reason"
+        self._check_order(sent, receiver)
+
+    def _check_order(self, sent: list[Sent], receiver: Side) -> None:
+        arrived = receiver.received(Delivery.ORDERED)
+        for channel in range(3):
+            expected = [one.payload for one in sent if one.delivery is Delivery.ORDERED and one.channel == channel]
+            found = [payload for payload in arrived if payload[1] == channel]
+            assert found == expected[: len(found)], f"channel {channel} out of order"
+
+    def _check_rest(self, side: Side) -> None:
+        for snapshot in side.endpoint.snapshots():
+            assert snapshot.send_queue_messages == 0
+            assert snapshot.bytes_in_flight == 0
+            assert snapshot.effective_rto >= side.endpoint.settings.min_rto
+            assert snapshot.computed_rto < 30 * SECOND
+        due: Duration | None = side.endpoint.next_timeout()
+        assert due is None or due > side.now - SECOND

@@ -1,0 +1,32 @@
+"""Seeded sweeps: any mix of loss, bursts, duplication, reordering, corruption, delay, jitter, rate and outage.
+
+POSITRON_SEEDS sets how many seeds are run (default 200), or which (`FIRST-LAST`): `POSITRON_SEEDS=1234-1234` replays
+the one that a failure names.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.scenarios.scenario import Scenario
+
+DEFAULT = "200"
+
+
+def seeds() -> range:
+    """The seeds of this run."""
+    first, _, last = os.environ.get("POSITRON_SEEDS", DEFAULT).partition("-")
+    return range(int(first), int(last) + 1) if last else range(int(first))
+
+
+@pytest.mark.parametrize("seed", seeds())
+def test_reliable_messages_arrive_exactly_once_or_the_end_is_reported(seed: int) -> None:
+    scenario = Scenario(seed)
+    scenario.run()
+    try:
+        scenario.check()
+    except AssertionError as error:
+        error.add_note(f"replay: POSITRON_SEEDS={seed}-{seed} python -m pytest tests/scenarios/test_sweep.py")
+        raise
