@@ -1,0 +1,103 @@
+"""A run must not look complete when it is not: what tests/conftest.py says at the end of one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CONNECT = "socket.create_connection(('127.0.0.1', 9), timeout=1)"
+
+
+class Run:
+    """One run of pytest over a project of its own, with the true conftest.py and pyproject.toml."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        (directory / "tests").mkdir()
+        shutil.copy(ROOT / "pyproject.toml", directory)
+        shutil.copy(ROOT / "tests" / "conftest.py", directory / "tests")
+        self.status = -1
+        self.output = ""
+
+    def add(self, name: str, body: str, *, mark: str = "") -> None:
+        path = self.directory / "tests" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"import contextlib, socket, pytest\n{mark}\ndef test_it() -> None:\n    {body}\n")
+
+    def start(self, *arguments: str, path: str = os.environ["PATH"]) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
+            cwd=self.directory,
+            env={**os.environ, "PATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.status, self.output = done.returncode, done.stdout + done.stderr
+
+    @property
+    def closing_lines(self) -> list[str]:
+        return self.output.splitlines()[-6:]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return Run(tmp_path)
+
+
+def test_the_last_lines_say_for_each_tier_what_ran(run: Run) -> None:
+    run.add("test_a.py", "pass")
+    run.add("scenarios/test_b.py", "pytest.skip('no reason')")
+    run.start()
+    assert run.status == 0
+    assert run.closing_lines == [
+        "unit: ran (1 passed)",
+        "simulator: ran (1 skipped)",
+        *[f"{tier}: skipped: no tests were collected" for tier in ("loopback", "netns", "lab", "docker")],
+    ]
+
+
+def test_a_tier_without_its_tools_says_which_are_missing(run: Run) -> None:
+    run.add("docker/test_a.py", "pass")
+    run.start(path="")
+    assert run.status == 0
+    assert "docker: skipped: docker is not installed (see tests/lab/install)" in run.closing_lines
+
+
+def test_a_required_tier_that_cannot_run_is_an_error(run: Run) -> None:
+    run.add("docker/test_a.py", "pass")
+    run.start("--require-tiers", "--tier", "docker", path="")
+    assert run.status == 1
+    assert run.output.splitlines()[-1] == "error: every tier was required, and these did not run wholly: docker"
+
+
+def test_a_required_tier_without_tests_is_an_error(run: Run) -> None:
+    run.add("test_a.py", "pass")
+    run.start("--require-tiers", "--tier", "unit", "--tier", "netns")
+    assert run.status == 1
+
+
+def test_a_required_tier_that_ran_wholly_is_enough(run: Run) -> None:
+    run.add("test_a.py", "pass")
+    run.start("--require-tiers", "--tier", "unit")
+    assert run.status == 0
+
+
+def test_a_socket_in_the_unit_tier_is_an_error(run: Run) -> None:
+    run.add("test_a.py", CONNECT)
+    run.start()
+    assert run.status == 1
+    assert "mark the test `loopback`" in run.output
+
+
+def test_a_socket_in_the_loopback_tier_is_not(run: Run) -> None:
+    run.add("test_a.py", f"with contextlib.suppress(OSError): {CONNECT}", mark="@pytest.mark.loopback")
+    run.start()
+    assert run.status == 0
+    assert "loopback: ran (1 passed)" in run.closing_lines
