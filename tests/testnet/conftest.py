@@ -1,0 +1,55 @@
+"""A stand-in for the program docker, and containers made of words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from node.testnet.runners.docker import NodeContainer
+
+
+class DockerProgram:
+    """A program `docker` that writes what it is asked to do, and ends as it is told."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.answers("")
+
+    def answers(self, output: str, status: int = 0, *, to: str = "") -> None:
+        """From now on it prints this and ends with that status, or does so for commands with the word `to` alone."""
+        path = self._directory / "docker"
+        path.write_text(
+            f'#!/bin/sh\necho "$* NODES=$NODES LOSS=$LOSS" >>"{self._directory}/calls"\n'
+            f'case " $* " in *"{to}"*) ;; *) exit 0 ;; esac\n'
+            f"cat <<'END'\n{output}\nEND\nexit {status}\n"
+        )
+        path.chmod(0o755)
+
+    @property
+    def calls(self) -> list[str]:
+        path = self._directory / "calls"
+        return path.read_text().splitlines() if path.exists() else []
+
+
+@pytest.fixture
+def docker_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DockerProgram:
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    monkeypatch.setenv("PATH", f"{directory}:/usr/bin:/bin")
+    for name in ("NODES", "LOSS"):
+        monkeypatch.delenv(name, raising=False)
+    return DockerProgram(directory)
+
+
+def node(name: str, state: str = "running", exit_code: int = 0) -> NodeContainer:
+    """A container with a node, healthy if it runs."""
+    is_running = state == "running"
+    return NodeContainer(
+        id=f"id-{name}",
+        name=name,
+        state=state,
+        health="healthy" if is_running else "",
+        address="10.2.0.3" if is_running else "",
+        exit_code=exit_code,
+    )
