@@ -35,6 +35,9 @@ REASSEMBLY_BYTES_MAX = 8 << 20
 Twice what a sender may have outstanding, so that withdrawals still under way never break the rule.
 """
 
+RECEIVE_WINDOW_MAX = 16 << 20
+"""Bytes to which a connection's receive window may grow: 1 Gbit/s at a round trip of 130 ms."""
+
 REASSEMBLY_MESSAGES_MAX = 4096
 """Partially received messages of one connection, and ordered ones that wait for an earlier one."""
 
@@ -102,6 +105,25 @@ STREAM_WRITE_BYTES = 65536
 
 DATAGRAMS_PER_TURN_MAX = 64
 """Reads of the UDP socket per turn of the event loop, counted whether or not they were useful."""
+
+STREAM_READ_BYTES = 65536
+"""Bytes taken from one TCP connection per turn of the event loop."""
+
+STREAM_BUFFER_BYTES_MAX = 2 * STREAM_QUEUE_BYTES_MAX
+"""Bytes waiting for the kernel per TCP connection: a full queue and everything around it. Beyond it the peer is cut."""
+
+ACCEPTS_PER_TURN_MAX = 64
+HANDLERS_MAX = 64
+"""Calls of a registered handler under way at once, per transport."""
+
+HANDLER_QUEUE_MAX = 1024
+"""Messages waiting for a handler, from which the transport stops reading."""
+
+WAITING_SENDS_MAX = 1 << 16
+"""Callers waiting for room in the queues of their peers, per transport."""
+
+NAMES_MAX = 1024
+"""Host names and replaced addresses that a transport remembers."""
 
 PAYLOAD_BYTES_MAX = 256 << 10
 """Application data of one message, packed. Small enough that a flood of them hurts nobody's memory."""
@@ -213,3 +235,6 @@ PENDING_SENDS_BYTES_MAX = 4 << 20
 
 TCP_BLOCKED_TIME: Duration = 60 * SECOND
 """How long a peer is sent everything over UDP after a TCP connection to it failed."""
+
+PROBLEMS_MAX = 64
+"""Problems remembered so that each is reported once in a while only."""

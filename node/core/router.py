@@ -1,0 +1,318 @@
+"""Passes everything on inside a node: what the transports report to the services, what the services want to the
+transports, and what concerns the application to the shell.
+
+Holds no state of its own beyond what was already said to people. Services do not know each other or the transports, so
+every path between them is one of the lines below.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from node.core.delivery import DELIVERY, route_of
+from node.core.events import (
+    DataReceived,
+    DialFailed,
+    DialSucceeded,
+    NodeEvent,
+    PeerDown,
+    PeerUp,
+    Problem,
+    TransportEvent,
+)
+from node.core.outbox import Outbox, Pending
+from node.core.stats import CoreStats
+from node.core.switch import Endpoints, Outcome, Parcel, Switch
+from node.errors import (
+    ConnectionFailed,
+    DecodeError,
+    MessageTooLarge,
+    PositronError,
+    QueueFull,
+    UnknownPeer,
+    UsageError,
+)
+from node.gossip import actions as gossip_actions
+from node.gossip.gossip import Gossip
+from node.messages.frame import encode_frame, is_frame, parse_frame
+from node.messages.types import Carrier, MessageType
+from node.peers import actions as peer_actions
+from node.peers.actions import Link
+from node.peers.peers import Peers
+from node.peers.table import Peer
+from node.transport.events import Closed, Connected, Event, MessageAcknowledged, MessageFailed, MessageReceived
+from node.types import SECOND, Address, Duration, Instant, NodeId
+from node.wire.limits import PROBLEM_REPEAT, PROBLEMS_MAX
+
+__all__ = ["Purpose", "Router", "Services"]
+
+Purpose: TypeAlias = tuple[bytes, ...] | int
+"""Whose frame it was: the gossip messages that it carries or announces, or the token of a direct message."""
+
+CONTROL_TIMEOUT: Duration = 10 * SECOND
+"""Time in which a peer must acknowledge a question or an answer that will be repeated anyway."""
+
+_UNREPEATED = (MessageType.HANDSHAKE, MessageType.HANDSHAKE_ACK)
+"""What must arrive for as long as the connection lives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of a node that are joined here."""
+
+    endpoints: Endpoints
+    peers: Peers
+    gossip: Gossip
+    outbox: Outbox
+    stats: CoreStats
+
+
+class Router:
+    """The inside of one node. After every input to any part, call `settle`."""
+
+    def __init__(self, services: Services, *, wall_offset: Duration, gossip_timeout: Duration) -> None:
+        self.events: deque[NodeEvent] = deque()
+        self._endpoints = services.endpoints
+        self._peers = services.peers
+        self._gossip = services.gossip
+        self._outbox = services.outbox
+        self._stats = services.stats
+        self._switch: Switch[Purpose] = Switch(services.endpoints, services.stats)
+        self._wall_offset = wall_offset
+        self._gossip_timeout = gossip_timeout
+        self._problems: dict[tuple[str, str], Instant] = {}
+
+    def settle(self, now: Instant) -> bool:
+        """Passes everything on until nobody has anything to say; whether there was anything."""
+        was_busy = False
+        while self._route(now):
+            was_busy = True
+        return was_busy
+
+    def _route(self, now: Instant) -> bool:
+        """Passes on what is there now; whether there was anything."""
+        is_busy = False
+        for carrier in Carrier:
+            endpoint = self._endpoints.of(carrier)
+            while endpoint is not None and (event := endpoint.poll_event()) is not None:
+                self._on_transport(carrier, event, now)
+                is_busy = True
+        while (wish := self._peers.poll_action()) is not None:
+            self._on_peers(wish, now)
+            is_busy = True
+        while (action := self._gossip.poll_action()) is not None:
+            self._on_gossip(action, now)
+            is_busy = True
+        while (outcome := self._switch.poll_outcome()) is not None:
+            self._on_outcome(outcome)
+            is_busy = True
+        return is_busy
+
+    def _on_transport(self, carrier: Carrier, event: Event, now: Instant) -> None:
+        link = Link(carrier, event.connection)
+        match event:
+            case Connected():
+                self._peers.connected(link, event, now)
+                self._switch.opened(event.peer_id, link)
+            case Closed():
+                self._switch.closed(link, event)
+                self._peers.closed(link, event, now)
+            case MessageReceived():
+                self._peers.heard(event.peer_id, now)
+                if is_frame(event.data):
+                    self._on_frame(link, event, now)
+                    return
+            case MessageAcknowledged():
+                if self._switch.acknowledged(carrier, event):
+                    return
+            case MessageFailed():
+                if self._switch.failed(carrier, event, now):
+                    return
+        self.events.append(TransportEvent(carrier=carrier, event=event))
+
+    def _on_frame(self, link: Link, event: MessageReceived, now: Instant) -> None:
+        peer_id = event.peer_id
+        try:
+            frame = parse_frame(event.data)
+            self._stats.received[frame.kind.name.lower()] += 1
+            if frame.kind is MessageType.GOSSIP_MESSAGE:
+                self._gossip.receive(peer_id, frame.fields, now)
+            elif frame.kind is MessageType.CUSTOM_DATA:
+                received = self._outbox.receive(peer_id, frame.fields, now + self._wall_offset)
+                if received is not None:
+                    self.events.append(received)
+            else:
+                self._peers.receive(link, peer_id, frame.kind, frame.fields, now)
+        except DecodeError as error:
+            self._stats.rejected[error.reason] += 1
+            if error.reason != "unknown_kind":
+                self._peers.blame(peer_id, error.reason)
+
+    # --- what the services want ---------------------------------------------------------------------------------
+
+    def _on_peers(self, action: peer_actions.Action, now: Instant) -> None:
+        match action:
+            case peer_actions.Dial():
+                self._dial(action, now)
+            case peer_actions.Say():
+                self._say(action, now)
+            case peer_actions.Drop(link=link, code=code, reason=reason):
+                endpoint = self._endpoints.of(link.carrier)
+                if endpoint is not None:
+                    endpoint.disconnect(link.connection, now, code, reason)
+            case peer_actions.Up() | peer_actions.Down():
+                self._on_transition(action, now)
+            case peer_actions.Dialled() | peer_actions.Undialled():
+                self._on_dialled(action, now)
+            case peer_actions.Report(kind=kind, text=text):
+                self._report(kind, text, now)
+
+    def _on_transition(self, action: peer_actions.Up | peer_actions.Down, now: Instant) -> None:
+        node_id, name, address = action.peer, action.name, action.address
+        if isinstance(action, peer_actions.Down):
+            self._gossip.peer_down(node_id)
+            self.events.append(PeerDown(node_id=node_id, name=name, address=address, reason=action.reason))
+            return
+        self._gossip.peer_up(node_id, now)
+        self.events.append(PeerUp(node_id=node_id, name=name, address=address, aliases=action.aliases))
+        for pending in self._outbox.waiting():
+            peer = self._find(pending.target)
+            if peer is not None and peer.node_id == node_id:
+                self._try(pending, peer, now)
+
+    def _on_dialled(self, action: peer_actions.Dialled | peer_actions.Undialled, now: Instant) -> None:
+        waiting = [pending for pending in self._outbox.waiting() if pending.target == action.address]
+        if isinstance(action, peer_actions.Dialled):
+            self.events.append(DialSucceeded(address=action.address, node_id=action.peer))
+            peer = self._peers.table.get(action.peer)
+            for pending in waiting:
+                if peer is not None:
+                    self._try(pending, peer, now)
+            return
+        self.events.append(
+            DialFailed(
+                address=action.address,
+                code=action.code,
+                reason=action.reason,
+                hint=action.hint,
+                is_final=action.is_final,
+            )
+        )
+        for pending in waiting:
+            self.finish(pending.token, ConnectionFailed(action.code, action.hint or action.reason))
+
+    def _dial(self, action: peer_actions.Dial, now: Instant) -> None:
+        carrier, address, expected = action.target
+        endpoint = self._endpoints.of(carrier)
+        assert endpoint is not None
+        try:
+            handle = endpoint.connect(address, now, expected)
+        except UsageError as error:
+            self._peers.dial_refused(action.target, str(error), now)
+        else:
+            self._peers.dialling(action.target, handle)
+
+    def _say(self, action: peer_actions.Say, now: Instant) -> None:
+        peer = self._peers.table.get(action.peer)
+        if peer is None:
+            return
+        data = encode_frame(action.kind, action.fields)
+        deadline = None if action.kind in _UNREPEATED else now + CONTROL_TIMEOUT
+        parcel: Parcel[Purpose] = Parcel(
+            kind=action.kind, data=data, route=DELIVERY[action.kind], deadline=deadline, purpose=None
+        )
+        try:
+            self._switch.send(peer, parcel, now, link=action.link)
+        except (UnknownPeer, QueueFull, MessageTooLarge):
+            # The connection has just ended or is full; its end, or the next round, repeats what matters.
+            self._stats.unsent += 1
+
+    def _on_gossip(self, action: gossip_actions.Action, now: Instant) -> None:
+        match action:
+            case gossip_actions.Send(peers=node_ids):
+                for node_id in node_ids:
+                    self._spread(node_id, action, now)
+            case gossip_actions.Deliver():
+                self.events.append(
+                    DataReceived(
+                        message_id=action.message_id.hex(),
+                        origin=action.origin,
+                        payload=action.payload,
+                        hops=action.hops,
+                        age=action.age,
+                        is_broadcast=True,
+                    )
+                )
+            case gossip_actions.Blame(peer=node_id, reason=reason):
+                self._peers.blame(node_id, reason)
+
+    def _spread(self, node_id: NodeId, action: gossip_actions.Send, now: Instant) -> None:
+        peer = self._peers.table.get(node_id)
+        parcel: Parcel[Purpose] = Parcel(
+            kind=MessageType.GOSSIP_MESSAGE,
+            data=action.data,
+            route=route_of(MessageType.GOSSIP_MESSAGE, len(action.data)),
+            deadline=now + self._gossip_timeout,
+            purpose=action.message_ids or None,
+        )
+        try:
+            if peer is None:
+                raise UnknownPeer("gossip with a node that is gone")
+            self._switch.send(peer, parcel, now)
+        except (UnknownPeer, QueueFull, MessageTooLarge):
+            self._gossip.send_failed(node_id, action.message_ids)
+
+    def _on_outcome(self, outcome: Outcome[Purpose]) -> None:
+        if isinstance(outcome.purpose, int):
+            self.finish(outcome.purpose, outcome.error)
+        elif outcome.error is not None:
+            self._gossip.send_failed(outcome.peer, outcome.purpose)
+
+    # --- direct messages ----------------------------------------------------------------------------------------
+
+    def dispatch(self, pending: Pending, now: Instant) -> None:
+        """Sends a direct message if its target is connected; raises what the switch raises."""
+        peer = self._find(pending.target)
+        if peer is not None and peer.is_active:
+            self._hand_over(pending, peer, now)
+
+    def finish(self, token: int, error: PositronError | None) -> None:
+        """Tells the shell what became of a direct message, if it was not told yet."""
+        finished = self._outbox.finish(token, error)
+        if finished is not None:
+            self.events.append(finished)
+
+    def _hand_over(self, pending: Pending, peer: Peer, now: Instant) -> None:
+        route = route_of(MessageType.CUSTOM_DATA, len(pending.data), reliable=pending.is_reliable)
+        parcel: Parcel[Purpose] = Parcel(
+            kind=MessageType.CUSTOM_DATA,
+            data=pending.data,
+            route=route,
+            deadline=pending.deadline,
+            purpose=pending.token,
+        )
+        self._switch.send(peer, parcel, now)
+        pending.is_under_way = True
+
+    def _try(self, pending: Pending, peer: Peer, now: Instant) -> None:
+        try:
+            self._hand_over(pending, peer, now)
+        except (UnknownPeer, QueueFull, MessageTooLarge) as error:
+            self.finish(pending.token, error)
+
+    def _find(self, target: NodeId | Address) -> Peer | None:
+        return self._peers.table.get(target) if isinstance(target, bytes) else self._peers.table.at(target)
+
+    # --- people -------------------------------------------------------------------------------------------------
+
+    def _report(self, kind: str, text: str, now: Instant) -> None:
+        reported_at = self._problems.pop((kind, text), None)
+        if reported_at is not None and now - reported_at < PROBLEM_REPEAT:
+            self._problems[(kind, text)] = reported_at
+            return
+        self._problems[(kind, text)] = now
+        if len(self._problems) > PROBLEMS_MAX:
+            del self._problems[next(iter(self._problems))]
+        self.events.append(Problem(kind=kind, text=text))

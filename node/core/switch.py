@@ -1,0 +1,218 @@
+"""Carries frames to peers over whichever connection fits, and finds out what became of them.
+
+Chooses by the delivery map among the peer's connections, opens a TCP connection when one is preferred and missing, and
+moves a frame to another connection of the same peer when its own ends before the frame was acknowledged: the receiver
+drops what it got twice. Every frame given to `send` with a purpose has exactly one outcome. Knows nothing of what
+frames mean.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from node.core.delivery import Route
+from node.core.stats import CoreStats
+from node.errors import (
+    ConnectionFailed,
+    MessageTooLarge,
+    PositronError,
+    QueueFull,
+    SendTimeout,
+    UnknownPeer,
+    UsageError,
+)
+from node.messages.types import Carrier, MessageType
+from node.peers.actions import Link
+from node.peers.table import Peer
+from node.transport.endpoint import Endpoint
+from node.transport.events import Closed, Delivery, MessageAcknowledged, MessageFailed
+from node.transport.packet import Message
+from node.transport.stream import StreamEndpoint
+from node.types import Instant, NodeId
+from node.wire.limits import PEERS_KNOWN_MAX, TCP_BLOCKED_TIME
+
+__all__ = ["Endpoints", "Outcome", "Parcel", "Switch"]
+
+Purpose = TypeVar("Purpose")
+"""What the sender of a frame wants to be reminded of when its fate is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """The transports of this node; at least one."""
+
+    udp: Endpoint | None
+    tcp: StreamEndpoint | None
+
+    def of(self, carrier: Carrier) -> Endpoint | StreamEndpoint | None:
+        """The endpoint of that carrier, None where it is disabled."""
+        return self.udp if carrier is Carrier.UDP else self.tcp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel(Generic[Purpose]):
+    """One frame for one peer. deadline: when it is withdrawn, None for never. purpose: None if nobody asks."""
+
+    kind: MessageType
+    data: bytes
+    route: Route
+    deadline: Instant | None
+    purpose: Purpose | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[Purpose]):
+    """What became of a frame. error: None when the peer acknowledged it."""
+
+    peer: NodeId
+    purpose: Purpose
+    error: PositronError | None
+
+
+@dataclass(slots=True)
+class _Tracked(Generic[Purpose]):
+    peer: Peer
+    parcel: Parcel[Purpose]
+
+
+class Switch(Generic[Purpose]):
+    """The outgoing side of one node. After each call, drain `poll_outcome`."""
+
+    def __init__(self, endpoints: Endpoints, stats: CoreStats) -> None:
+        self._endpoints = endpoints
+        self._stats = stats
+        self._tracked: dict[Link, dict[int, _Tracked[Purpose]]] = {}
+        self._orphans: dict[Link, list[_Tracked[Purpose]]] = {}
+        self._opening: dict[NodeId, Link] = {}
+        self._blocked_until: dict[NodeId, Instant] = {}
+        self._outcomes: deque[Outcome[Purpose]] = deque()
+
+    # --- sending ------------------------------------------------------------------------------------------------
+
+    def send(self, peer: Peer, parcel: Parcel[Purpose], now: Instant, *, link: Link | None = None) -> None:
+        """Hands a frame to the transport, over `link` or as its route says; its outcome follows.
+
+        UnknownPeer without a connection, QueueFull, MessageTooLarge: nothing was sent then, and no outcome follows.
+        """
+        chosen = link or self._choose(peer, parcel, now, avoid=None)
+        if chosen is None:
+            raise UnknownPeer(f"there is no connection to {peer.node_id.hex()[:8]}")
+        self._hand_over(peer, parcel, chosen, now)
+
+    def poll_outcome(self) -> Outcome[Purpose] | None:
+        """The next outcome, oldest first."""
+        return self._outcomes.popleft() if self._outcomes else None
+
+    # --- what the transport tells -------------------------------------------------------------------------------
+
+    def acknowledged(self, carrier: Carrier, event: MessageAcknowledged) -> bool:
+        """A message was acknowledged; whether it was sent here."""
+        tracked = self._take(Link(carrier, event.connection), event.message_id)
+        if tracked is not None:
+            self._report(tracked, None)
+        return tracked is not None
+
+    def failed(self, carrier: Carrier, event: MessageFailed, now: Instant) -> bool:
+        """A message failed; whether it was sent here. It is sent over another connection if its own ended."""
+        link = Link(carrier, event.connection)
+        tracked = self._take(link, event.message_id)
+        if tracked is None:
+            return False
+        if event.expired:
+            self._report(tracked, SendTimeout("not acknowledged in time"))
+        elif not self._send_again(tracked, link, now):
+            self._orphans.setdefault(link, []).append(tracked)
+        return True
+
+    def opened(self, peer: NodeId, link: Link) -> None:
+        """A connection with that peer is established."""
+        if link.carrier is Carrier.TCP:
+            self._opening.pop(peer, None)
+            self._blocked_until.pop(peer, None)
+
+    def closed(self, link: Link, event: Closed) -> None:
+        """A connection is gone, and with it what could not be sent again."""
+        for peer, opening in list(self._opening.items()):
+            if opening == link:
+                del self._opening[peer]
+        lost = [*self._orphans.pop(link, ()), *self._tracked.pop(link, {}).values()]
+        for tracked in lost:
+            self._report(tracked, ConnectionFailed(event.code, event.reason))
+
+    # --- choosing -----------------------------------------------------------------------------------------------
+
+    def _choose(self, peer: Peer, parcel: Parcel[Purpose], now: Instant, *, avoid: Link | None) -> Link | None:
+        preferred = parcel.route.carrier
+        if preferred is Carrier.TCP:
+            link = self._newest(peer, Carrier.TCP, avoid) or self._open(peer, now, avoid)
+            return link or self._newest(peer, Carrier.UDP, avoid)
+        return self._newest(peer, Carrier.UDP, avoid) or self._newest(peer, Carrier.TCP, avoid)
+
+    def _newest(self, peer: Peer, carrier: Carrier, avoid: Link | None) -> Link | None:
+        for link in reversed(peer.links):
+            if link.carrier is carrier and link != avoid:
+                return link
+        return None
+
+    def _open(self, peer: Peer, now: Instant, avoid: Link | None) -> Link | None:
+        tcp, record = self._endpoints.tcp, peer.record
+        opening = self._opening.get(peer.node_id)
+        if opening is not None:
+            if opening != avoid:
+                return opening
+            # It failed before it was there: the way may be blocked, so the other carrier serves for a while.
+            del self._opening[peer.node_id]
+            self._block(peer.node_id, now)
+        is_blocked = self._blocked_until.get(peer.node_id, now) > now
+        if tcp is None or record is None or not record.tcp_port or is_blocked or not peer.links:
+            return None
+        try:
+            handle = tcp.connect((record.host, record.tcp_port), now, expected=peer.node_id)
+        except UsageError:
+            # max_connections are there already; the caller takes the other carrier.
+            self._block(peer.node_id, now)
+            return None
+        self._opening[peer.node_id] = Link(Carrier.TCP, handle)
+        return self._opening[peer.node_id]
+
+    def _block(self, peer: NodeId, now: Instant) -> None:
+        self._blocked_until.pop(peer, None)
+        self._blocked_until[peer] = now + TCP_BLOCKED_TIME
+        if len(self._blocked_until) > PEERS_KNOWN_MAX:
+            del self._blocked_until[next(iter(self._blocked_until))]
+
+    # --- tracking -----------------------------------------------------------------------------------------------
+
+    def _hand_over(self, peer: Peer, parcel: Parcel[Purpose], link: Link, now: Instant) -> None:
+        endpoint = self._endpoints.of(link.carrier)
+        assert endpoint is not None
+        delivery = parcel.route.delivery
+        deadline = parcel.deadline if delivery is Delivery.RELIABLE else None
+        message_id = endpoint.send(link.connection, Message(parcel.data, delivery, deadline), now)
+        self._stats.sent[parcel.kind.name.lower()] += 1
+        tracked = _Tracked(peer, parcel)
+        if delivery is Delivery.UNRELIABLE:
+            self._report(tracked, None)
+        else:
+            self._tracked.setdefault(link, {})[message_id] = tracked
+
+    def _send_again(self, tracked: _Tracked[Purpose], failed: Link, now: Instant) -> bool:
+        link = self._choose(tracked.peer, tracked.parcel, now, avoid=failed)
+        if link is None:
+            return False
+        try:
+            self._hand_over(tracked.peer, tracked.parcel, link, now)
+        except (QueueFull, UnknownPeer, MessageTooLarge):
+            return False
+        self._stats.resent += 1
+        return True
+
+    def _take(self, link: Link, message_id: int) -> _Tracked[Purpose] | None:
+        return self._tracked.get(link, {}).pop(message_id, None)
+
+    def _report(self, tracked: _Tracked[Purpose], error: PositronError | None) -> None:
+        purpose = tracked.parcel.purpose
+        if purpose is not None:
+            self._outcomes.append(Outcome(tracked.peer.node_id, purpose, error))
