@@ -15,7 +15,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from node.types import SECOND, Instant
 
-__all__ = ["Driver", "Machine"]
+__all__ = ["Driver", "Machine", "Runner"]
 
 InputT = TypeVar("InputT")
 EventT = TypeVar("EventT")
@@ -36,6 +36,15 @@ class Machine(Protocol[InputT_contra, EventT_co]):
     def poll_transmit(self, now: Instant, /) -> object | None: ...
     def poll_event(self) -> EventT_co | None: ...
     def next_timeout(self) -> Instant | None: ...
+
+
+class Runner(Protocol[InputT_contra]):
+    """The part of a driver that a socket's owner needs; a driver of a machine that takes more inputs has it too."""
+
+    def now(self) -> Instant: ...
+    def attach(self, kind: type[OutputT], sink: Callable[[OutputT], None]) -> None: ...
+    def feed(self, inputs: Iterable[InputT_contra]) -> None: ...
+    def pump(self) -> None: ...
 
 
 class Driver(Generic[InputT, EventT]):
@@ -84,6 +93,17 @@ class Driver(Generic[InputT, EventT]):
             self._rest = self._loop.call_soon(self._on_rest)
         self._arm()
 
+    def flush(self) -> None:
+        """Pumps to the end, however long it takes: for the last words of a machine."""
+        if self._is_pumping or self._is_closed:
+            return
+        self._is_pumping = True
+        try:
+            while not self._drain():
+                pass
+        finally:
+            self._is_pumping = False
+
     def close(self) -> None:
         """Forgets the timer and every input; a closed driver ignores `feed` and `pump`."""
         self._is_closed = True
@@ -94,7 +114,7 @@ class Driver(Generic[InputT, EventT]):
         self._timer = self._rest = None
 
     def _drain(self) -> bool:
-        """Whether the machine became quiet within the steps of one turn."""
+        """Whether the machine became quiet, or the driver was closed, within the steps of one turn."""
         machine = self._machine
         steps = 0
         while steps < STEPS_PER_TURN_MAX and not self._is_closed:
@@ -111,7 +131,7 @@ class Driver(Generic[InputT, EventT]):
                     break
             if steps == before and not self._inputs:
                 return True
-        return False
+        return self._is_closed
 
     def _on_rest(self) -> None:
         self._rest = None

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from node.errors import StartError
+from node.transport.addresses import SocketAddress, plain_host, socket_address
 from node.transport.packet import Datagram, Transmit
 from node.types import Address
 from node.wire.limits import DATAGRAMS_PER_TURN_MAX
@@ -104,16 +105,17 @@ class UDPSocket:
         self._loop = asyncio.get_running_loop()
         self._buffer = bytearray(_RECEIVE_BYTES)
         self._view = memoryview(self._buffer)
-        self._backlog: deque[tuple[tuple[str, int], bytes, int]] = deque()
+        self._backlog: deque[tuple[SocketAddress, bytes, int]] = deque()
         self._backlog_bytes = 0
-        self._addresses: dict[Address, tuple[str, int] | None] = {}
+        self._addresses: dict[Address, SocketAddress | None] = {}
+        self._has_drained = asyncio.Event()
         self._is_reading = False
         self._is_closed = False
         self._last_overflow = 0
         self.stats = SocketStats()
         _configure(sock, self.stats)
         name = sock.getsockname()
-        self.address: Address = _plain(name[0]), name[1]
+        self.address: Address = plain_host(name[0]), name[1]
         self.resume()
 
     def send(self, transmit: Transmit) -> None:
@@ -140,6 +142,12 @@ class UDPSocket:
     def is_blocked(self) -> bool:
         """Whether datagrams wait for room in the kernel's buffer."""
         return bool(self._backlog)
+
+    async def drained(self) -> None:
+        """Returns once nothing waits any more."""
+        while self._backlog:
+            self._has_drained.clear()
+            await self._has_drained.wait()
 
     def pause(self) -> None:
         """Stops reading, so that the kernel's buffer fills and the peers slow down."""
@@ -182,7 +190,7 @@ class UDPSocket:
                 stats.truncated += 1
                 continue
             segment_size, ecn = self._read_control(control)
-            self._split(size, segment_size or size, (_plain(name[0]), name[1]), ecn, datagrams)
+            self._split(size, segment_size or size, (plain_host(name[0]), name[1]), ecn, datagrams)
         if datagrams:
             stats.datagrams_received += len(datagrams)
             self._on_datagrams(datagrams)
@@ -215,7 +223,7 @@ class UDPSocket:
 
     # --------------------------------------------------------------------------------------------------------- sending
 
-    def _write(self, address: tuple[str, int], data: bytes, segment_size: int) -> bytes:
+    def _write(self, address: SocketAddress, data: bytes, segment_size: int) -> bytes:
         """Writes datagrams of that size; what is returned did not fit into the kernel's buffer."""
         if len(data) > segment_size and self.stats.has_segmentation:
             rest = self._write_batch(address, data, segment_size)
@@ -233,7 +241,7 @@ class UDPSocket:
                 self._count_sent(len(segment), 1)
         return b""
 
-    def _write_batch(self, address: tuple[str, int], data: bytes, segment_size: int) -> bytes | None:
+    def _write_batch(self, address: SocketAddress, data: bytes, segment_size: int) -> bytes | None:
         """As `_write`, in one call; None if the kernel cannot do that with this batch."""
         try:
             self._socket.sendmsg([data], [(SOL_UDP, UDP_SEGMENT, _SEGMENT_SIZE.pack(segment_size))], 0, address)
@@ -263,6 +271,7 @@ class UDPSocket:
                 return
         if not self._backlog:
             self._loop.remove_writer(self._socket)
+            self._has_drained.set()
 
     def _count_sent(self, size: int, datagrams: int) -> None:
         self.stats.writes += 1
@@ -274,7 +283,7 @@ class UDPSocket:
         self.stats.send_errors[name if name in self.stats.send_errors else "other"] += 1
         self.stats.datagrams_dropped += datagrams
 
-    def _socket_address(self, address: Address) -> tuple[str, int] | None:
+    def _socket_address(self, address: Address) -> SocketAddress | None:
         """The address as this socket's family writes it; None if it is no IP literal.
 
         No name is ever looked up here, where that would block the loop.
@@ -283,7 +292,7 @@ class UDPSocket:
             return self._addresses[address]
         if len(self._addresses) >= ADDRESSES_MAX:
             self._addresses.clear()
-        found = _to_family(self._socket.family, address)
+        found = socket_address(self._socket.family, address)
         self._addresses[address] = found
         return found
 
@@ -317,21 +326,3 @@ def _try_option(sock: socket.socket, level: int, option: int, value: int) -> boo
 
 def _count(data: bytes, segment_size: int) -> int:
     return -(-len(data) // segment_size) if data else 1
-
-
-def _plain(host: str) -> str:
-    """An IPv4 address as IPv4 writes it, also where an IPv6 socket reports it."""
-    return host[7:] if host.startswith("::ffff:") and "." in host else host
-
-
-def _to_family(family: int, address: Address) -> tuple[str, int] | None:
-    host, port = address
-    if not 0 < port < 1 << 16:
-        return None
-    flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV | (socket.AI_V4MAPPED if family == socket.AF_INET6 else 0)
-    try:
-        found = socket.getaddrinfo(host, port, family, socket.SOCK_DGRAM, 0, flags)
-    except (OSError, UnicodeError):
-        return None
-    name = found[0][4]
-    return (str(name[0]), int(name[1])) if len(name) == 2 else name  # type: ignore[return-value]  # IPv6 has 4 fields

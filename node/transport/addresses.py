@@ -1,0 +1,73 @@
+"""Addresses between callers, the core and the kernel: IP literals as the core knows them, and names looked up in time.
+
+Knows the socket module's address families, no socket and no packet.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+from node.errors import Code, ConnectionFailed, StartError
+from node.types import Address
+
+__all__ = ["SocketAddress", "is_literal", "listening_address", "plain_host", "resolve", "socket_address"]
+
+LISTEN_LOOKUP_SECONDS = 5.0
+
+SocketAddress = tuple[str, int] | tuple[str, int, int, int]
+"""As the kernel takes it: IPv4, or IPv6 with flow and scope."""
+
+
+def plain_host(host: str) -> str:
+    """An IPv4 address as IPv4 writes it, also where an IPv6 socket reports it."""
+    return host[7:] if host.startswith("::ffff:") and "." in host else host
+
+
+def is_literal(host: str) -> bool:
+    """Whether that is an IP address and no name."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket_address(family, (host, 1)) is not None
+
+
+def socket_address(family: int, address: Address) -> SocketAddress | None:
+    """The address as sockets of that family take it; None if it is no IP literal or does not fit. Never looks up."""
+    host, port = address
+    if not host or not 0 < port < 1 << 16:
+        return None
+    flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV | (socket.AI_V4MAPPED if family == socket.AF_INET6 else 0)
+    try:
+        found = socket.getaddrinfo(host, port, family, socket.SOCK_DGRAM, 0, flags)
+    except (OSError, UnicodeError):
+        return None
+    name = found[0][4]
+    if len(name) == 4:
+        return str(name[0]), int(name[1]), int(name[2]), int(name[3])
+    return str(name[0]), int(name[1])
+
+
+async def resolve(address: Address, *, family: int = socket.AF_UNSPEC, seconds: float) -> Address:
+    """The first address of a host name, or the address itself; ConnectionFailed if there is none within `seconds`."""
+    host, port = address
+    if is_literal(host):
+        return address
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(seconds):
+            found = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_DGRAM)
+    except TimeoutError as error:
+        raise ConnectionFailed(Code.HANDSHAKE_FAILED, f"looking up {host!r} took longer than {seconds} s") from error
+    except (OSError, UnicodeError) as error:
+        raise ConnectionFailed(Code.HANDSHAKE_FAILED, f"cannot look up {host!r}: {error}") from error
+    return plain_host(str(found[0][4][0])), port
+
+
+async def listening_address(transport: str, address: Address) -> Address:
+    """What to bind to listen there; StartError if the host has no address. transport: for the text of the error."""
+    host, port = address
+    if not 0 <= port < 1 << 16:
+        raise StartError(f"cannot listen on {transport} {host}:{port}: allowed ports are 0 to 65535")
+    try:
+        return (await resolve((host, port or 1), seconds=LISTEN_LOOKUP_SECONDS))[0], port
+    except ConnectionFailed as error:
+        raise StartError(f"cannot listen on {transport} {host}:{port}: {error}") from error

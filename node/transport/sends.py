@@ -1,0 +1,232 @@
+"""Turns `send` commands and the events that answer them into something a caller can await.
+
+Knows the commands and events that UDP and TCP endpoint share, no socket. A message is the machine's until it reports
+its fate; a connection that gave way to another one with the same peer is not a failure, but a reason to send again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Protocol
+
+from node.errors import Code, ConnectionFailed, QueueFull, SendTimeout, UnknownPeer, UsageError
+from node.transport.events import Closed, Delivery, Event, MessageAcknowledged, MessageFailed
+from node.transport.packet import Message
+from node.transport.stats import ConnectionSnapshot
+from node.types import SECOND, Address, Duration, Instant, NodeId, from_seconds
+from node.wire.limits import NAMES_MAX, WAITING_SENDS_MAX
+
+__all__ = ["Clock", "Commands", "Sends"]
+
+GRACE: Duration = SECOND // 2
+"""How much later than its deadline a message may be reported on: a busy loop is late, a lost report never comes."""
+
+
+class Commands(Protocol):
+    """What `Sends` asks of an endpoint."""
+
+    def connect(self, address: Address, now: Instant, expected: NodeId | None = None) -> int: ...
+    def send(self, connection: int, message: Message, now: Instant) -> int: ...
+    def connection_of(self, peer_id: NodeId) -> int | None: ...
+    def connection_at(self, address: Address) -> int | None: ...
+    def snapshot(self, connection: int) -> ConnectionSnapshot | None: ...
+
+
+class Clock(Protocol):
+    """What `Sends` asks of a driver."""
+
+    def now(self) -> Instant: ...
+    def pump(self) -> None: ...
+
+
+class _Fate(Enum):
+    ACKNOWLEDGED = auto()
+    EXPIRED = auto()
+    ROOM = auto()
+
+
+@dataclass(slots=True)
+class _Ended:
+    code: Code
+    reason: str
+    by_peer: bool
+
+    @property
+    def is_worth_another(self) -> bool:
+        """Whether the peer is there all the same: it kept another connection, or closed a silent one just now."""
+        return self.code is Code.REPLACED or (self.code is Code.IDLE_TIMEOUT and self.by_peer)
+
+
+_Outcome = _Fate | _Ended
+_Future = asyncio.Future[_Outcome]
+
+
+class Sends:
+    """Messages under way, by connection and message id, and callers waiting for room.
+
+    `handle_event` must see every MessageAcknowledged, MessageFailed and Closed of the endpoint.
+    """
+
+    def __init__(self, endpoint: Commands, driver: Clock) -> None:
+        self._endpoint = endpoint
+        self._driver = driver
+        self._loop = asyncio.get_running_loop()
+        self._messages: dict[int, dict[int, _Future]] = {}
+        self._rooms: dict[int, deque[_Future]] = {}
+        self._successors: dict[Address, NodeId] = {}
+        self._waiting = 0
+
+    async def deliver(self, address: Address, data: bytes, seconds: float) -> None:
+        """Returns once the peer has the message, connecting first if need be; waits while the queue is full.
+
+        seconds: for everything together, more than 0.
+        Raises SendTimeout (withdrawn), ConnectionFailed (no answer, or lost), MessageTooLarge, QueueFull.
+        """
+        if not 0 < seconds < float("inf"):
+            raise UsageError(f"timeout {seconds}: allowed is more than 0")
+        deadline = self._driver.now() + from_seconds(seconds)
+        message = Message(data, Delivery.RELIABLE, deadline)
+        while True:
+            connection = self.connection(address)
+            outcome = await self._attempt(connection, message, deadline)
+            if outcome is _Fate.ACKNOWLEDGED:
+                return
+            if isinstance(outcome, _Ended):
+                if not outcome.is_worth_another:
+                    raise ConnectionFailed(outcome.code, outcome.reason)
+            elif self._is_unanswered(connection):
+                raise ConnectionFailed(Code.HANDSHAKE_TIMEOUT, f"{address[0]}:{address[1]} did not answer")
+            if outcome is _Fate.EXPIRED or self._driver.now() >= deadline:
+                raise SendTimeout(f"{address[0]}:{address[1]} did not acknowledge within {seconds} s")
+
+    def post(self, address: Address, data: bytes) -> None:
+        """Sends one unreliable message, connecting first if need be. MessageTooLarge."""
+        self._endpoint.send(self.connection(address), Message(data, Delivery.UNRELIABLE), self._driver.now())
+        self._driver.pump()
+
+    def connection(self, address: Address) -> int:
+        """The connection with whoever is at that address, begun if there is none; UsageError at max_connections."""
+        found = self._endpoint.connection_at(address)
+        if found is None and address in self._successors:
+            found = self._endpoint.connection_of(self._successors[address])
+        if found is None:
+            found = self._endpoint.connect(address, self._driver.now())
+        return found
+
+    def handle_event(self, event: Event) -> None:
+        """Takes note of an event; those that concern no message sent here are ignored."""
+        if isinstance(event, MessageAcknowledged):
+            self._settle(event.connection, event.message_id, _Fate.ACKNOWLEDGED)
+            self._make_room(event.connection)
+        elif isinstance(event, MessageFailed):
+            # Of a message that failed with its connection, only the Closed that follows tells why.
+            if event.expired:
+                self._settle(event.connection, event.message_id, _Fate.EXPIRED)
+                self._make_room(event.connection)
+        elif isinstance(event, Closed):
+            self._on_closed(event)
+
+    def close(self) -> None:
+        """Fails whatever is still under way."""
+        ended = _Ended(Code.SHUTDOWN, "the transport was stopped", by_peer=False)
+        for connection in [*self._messages, *self._rooms]:
+            self._end(connection, ended)
+
+    async def _attempt(self, connection: int, message: Message, deadline: Instant) -> _Outcome:
+        message_id = await self._queue(connection, message, deadline)
+        if not isinstance(message_id, int):
+            return message_id
+        future = self._messages.setdefault(connection, {})[message_id] = self._loop.create_future()
+        try:
+            self._driver.pump()
+            outcome = await self._wait(future, deadline)
+            if not future.done() and not self._is_unanswered(connection):
+                outcome = await self._wait(future, deadline + GRACE)
+            return outcome
+        finally:
+            self._forget(connection, message_id)
+
+    async def _queue(self, connection: int, message: Message, deadline: Instant) -> int | _Outcome:
+        """The id of the message once the endpoint has taken it; callers who came before have their turn before."""
+        queued = None if connection in self._rooms else self._try_send(connection, message)
+        if queued is not None:
+            return queued
+        is_first = False
+        while queued is None:
+            outcome = await self._wait_for_room(connection, deadline, is_first=is_first)
+            if outcome is not _Fate.ROOM:
+                return outcome
+            queued, is_first = self._try_send(connection, message), True
+        # Where there was room for one there may be room for more: one large message makes way for many small ones.
+        self._make_room(connection)
+        return queued
+
+    def _try_send(self, connection: int, message: Message) -> int | _Ended | None:
+        """The id, or None while the queue is full."""
+        try:
+            return self._endpoint.send(connection, message, self._driver.now())
+        except QueueFull:
+            if self._waiting >= WAITING_SENDS_MAX:
+                raise
+            return None
+        except UnknownPeer as error:
+            return _Ended(Code.CONNECTION_LOST, str(error), by_peer=False)
+
+    async def _wait_for_room(self, connection: int, deadline: Instant, *, is_first: bool) -> _Outcome:
+        future: _Future = self._loop.create_future()
+        line = self._rooms.setdefault(connection, deque())
+        line.insert(0 if is_first else len(line), future)
+        self._waiting += 1
+        try:
+            return await self._wait(future, deadline)
+        except asyncio.CancelledError:
+            if future.done():
+                self._make_room(connection)
+            raise
+        finally:
+            self._waiting -= 1
+            if not future.done():
+                line.remove(future)
+            if not line and self._rooms.get(connection) is line:
+                del self._rooms[connection]
+
+    async def _wait(self, future: _Future, deadline: Instant) -> _Outcome:
+        if not future.done():
+            await asyncio.wait([future], timeout=max(0, deadline - self._driver.now()) / SECOND)
+        return future.result() if future.done() else _Fate.EXPIRED
+
+    def _make_room(self, connection: int) -> None:
+        line = self._rooms.get(connection)
+        if line:
+            line.popleft().set_result(_Fate.ROOM)
+
+    def _settle(self, connection: int, message_id: int, outcome: _Outcome) -> None:
+        future = self._messages.get(connection, {}).get(message_id)
+        if future is not None and not future.done():
+            future.set_result(outcome)
+
+    def _forget(self, connection: int, message_id: int) -> None:
+        messages = self._messages.get(connection)
+        if messages is not None:
+            messages.pop(message_id, None)
+            if not messages:
+                del self._messages[connection]
+
+    def _on_closed(self, event: Closed) -> None:
+        if event.code is Code.REPLACED and event.is_initiator and event.peer_id is not None:
+            if len(self._successors) >= NAMES_MAX:
+                self._successors.clear()
+            self._successors[event.address] = event.peer_id
+        self._end(event.connection, _Ended(event.code, event.reason or event.hint, event.by_peer))
+
+    def _end(self, connection: int, ended: _Ended) -> None:
+        for future in [*self._messages.get(connection, {}).values(), *self._rooms.pop(connection, ())]:
+            if not future.done():
+                future.set_result(ended)
+
+    def _is_unanswered(self, connection: int) -> bool:
+        snapshot = self._endpoint.snapshot(connection)
+        return snapshot is not None and snapshot.state == "handshake"

@@ -1,0 +1,105 @@
+"""Sends and receives messages over UDP: the asyncio shell of the UDP endpoint.
+
+    transport = UDPTransport("0.0.0.0", 9000)
+    transport.register_handler(handler)  # called with (packet, peer_addr); packet.payload is the message
+    await transport.start()
+    await transport.send_reliable(("192.0.2.1", 9000), b"message", timeout=2.0)  # returns once the peer has it
+    await transport.stop()
+
+Every connection is encrypted; a transport without an identity makes one up. Knows no message formats and no gossip.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from dataclasses import asdict
+
+from node.identity.keys import Identity
+from node.transport.addresses import listening_address
+from node.transport.driver import Runner
+from node.transport.endpoint import Endpoint
+from node.transport.packet import Datagram, Transmit
+from node.transport.settings import TransportSettings
+from node.transport.shell import LOOKUP_TIMEOUT, STOP_TIMEOUT, JSONObject, MessageTransport, random_identity
+from node.transport.udp_socket import SocketStats, UDPSocket, open_udp_socket
+from node.types import Address
+
+__all__ = ["UDPTransport"]
+
+
+class UDPTransport(MessageTransport[Datagram]):
+    """Listens on `host` and `port` (0: any free port); "::" listens on IPv4 and IPv6.
+
+    identity: who this transport is; settings: of a new endpoint. driver, endpoint: of the node that this belongs to.
+    """
+
+    endpoint: Endpoint
+
+    def __init__(
+        self,
+        host: str = "0.0.0.0",  # noqa: S104 - a node is there to be reached
+        port: int = 8888,
+        *,
+        identity: Identity | None = None,
+        settings: TransportSettings | None = None,
+        driver: Runner[Datagram] | None = None,
+        endpoint: Endpoint | None = None,
+    ) -> None:
+        settings = settings or TransportSettings()
+        endpoint = endpoint or Endpoint(identity or random_identity(), settings, entropy=os.urandom)
+        super().__init__((host, port), endpoint, settings, driver=driver)
+        self._socket: UDPSocket | None = None
+
+    @property
+    def local_address(self) -> Address:
+        return (self.host, self.port) if self._socket is None else self._socket.address
+
+    async def send_reliable(self, peer_addr: Address, data: bytes, timeout: float = 5.0) -> None:  # noqa: ASYNC109
+        """Returns once the peer has the message; connects first if need be, and waits while the queue is full.
+
+        data: up to 1 MiB. timeout: seconds for everything together.
+        Raises SendTimeout (the message was withdrawn), ConnectionFailed, MessageTooLarge, NotRunning.
+        """
+        await self._deliver(peer_addr, data, timeout)
+
+    async def send_unreliable(self, peer_addr: Address, data: bytes) -> None:
+        """Sends one datagram and forgets it; connects first if need be. MessageTooLarge: it is never cut in pieces."""
+        sends = self._running_sends()
+        sends.post(await self._resolve(peer_addr, LOOKUP_TIMEOUT), data)
+
+    @property
+    def socket_stats(self) -> SocketStats:
+        """What the socket counted; zeros before `start`."""
+        return SocketStats() if self._socket is None else self._socket.stats
+
+    async def _open(self, driver: Runner[Datagram]) -> None:
+        host, port = await listening_address("UDP", (self.host, self.port))
+        self._socket = UDPSocket(open_udp_socket(host, port), on_datagrams=driver.feed)
+        driver.attach(Transmit, self._socket.send)
+
+    async def _close(self) -> None:
+        assert self._socket is not None
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT):
+                await self._socket.drained()
+        except TimeoutError:
+            # The kernel takes nothing: what is left counts as lost, and the peers will time out.
+            pass
+        self._socket.close()
+
+    def _pause(self) -> None:
+        if self._socket is not None:
+            self._socket.pause()
+
+    def _resume(self) -> None:
+        if self._socket is not None:
+            self._socket.resume()
+
+    def _socket_stats(self) -> tuple[int, JSONObject]:
+        stats = self.socket_stats
+        return sum(stats.send_errors.values()) + stats.receive_errors, {"socket": asdict(stats)}
+
+    def _family(self) -> int:
+        return socket.AF_UNSPEC if ":" in self.local_address[0] else socket.AF_INET
