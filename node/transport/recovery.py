@@ -151,8 +151,13 @@ class Recovery:
         is_window_limited = 2 * self.bytes_in_flight >= self._controller.congestion_window
         outcome = AckOutcome()
         self._collect(frame, outcome)
-        latest_rtt = self._sample_rtt(frame, outcome.acked, now) if outcome.acked else None
         self.largest_acked = max(self.largest_acked, largest)
+        answered = outcome.acked + outcome.spurious
+        if not answered:
+            return outcome
+        # An answer to a packet given up long ago still shows that the peer lives, and how long the path has become.
+        self.expiries = 0
+        latest_rtt = self._sample_rtt(frame, answered, now)
         if outcome.spurious:
             self._on_spurious(len(outcome.spurious))
         if not outcome.acked:
@@ -162,7 +167,6 @@ class Recovery:
         if outcome.lost:
             self._controller.on_packets_lost(outcome.lost, now)
         self._controller.on_sample(self._rate.on_acked(outcome.acked, now, latest_rtt, self.bytes_in_flight))
-        self.expiries = 0
         return outcome
 
     def next_timeout(self) -> Instant | None:

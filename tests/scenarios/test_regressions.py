@@ -238,6 +238,22 @@ def test_jitter_without_loss_hardly_ever_retransmits() -> None:
     assert pair.client.snapshot.stats.spurious_losses <= 20
 
 
+@pytest.mark.parametrize("milliseconds", [200, 1_000, 2_500])
+def test_delay_that_grows_far_beyond_the_retransmission_timer_breaks_nothing(milliseconds: int) -> None:
+    pair = Pair(client_settings=TransportSettings(min_rto=25 * MILLISECOND))
+    pair.connect()
+    sent = [index.to_bytes(4, "big") for index in range(100)]
+    for index, payload in enumerate(sent):
+        if index == 20:
+            pair.set_link(LinkSettings(delay=milliseconds * MILLISECOND))
+        pair.client.send(payload)
+        pair.run(0.1)
+    assert pair.run_until(lambda: len(pair.client.acknowledged()) == len(sent), 30)
+    pair.assert_delivered(sent)
+    assert pair.client.closed() is None
+    assert pair.client.snapshot.smoothed_rtt == pytest.approx(2 * milliseconds * MILLISECOND, rel=0.2)
+
+
 def test_shutdown_takes_well_under_a_second_with_many_peers() -> None:
     pair = Pair()
     pair.connect()
