@@ -114,12 +114,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def why_not(tier: str) -> str | None:
     """Why this machine cannot run the tier; None if it can."""
     if tier == "netns":
-        return _needs_root() or _needs("ip", "iproute2") or _refuses("unshare", "--net", "true")
+        return _needs_root() or _needs("ip") or _needs("iptables") or _refuses("unshare", "--net", "true")
     if tier == "lab":
-        return _needs_root() or _needs("linux.uml", "tests/lab/install") or _needs("tc", "iproute2")
+        return _needs_root() or _needs("linux.uml") or _needs("dockerd")
     if tier == "docker":
         return (
-            _needs("docker", "tests/lab/install")
+            _needs("docker")
             or _refuses("docker", "version", "--format", "{{.Server.Version}}")
             or _refuses("docker", "compose", "version")
         )
@@ -130,9 +130,9 @@ def _needs_root() -> str | None:
     return None if os.geteuid() == 0 else "needs root"
 
 
-def _needs(program: str, source: str) -> str | None:
+def _needs(program: str) -> str | None:
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    return None if shutil.which(program, path=path) else f"{program} is not installed (see {source})"
+    return None if shutil.which(program, path=path) else f"{program} is not installed (see tests/lab/install)"
 
 
 def _refuses(*command: str) -> str | None:

@@ -1,0 +1,106 @@
+"""The UDP transport between two hosts whose cable is cut, slow, narrow or lossy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from node.errors import ConnectionFailed, SendTimeout
+from node.transport.udp_transport import UDPTransport
+from node.types import Address
+from tests.netns.hosts import IPV4, IPV6, LEFT, RIGHT, Hosts
+
+PATIENCE = 30.0  # seconds; what a send may take on a busy machine before it counts as failed
+
+
+class End:
+    """One transport and what it received."""
+
+    def __init__(self, transport: UDPTransport) -> None:
+        self.transport = transport
+        self.received: list[bytes] = []
+        transport.register_handler(lambda packet, _address: self.received.append(packet.payload))
+
+
+@asynccontextmanager
+async def ends(hosts: Hosts, addresses: dict[str, str] = IPV4) -> AsyncIterator[tuple[End, End, Address]]:
+    """A running transport on each host, and the address of the right one."""
+    left, right = (End(UDPTransport(addresses[side], 9000)) for side in (LEFT, RIGHT))
+    for side, end in ((LEFT, left), (RIGHT, right)):
+        with hosts.on(side):
+            await end.transport.start()
+    try:
+        yield left, right, (addresses[RIGHT], 9000)
+    finally:
+        await left.transport.stop()
+        await right.transport.stop()
+
+
+@pytest.mark.asyncio
+async def test_messages_cross_an_ipv6_link(hosts: Hosts) -> None:
+    async with ends(hosts, IPV6) as (left, right, address):
+        await left.transport.send_reliable(address, b"over IPv6", PATIENCE)
+        assert right.received == [b"over IPv6"]
+
+
+@pytest.mark.asyncio
+async def test_a_mebibyte_crosses_a_link_with_small_packets(hosts: Hosts) -> None:
+    hosts.limit_packets(1280)
+    message = bytes(range(256)) * 4096
+    async with ends(hosts) as (left, right, address):
+        await left.transport.send_reliable(address, message, PATIENCE)
+        assert right.received == [message]
+
+
+@pytest.mark.asyncio
+async def test_silent_loss_costs_retransmissions_and_no_message(hosts: Hosts) -> None:
+    hosts.drop_incoming(RIGHT, every=5)
+    messages = [number.to_bytes(2) * 500 for number in range(300)]
+    async with ends(hosts) as (left, right, address):
+        async with asyncio.TaskGroup() as group:
+            for message in messages:
+                group.create_task(left.transport.send_reliable(address, message, PATIENCE))
+        assert sorted(right.received) == messages
+        assert left.transport.connections[address].retransmissions >= len(messages) // 20
+
+
+@pytest.mark.asyncio
+async def test_a_cable_cut_for_two_seconds_is_survived(hosts: Hosts) -> None:
+    async with ends(hosts) as (left, right, address):
+        await left.transport.send_reliable(address, b"before", PATIENCE)
+        hosts.unplug(RIGHT)
+        asyncio.get_running_loop().call_later(2, hosts.plug, RIGHT)
+        await left.transport.send_reliable(address, b"during", PATIENCE)
+        await left.transport.send_reliable(address, b"after", PATIENCE)
+        assert right.received == [b"before", b"during", b"after"]
+
+
+@pytest.mark.asyncio
+async def test_a_send_to_a_host_that_vanished_ends_at_its_deadline(hosts: Hosts) -> None:
+    loop = asyncio.get_running_loop()
+    async with ends(hosts) as (left, right, address):
+        await left.transport.send_reliable(address, b"before", PATIENCE)
+        hosts.unplug(RIGHT)
+        began = loop.time()
+        with pytest.raises((SendTimeout, ConnectionFailed)):
+            await left.transport.send_reliable(address, b"never", 1.0)
+        assert loop.time() - began < 2.0
+        assert right.received == [b"before"]
+
+
+@pytest.mark.asyncio
+async def test_a_narrow_link_is_filled_and_not_flooded(hosts: Hosts) -> None:
+    hosts.limit_rate(LEFT, rate="8mbit", queue="64kb")
+    message = bytes(1 << 20)
+    loop = asyncio.get_running_loop()
+    async with ends(hosts) as (left, right, address):
+        began = loop.time()
+        await left.transport.send_reliable(address, message, PATIENCE)
+        seconds = loop.time() - began
+        assert right.received == [message]
+        # A mebibyte takes 1.05 s at 8 Mbit/s; what was sent twice is what the queue had no room for.
+        assert 1.0 < seconds < 4.0
+        assert left.transport.connections[address].bytes_sent < 1.5 * len(message)
