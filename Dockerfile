@@ -41,8 +41,9 @@ ENV PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/
 # The key of the node: kept when the container is killed and started again.
 VOLUME /var/lib/positron
 EXPOSE 8888/udp 8889/tcp 9464/tcp
-# The node touches the file each second while it is ready; looking at it costs a hundredth of asking over HTTP.
-HEALTHCHECK --interval=2s --timeout=5s --start-period=30s --retries=3 \
+# The node touches the file each second while it is ready; looking at it is cheap, asking over HTTP from a new process
+# is not. Even so the engine spends tens of milliseconds on starting each look.
+HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=3 \
     CMD test -n "$(find /run/positron/health -newermt '5 seconds ago' 2>/dev/null)"
 ENTRYPOINT ["entrypoint"]
 CMD ["positron", "run"]
