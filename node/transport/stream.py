@@ -224,6 +224,11 @@ class StreamEndpoint:
         connection = self._addresses.get(address)
         return None if connection is None else connection.origin.handle
 
+    def stream_of(self, connection: int) -> int | None:
+        """The number of the stream that a connection runs over."""
+        found = self._connections.get(connection)
+        return None if found is None else found.origin.stream
+
     def snapshots(self) -> list[ConnectionSnapshot]:
         """Every connection but the half-open ones of strangers."""
         return [connection.snapshot() for connection in self._connections.values()]
