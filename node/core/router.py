@@ -115,7 +115,8 @@ class Router:
         match event:
             case Connected():
                 self._peers.connected(link, event, now)
-                self._switch.opened(event.peer_id, link)
+                self._switch.opened(event.peer_id, link, now)
+                self._dispatch_waiting(event.peer_id, now)
             case Closed():
                 self._switch.closed(link, event)
                 self._peers.closed(link, event, now)
@@ -173,14 +174,12 @@ class Router:
         node_id, name, address = action.peer, action.name, action.address
         if isinstance(action, peer_actions.Down):
             self._gossip.peer_down(node_id)
+            self._switch.gone(node_id)
             self.events.append(PeerDown(node_id=node_id, name=name, address=address, reason=action.reason))
             return
         self._gossip.peer_up(node_id, now)
         self.events.append(PeerUp(node_id=node_id, name=name, address=address, aliases=action.aliases))
-        for pending in self._outbox.waiting():
-            peer = self._find(pending.target)
-            if peer is not None and peer.node_id == node_id:
-                self._try(pending, peer, now)
+        self._dispatch_waiting(node_id, now)
 
     def _on_dialled(self, action: peer_actions.Dialled | peer_actions.Undialled, now: Instant) -> None:
         waiting = [pending for pending in self._outbox.waiting() if pending.target == action.address]
@@ -275,8 +274,16 @@ class Router:
     def dispatch(self, pending: Pending, now: Instant) -> None:
         """Sends a direct message if its target is connected; raises what the switch raises."""
         peer = self._find(pending.target)
-        if peer is not None and peer.is_active:
+        if peer is not None and peer.is_active and peer.links:
             self._hand_over(pending, peer, now)
+
+    def _dispatch_waiting(self, node_id: NodeId, now: Instant) -> None:
+        peer = self._peers.table.get(node_id)
+        if peer is None or not peer.is_active:
+            return
+        for pending in self._outbox.waiting():
+            if self._find(pending.target) is peer:
+                self._try(pending, peer, now)
 
     def finish(self, token: int, error: PositronError | None) -> None:
         """Tells the shell what became of a direct message, if it was not told yet."""

@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 from node.core.delivery import Route
 from node.core.stats import CoreStats
 from node.errors import (
+    Code,
     ConnectionFailed,
     MessageTooLarge,
     PositronError,
@@ -85,6 +86,7 @@ class Switch(Generic[Purpose]):
         self._stats = stats
         self._tracked: dict[Link, dict[int, _Tracked[Purpose]]] = {}
         self._orphans: dict[Link, list[_Tracked[Purpose]]] = {}
+        self._adrift: dict[NodeId, list[_Tracked[Purpose]]] = {}
         self._opening: dict[NodeId, Link] = {}
         self._blocked_until: dict[NodeId, Instant] = {}
         self._outcomes: deque[Outcome[Purpose]] = deque()
@@ -126,20 +128,32 @@ class Switch(Generic[Purpose]):
             self._orphans.setdefault(link, []).append(tracked)
         return True
 
-    def opened(self, peer: NodeId, link: Link) -> None:
+    def opened(self, peer: NodeId, link: Link, now: Instant) -> None:
         """A connection with that peer is established."""
         if link.carrier is Carrier.TCP:
             self._opening.pop(peer, None)
             self._blocked_until.pop(peer, None)
+        for tracked in self._adrift.pop(peer, ()):
+            if not self._send_again(tracked, None, now):
+                self._report(tracked, ConnectionFailed(Code.REPLACED, "no room on the connection that stays"))
+
+    def gone(self, peer: NodeId) -> None:
+        """That peer has no connection any more and none is expected."""
+        for tracked in self._adrift.pop(peer, ()):
+            self._report(tracked, ConnectionFailed(Code.REPLACED, "the connection that should stay never came"))
 
     def closed(self, link: Link, event: Closed) -> None:
-        """A connection is gone, and with it what could not be sent again."""
+        """A connection is gone, and with it what could not be sent again, unless another one is about to come."""
         for peer, opening in list(self._opening.items()):
             if opening == link:
                 del self._opening[peer]
         lost = [*self._orphans.pop(link, ()), *self._tracked.pop(link, {}).values()]
         for tracked in lost:
-            self._report(tracked, ConnectionFailed(event.code, event.reason))
+            has_other = any(other != link for other in tracked.peer.links)
+            if event.code is Code.REPLACED and tracked.peer.is_active and not has_other:
+                self._adrift.setdefault(tracked.peer.node_id, []).append(tracked)
+            else:
+                self._report(tracked, ConnectionFailed(event.code, event.reason))
 
     # --- choosing -----------------------------------------------------------------------------------------------
 
@@ -198,7 +212,7 @@ class Switch(Generic[Purpose]):
         else:
             self._tracked.setdefault(link, {})[message_id] = tracked
 
-    def _send_again(self, tracked: _Tracked[Purpose], failed: Link, now: Instant) -> bool:
+    def _send_again(self, tracked: _Tracked[Purpose], failed: Link | None, now: Instant) -> bool:
         link = self._choose(tracked.peer, tracked.parcel, now, avoid=failed)
         if link is None:
             return False

@@ -45,6 +45,7 @@ class Dialer:
         self._stats = stats
         self._random = random
         self._targets = Targets(random, is_met=self._is_met)
+        self._has_room = True
 
     # --- what to dial -------------------------------------------------------------------------------------------
 
@@ -119,11 +120,11 @@ class Dialer:
         if target is None:
             return
         self._targets.ended(target)
-        if event.code is Code.REPLACED and event.peer_id is not None:
+        if event.code is Code.REPLACED:
             # Both ends dialled at once and the other connection stays.
-            target.reached = event.peer_id
+            target.reached = event.peer_id or target.reached
             target.next_at = now + POLITENESS
-            peer = self._table.get(event.peer_id)
+            peer = self._table.get(target.node_id) if target.node_id is not None else None
             if peer is not None and peer.is_active:
                 self._fulfil(target, peer.node_id)
             return
@@ -140,10 +141,17 @@ class Dialer:
             else:
                 self._fail(target, event.code, event.reason, event.hint, now)
 
+    def postpone(self, peer: Peer, until: Instant) -> None:
+        """Leaves that peer alone until then."""
+        for target in self._targets.all():
+            if target.node_id == peer.node_id:
+                target.next_at = max(target.next_at, until)
+
     # --- dialling -----------------------------------------------------------------------------------------------
 
     def run(self, now: Instant) -> None:
         """Begins the dials that are due."""
+        self._has_room = len(self._table.active()) < self._settings.peers_max
         for target in self._targets.due(now, self._is_wanted):
             # Until the outcome is known; `dialling` follows at once.
             target.next_at = now + DIAL_RETRY_MAX
@@ -152,6 +160,7 @@ class Dialer:
 
     def plan(self) -> None:
         """Finds out when the next dial is due."""
+        self._has_room = len(self._table.active()) < self._settings.peers_max
         self.dial_at = self._targets.next_timeout(self._is_wanted)
 
     def stop(self) -> None:
@@ -163,9 +172,7 @@ class Dialer:
         peer = self._table.get(node_id) if node_id is not None else self._table.at(target.key.address)
         if peer is not None and peer.links:
             return False
-        if target.is_bootstrap or target.is_manual:
-            return True
-        return len(self._table.active()) < self._settings.peers_max
+        return target.is_bootstrap or target.is_manual or self._has_room
 
     def _fulfil(self, target: Target, node_id: NodeId) -> None:
         if target.is_manual:

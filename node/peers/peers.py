@@ -26,7 +26,13 @@ from node.peers.table import LinkState, Peer, PeerState, PeerTable
 from node.peers.targets import TargetKey
 from node.transport.events import Closed, Connected
 from node.types import MILLISECOND, SECOND, Address, Duration, Instant, NodeId, Random, short_id
-from node.wire.limits import HELLO_TIMEOUT, RECORDS_PER_MESSAGE_MAX, RECORDS_PER_SOURCE_MAX, VIOLATIONS_MAX
+from node.wire.limits import (
+    HELLO_TIMEOUT,
+    RECORDS_PER_MESSAGE_MAX,
+    RECORDS_PER_SOURCE_MAX,
+    SUCCESSOR_TIME,
+    VIOLATIONS_MAX,
+)
 
 __all__ = ["Peers"]
 
@@ -131,7 +137,8 @@ class Peers:
         if peer is None:
             self._actions.append(Drop(link=link, code=Code.CONNECTION_LIMIT, reason="no room for another peer"))
             return
-        if not peer.links:
+        peer.ended = None
+        if not peer.is_active and not peer.links:
             peer.has_left = False
             peer.violations = 0
             peer.heard_at = now
@@ -149,7 +156,11 @@ class Peers:
         peer = self.table.get(event.peer_id) if event.peer_id is not None else None
         if peer is not None and peer.links.pop(link, None) is not None:
             self.table.touch()
-            if not peer.links:
+            if not peer.links and peer.is_active and event.code is Code.REPLACED:
+                # The peer chose another connection, which is not established at this end yet.
+                peer.ended, peer.ended_at = event, now
+                self._dialer.postpone(peer, now + SUCCESSOR_TIME)
+            elif not peer.links:
                 self._lose(peer, event, now)
         self._plan()
 
@@ -287,6 +298,7 @@ class Peers:
 
     def _lose(self, peer: Peer, event: Closed, now: Instant) -> None:
         was_active = peer.is_active
+        peer.ended = None
         peer.state = PeerState.DOWN if peer.is_met else PeerState.CONNECTING
         peer.connected_at = None
         peer.down_at = now
@@ -312,7 +324,9 @@ class Peers:
             self._heartbeat(heartbeat.peer, self._heartbeat_sequence, wants_answer=heartbeat.wants_answer)
         for peer in lost:
             self._drop_all(peer, Code.IDLE_TIMEOUT, "no sign of life")
-        for peer in self.table:
+        for peer in list(self.table):
+            if peer.ended is not None and now - peer.ended_at >= SUCCESSOR_TIME:
+                self._lose(peer, peer.ended, now)
             for link, state in peer.links.items():
                 if not state.is_greeted and now - state.since >= HELLO_TIMEOUT:
                     self._actions.append(Drop(link=link, code=Code.APPLICATION, reason="no introduction"))

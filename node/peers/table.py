@@ -13,6 +13,7 @@ from enum import StrEnum
 from node.messages.types import Carrier
 from node.peers.actions import Link
 from node.peers.records import Record
+from node.transport.events import Closed
 from node.types import Address, Instant, NodeId
 from node.wire.limits import ADDRESSES_PER_PEER_MAX, PEERS_KNOWN_MAX
 
@@ -45,6 +46,7 @@ class Peer:
     record: where it can be dialled, None until it said so or somebody did. source: who told of it, None once met.
     links: its established connections. goods_needed: signs of life that a slow peer still owes. heard_at: last sign
     of life. violations: invalid messages it passed on since it connected. is_met: it was an active peer at some time.
+    ended: how the last connection of an active peer ended while the one that replaces it is still awaited.
     """
 
     node_id: NodeId
@@ -61,6 +63,8 @@ class Peer:
     heard_at: Instant | None = None
     probed_at: Instant | None = None
     down_at: Instant = 0
+    ended: Closed | None = None
+    ended_at: Instant = 0
     goods_needed: int = 0
     violations: int = 0
     asked_at: Instant | None = None

@@ -109,8 +109,9 @@ class Targets:
     def failed(self, target: Target, now: Instant) -> bool:
         """A dial failed: plans the next one; False if the target was given up instead."""
         target.failures += 1
-        if target.is_self or self._is_given_up(target):
-            target.is_manual = False
+        is_over = target.is_self or self._is_given_up(target)
+        target.is_manual = False
+        if is_over:
             if not target.is_bootstrap:
                 self.remove(target)
             return False

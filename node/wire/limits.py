@@ -238,3 +238,6 @@ TCP_BLOCKED_TIME: Duration = 60 * SECOND
 
 PROBLEMS_MAX = 64
 """Problems remembered so that each is reported once in a while only."""
+
+SUCCESSOR_TIME: Duration = 2 * SECOND
+"""How long a peer that replaced a connection has until the one that takes its place is established here too."""
