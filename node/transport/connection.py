@@ -13,7 +13,7 @@ from collections.abc import Callable
 from node.crypto.aead import PacketCipher
 from node.errors import Code, DecodeError, HandshakeError, ProtocolViolation, UnknownPeer
 from node.transport.ack import AckTracker
-from node.transport.congestion.newreno import NewReno
+from node.transport.congestion import new_controller
 from node.transport.events import (
     Closed,
     Connected,
@@ -110,7 +110,7 @@ class Connection:
         self.state = ConnectionState.HANDSHAKE
         self.stats = ConnectionStats()
         self.rtt = RttEstimator(settings.max_ack_delay)
-        self.controller = NewReno(settings.mtu)
+        self.controller = new_controller(settings.congestion, settings.mtu)
         self.recovery = Recovery(settings, self.controller, self.rtt, self.stats, histogram)
         self.peer_id: NodeId | None = None
         self.peer_static = b""
@@ -342,7 +342,7 @@ class Connection:
             if not isinstance(frame, AckFrame | CloseFrame):
                 is_eliciting = True
             self._apply(frame, now)
-        limit = self._receive_credit.next_limit(self._reassembly.bytes_announced)
+        limit = self._receive_credit.next_limit(self._reassembly.bytes_announced, now, self.rtt.smoothed_rtt)
         if limit is not None:
             self.outbox.push_control(MaxDataFrame(limit))
         return is_eliciting

@@ -7,7 +7,8 @@ message that was withdrawn gives its credit back through its WITHDRAW frame.
 from __future__ import annotations
 
 from node.errors import Code, ProtocolViolation
-from node.wire.limits import REASSEMBLY_BYTES_MAX
+from node.types import Duration, Instant
+from node.wire.limits import REASSEMBLY_BYTES_MAX, RECEIVE_WINDOW_MAX
 
 __all__ = ["ReceiveCredit", "SendCredit"]
 
@@ -36,15 +37,18 @@ class ReceiveCredit:
 
     window: bytes that may be under way beside the announced rest of messages that have begun to arrive. Without that
     rest, a message larger than the window could never be completed; its memory is bounded by REASSEMBLY_BYTES_MAX.
+    It doubles, up to RECEIVE_WINDOW_MAX, when half of it is used up within two round trips: then it is what limits the
+    peer, rather than the path. Only bytes delivered count, so announcing much gains nothing.
     """
 
-    __slots__ = ("_received", "_released", "limit", "window")
+    __slots__ = ("_announced_at", "_received", "_released", "limit", "window")
 
     def __init__(self, window: int) -> None:
         self.window = window
         self.limit = window
         self._received = 0
         self._released = 0
+        self._announced_at: Instant | None = None
 
     def on_received(self, size: int) -> None:
         """New bytes arrived; ProtocolViolation when they exceed the credit."""
@@ -56,7 +60,7 @@ class ReceiveCredit:
         """A message of that size was delivered or withdrawn: its memory is free."""
         self._released += size
 
-    def next_limit(self, reassembling: int) -> int | None:
+    def next_limit(self, reassembling: int, now: Instant, smoothed_rtt: Duration | None) -> int | None:
         """The limit to announce, or None while the present one leaves half a window or more.
 
         reassembling: bytes that all partly received messages announce together.
@@ -65,5 +69,11 @@ class ReceiveCredit:
         # The rest of a large message is given at once; otherwise half a window saves most announcements.
         if limit - self.limit < self.window // 2:
             return None
+        # Half a window in two round trips is slow for a path, but not for one that loses: messages wait for lost parts.
+        if self._announced_at is not None and smoothed_rtt is not None and now - self._announced_at < 2 * smoothed_rtt:
+            growth = min(self.window, max(0, RECEIVE_WINDOW_MAX - self.window))
+            self.window += growth
+            limit += growth
+        self._announced_at = now
         self.limit = limit
         return limit

@@ -48,7 +48,8 @@ class Pacer:
         if not self.rate:
             return True
         self._fill(now)
-        if self._tokens >= self._packet_bytes * SECOND:
+        # A packet of any size may overdraw the bucket: small ones must not wait until a large one could be paid for.
+        if self._tokens > 0:
             return True
         wanted = max(self._packet_bytes * SECOND, self.rate * _BURST_TIME)
         self.blocked_until = now - (self._tokens - wanted) // self.rate

@@ -25,6 +25,7 @@ class TransportSettings:
     idle_timeout: silence after which a connection is closed.
     max_ack_delay: longest time an acknowledgement is held back on purpose.
     segments_max: datagrams of one size handed to the kernel in one call (UDP_SEGMENT); 1 switches it off.
+    congestion: name of the congestion controller, one of `congestion.CONTROLLERS`.
     network_id: name of the network; nodes of different networks refuse each other.
     """
 
@@ -38,6 +39,7 @@ class TransportSettings:
     idle_timeout: Duration = 60 * SECOND
     max_ack_delay: Duration = 10 * MILLISECOND
     segments_max: int = 16
+    congestion: str = "lossfloor"
     network_id: str = "positron"
 
     def __post_init__(self) -> None:
