@@ -134,8 +134,9 @@ class Handlers:
     def _count_error(self, error: BaseException) -> None:
         errors = self.stats.errors
         kind = type(error).__name__
+        if kind not in errors and len(errors) >= ERROR_KINDS_MAX:
+            kind = "other"
         if kind not in errors:
-            kind = kind if len(errors) < ERROR_KINDS_MAX else "other"
             _logger.error("handler_failed kind=%s, further errors of this kind are only counted", kind, exc_info=error)
         errors[kind] = errors.get(kind, 0) + 1
 

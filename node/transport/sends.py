@@ -78,6 +78,7 @@ class Sends:
         self._rooms: dict[int, deque[_Future]] = {}
         self._successors: dict[Address, NodeId] = {}
         self._waiting = 0
+        self._closed: _Ended | None = None
 
     async def deliver(self, address: Address, data: bytes, seconds: float) -> None:
         """Returns once the peer has the message, connecting first if need be; waits while the queue is full.
@@ -131,9 +132,9 @@ class Sends:
 
     def close(self) -> None:
         """Fails whatever is still under way."""
-        ended = _Ended(Code.SHUTDOWN, "the transport was stopped", by_peer=False)
+        self._closed = _Ended(Code.SHUTDOWN, "the transport was stopped", by_peer=False)
         for connection in [*self._messages, *self._rooms]:
-            self._end(connection, ended)
+            self._end(connection, self._closed)
 
     async def _attempt(self, connection: int, message: Message, deadline: Instant) -> _Outcome:
         message_id = await self._queue(connection, message, deadline)
@@ -166,6 +167,8 @@ class Sends:
 
     def _try_send(self, connection: int, message: Message) -> int | _Ended | None:
         """The id, or None while the queue is full."""
+        if self._closed is not None:
+            return self._closed
         try:
             return self._endpoint.send(connection, message, self._driver.now())
         except QueueFull:

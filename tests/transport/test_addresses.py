@@ -1,0 +1,74 @@
+"""Addresses as callers, the core and the kernel write them."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from node.errors import ConnectionFailed, StartError
+from node.transport.addresses import is_literal, listening_address, plain_host, resolve, socket_address
+from node.types import Address
+
+
+@pytest.mark.parametrize(
+    ("host", "plain"),
+    [("::ffff:192.0.2.1", "192.0.2.1"), ("192.0.2.1", "192.0.2.1"), ("::1", "::1"), ("::ffff:0:1", "::ffff:0:1")],
+)
+def test_ipv4_is_written_the_same_way_by_every_socket(host: str, plain: str) -> None:
+    assert plain_host(host) == plain
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"), [("127.0.0.1", True), ("::1", True), ("localhost", False), ("", False), ("a\0b", False)]
+)
+def test_a_name_is_told_from_an_address(host: str, expected: bool) -> None:
+    assert is_literal(host) is expected
+
+
+@pytest.mark.parametrize(
+    ("family", "address", "expected"),
+    [
+        (socket.AF_INET, ("192.0.2.1", 80), ("192.0.2.1", 80)),
+        (socket.AF_INET6, ("2001:db8::1", 80), ("2001:db8::1", 80, 0, 0)),
+        (socket.AF_INET6, ("192.0.2.1", 80), ("::ffff:192.0.2.1", 80, 0, 0)),
+        (socket.AF_INET, ("2001:db8::1", 80), None),
+        (socket.AF_INET, ("localhost", 80), None),
+        (socket.AF_INET, ("", 80), None),
+        (socket.AF_INET, ("192.0.2.1", 0), None),
+        (socket.AF_INET, ("192.0.2.1", 65_536), None),
+        (socket.AF_INET, ("x" * 300, 80), None),
+    ],
+)
+def test_an_address_fits_the_family_of_the_socket_or_none_is_given(
+    family: int, address: Address, expected: tuple[str | int, ...] | None
+) -> None:
+    assert socket_address(family, address) == expected
+
+
+@pytest.mark.asyncio
+async def test_an_address_is_not_looked_up() -> None:
+    assert await resolve(("192.0.2.1", 80), seconds=1e-9) == ("192.0.2.1", 80)
+
+
+@pytest.mark.asyncio
+async def test_a_name_is_looked_up() -> None:
+    assert await resolve(("localhost", 80), family=socket.AF_INET, seconds=5) == ("127.0.0.1", 80)
+
+
+@pytest.mark.asyncio
+async def test_a_name_that_nobody_has_is_a_failed_connection() -> None:
+    with pytest.raises(ConnectionFailed, match=r"cannot look up 'no-such-host\.invalid'"):
+        await resolve(("no-such-host.invalid", 80), seconds=5)
+
+
+@pytest.mark.asyncio
+async def test_any_free_port_is_asked_for_with_zero() -> None:
+    assert await listening_address("UDP", ("localhost", 0)) in (("127.0.0.1", 0), ("::1", 0))
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("address", [("127.0.0.1", -1), ("127.0.0.1", 65_536), ("no-such-host.invalid", 1)])
+async def test_what_cannot_be_listened_on_is_one_clear_line(address: Address) -> None:
+    with pytest.raises(StartError, match=f"cannot listen on UDP {address[0]}:{address[1]}: "):
+        await listening_address("UDP", address)

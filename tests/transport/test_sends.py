@@ -1,0 +1,258 @@
+"""Awaitable sends over an endpoint whose answers each test writes down."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+
+from node.errors import Code, ConnectionFailed, QueueFull, SendTimeout, UnknownPeer
+from node.transport.events import Closed, MessageAcknowledged, MessageFailed
+from node.transport.packet import Message
+from node.transport.sends import Sends
+from node.transport.stats import ConnectionSnapshot
+from node.types import Address, Instant, NodeId
+from tests.transport.watching import until
+
+PEER = ("192.0.2.1", 9000)
+PEER_ID = NodeId(bytes(32))
+
+
+@dataclass
+class FakeEndpoint:
+    """room: messages that it takes; beyond them QueueFull."""
+
+    room: int = 1000
+    is_unanswered: bool = False
+    by_address: dict[Address, int] = field(default_factory=dict)
+    by_peer: dict[NodeId, int] = field(default_factory=dict)
+    sent: list[tuple[int, bytes]] = field(default_factory=list)
+    handles: int = 0
+    is_gone: bool = False
+    sent_one: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def connect(self, address: Address, now: Instant, expected: NodeId | None = None) -> int:
+        self.handles += 1
+        self.by_address[address] = self.handles
+        return self.handles
+
+    def send(self, connection: int, message: Message, now: Instant) -> int:
+        if self.is_gone:
+            raise UnknownPeer("gone")
+        if self.room <= 0:
+            raise QueueFull("full")
+        self.room -= 1
+        self.sent.append((connection, message.data))
+        self.sent_one.set()
+        return len(self.sent) - 1
+
+    def connection_of(self, peer_id: NodeId) -> int | None:
+        return self.by_peer.get(peer_id)
+
+    def connection_at(self, address: Address) -> int | None:
+        return self.by_address.get(address)
+
+    def snapshot(self, connection: int) -> ConnectionSnapshot | None:
+        return HANDSHAKING if self.is_unanswered else None
+
+    # The clock and the driver.
+
+    def now(self) -> Instant:
+        return 0
+
+    def pump(self) -> None: ...
+
+    async def wait_for(self, count: int) -> None:
+        await until(lambda: len(self.sent) >= count, self.sent_one)
+
+
+class _Handshaking:
+    state = "handshake"
+
+
+HANDSHAKING: ConnectionSnapshot = _Handshaking()  # type: ignore[assignment]  # only the state is asked for
+
+
+def closed(connection: int, code: Code, *, by_peer: bool = False) -> Closed:
+    return Closed(
+        connection=connection,
+        peer_id=PEER_ID,
+        address=PEER,
+        code=code,
+        reason="why",
+        by_peer=by_peer,
+        is_initiator=True,
+    )
+
+
+def start(number: int = 1, *, room: int = 1000) -> tuple[FakeEndpoint, Sends, list[asyncio.Task[None]]]:
+    endpoint = FakeEndpoint(room)
+    sends = Sends(endpoint, endpoint)
+    tasks = [asyncio.create_task(sends.deliver(PEER, bytes([index]), 5)) for index in range(number)]
+    return endpoint, sends, tasks
+
+
+@pytest.mark.asyncio
+async def test_an_acknowledged_message_ends_the_wait() -> None:
+    endpoint, sends, (task,) = start()
+    await endpoint.wait_for(1)
+    sends.handle_event(MessageAcknowledged(connection=1, message_id=0))
+    await task
+    assert not sends._messages
+
+
+@pytest.mark.asyncio
+async def test_an_expired_message_is_a_timeout() -> None:
+    endpoint, sends, (task,) = start()
+    await endpoint.wait_for(1)
+    sends.handle_event(MessageFailed(connection=1, message_id=0, expired=True))
+    with pytest.raises(SendTimeout, match=r"192\.0\.2\.1:9000"):
+        await task
+
+
+@pytest.mark.asyncio
+async def test_an_expired_message_to_somebody_who_never_answered_is_a_failed_connection() -> None:
+    endpoint, sends, (task,) = start()
+    endpoint.is_unanswered = True
+    await endpoint.wait_for(1)
+    sends.handle_event(MessageFailed(connection=1, message_id=0, expired=True))
+    with pytest.raises(ConnectionFailed) as caught:
+        await task
+    assert caught.value.code is Code.HANDSHAKE_TIMEOUT
+
+
+@pytest.mark.asyncio
+async def test_a_lost_connection_fails_with_the_reason_of_its_end() -> None:
+    endpoint, sends, (task,) = start()
+    await endpoint.wait_for(1)
+    sends.handle_event(MessageFailed(connection=1, message_id=0, expired=False))
+    sends.handle_event(closed(1, Code.RETRIES_EXHAUSTED))
+    with pytest.raises(ConnectionFailed, match="why") as caught:
+        await task
+    assert caught.value.code is Code.RETRIES_EXHAUSTED
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("code", "by_peer"), [(Code.REPLACED, False), (Code.REPLACED, True), (Code.IDLE_TIMEOUT, True)]
+)
+async def test_a_message_of_a_connection_that_gave_way_is_sent_again(code: Code, by_peer: bool) -> None:
+    endpoint, sends, (task,) = start()
+    await endpoint.wait_for(1)
+    endpoint.by_address[PEER] = 2
+    sends.handle_event(closed(1, code, by_peer=by_peer))
+    await endpoint.wait_for(2)
+    sends.handle_event(MessageAcknowledged(connection=2, message_id=1))
+    await task
+    assert endpoint.sent == [(1, b"\0"), (2, b"\0")]
+
+
+@pytest.mark.asyncio
+async def test_the_peer_behind_a_replaced_connection_is_found_although_it_has_another_address() -> None:
+    endpoint, sends, (task,) = start()
+    await endpoint.wait_for(1)
+    endpoint.by_address.clear()
+    endpoint.by_peer[PEER_ID] = 7
+    sends.handle_event(closed(1, Code.REPLACED))
+    await endpoint.wait_for(2)
+    sends.handle_event(MessageAcknowledged(connection=7, message_id=1))
+    await task
+    assert endpoint.handles == 1
+
+
+@pytest.mark.asyncio
+async def test_callers_without_room_have_their_turn_in_order() -> None:
+    endpoint, sends, tasks = start(4, room=1)
+    await endpoint.wait_for(1)
+    for message_id in range(4):
+        assert len(endpoint.sent) == message_id + 1
+        endpoint.room = 1
+        sends.handle_event(MessageAcknowledged(connection=1, message_id=message_id))
+        if message_id < 3:
+            await endpoint.wait_for(message_id + 2)
+    await asyncio.gather(*tasks)
+    assert [data for _, data in endpoint.sent] == [b"\0", b"\1", b"\2", b"\3"]
+    assert not sends._rooms
+
+
+@pytest.mark.asyncio
+async def test_room_for_many_lets_many_in() -> None:
+    endpoint, sends, tasks = start(5, room=1)
+    await endpoint.wait_for(1)
+    endpoint.room = 100
+    sends.handle_event(MessageAcknowledged(connection=1, message_id=0))
+    await endpoint.wait_for(5)
+    for message_id in range(1, 5):
+        sends.handle_event(MessageAcknowledged(connection=1, message_id=message_id))
+    await asyncio.gather(*tasks)
+
+
+@pytest.mark.asyncio
+async def test_a_newcomer_waits_behind_those_who_wait() -> None:
+    endpoint, sends, tasks = start(2, room=1)
+    await endpoint.wait_for(1)
+    endpoint.room = 1
+    newcomer = asyncio.create_task(sends.deliver(PEER, b"new", 5))
+    await asyncio.sleep(0)
+    assert len(endpoint.sent) == 1
+    sends.handle_event(MessageAcknowledged(connection=1, message_id=0))
+    await endpoint.wait_for(2)
+    assert endpoint.sent[1][1] == b"\1"
+    sends.close()
+    await asyncio.gather(newcomer, *tasks, return_exceptions=True)
+
+
+@pytest.mark.asyncio
+async def test_a_caller_who_gives_up_passes_its_turn_on() -> None:
+    endpoint, sends, tasks = start(3, room=1)
+    await endpoint.wait_for(1)
+    endpoint.room = 1
+    sends.handle_event(MessageAcknowledged(connection=1, message_id=0))
+    tasks[1].cancel()
+    await endpoint.wait_for(2)
+    assert endpoint.sent[1][1] == b"\2"
+    sends.handle_event(MessageAcknowledged(connection=1, message_id=1))
+    await asyncio.gather(tasks[0], tasks[2])
+
+
+@pytest.mark.asyncio
+async def test_those_who_wait_for_room_fail_with_the_connection() -> None:
+    endpoint, sends, tasks = start(3, room=1)
+    await endpoint.wait_for(1)
+    sends.handle_event(closed(1, Code.IDLE_TIMEOUT))
+    for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+        assert isinstance(outcome, ConnectionFailed)
+
+
+@pytest.mark.asyncio
+async def test_no_more_callers_wait_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("node.transport.sends.WAITING_SENDS_MAX", 0)
+    _, _, (task,) = start(room=0)
+    with pytest.raises(QueueFull):
+        await task
+
+
+@pytest.mark.asyncio
+async def test_a_connection_that_vanished_is_a_failed_connection() -> None:
+    endpoint, _, (task,) = start()
+    endpoint.is_gone = True
+    with pytest.raises(ConnectionFailed, match="gone"):
+        await task
+
+
+@pytest.mark.asyncio
+async def test_closing_fails_whatever_is_under_way() -> None:
+    endpoint, sends, tasks = start(3, room=1)
+    await endpoint.wait_for(1)
+    sends.close()
+    for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+        assert isinstance(outcome, ConnectionFailed)
+        assert outcome.code is Code.SHUTDOWN
+
+
+@pytest.mark.asyncio
+async def test_a_message_that_is_never_reported_on_is_a_timeout_all_the_same() -> None:
+    endpoint = FakeEndpoint()
+    with pytest.raises(SendTimeout):
+        await Sends(endpoint, endpoint).deliver(PEER, b"x", 1e-9)
