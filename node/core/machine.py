@@ -85,7 +85,13 @@ class Machine:
     # --- the five verbs -----------------------------------------------------------------------------------------
 
     def receive(self, received: Datagram | StreamInput, now: Instant) -> None:
-        """Takes a datagram, or what happened to a stream. Never raises for any bytes of a peer."""
+        """Takes a datagram, or what happened to a stream. Never raises for any bytes of a peer.
+
+        Before `start` and after `stop` everything is dropped and counted: nobody is at home.
+        """
+        if self._state is not State.RUNNING:
+            self.stats.ignored += 1
+            return
         if isinstance(received, Datagram):
             if self.udp is not None:
                 self.udp.receive(received, now)
@@ -149,8 +155,10 @@ class Machine:
             return
         self.peers.stop()
         self._router.settle(now)
+        last_words = []
         while (output := self.poll_transmit(now)) is not None:
-            self._farewell.append(output)
+            last_words.append(output)
+        self._farewell.extend(last_words)
         self._state = State.STOPPED
         for endpoint in (self.udp, self.tcp):
             if endpoint is not None:

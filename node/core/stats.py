@@ -21,6 +21,7 @@ class CoreStats:
     delivered: direct messages handed to the application. duplicates: direct messages that arrived again.
     sends_finished, sends_failed: outcomes of `send`. resent: messages given to another connection of the peer.
     unsent: the node's own questions and answers that found no connection or a full queue.
+    ignored: inputs that came before the start or after the stop.
     """
 
     sent: dict[str, int] = field(default_factory=_zero_types)
@@ -32,3 +33,4 @@ class CoreStats:
     sends_failed: int = 0
     resent: int = 0
     unsent: int = 0
+    ignored: int = 0
