@@ -7,7 +7,7 @@ XDG base directory specification. All durations here are seconds.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 
 from node.config.fields import FIELDS, PROFILES
@@ -62,7 +62,7 @@ class NetworkConfig:
     port: int = 8888
     tcp_port: int = None  # type: ignore[assignment]  # never None once built: __post_init__ derives it
     advertise_host: str = ""
-    bootstrap_nodes: tuple[str, ...] = ()
+    bootstrap_nodes: Sequence[str] = ()
     is_seed: bool = False
     network_id: str = "positron"
     name: str = ""

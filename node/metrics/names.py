@@ -282,6 +282,9 @@ _RUNTIME = (
     _counter("log_messages_total", "messages", "Log records by level.", Label("level", LOG_LEVEL_WORDS)),
     _counter("log_suppressed_messages_total", "messages", "Log records withheld by the rate limit."),
     _counter("handler_errors_total", "errors", "Exceptions that application handlers raised."),
+    _counter(
+        "handler_dropped_messages_total", "messages", "Messages dropped because application handlers were behind."
+    ),
     _gauge("scrape_render_seconds", "seconds", "Time that rendering the previous scrape took."),
     _counter("process_cpu_seconds_total", "seconds", "Processor time of the process, user and system."),
     _gauge("process_resident_memory_bytes", "bytes", "Resident memory of the process."),

@@ -34,7 +34,7 @@ def node_report(snapshot: NodeSnapshot, *, wall_offset: Duration, socket: Mappin
         "active_peers": snapshot.active_peers,
         "known_peers": len(snapshot.peers),
         "transport": {
-            "udp": None if snapshot.udp is None else transport_report(snapshot.udp, socket),
+            "udp": None if snapshot.udp is None else transport_report(snapshot.udp, socket or {}),
             "tcp": None if snapshot.tcp is None else transport_report(snapshot.tcp, None),
         },
         "connections": _connections(snapshot, links),
@@ -118,7 +118,10 @@ def peer_report(peer: PeerSnapshot, snapshot: NodeSnapshot, wall_offset: Duratio
 
 
 def transport_report(stats: EndpointStats, socket: Mapping[str, Any] | None) -> dict[str, Any]:
-    """One transport since the node began. `errors`: dropped packets by reason."""
+    """One transport since the node began. `errors`: dropped packets by reason.
+
+    socket: counters of the UDP socket. Without one it is TCP, whose retransmissions the kernel keeps to itself.
+    """
     report: dict[str, Any] = {
         "packets_sent": stats.packets_sent,
         "packets_received": stats.packets_received,

@@ -1,0 +1,308 @@
+"""A started node: the machine, its driver, its transports, and whoever waits for something from them.
+
+Knows nothing of files, HTTP and life cycles, which are `node.py`'s. Commands come as coroutines and end when the
+machine reports their outcome; what concerns nobody who waits goes to the `Audience`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from contextlib import AsyncExitStack
+from typing import Protocol, TypeAlias
+
+from node.config import NetworkConfig, format_address
+from node.core.events import (
+    DataReceived,
+    DialFailed,
+    DialSucceeded,
+    NodeEvent,
+    PeerDown,
+    PeerUp,
+    Problem,
+    SendFinished,
+    TransportEvent,
+)
+from node.core.machine import Machine
+from node.core.settings import CoreSettings
+from node.errors import Code, ConnectionFailed, PositronError, QueueFull, SendTimeout, StartError
+from node.identity.keys import Identity
+from node.messages.packing import Value
+from node.messages.types import Carrier
+from node.node.listening import name_the_way_out, open_tcp_listener
+from node.transport.addresses import listening_address
+from node.transport.driver import Driver
+from node.transport.packet import Datagram
+from node.transport.settings import TransportSettings
+from node.transport.stream import StreamInput
+from node.transport.tcp_transport import TCPTransport
+from node.transport.udp_socket import open_udp_socket
+from node.transport.udp_transport import UDPTransport
+from node.types import Address, NodeId, from_seconds
+
+__all__ = ["Audience", "Engine", "Target"]
+
+Target: TypeAlias = NodeId | Address
+
+WAITERS_MAX = 10_000
+"""Sends and dials of the application that wait for their outcome at once."""
+
+FREE_PORT_TRIES = 5
+"""Times that a port chosen by the system may be taken by somebody else before the node listens on it."""
+
+
+class Audience(Protocol):
+    """Whoever is told what the node has seen."""
+
+    def peer_up(self, event: PeerUp) -> None: ...
+    def peer_down(self, event: PeerDown) -> None: ...
+    def data_received(self, event: DataReceived) -> None: ...
+    def dial_failed(self, event: DialFailed) -> None: ...
+    def problem(self, event: Problem) -> None: ...
+
+
+class Engine:
+    """Runs one machine. Built by `Engine.start`, ended once by `stop`."""
+
+    def __init__(self, machine: Machine, audience: Audience) -> None:
+        self.machine = machine
+        self.udp: UDPTransport | None = None
+        self.tcp: TCPTransport | None = None
+        self._audience = audience
+        self._driver: Driver[Datagram | StreamInput, NodeEvent] = Driver(machine, on_event=self._on_event)
+        self._sends: dict[int, asyncio.Future[PositronError | None]] = {}
+        self._dials: dict[Address, list[asyncio.Future[NodeId | ConnectionFailed]]] = {}
+        self._stack = AsyncExitStack()
+
+    @classmethod
+    async def start(
+        cls, config: NetworkConfig, identity: Identity, audience: Audience, *, name: str, wall_offset: int
+    ) -> Engine:
+        """Opens every socket and begins to take part. StartError leaves nothing behind."""
+        tries = 1 if _has_fixed_ports(config) else FREE_PORT_TRIES
+        while True:
+            settings = core_settings(config, name, await _ports(config))
+            machine = Machine(
+                identity,
+                settings,
+                entropy=os.urandom,
+                random=random.SystemRandom(),
+                wall_offset=wall_offset,
+                epoch=_epoch(wall_offset),
+            )
+            engine = cls(machine, audience)
+            try:
+                await engine._open(config)
+            except StartError:
+                tries -= 1
+                if not tries:
+                    raise
+            else:
+                machine.start(engine._driver.now())
+                engine._driver.pump()
+                return engine
+
+    async def stop(self) -> None:
+        """Takes leave of every peer and closes every socket; under a second."""
+        self.machine.stop(self._driver.now())
+        self._driver.flush()
+        await self._stack.aclose()
+        self._driver.close()
+        self._abandon()
+
+    def now(self) -> int:
+        """The clock of the machine, in nanoseconds."""
+        return self._driver.now()
+
+    # --- commands
+
+    def broadcast(self, payload: dict[str, Value]) -> str:
+        """As `Machine.broadcast`."""
+        message_id = self.machine.broadcast(payload, self.now())
+        self._driver.pump()
+        return message_id
+
+    async def send(self, target: Target, payload: Value, *, reliable: bool, seconds: float) -> None:
+        """Returns once the peer has the message, or raises what became of it. As `Machine.send`."""
+        if len(self._sends) >= WAITERS_MAX:
+            raise QueueFull(f"{WAITERS_MAX} sends are under way")
+        token = self.machine.send(target, payload, self.now(), reliable=reliable, timeout=from_seconds(seconds))
+        outcome = self._sends[token] = asyncio.get_running_loop().create_future()
+        try:
+            self._driver.pump()
+            error = await outcome
+        finally:
+            self._sends.pop(token, None)
+        if error is not None:
+            raise error
+
+    async def connect(self, address: Address, seconds: float) -> NodeId:
+        """The node at that address, once it is an active peer. ConnectionFailed, SendTimeout."""
+        if len(self._dials) >= WAITERS_MAX:
+            raise QueueFull(f"{WAITERS_MAX} dials are under way")
+        outcome: asyncio.Future[NodeId | ConnectionFailed] = asyncio.get_running_loop().create_future()
+        waiters = self._dials.setdefault(address, [])
+        waiters.append(outcome)
+        try:
+            known = self.machine.connect(address, self.now())
+            self._driver.pump()
+            if known is not None:
+                return known
+            async with asyncio.timeout(seconds):
+                found = await outcome
+        except TimeoutError as error:
+            raise SendTimeout(f"{format_address(address)} did not introduce itself within {seconds:g} s") from error
+        finally:
+            waiters.remove(outcome)
+            if not waiters and self._dials.get(address) is waiters:
+                del self._dials[address]
+        if isinstance(found, ConnectionFailed):
+            raise found
+        return found
+
+    def add_bootstrap(self, address: Address) -> None:
+        """As `Machine.add_bootstrap`."""
+        self.machine.add_bootstrap(address, self.now())
+        self._driver.pump()
+
+    def mark_slow(self, target: Target) -> None:
+        """As `Machine.mark_slow`."""
+        self.machine.mark_slow(target)
+
+    def mark_down(self, target: Target) -> None:
+        """As `Machine.mark_down`."""
+        self.machine.mark_down(target, self.now())
+        self._driver.pump()
+
+    def limit_segments(self, is_impaired: bool) -> None:
+        """One datagram per system call while a queueing discipline would drop a batch as one packet."""
+        if self.machine.udp is not None:
+            most = self.machine.settings.transport.segments_max
+            self.machine.udp.segments_max = 1 if is_impaired else most
+
+    # --- private
+
+    async def _open(self, config: NetworkConfig) -> None:
+        settings, machine = self.machine.settings, self.machine
+        async with AsyncExitStack() as stack:
+            if machine.udp is not None:
+                self.udp = UDPTransport(
+                    config.host,
+                    settings.udp_port,
+                    identity=machine.identity,
+                    settings=settings.transport,
+                    driver=self._driver,
+                    endpoint=machine.udp,
+                )
+                await _listen(self.udp, "port")
+                stack.push_async_callback(self.udp.stop)
+            if machine.tcp is not None:
+                self.tcp = TCPTransport(
+                    config.host,
+                    settings.tcp_port,
+                    identity=machine.identity,
+                    settings=settings.transport,
+                    driver=self._driver,
+                    endpoint=machine.tcp,
+                )
+                await _listen(self.tcp, "tcp_port")
+                stack.push_async_callback(self.tcp.stop)
+            self._stack = stack.pop_all()
+
+    def _on_event(self, event: NodeEvent) -> None:
+        match event:
+            case SendFinished(token=token, error=error):
+                self._finish_send(token, error)
+            case DialSucceeded(address=address, node_id=node_id):
+                self._finish_dial(address, node_id)
+            case DialFailed():
+                self._finish_dial(event.address, ConnectionFailed(event.code, event.hint or event.reason))
+                self._audience.dial_failed(event)
+            case PeerUp():
+                self._audience.peer_up(event)
+            case PeerDown():
+                self._audience.peer_down(event)
+            case DataReceived():
+                self._audience.data_received(event)
+            case Problem():
+                self._audience.problem(event)
+            case TransportEvent(carrier=carrier, event=inner):
+                transport = self.udp if carrier is Carrier.UDP else self.tcp
+                if transport is not None:
+                    transport.handle_event(inner)
+
+    def _finish_send(self, token: int, error: PositronError | None) -> None:
+        outcome = self._sends.get(token)
+        if outcome is not None and not outcome.done():
+            outcome.set_result(error)
+
+    def _finish_dial(self, address: Address, found: NodeId | ConnectionFailed) -> None:
+        for outcome in self._dials.get(address, ()):
+            if not outcome.done():
+                outcome.set_result(found)
+
+    def _abandon(self) -> None:
+        error = ConnectionFailed(Code.SHUTDOWN, "the node stops")
+        for token in self._sends:
+            self._finish_send(token, error)
+        for address in self._dials:
+            self._finish_dial(address, error)
+
+
+async def _listen(transport: UDPTransport | TCPTransport, field: str) -> None:
+    try:
+        await transport.start()
+    except StartError as error:
+        raise StartError(name_the_way_out(str(error), field)) from error
+
+
+def core_settings(config: NetworkConfig, name: str, ports: tuple[int, int]) -> CoreSettings:
+    """The settings of the machine. ports: UDP and TCP, as they will be bound; 0 where the transport is off."""
+    transport = TransportSettings(
+        mtu=config.mtu,
+        mss=config.mss,
+        initial_window=config.initial_window,
+        max_connections=config.max_connections,
+        min_rto=from_seconds(config.min_rto),
+        max_rto=from_seconds(config.max_rto),
+        max_retries=config.max_retries,
+        idle_timeout=from_seconds(config.connection_timeout),
+        network_id=config.network_id,
+    )
+    return CoreSettings(
+        name=name,
+        transport=transport,
+        udp_port=ports[0],
+        tcp_port=ports[1],
+        advertise_host=config.advertise_host,
+        enable_udp=config.enable_udp,
+        enable_tcp=config.enable_tcp,
+        is_seed=config.is_seed,
+        heartbeat_interval=from_seconds(config.heartbeat_interval),
+        gossip_fanout=config.gossip_fanout,
+    )
+
+
+def _has_fixed_ports(config: NetworkConfig) -> bool:
+    return bool((config.port or not config.enable_udp) and (config.tcp_port or not config.enable_tcp))
+
+
+async def _ports(config: NetworkConfig) -> tuple[int, int]:
+    """The ports that will be bound. Peers are told them, so they must be known before the machine begins."""
+    udp_port, tcp_port = config.port, config.tcp_port
+    if config.enable_udp and not udp_port:
+        host, _ = await listening_address("UDP", (config.host, 0))
+        with open_udp_socket(host, 0) as probe:
+            udp_port = probe.getsockname()[1]
+    if config.enable_tcp and not tcp_port:
+        host, _ = await listening_address("TCP", (config.host, 0))
+        with open_tcp_listener(host, 0) as probe:
+            tcp_port = probe.getsockname()[1]
+    return udp_port if config.enable_udp else 0, tcp_port if config.enable_tcp else 0
+
+
+def _epoch(wall_offset: int) -> int:
+    """Unix milliseconds now."""
+    return (time.monotonic_ns() + wall_offset) // 1_000_000

@@ -1,0 +1,394 @@
+"""The node as a program runs it: key, sockets, machine, metrics and API, from `start` to `stop`.
+
+Everything that needs the outside world is put together here, and nothing is decided here: what the network does is the
+machine's affair (`node.core`), what HTTP answers is `node.api`'s. A node lives once: made, started, stopped.
+
+    node = Node(NetworkConfig(port=9000))
+    node.register_data_handler(lambda data, author: print(author[:8], data))
+    await node.start()
+    await node.broadcast({"text": "hello"})
+    await node.stop()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from node.api.server import ApiServer
+from node.config import NetworkConfig, format_address, parse_address
+from node.config.kinds import Unacceptable
+from node.config.network import KEY_FILE
+from node.config.version import package_version
+from node.core.events import DataReceived, DialFailed, PeerDown, PeerUp, Problem
+from node.core.snapshot import NodeSnapshot
+from node.errors import Code, ConnectionFailed, NotRunning, SendTimeout, UnknownPeer, UsageError
+from node.identity.keys import Identity, parse_node_id
+from node.messages.packing import Value
+from node.metrics.readings import RuntimeStats
+from node.node.blank import blank_snapshot
+from node.node.engine import Engine, Target
+from node.node.handlers import DataHandler, DataHandlers
+from node.node.listening import open_http_listener
+from node.node.log import EventLog
+from node.node.observer import Observer
+from node.node.resolver import ResolutionError, family_of, resolve
+from node.node.upkeep import follow, keep_health_file, measure_lag, resolve_seeds
+from node.node.views import GossipView, PeerManager, PeerName
+from node.storage.keyfile import load_or_create, lock
+from node.transport.addresses import listening_address
+from node.transport.shell import random_identity
+from node.transport.tcp_transport import TCPTransport
+from node.transport.udp_socket import SocketStats
+from node.transport.udp_transport import UDPTransport
+from node.types import Address, Duration, NodeId, short_id, to_seconds
+
+__all__ = ["Node"]
+
+SEND_TIMEOUT = 5.0
+"""Seconds in which a peer must acknowledge a message of `send_message`, unless the caller says otherwise."""
+
+
+class _Life(StrEnum):
+    NEW = "new"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPED = "stopped"
+
+
+class Node:
+    """One node of the network.
+
+    config: see NetworkConfig. identity: instead of the key file of `config.data_dir`. Making a node reads its key file,
+    and writes it if there is none; nothing else happens before `start`. Raises StartError.
+
+    udp_transport, tcp_transport: None before `start`, and where the configuration switches them off.
+    """
+
+    def __init__(self, config: NetworkConfig | None = None, *, identity: Identity | None = None) -> None:
+        self.config = config if config is not None else NetworkConfig()
+        self.identity = identity if identity is not None else _own_identity(self.config)
+        self.name = self.config.name or f"node-{short_id(self.identity.public_key)}"
+        self.wall_offset: Duration = time.time_ns() - time.monotonic_ns()
+        self.peer_manager = PeerManager(self)
+        self.gossip = GossipView(self)
+        self.http_address: Address | None = None
+        self._runtime = RuntimeStats()
+        self._log = EventLog(self._runtime)
+        self._handlers = DataHandlers(self)
+        self._observer = Observer(
+            self.config,
+            self._runtime,
+            self.wall_offset,
+            snapshot=self.snapshot,
+            socket_stats=self._socket_stats,
+            publish=self._publish,
+        )
+        self._life = _Life.NEW
+        self._engine: Engine | None = None
+        self._stack = AsyncExitStack()
+        self._stopping: asyncio.Task[None] | None = None
+        self._ended = asyncio.Event()
+        self._failure: BaseException | None = None
+
+    # --- life ---------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Opens every socket and takes part in the network; does nothing while running.
+
+        Raises StartError, with everything that had been opened closed again; UsageError after `stop`.
+        """
+        if self._life is _Life.RUNNING:
+            return
+        if self._life is not _Life.NEW:
+            raise UsageError(f"a node that is {self._life} cannot be started: make another")
+        self._life = _Life.STARTING
+        try:
+            async with AsyncExitStack() as stack:
+                await self._open(stack)
+                self._stack = stack.pop_all()
+        except BaseException:
+            self._engine, self.http_address, self._life = None, None, _Life.NEW
+            raise
+        self._life = _Life.RUNNING
+        self._log.info("node_started", **self._introduction())
+
+    async def stop(self) -> None:
+        """Takes leave of every peer and closes everything; ends in under a second, may be called again and again."""
+        if self._stopping is None:
+            if self._life is not _Life.RUNNING:
+                return
+            # One stop for all callers: it must not end half-way because one of them is cancelled.
+            self._stopping = asyncio.get_running_loop().create_task(self._stop())
+        await asyncio.shield(self._stopping)
+
+    async def wait(self) -> None:
+        """Returns when the node has stopped; raises what ended it, if a bug of ours did."""
+        await self._ended.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    async def __aenter__(self) -> Node:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    # --- messages -----------------------------------------------------------------------------------------------
+
+    def register_data_handler(self, handler: DataHandler) -> None:
+        """Calls `handler(data, sender_id)` once for every message that reaches this node, broadcast or not.
+
+        data: what the author passed to `broadcast` or `send_message`. sender_id: the author's node id, proved by a
+        signature. handler: a function or a coroutine function; calls begin in the order of arrival.
+        """
+        self._handlers.register(handler)
+
+    async def broadcast(self, data: dict[str, Value]) -> str:
+        """Sends to every node, each of which delivers it once; returns the id of the message at once.
+
+        Raises NotRunning, MessageTooLarge, UsageError for what no message can hold.
+        """
+        return self._publish(data)
+
+    async def send_message(
+        self,
+        peer_addr: PeerName,
+        message: Value,
+        reliable: bool = True,
+        timeout: float = SEND_TIMEOUT,  # noqa: ASYNC109 - the name that the callers know
+    ) -> None:
+        """Sends to one node; with `reliable`, returns once it has acknowledged, else once the message is on its way.
+
+        peer_addr: a node id of a known peer, or an address, which is dialled if need be. timeout: seconds.
+        Raises SendTimeout (the peer is marked slow), ConnectionFailed (marked down), UnknownPeer, MessageTooLarge,
+        QueueFull, NotRunning.
+        """
+        engine = self._running()
+        target = await self._target(peer_addr)
+        try:
+            await engine.send(target, message, reliable=reliable, seconds=timeout)
+        except SendTimeout:
+            self._log.warning("send_timed_out", peer=_call(target), timeout=timeout)
+            with contextlib.suppress(UnknownPeer):
+                engine.mark_slow(target)
+            raise
+        except ConnectionFailed as error:
+            if error.code is not Code.SHUTDOWN:
+                self._log.warning("send_failed", peer=_call(target), reason=str(error))
+                with contextlib.suppress(UnknownPeer):
+                    engine.mark_down(target)
+            raise
+
+    # --- what it shows ------------------------------------------------------------------------------------------
+
+    def get_stats(self) -> dict[str, Any]:
+        """Everything the node knows about itself, fit for JSON, in every state. Durations are seconds."""
+        return self._observer.stats()
+
+    def snapshot(self) -> NodeSnapshot:
+        """The node at this instant."""
+        if self._engine is None:
+            return blank_snapshot(self.identity, self.config, self.name)
+        return self._engine.machine.snapshot(self._engine.now())
+
+    @property
+    def udp_transport(self) -> UDPTransport | None:
+        """The UDP transport of a started node."""
+        return None if self._engine is None else self._engine.udp
+
+    @property
+    def tcp_transport(self) -> TCPTransport | None:
+        """The TCP transport of a started node."""
+        return None if self._engine is None else self._engine.tcp
+
+    # --- for the views ------------------------------------------------------------------------------------------
+
+    async def connect(self, address: Address, seconds: float) -> str:
+        """As `PeerManager.connect_to_peer`."""
+        engine = self._running()
+        return (await engine.connect(await self._resolve(address), seconds)).hex()
+
+    def mark_slow(self, peer: PeerName) -> None:
+        """As `PeerManager.mark_peer_slow`."""
+        self._running().mark_slow(_named(peer))
+
+    def mark_down(self, peer: PeerName) -> None:
+        """As `PeerManager.mark_peer_down`."""
+        self._running().mark_down(_named(peer))
+
+    # --- what the engine tells (Audience, Witness) --------------------------------------------------------------
+
+    def peer_up(self, event: PeerUp) -> None:
+        """A peer became active."""
+        self._log.info("peer_up", peer=short_id(event.node_id), name=event.name)
+
+    def peer_down(self, event: PeerDown) -> None:
+        """An active peer is gone."""
+        self._log.info("peer_down", peer=short_id(event.node_id), name=event.name, reason=event.reason)
+
+    def data_received(self, event: DataReceived) -> None:
+        """A message for the application."""
+        author = event.origin.hex()
+        self._log.debug(
+            "message_delivered", id=event.message_id, author=author[:8], hops=event.hops, age=to_seconds(event.age)
+        )
+        self._handlers.dispatch(event.payload, author)
+
+    def dial_failed(self, event: DialFailed) -> None:
+        """A dial ended without a peer."""
+        address = format_address(event.address)
+        reason = event.hint or event.reason or event.code.name.lower()
+        if address in self.config.bootstrap_nodes:
+            self._log.warning("bootstrap_unreachable", address=address, reason=reason, action="retrying")
+        else:
+            self._log.debug("dial_failed", address=address, reason=reason)
+
+    def problem(self, event: Problem) -> None:
+        """Something that a person should look at."""
+        self._log.warning(event.kind, text=event.text)
+
+    def handler_failed(self, error: BaseException) -> None:
+        """A handler of the application raised."""
+        self._runtime.handler_errors += 1
+        self._log.failure("handler_failed", error, kind=type(error).__name__)
+
+    def handler_dropped(self) -> None:
+        """A message found no room in the queue of the application's handlers."""
+        self._runtime.handler_drops += 1
+        self._log.warning("handler_queue_full", action="message dropped")
+
+    # --- private ------------------------------------------------------------------------------------------------
+
+    async def _open(self, stack: AsyncExitStack) -> None:
+        config = self.config
+        if config.data_dir:
+            stack.enter_context(lock(config.data_dir))
+        listener = await self._open_listener()
+        if listener is not None:
+            stack.callback(listener.close)
+        engine = await Engine.start(config, self.identity, self, name=self.name, wall_offset=self.wall_offset)
+        stack.push_async_callback(engine.stop)
+        stack.push_async_callback(self._handlers.close)
+        engine.limit_segments(self._observer.is_impaired())
+        self._engine = engine
+        upkeep = asyncio.get_running_loop().create_task(self._keep_up(engine))
+        upkeep.add_done_callback(self._on_upkeep_done)
+        stack.push_async_callback(_cancel, upkeep)
+        if listener is not None:
+            server = ApiServer(self._observer)
+            stack.push_async_callback(server.stop)
+            await server.start(listener)
+            self.http_address = listener.getsockname()[:2]
+
+    async def _open_listener(self) -> socket.socket | None:
+        if not self.config.enable_http:
+            return None
+        address = (self.config.metrics_host, self.config.metrics_port)
+        return open_http_listener(*await listening_address("TCP", address))
+
+    async def _keep_up(self, engine: Engine) -> None:
+        config = self.config
+        jobs: list[Coroutine[Any, Any, None]] = [measure_lag(self._runtime.loop_lag)]
+        if config.health_file:
+            jobs.append(keep_health_file(config.health_file, self._observer.is_ready, self._log))
+        if config.impairment_file:
+            jobs.append(follow(lambda: engine.limit_segments(self._observer.is_impaired())))
+        jobs.extend(
+            resolve_seeds(seed, config.host, engine.add_bootstrap, self._log) for seed in config.bootstrap_addresses
+        )
+        async with asyncio.TaskGroup() as group:
+            for job in jobs:
+                group.create_task(job)
+
+    def _on_upkeep_done(self, upkeep: asyncio.Task[None]) -> None:
+        error = None if upkeep.cancelled() else upkeep.exception()
+        if error is not None:
+            self._failure = error
+            self._log.failure("node_failed", error)
+            self._ended.set()
+
+    async def _stop(self) -> None:
+        began_at = time.monotonic_ns()
+        self._life = _Life.STOPPED
+        self._log.info("node_stopping")
+        await self._stack.aclose()
+        self._log.info("node_stopped", seconds=to_seconds(time.monotonic_ns() - began_at))
+        self._ended.set()
+
+    def _introduction(self) -> dict[str, object]:
+        udp, tcp = self.udp_transport, self.tcp_transport
+        return {
+            "name": self.name,
+            "node": self.identity.node_id,
+            "version": package_version(),
+            "network": self.config.network_id,
+            "udp": "off" if udp is None else format_address(udp.local_address),
+            "tcp": "off" if tcp is None else format_address(tcp.local_address),
+            "http": "off" if self.http_address is None else format_address(self.http_address),
+            "profile": self.config.profile,
+            "min_rto": self.config.min_rto,
+        }
+
+    def _running(self) -> Engine:
+        if self._engine is None or self._life is not _Life.RUNNING:
+            raise NotRunning(f"the node is {self._life}")
+        return self._engine
+
+    def _publish(self, data: dict[str, Value]) -> str:
+        return self._running().broadcast(data)
+
+    def _socket_stats(self) -> SocketStats | None:
+        if not self.config.enable_udp:
+            return None
+        return SocketStats() if self.udp_transport is None else self.udp_transport.socket_stats
+
+    async def _target(self, peer: PeerName) -> Target:
+        target = _named(peer)
+        return target if isinstance(target, bytes) else await self._resolve(target)
+
+    async def _resolve(self, address: Address) -> Address:
+        try:
+            found = await resolve(address, family_of(self.config.host))
+        except ResolutionError as error:
+            raise ConnectionFailed(Code.HANDSHAKE_FAILED, f"{format_address(address)}: {error}") from error
+        return found[0]
+
+
+def _own_identity(config: NetworkConfig) -> Identity:
+    return load_or_create(Path(config.data_dir) / KEY_FILE) if config.data_dir else random_identity()
+
+
+def _named(peer: PeerName) -> Target:
+    """The peer as the machine knows it."""
+    match peer:
+        case str() if ":" in peer:
+            try:
+                return parse_address(peer)
+            except Unacceptable as error:
+                raise UsageError(f"{peer[:80]!r} is neither a node id nor HOST:PORT") from error
+        case str():
+            return parse_node_id(peer)
+        case bytes():
+            return NodeId(peer)
+        case (str() as host, int() as port):
+            return host, port
+        case _:
+            raise UsageError(f"{peer!r} is neither a node id nor an address")
+
+
+def _call(target: Target) -> str:
+    return short_id(target) if isinstance(target, bytes) else format_address(target)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])

@@ -1,0 +1,114 @@
+"""A node's peers and its gossip, as objects with the names that users of the node know.
+
+Knows the node through `Members` only: whatever is shown is read from the machine when it is asked for, and whatever is
+changed is a command to it. Peers are named by node id (64 hexadecimal digits) or by address (host, port).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol, TypeAlias
+
+from node.core.snapshot import NodeSnapshot, PeerSnapshot
+from node.messages.packing import Value
+from node.node.report import gossip_report, link_report, peer_report
+from node.types import Address, NodeId
+
+__all__ = ["ActivePeers", "GossipView", "Members", "PeerManager", "PeerName"]
+
+PeerName: TypeAlias = str | NodeId | Address
+"""A peer by its key, hexadecimal or raw, or by one of its addresses."""
+
+
+class Members(Protocol):
+    """What the views ask of a node."""
+
+    @property
+    def wall_offset(self) -> int: ...
+    def snapshot(self) -> NodeSnapshot: ...
+    async def connect(self, address: Address, seconds: float) -> str: ...
+    async def broadcast(self, data: dict[str, Value]) -> str: ...
+    def mark_slow(self, peer: PeerName) -> None: ...
+    def mark_down(self, peer: PeerName) -> None: ...
+
+
+class ActivePeers(Mapping[PeerName, dict[str, Any]]):
+    """The active peers now: iterates over node ids, and is looked up by node id or by address."""
+
+    def __init__(self, members: Members) -> None:
+        self._members = members
+
+    def __getitem__(self, name: PeerName) -> dict[str, Any]:
+        snapshot = self._members.snapshot()
+        for peer in _active(snapshot):
+            if _is_called(peer, name):
+                return peer_report(peer, snapshot, self._members.wall_offset)
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[PeerName]:
+        return iter([peer.node_id.hex() for peer in _active(self._members.snapshot())])
+
+    def __len__(self) -> int:
+        return self._members.snapshot().active_peers
+
+
+class PeerManager:
+    """The peers of a node."""
+
+    def __init__(self, members: Members) -> None:
+        self._members = members
+        self.active_peers = ActivePeers(members)
+
+    async def connect_to_peer(self, peer_addr: Address, timeout: float = 10.0) -> str:  # noqa: ASYNC109
+        """Returns the node id of the peer at that address, once it has introduced itself.
+
+        timeout: seconds for everything together. Raises ConnectionFailed, SendTimeout, NotRunning.
+        """
+        return await self._members.connect(peer_addr, timeout)
+
+    def get_connection_stats(self, peer: PeerName) -> dict[str, Any]:
+        """State, round trip time, timeouts and counters of the connection with that peer; {} if there is none."""
+        snapshot = self._members.snapshot()
+        keys = [known.node_id for known in snapshot.peers if _is_called(known, peer)]
+        links = [
+            link_report(link, self._members.wall_offset) for link in snapshot.links if link.connection.peer_id in keys
+        ]
+        links.sort(key=lambda link: (link["state"] != "established", link["transport"] != "udp"))
+        return links[0] if links else {}
+
+    async def mark_peer_slow(self, peer: PeerName) -> None:
+        """Takes note that a peer is slow; a few signs of life in a row end it. UnknownPeer."""
+        self._members.mark_slow(peer)
+
+    async def mark_peer_down(self, peer: PeerName) -> None:
+        """Gives a peer up for now: its connections are closed, and it is dialled anew. UnknownPeer."""
+        self._members.mark_down(peer)
+
+
+class GossipView:
+    """The gossip of a node."""
+
+    def __init__(self, members: Members) -> None:
+        self._members = members
+
+    async def propagate(self, message: dict[str, Value]) -> str:
+        """Sends a message to every node; returns its id."""
+        return await self._members.broadcast(message)
+
+    def get_stats(self) -> dict[str, Any]:
+        """Counters since the node began, fit for JSON."""
+        return gossip_report(self._members.snapshot().gossip)
+
+
+def _active(snapshot: NodeSnapshot) -> list[PeerSnapshot]:
+    return [peer for peer in snapshot.peers if peer.state in ("up", "slow")]
+
+
+def _is_called(peer: PeerSnapshot, name: object) -> bool:
+    match name:
+        case str():
+            return peer.node_id.hex() == name.lower()
+        case bytes():
+            return peer.node_id == name
+        case _:
+            return peer.address == name or name in peer.aliases
