@@ -180,3 +180,27 @@ async def test_an_error_of_the_machine_surfaces_and_the_driver_stays_usable() ->
         driver.pump()
     driver.feed(["next"])
     assert seen == ["next"]
+
+
+@pytest.mark.asyncio
+async def test_flush_says_everything_at_once() -> None:
+    machine, seen = Script(), list[str]()
+    driver = Driver(machine, on_event=seen.append)
+    machine.events.extend("x" * (3 * STEPS_PER_TURN_MAX))
+    driver.flush()
+    assert len(seen) == 3 * STEPS_PER_TURN_MAX
+
+
+@pytest.mark.asyncio
+async def test_flush_ends_when_the_driver_is_closed_meanwhile() -> None:
+    machine, seen = Script(), list[str]()
+
+    def on_event(event: str) -> None:
+        seen.append(event)
+        driver.close()
+
+    driver = Driver(machine, on_event=on_event)
+    machine.events.extend("xy")
+    driver.flush()
+    driver.flush()
+    assert seen == ["x"]

@@ -192,6 +192,15 @@ async def test_what_a_full_socket_refuses_waits_and_keeps_its_order() -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_full_socket_says_when_nothing_waits_any_more() -> None:
+    with opened(sock=RefusingSocket.bound(errno.EAGAIN)) as (sender, _), opened() as (receiver, inbox):
+        await sender.drained()
+        sender.send(to(receiver.address, b"waits"))
+        await asyncio.wait_for(sender.drained(), DEADLINE)
+        assert await inbox.wait_for(1) == [b"waits"]
+
+
+@pytest.mark.asyncio
 async def test_the_backlog_of_a_full_socket_is_bounded() -> None:
     sock = RefusingSocket.bound(*[errno.EAGAIN] * 10)
     with opened(sock=sock) as (sender, _), opened() as (receiver, _):
