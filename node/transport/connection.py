@@ -153,9 +153,9 @@ class Connection:
             self._end(Code.HANDSHAKE_TIMEOUT, "no answer to the handshake", now, tell_peer=False)
         if self.state is ConnectionState.CLOSING and self.closed_at is not None and now >= self.closed_at:
             self.state = ConnectionState.CLOSED
-        if self.state is not ConnectionState.ESTABLISHED:
+        if self.state in (ConnectionState.CLOSING, ConnectionState.CLOSED):
             return
-        if now >= self._idle_at:
+        if self.state is ConnectionState.ESTABLISHED and now >= self._idle_at:
             self._end(Code.IDLE_TIMEOUT, "nothing was received", now)
             return
         try:
@@ -194,19 +194,17 @@ class Connection:
         """When `handle_timeout` or `poll_transmit` has something to do again; None when never."""
         if self.state is ConnectionState.CLOSED:
             return None
-        due = [self._opening.next_timeout()] if self._opening is not None else []
-        if self.state is ConnectionState.CLOSING and self.closed_at is not None:
-            due.append(self.closed_at)
-        if self.state is ConnectionState.ESTABLISHED:
-            due.append(self._idle_at)
-            timers = (
-                self.recovery.next_timeout(),
-                self._acks.ack_at,
-                self.outbox.queue.next_deadline(),
-                self._pacer.blocked_until,
-            )
-            due.extend(instant for instant in timers if instant is not None)
-        return min(due) if due else None
+        if self.state is ConnectionState.CLOSING:
+            return self.closed_at
+        timers = (
+            self._opening.next_timeout() if self._opening is not None else None,
+            self._idle_at if self.state is ConnectionState.ESTABLISHED else None,
+            self.recovery.next_timeout(),
+            self._acks.ack_at,
+            self.outbox.queue.next_deadline(),
+            self._pacer.blocked_until,
+        )
+        return min((instant for instant in timers if instant is not None), default=None)
 
     # --- commands
 

@@ -1,0 +1,491 @@
+"""One connection: messages both ways, timers, limits and the end, seen from its two ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from node.crypto.aead import PacketCipher
+from node.errors import Code, MessageTooLarge, QueueFull, UnknownPeer
+from node.sim.link import LinkSettings
+from node.transport.events import Closed, Connected, Delivery, MessageAcknowledged, MessageFailed, MessageReceived
+from node.transport.packet import Message, SentPacket
+from node.transport.settings import TransportSettings
+from node.types import MILLISECOND, SECOND
+from node.wire.frames import (
+    AckFrame,
+    CloseFrame,
+    MaxDataFrame,
+    MessageFrame,
+    WithdrawFrame,
+    append_ack,
+    append_close,
+    append_max_data,
+    append_message,
+    append_ping,
+    append_withdraw,
+)
+from node.wire.header import PacketType, pack_header
+from node.wire.limits import MESSAGE_BYTES_MAX, SEND_QUEUE_BYTES_MAX
+from tests.pair import CLIENT, SERVER, Pair, Side
+
+DELAY = 10 * MILLISECOND
+ROUND_TRIP = 2 * DELAY
+CUT = LinkSettings(loss=1.0)
+FAST = TransportSettings(min_rto=25 * MILLISECOND)
+
+
+@pytest.fixture
+def pair() -> Pair:
+    connected = Pair()
+    connected.connect()
+    connected.run(1)
+    return connected
+
+
+def seal(side: Side, payload: bytes) -> bytes:
+    """A packet as that side's connection would send it, with frames of our choice."""
+    connection = side.connection
+    assert connection._send_cipher is not None
+    number = connection._next_number
+    connection._next_number += 1
+    # Otherwise the acknowledgement of this packet would look like a lie of the other side.
+    connection.recovery.on_sent(SentPacket(number, side.now, 0, is_ack_eliciting=False))
+    header = pack_header(PacketType.DATA, connection._peer_cid, number)
+    return header + connection._send_cipher.seal(number, payload, header)
+
+
+def inject(pair: Pair, payload: bytes) -> None:
+    """The client sends the server frames that it never would."""
+    pair.world.inject(CLIENT, SERVER, seal(pair.client, payload))
+
+
+def closed_with(pair: Pair, payload: bytes) -> Code:
+    inject(pair, payload)
+    pair.run(1)
+    event = pair.server.closed()
+    assert event is not None
+    assert not event.by_peer
+    at_peer = pair.client.closed()
+    assert at_peer is not None
+    assert at_peer.by_peer
+    assert at_peer.code is event.code
+    return event.code
+
+
+# --- messages
+
+
+def test_messages_travel_both_ways_and_are_acknowledged(pair: Pair) -> None:
+    first = pair.client.send(b"ping")
+    second = pair.server.send(b"pong")
+    pair.run(1)
+    assert pair.server.received() == [b"ping"]
+    assert pair.client.received() == [b"pong"]
+    assert pair.client.acknowledged() == [first]
+    assert pair.server.acknowledged() == [second]
+
+
+def test_message_carries_its_peer_and_its_class(pair: Pair) -> None:
+    pair.client.send(b"a", Delivery.ORDERED)
+    pair.run(1)
+    (event,) = pair.server.of(MessageReceived)
+    assert event.peer_id == pair.client.endpoint.identity.public_key
+    assert event.delivery is Delivery.ORDERED
+
+
+def test_messages_sent_before_the_handshake_is_done_follow_it() -> None:
+    pair = Pair()
+    pair.client.connect(SERVER)
+    pair.client.send(b"early")
+    pair.run(1)
+    assert pair.server.received() == [b"early"]
+    kinds = [type(event) for event in pair.server.events]
+    assert kinds == [Connected, MessageReceived]
+
+
+def test_first_message_arrives_one_and_a_half_round_trips_after_the_dial() -> None:
+    pair = Pair()
+    pair.client.connect(SERVER)
+    pair.client.send(b"early")
+    assert pair.run_until(lambda: bool(pair.server.received()), 1)
+    assert pair.world.now == 3 * DELAY
+
+
+def test_ordered_messages_stay_in_order_through_loss() -> None:
+    pair = Pair(link=LinkSettings(delay=DELAY, loss=0.2))
+    pair.connect(20)
+    sent = [index.to_bytes(2, "big") for index in range(400)]
+    for payload in sent:
+        pair.client.send(payload, Delivery.ORDERED, channel=payload[1] % 3)
+    assert pair.run_until(lambda: len(pair.client.acknowledged()) == len(sent), 60)
+    for channel in range(3):
+        expected = [payload for payload in sent if payload[1] % 3 == channel]
+        assert [payload for payload in pair.server.received() if payload[1] % 3 == channel] == expected
+
+
+def test_unreliable_messages_are_sent_once_and_never_again(pair: Pair) -> None:
+    pair.world.set_link(CLIENT, SERVER, CUT, both=False)
+    pair.client.send(b"gone", Delivery.UNRELIABLE)
+    pair.run(1)
+    pair.world.set_link(CLIENT, SERVER, LinkSettings(delay=DELAY), both=False)
+    pair.run(30)
+    assert pair.server.received() == []
+    assert pair.client.failed() == pair.client.acknowledged() == []
+
+
+def test_unreliable_message_must_fit_one_datagram(pair: Pair) -> None:
+    with pytest.raises(MessageTooLarge, match=r"1400.*136"):
+        pair.client.send(bytes(1_400), Delivery.UNRELIABLE)
+    largest = 1_400 - 32 - 3
+    pair.client.send(bytes(largest), Delivery.UNRELIABLE)
+    pair.run(1)
+    assert pair.server.received() == [bytes(largest)]
+
+
+def test_unreliable_messages_that_the_peer_cannot_take_do_not_block_others() -> None:
+    pair = Pair(server_settings=TransportSettings(mtu=1200), client_settings=TransportSettings(mtu=1400))
+    pair.client.connect(SERVER)
+    pair.client.send(bytes(1_300), Delivery.UNRELIABLE)
+    pair.client.send(b"small", Delivery.UNRELIABLE)
+    pair.run(1)
+    assert pair.server.received() == [b"small"]
+
+
+def test_packets_never_exceed_what_the_peer_accepts() -> None:
+    pair = Pair(
+        link=LinkSettings(delay=DELAY, mtu=1200),
+        server_settings=TransportSettings(mtu=1200),
+        client_settings=TransportSettings(mtu=9000),
+    )
+    pair.connect()
+    pair.client.send(bytes(50_000))
+    assert pair.run_until(lambda: bool(pair.client.acknowledged()), 5)
+    assert pair.world.link(CLIENT, SERVER).stats.too_large == 0
+
+
+@pytest.mark.parametrize("mss", [256, 700])
+def test_mss_bounds_the_frames_of_a_packet(mss: int) -> None:
+    pair = Pair(link=LinkSettings(delay=DELAY, mtu=1200), client_settings=TransportSettings(mss=mss))
+    pair.connect()
+    link = pair.world.link(CLIENT, SERVER)
+    begun = link.stats.offered
+    pair.client.send(bytes(10_000))
+    assert pair.run_until(lambda: bool(pair.client.acknowledged()), 5)
+    assert link.stats.offered - begun >= 10_000 / mss
+
+
+def test_message_over_the_limit_and_full_queue_are_refused_and_nothing_is_lost(pair: Pair) -> None:
+    with pytest.raises(MessageTooLarge):
+        pair.client.send(bytes(MESSAGE_BYTES_MAX + 1))
+    pair.world.set_link(CLIENT, SERVER, CUT)
+    for _ in range(SEND_QUEUE_BYTES_MAX // MESSAGE_BYTES_MAX):
+        pair.client.send(bytes(MESSAGE_BYTES_MAX))
+    with pytest.raises(QueueFull):
+        pair.client.send(b"x")
+    pair.world.set_link(CLIENT, SERVER, LinkSettings(delay=DELAY))
+    assert pair.run_until(lambda: len(pair.client.acknowledged()) == 4, 60)
+
+
+def test_messages_larger_than_the_window_pass_through_it() -> None:
+    pair = Pair(client_settings=TransportSettings(initial_window=20_000))
+    pair.connect()
+    for index in range(3):
+        pair.client.send(bytes([index]) * 300_000)
+    assert pair.run_until(lambda: len(pair.client.acknowledged()) == 3, 60)
+    assert [payload[0] for payload in pair.server.received()] == [0, 1, 2]
+
+
+# --- deadlines
+
+
+def test_message_is_withdrawn_at_its_deadline(pair: Pair) -> None:
+    pair.world.set_link(CLIENT, SERVER, CUT)
+    begun_at = pair.world.now
+    message_id = pair.client.send(b"urgent", timeout=0.3)
+    assert pair.run_until(lambda: bool(pair.client.failed()), 5)
+    assert pair.world.now - begun_at == 300 * MILLISECOND
+    assert pair.client.of(MessageFailed)[-1].expired
+    assert pair.client.snapshot.send_queue_messages == 0
+    pair.world.set_link(CLIENT, SERVER, LinkSettings(delay=DELAY))
+    pair.run(30)
+    assert pair.client.failed() == [message_id]
+    assert pair.server.received() == []
+
+
+def test_deadline_counts_during_the_handshake_too() -> None:
+    pair = Pair(link=CUT)
+    pair.client.connect(SERVER)
+    message_id = pair.client.send(b"urgent", timeout=1.0)
+    assert pair.run_until(lambda: bool(pair.client.of(MessageFailed)), 20)
+    assert pair.world.now == SECOND
+    assert pair.client.of(MessageFailed) == [MessageFailed(connection=1, message_id=message_id, expired=True)]
+
+
+def test_withdrawn_large_messages_give_their_credit_back() -> None:
+    pair = Pair(link=LinkSettings(delay=DELAY, rate=100_000), client_settings=TransportSettings(initial_window=20_000))
+    pair.connect()
+    for _ in range(20):
+        pair.client.send(bytes(200_000), timeout=0.2)
+        pair.run(0.3)
+    assert len(pair.client.failed()) == 20
+    pair.client.send(b"after all that")
+    assert pair.run_until(lambda: b"after all that" in pair.server.received(), 30)
+    assert pair.client.closed() is None
+
+
+# --- recovery
+
+
+def test_round_trip_is_measured_within_a_millisecond(pair: Pair) -> None:
+    for _ in range(100):
+        pair.client.send(b"sample")
+        pair.run(0.05)
+    assert pair.client.snapshot.smoothed_rtt == pytest.approx(ROUND_TRIP, abs=MILLISECOND)
+    assert pair.client.snapshot.min_rtt == ROUND_TRIP
+
+
+def test_tail_loss_is_repaired_by_a_probe_at_the_computed_rto(pair: Pair) -> None:
+    for _ in range(50):
+        pair.client.send(b"sample")
+        pair.run(0.05)
+    pair.world.set_link(CLIENT, SERVER, CUT, both=False)
+    begun_at = pair.world.now
+    pair.client.send(b"tail")
+    pair.world.set_link(CLIENT, SERVER, LinkSettings(delay=DELAY), both=False)
+    computed = pair.client.snapshot.computed_rto
+    assert pair.run_until(lambda: b"tail" in pair.server.received(), 5)
+    assert pair.world.now - begun_at == computed + DELAY
+    assert pair.client.snapshot.stats.probes == 1
+    assert pair.client.snapshot.stats.packets_retransmitted["probe"] >= 1
+    assert pair.client.snapshot.stats.rto_expirations == 0
+
+
+def test_connection_fails_after_max_retries_and_says_which_messages_failed() -> None:
+    pair = Pair(client_settings=TransportSettings(min_rto=100 * MILLISECOND, max_retries=3))
+    pair.connect()
+    for _ in range(20):
+        pair.client.send(b"so that the round trip is known")
+        pair.run(0.1)
+    pair.set_link(CUT)
+    begun_at = pair.world.now
+    message_id = pair.client.send(b"into the void")
+    assert pair.run_until(lambda: pair.client.closed() is not None, 60)
+    closed = pair.client.closed()
+    assert closed is not None
+    assert closed.code is Code.RETRIES_EXHAUSTED
+    assert pair.client.of(MessageFailed) == [MessageFailed(connection=1, message_id=message_id, expired=False)]
+    assert pair.client.events.index(pair.client.of(MessageFailed)[0]) < pair.client.events.index(closed)
+    # Two probes, then 100, 200, 400 and 800 ms of waiting.
+    assert 1_500 * MILLISECOND < pair.world.now - begun_at < 2_000 * MILLISECOND
+
+
+def test_silent_connection_is_closed_after_the_idle_timeout() -> None:
+    pair = Pair(client_settings=TransportSettings(idle_timeout=5 * SECOND))
+    pair.connect()
+    pair.run(4)
+    assert pair.client.closed() is None
+    pair.run(3)
+    closed = pair.client.closed()
+    assert closed is not None
+    assert closed.code is Code.IDLE_TIMEOUT
+    assert pair.client.endpoint.snapshots() == []
+
+
+def test_traffic_in_one_direction_keeps_both_ends_alive() -> None:
+    pair = Pair(client_settings=TransportSettings(idle_timeout=3 * SECOND))
+    pair.connect()
+    for _ in range(10):
+        pair.client.send(b"alive", Delivery.UNRELIABLE)
+        pair.run(1)
+    assert pair.client.closed() is None
+    assert pair.server.closed() is None
+
+
+def test_idle_connection_sends_nothing(pair: Pair) -> None:
+    offered = pair.world.link(CLIENT, SERVER).stats.offered
+    pair.run(30)
+    assert pair.world.link(CLIENT, SERVER).stats.offered == offered
+
+
+def test_small_messages_in_a_row_share_datagrams(pair: Pair) -> None:
+    offered = pair.world.link(CLIENT, SERVER).stats.offered
+    for _ in range(100):
+        pair.client.endpoint.send(1, Message(bytes(100), Delivery.RELIABLE), pair.client.now)
+    pair.client.drain()
+    pair.run(1)
+    assert len(pair.client.acknowledged()) == 100
+    assert pair.world.link(CLIENT, SERVER).stats.offered - offered == 8
+
+
+# --- replay and forgery
+
+
+def test_replayed_packets_are_counted_and_change_nothing(pair: Pair) -> None:
+    buffer = bytearray()
+    append_message(buffer, MessageFrame(0, 4, 0, b"once"))
+    packet = seal(pair.client, bytes(buffer))
+    for _ in range(5):
+        pair.world.inject(CLIENT, SERVER, packet)
+        pair.run(0.1)
+    assert pair.server.received() == [b"once"]
+    assert pair.server.endpoint.stats.packets_dropped["replayed"] == 4
+
+
+def test_every_flipped_bit_of_a_packet_is_noticed(pair: Pair) -> None:
+    buffer = bytearray()
+    append_ping(buffer)
+    packet = bytearray(seal(pair.client, bytes(buffer)))
+    before = pair.server.snapshot.stats.packets_received
+    for bit in range(len(packet) * 8):
+        packet[bit // 8] ^= 1 << bit % 8
+        pair.world.inject(CLIENT, SERVER, bytes(packet))
+        packet[bit // 8] ^= 1 << bit % 8
+    pair.run(1)
+    assert pair.server.snapshot.stats.packets_received == before
+    assert sum(pair.server.endpoint.stats.packets_dropped.values()) == len(packet) * 8
+    pair.world.inject(CLIENT, SERVER, bytes(packet))
+    pair.run(1)
+    assert pair.server.snapshot.stats.packets_received == before + 1
+
+
+def test_packet_sealed_with_another_key_is_dropped(pair: Pair) -> None:
+    number = 1_000
+    header = pack_header(PacketType.DATA, pair.client.connection._peer_cid, number)
+    pair.world.inject(CLIENT, SERVER, header + PacketCipher(bytes(32)).seal(number, b"\x01", header))
+    pair.run(1)
+    assert pair.server.endpoint.stats.packets_dropped["decrypt_failed"] == 1
+    assert pair.server.closed() is None
+
+
+# --- violations
+
+
+def test_ack_of_unsent_packet_closes_the_connection(pair: Pair) -> None:
+    buffer = bytearray()
+    append_ack(buffer, AckFrame(((900, 900),), 0))
+    assert closed_with(pair, bytes(buffer)) is Code.ACK_OF_UNSENT
+
+
+def test_frames_that_are_none_close_the_connection(pair: Pair) -> None:
+    assert closed_with(pair, b"\x3f") is Code.FRAME_ENCODING
+
+
+def test_more_data_than_the_credit_closes_the_connection() -> None:
+    pair = Pair(client_settings=TransportSettings(initial_window=20_000, mtu=9000, mss=9000))
+    pair.connect()
+    for number in range(1, 100):
+        buffer = bytearray()
+        # Complete, but waiting for the first of the channel: never released.
+        append_message(buffer, MessageFrame(number, 8_000, 0, bytes(8_000), 3, number))
+        inject(pair, bytes(buffer))
+    pair.run(1)
+    event = pair.server.closed()
+    assert event is not None
+    assert event.code is Code.FLOW_CONTROL
+
+
+def test_withdrawal_that_lies_closes_the_connection(pair: Pair) -> None:
+    buffer = bytearray()
+    append_message(buffer, MessageFrame(0, 5_000, 0, bytes(1_000)))
+    append_withdraw(buffer, WithdrawFrame(0, 10))
+    assert closed_with(pair, bytes(buffer)) is Code.PROTOCOL_VIOLATION
+
+
+def test_limit_that_shrinks_is_ignored(pair: Pair) -> None:
+    buffer = bytearray()
+    append_max_data(buffer, MaxDataFrame(0))
+    inject(pair, bytes(buffer))
+    pair.server.send(bytes(10_000))
+    pair.run(1)
+    assert pair.client.received() == [bytes(10_000)]
+
+
+# --- the end
+
+
+def test_disconnect_tells_the_peer_and_both_ends_forget(pair: Pair) -> None:
+    pair.client.disconnect()
+    pair.run(2)
+    ours, theirs = pair.client.closed(), pair.server.closed()
+    assert ours is not None
+    assert theirs is not None
+    assert (ours.code, ours.by_peer) == (Code.OK, False)
+    assert (theirs.code, theirs.by_peer) == (Code.OK, True)
+    assert pair.client.endpoint.snapshots() == pair.server.endpoint.snapshots() == []
+
+
+def test_closed_comes_once_and_last(pair: Pair) -> None:
+    pair.client.send(bytes(100_000))
+    pair.client.disconnect()
+    pair.server.disconnect()
+    pair.run(5)
+    for side in pair.sides:
+        assert len(side.of(Closed)) == 1
+        assert isinstance(side.events[-1], Closed)
+
+
+def test_send_after_the_end_is_refused(pair: Pair) -> None:
+    pair.client.disconnect()
+    with pytest.raises(UnknownPeer):
+        pair.client.send(b"too late")
+    pair.run(5)
+    with pytest.raises(UnknownPeer):
+        pair.client.send(b"too late")
+
+
+def test_close_that_is_lost_is_repeated_for_a_peer_that_still_sends(pair: Pair) -> None:
+    pair.world.set_link(CLIENT, SERVER, CUT, both=False)
+    pair.client.disconnect()
+    pair.world.set_link(CLIENT, SERVER, LinkSettings(delay=DELAY), both=False)
+    pair.server.send(b"are you there?")
+    assert pair.run_until(lambda: pair.server.closed() is not None, 0.1)
+
+
+def test_unknown_close_codes_of_newer_peers_are_taken_as_application_codes(pair: Pair) -> None:
+    buffer = bytearray()
+    append_close(buffer, CloseFrame(4_000, "from the future"))
+    inject(pair, bytes(buffer))
+    pair.run(1)
+    closed = pair.server.closed()
+    assert closed is not None
+    assert (closed.code, closed.reason, closed.by_peer) == (Code.APPLICATION, "from the future", True)
+
+
+def test_whatever_was_acknowledged_before_the_end_is_not_reported_as_failed(pair: Pair) -> None:
+    first = pair.client.send(b"arrives")
+    pair.run(1)
+    pair.set_link(CUT)
+    second = pair.client.send(b"does not")
+    pair.client.disconnect()
+    assert pair.client.of(MessageAcknowledged)[0].message_id == first
+    assert pair.client.failed() == [second]
+
+
+# --- what others may see
+
+
+def test_snapshot_says_what_the_connection_knows(pair: Pair) -> None:
+    pair.client.send(b"x")
+    pair.run(1)
+    snapshot = pair.client.snapshot
+    assert (snapshot.transport, snapshot.state, snapshot.is_initiator) == ("udp", "established", True)
+    assert snapshot.peer_id == pair.server.endpoint.identity.public_key
+    assert snapshot.address == SERVER
+    assert snapshot.established_at is not None
+    assert snapshot.latest_rtt is not None
+    assert snapshot.computed_rto >= ROUND_TRIP
+    assert snapshot.effective_rto == SECOND
+    assert snapshot.bytes_in_flight == 0
+
+
+def test_counters_of_both_ends_agree_on_a_clean_link(pair: Pair) -> None:
+    for _ in range(50):
+        pair.client.send(bytes(3_000))
+        pair.server.send(bytes(500))
+        pair.run(0.02)
+    pair.run(1)
+    ours, theirs = pair.client.snapshot.stats, pair.server.snapshot.stats
+    assert (ours.packets_sent, ours.bytes_sent) == (theirs.packets_received, theirs.bytes_received)
+    assert (theirs.packets_sent, theirs.bytes_sent) == (ours.packets_received, ours.bytes_received)
+    assert ours.messages_sent == ours.messages_acknowledged == theirs.messages_received == 50
+    assert sum(ours.packets_retransmitted.values()) == sum(ours.packets_lost.values()) == 0
