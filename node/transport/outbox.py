@@ -42,7 +42,7 @@ _LONE_ACKS_MAX = 16
 
 
 class Outbox:
-    """What waits to be sent. datagrams_dropped counts unreliable messages pushed out by newer ones."""
+    """What waits to be sent. datagrams_dropped counts unreliable messages that will never leave."""
 
     __slots__ = (
         "_control",
@@ -158,6 +158,11 @@ class Outbox:
     def _fill_datagrams(self, buffer: bytearray, packet: SentPacket) -> None:
         while self._datagrams:
             size = 1 + varint_size(len(self._datagrams[0])) + len(self._datagrams[0])
+            if size > self.packet_payload:
+                # It was queued before the peer had said what it takes.
+                self._datagrams.popleft()
+                self.datagrams_dropped += 1
+                continue
             if len(buffer) + size > self.packet_payload:
                 break
             append_datagram(buffer, DatagramFrame(self._datagrams.popleft()))
