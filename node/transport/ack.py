@@ -10,6 +10,11 @@ from node.wire.limits import ACK_RANGES_MAX, RECEIVED_RANGES_MAX
 __all__ = ["AckTracker"]
 
 _ACK_ELICITING_THRESHOLD = 2
+
+_PROMPT_ACKS = 8
+"""So many packets are acknowledged at once: a sender whose every sample has a delay in it can never take it out, since
+it trusts no delay that would beat its fastest sample (RFC 9002 §5.3)."""
+
 _RANGE_BYTES_MAX = 16
 
 
@@ -19,7 +24,16 @@ class AckTracker:
     ack_at: when the next acknowledgement must be sent; None while there is nothing to acknowledge.
     """
 
-    __slots__ = ("_floor", "_largest_at", "_pending", "_received", "_reported_floor", "ack_at", "max_ack_delay")
+    __slots__ = (
+        "_floor",
+        "_largest_at",
+        "_pending",
+        "_prompt_acks",
+        "_received",
+        "_reported_floor",
+        "ack_at",
+        "max_ack_delay",
+    )
 
     def __init__(self, max_ack_delay: Duration) -> None:
         self.max_ack_delay = max_ack_delay
@@ -28,6 +42,7 @@ class AckTracker:
         self._floor = 0
         self._reported_floor = 0
         self._pending = 0
+        self._prompt_acks = _PROMPT_ACKS
         self._largest_at: Instant = 0
 
     def is_duplicate(self, packet_number: int) -> bool:
@@ -49,7 +64,9 @@ class AckTracker:
         self._reported_floor = min(self._reported_floor, packet_number)
         self._pending += 1
         # Out of order means a gap: the sender wants to know at once (RFC 9000 §13.2.1).
-        if self._pending >= _ACK_ELICITING_THRESHOLD or packet_number != largest + 1:
+        is_out_of_order = packet_number != largest + 1
+        if self._pending >= _ACK_ELICITING_THRESHOLD or is_out_of_order or self._prompt_acks:
+            self._prompt_acks = max(0, self._prompt_acks - 1)
             self.ack_at = now
         elif self.ack_at is None:
             self.ack_at = now + self.max_ack_delay

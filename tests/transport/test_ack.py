@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from node.transport.ack import AckTracker
 from node.types import MILLISECOND
-from node.wire.frames import AckFrame
+from node.wire.frames import AckFrame, append_ack
 from node.wire.limits import ACK_RANGES_MAX, RECEIVED_RANGES_MAX
 
 MAX_ACK_DELAY = 10 * MILLISECOND
@@ -27,16 +27,36 @@ def take(tracker: AckTracker, now: int = 0, space: int = SPACE) -> AckFrame:
     return frame
 
 
-def test_a_single_packet_may_wait_for_the_promised_delay() -> None:
-    assert received(0, now=5).ack_at == 5 + MAX_ACK_DELAY
+def settled() -> AckTracker:
+    """A tracker that has had and acknowledged its first 100 packets."""
+    tracker = AckTracker(MAX_ACK_DELAY)
+    for number in range(100):
+        tracker.on_received(number, is_ack_eliciting=True, now=0)
+        tracker.take_frame(0, SPACE)
+    return tracker
+
+
+def test_first_packets_are_acknowledged_at_once_so_that_their_round_trip_shows() -> None:
+    assert received(0, now=5).ack_at == 5
+
+
+def test_later_a_single_packet_may_wait_for_the_promised_delay() -> None:
+    tracker = settled()
+    tracker.on_received(100, is_ack_eliciting=True, now=5)
+    assert tracker.ack_at == 5 + MAX_ACK_DELAY
 
 
 def test_every_second_packet_is_acknowledged_at_once() -> None:
-    assert received(0, 1, now=5).ack_at == 5
+    tracker = settled()
+    tracker.on_received(100, is_ack_eliciting=True, now=5)
+    tracker.on_received(101, is_ack_eliciting=True, now=6)
+    assert tracker.ack_at == 6
 
 
 def test_a_gap_is_acknowledged_at_once() -> None:
-    assert received(0, 2, now=5).ack_at == 5
+    tracker = settled()
+    tracker.on_received(101, is_ack_eliciting=True, now=5)
+    assert tracker.ack_at == 5
 
 
 def test_a_packet_that_fills_a_gap_is_acknowledged_at_once() -> None:
@@ -126,3 +146,12 @@ def test_whatever_the_order_every_number_is_acknowledged(order: list[int]) -> No
             acknowledged.update(range(first, last + 1))
         tracker.on_ack_acknowledged(max(acknowledged))
     assert acknowledged == set(order)
+
+
+@given(st.integers(256, 2_000), st.integers(2, 1 << 40), st.integers(0, 1 << 47))
+def test_frame_fits_its_space_whatever_the_numbers(space: int, step: int, first: int) -> None:
+    # The peer chooses the numbers, so gaps may need eight bytes each.
+    frame = take(received(*range(first, first + 80 * step, step)), now=1 << 62, space=space)
+    buffer = bytearray()
+    append_ack(buffer, frame)
+    assert len(buffer) <= space
