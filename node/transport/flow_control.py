@@ -41,14 +41,15 @@ class ReceiveCredit:
     peer, rather than the path. Only bytes delivered count, so announcing much gains nothing.
     """
 
-    __slots__ = ("_announced_at", "_received", "_released", "limit", "window")
+    __slots__ = ("_counted", "_counted_at", "_received", "_released", "limit", "window")
 
     def __init__(self, window: int) -> None:
         self.window = window
         self.limit = window
         self._received = 0
         self._released = 0
-        self._announced_at: Instant | None = None
+        self._counted = 0
+        self._counted_at: Instant | None = None
 
     def on_received(self, size: int) -> None:
         """New bytes arrived; ProtocolViolation when they exceed the credit."""
@@ -69,11 +70,20 @@ class ReceiveCredit:
         # The rest of a large message is given at once; otherwise half a window saves most announcements.
         if limit - self.limit < self.window // 2:
             return None
-        # Half a window in two round trips is slow for a path, but not for one that loses: messages wait for lost parts.
-        if self._announced_at is not None and smoothed_rtt is not None and now - self._announced_at < 2 * smoothed_rtt:
-            growth = min(self.window, max(0, RECEIVE_WINDOW_MAX - self.window))
-            self.window += growth
-            limit += growth
-        self._announced_at = now
+        limit += self._grow(now, smoothed_rtt)
         self.limit = limit
         return limit
+
+    def _grow(self, now: Instant, smoothed_rtt: Duration | None) -> int:
+        """Doubles the window if half of it was delivered fast enough; the bytes that this adds."""
+        if self._released - self._counted < self.window // 2:
+            return 0
+        counted_at = self._counted_at
+        self._counted = self._released
+        self._counted_at = now
+        # Half a window in two round trips is slow for a path, but not for one that loses: messages wait for lost parts.
+        if counted_at is None or smoothed_rtt is None or now - counted_at >= 2 * smoothed_rtt:
+            return 0
+        growth = min(self.window, max(0, RECEIVE_WINDOW_MAX - self.window))
+        self.window += growth
+        return growth

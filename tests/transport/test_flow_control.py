@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from node.errors import Code, ProtocolViolation
 from node.transport.flow_control import ReceiveCredit, SendCredit
-from node.types import MILLISECOND
+from node.types import MILLISECOND, Duration, Instant
 from node.wire.limits import REASSEMBLY_BYTES_MAX, RECEIVE_WINDOW_MAX
 
 WINDOW = 10_000
