@@ -1,0 +1,412 @@
+"""Many connections on one socket: dialling, being dialled, duplicates, limits, strangers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+import pytest
+
+from node.errors import Code, UnknownPeer, UsageError
+from node.identity.keys import Identity
+from node.sim.link import LinkSettings, Order
+from node.transport.events import Closed, Connected, Delivery, MessageFailed
+from node.transport.packet import Datagram, Message
+from node.transport.settings import TransportSettings
+from node.types import MILLISECOND, SECOND, Address, ConnectionId, NodeId
+from node.wire.handshake import Refusal, RefusalReason, pack_refuse, parse_init
+from node.wire.header import PacketType, pack_header
+from node.wire.limits import HALF_OPEN_MAX, HALF_OPEN_TIMEOUT, INIT_BYTES
+from tests.pair import CLIENT, SERVER, Pair, Side, make_side
+
+DELAY = 10 * MILLISECOND
+CUT = LinkSettings(loss=1.0)
+STRANGER: Address = ("10.6.6.6", 666)
+
+
+def key_of(side: Side) -> NodeId:
+    return side.endpoint.identity.public_key
+
+
+def codes(side: Side) -> list[Code]:
+    return [event.code for event in side.of(Closed)]
+
+
+def established(side: Side) -> int:
+    return sum(snapshot.state == "established" for snapshot in side.endpoint.snapshots())
+
+
+def init_datagrams(settings: TransportSettings | None = None) -> Iterator[bytes]:
+    """Valid INITs of strangers, each another one."""
+    for number in range(100_000):
+        pair_seed = f"stranger {number}"
+        world = Pair().world
+        side = make_side(world, STRANGER, settings or TransportSettings(), seed=pair_seed, identity=9)
+        side.endpoint.connect(SERVER, 0)
+        transmit = side.endpoint.poll_transmit(0)
+        assert transmit is not None
+        yield transmit.data
+
+
+# --- two ends
+
+
+def test_both_ends_learn_the_key_and_the_address_of_the_other() -> None:
+    pair = Pair()
+    pair.connect()
+    (ours,), (theirs,) = pair.client.of(Connected), pair.server.of(Connected)
+    assert (ours.peer_id, ours.address, ours.is_initiator) == (key_of(pair.server), SERVER, True)
+    assert (theirs.peer_id, theirs.address, theirs.is_initiator) == (key_of(pair.client), CLIENT, False)
+
+
+def test_connections_are_found_by_key_and_by_address() -> None:
+    pair = Pair()
+    handle = pair.client.connect(SERVER)
+    assert pair.client.endpoint.connection_at(SERVER) == handle
+    assert pair.client.endpoint.connection_of(key_of(pair.server)) is None
+    pair.run(1)
+    assert pair.client.endpoint.connection_of(key_of(pair.server)) == handle
+    assert pair.client.endpoint.connection_at(STRANGER) is None
+    pair.client.disconnect()
+    pair.run(1)
+    assert pair.client.endpoint.connection_at(SERVER) is None
+    assert pair.client.endpoint.connection_of(key_of(pair.server)) is None
+
+
+def test_handles_are_never_used_again() -> None:
+    pair = Pair()
+    handles = []
+    for _ in range(3):
+        handles.append(pair.client.connect(SERVER))
+        pair.run(1)
+        pair.client.disconnect()
+        pair.run(1)
+    assert len(set(handles)) == 3
+
+
+def test_nobody_there_ends_in_a_handshake_timeout_and_failed_messages() -> None:
+    pair = Pair(link=CUT)
+    pair.client.connect(SERVER)
+    message_id = pair.client.send(b"anybody?")
+    assert pair.run_until(lambda: bool(pair.client.of(Closed)), 20)
+    assert pair.client.events == [
+        MessageFailed(connection=1, message_id=message_id, expired=False),
+        pair.client.closed(),
+    ]
+    assert codes(pair.client) == [Code.HANDSHAKE_TIMEOUT]
+    assert pair.world.now == 10 * SECOND
+
+
+def test_expected_identity_that_another_has_fails_the_handshake() -> None:
+    pair = Pair()
+    pair.client.handle = pair.client.endpoint.connect(SERVER, pair.client.now, expected=key_of(pair.client))
+    pair.client.drain()
+    pair.run(15)
+    closed = pair.client.closed()
+    assert closed is not None
+    assert closed.hint == "identity_mismatch"
+    assert pair.client.of(Connected) == []
+    assert pair.server.of(Connected) == []
+
+
+def test_unknown_handles_are_refused_or_ignored() -> None:
+    pair = Pair()
+    with pytest.raises(UnknownPeer):
+        pair.client.endpoint.send(99, Message(b"x", Delivery.RELIABLE), pair.client.now)
+    pair.client.endpoint.disconnect(99, pair.client.now)
+    assert pair.client.endpoint.snapshot(99) is None
+
+
+def test_shutdown_closes_everything_and_tells_everybody() -> None:
+    pair = Pair()
+    pair.connect()
+    pair.server.endpoint.shutdown(pair.server.now)
+    pair.server.drain()
+    pair.run(1)
+    assert codes(pair.server) == codes(pair.client) == [Code.SHUTDOWN]
+    assert pair.server.endpoint.snapshots() == []
+    assert pair.server.endpoint.next_timeout() is None
+
+
+# --- duplicates
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_two_nodes_that_dial_each_other_at_once_keep_one_connection(seed: int) -> None:
+    link = LinkSettings(delay=DELAY, jitter=DELAY, order=Order.NATURAL, loss=0.1 if seed % 2 else 0.0)
+    pair = Pair(seed=seed, link=link)
+    pair.client.connect(SERVER)
+    pair.server.connect(CLIENT)
+    assert pair.run_until(lambda: all(side.of(Connected) for side in pair.sides), 10)
+    pair.run(12)
+    assert established(pair.client) == established(pair.server) == 1
+    for side, other in (pair.sides, pair.sides[::-1]):
+        handle = side.endpoint.connection_of(key_of(other))
+        assert handle is not None
+        assert [event.connection for event in side.of(Connected)][-1] == handle
+        assert set(codes(side)) <= {Code.REPLACED}
+        side.endpoint.send(handle, Message(b"hello", Delivery.RELIABLE), side.now)
+        side.drain()
+    pair.run(5)
+    assert pair.client.received() == pair.server.received() == [b"hello"]
+
+
+def test_of_two_dials_of_one_node_the_newer_stays() -> None:
+    pair = Pair()
+    pair.connect()
+    first = pair.client.handle
+    second = pair.client.connect(SERVER)
+    pair.run(2)
+    assert pair.client.endpoint.connection_of(key_of(pair.server)) == second
+    assert [(event.connection, event.code) for event in pair.client.of(Closed)] == [(first, Code.REPLACED)]
+    assert established(pair.client) == established(pair.server) == 1
+
+
+def test_messages_of_a_replaced_connection_fail_after_the_new_one_is_there() -> None:
+    pair = Pair()
+    pair.connect()
+    pair.set_link(CUT)
+    pair.server.send(b"stuck")
+    again = make_side(pair.world, CLIENT, pair.client_settings, seed="client again", identity=1)
+    pair.set_link(LinkSettings(delay=DELAY))
+    again.connect(SERVER)
+    pair.run(1)
+    kinds = [type(event) for event in pair.server.events]
+    assert kinds == [Connected, Connected, MessageFailed, Closed]
+    assert codes(pair.server) == [Code.REPLACED]
+
+
+def test_a_node_that_dials_itself_is_told_so() -> None:
+    pair = Pair()
+    pair.client.connect(CLIENT)
+    pair.run(6)
+    assert codes(pair.client) == [Code.SELF_CONNECTION]
+    assert pair.client.of(Connected) == []
+    assert pair.client.endpoint.snapshots() == []
+
+
+def test_another_process_with_our_key_is_told_apart_from_ourselves() -> None:
+    pair = Pair()
+    twin = make_side(pair.world, STRANGER, TransportSettings(), seed="twin", identity=1)
+    twin.connect(CLIENT)
+    pair.run(5)
+    assert codes(twin) == [Code.DUPLICATE_IDENTITY]
+    assert twin.of(Connected) == pair.client.of(Connected) == []
+
+
+# --- mismatches
+
+
+def test_another_network_is_refused_with_a_hint_and_counted() -> None:
+    pair = Pair(server_settings=TransportSettings(network_id="another"))
+    pair.client.connect(SERVER)
+    assert pair.run_until(lambda: bool(pair.client.of(Closed)), 20)
+    closed = pair.client.closed()
+    assert closed is not None
+    assert closed.hint == "network_mismatch"
+    assert closed.code in (Code.HANDSHAKE_TIMEOUT, Code.HANDSHAKE_FAILED)
+    assert pair.server.endpoint.stats.packets_dropped["network_mismatch"] >= 1
+    assert pair.server.events == []
+
+
+def test_another_version_is_refused_with_a_hint_and_counted() -> None:
+    pair = Pair()
+    datagram = bytearray(next(init_datagrams()))
+    datagram[2] = 9 << 4 | PacketType.INIT
+    pair.server.endpoint.receive(Datagram(STRANGER, bytes(datagram)), 0)
+    answer = pair.server.endpoint.poll_transmit(0)
+    assert answer is not None
+    assert answer.address == STRANGER
+    assert len(answer.data) < INIT_BYTES
+    assert pair.server.endpoint.stats.packets_dropped["unsupported_version"] == 1
+
+
+def test_a_forged_refusal_ends_no_dial() -> None:
+    pair = Pair()
+    pair.client.connect(SERVER)
+    connection = pair.client.connection
+    refusal = Refusal(RefusalReason.NETWORK_MISMATCH, connection.init_mac)
+    pair.world.inject(SERVER, CLIENT, pack_refuse(ConnectionId(connection.origin.local_id), refusal))
+    pair.run(1)
+    assert pair.client.of(Connected)
+    assert pair.server.of(Connected)
+
+
+def test_a_refusal_of_what_was_never_sent_is_dropped() -> None:
+    pair = Pair()
+    pair.client.connect(SERVER)
+    connection = pair.client.connection
+    refusal = Refusal(RefusalReason.BUSY, bytes(16))
+    pair.world.inject(SERVER, CLIENT, pack_refuse(ConnectionId(connection.origin.local_id), refusal))
+    pair.run(0.012)
+    assert pair.client.endpoint.stats.packets_dropped["unexpected"] == 1
+
+
+# --- limits
+
+
+def test_dials_beyond_max_connections_are_refused() -> None:
+    pair = Pair(client_settings=TransportSettings(max_connections=1))
+    pair.client.connect(SERVER)
+    with pytest.raises(UsageError, match="max_connections"):
+        pair.client.connect(("10.0.0.9", 1))
+
+
+def test_peers_beyond_max_connections_are_told_and_the_others_stay() -> None:
+    pair = Pair(server_settings=TransportSettings(max_connections=1))
+    pair.connect()
+    other = make_side(pair.world, STRANGER, TransportSettings(), seed="other", identity=9)
+    other.connect(SERVER)
+    pair.run(2)
+    assert codes(other) == [Code.CONNECTION_LIMIT]
+    assert established(pair.client) == 1
+    pair.client.send(b"still here")
+    pair.run(1)
+    assert pair.server.received() == [b"still here"]
+
+
+def test_handshakes_that_nobody_finishes_are_bounded_and_forgotten() -> None:
+    pair = Pair()
+    for datagram in islice(init_datagrams(), HALF_OPEN_MAX + 20):
+        pair.world.inject(STRANGER, SERVER, datagram)
+    pair.run(0.1)
+    assert len(pair.server.endpoint.snapshots()) == HALF_OPEN_MAX
+    assert pair.server.endpoint.stats.packets_dropped["rate_limited"] == 20
+    pair.run(HALF_OPEN_TIMEOUT / SECOND)
+    assert pair.server.endpoint.snapshots() == []
+    assert pair.server.events == []
+    pair.connect()
+
+
+def test_an_answer_to_a_stranger_is_never_larger_than_the_question() -> None:
+    pair = Pair()
+    datagram = next(init_datagrams())
+    for _ in range(5):
+        pair.world.inject(STRANGER, SERVER, datagram)
+    pair.run(30)
+    link = pair.world.link(SERVER, STRANGER)
+    assert 0 < link.stats.offered <= 5
+    assert link.stats.offered_bytes <= 5 * INIT_BYTES
+
+
+def test_an_init_that_comes_again_begins_no_second_connection() -> None:
+    pair = Pair(link=LinkSettings(delay=DELAY, duplicate=1.0))
+    pair.connect()
+    pair.run(2)
+    assert len(pair.server.endpoint.snapshots()) == len(pair.client.endpoint.snapshots()) == 1
+    assert pair.server.endpoint.stats.handshakes_completed == 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_handshake_survives_any_loss_duplication_and_reordering(seed: int) -> None:
+    link = LinkSettings(
+        delay=30 * MILLISECOND,
+        jitter=30 * MILLISECOND,
+        order=Order.NATURAL,
+        loss=0.3,
+        duplicate=0.5,
+        corrupt=0.1,
+    )
+    pair = Pair(seed=seed, link=link)
+    pair.client.connect(SERVER)
+    pair.run(9)
+    pair.set_link(LinkSettings(delay=DELAY))
+    pair.run(12)
+    if established(pair.client):
+        pair.client.send(b"through")
+        pair.run(5)
+        assert b"through" in pair.server.received()
+    else:
+        assert codes(pair.client) == [Code.HANDSHAKE_TIMEOUT]
+
+
+# --- strangers
+
+
+def test_data_for_a_connection_that_is_not_there_is_counted_and_not_answered() -> None:
+    pair = Pair()
+    pair.world.inject(STRANGER, SERVER, pack_header(PacketType.DATA, 12_345, 0) + bytes(100))
+    pair.run(1)
+    assert pair.server.endpoint.stats.packets_dropped["unknown_connection"] == 1
+    assert pair.world.link(SERVER, STRANGER).stats.offered == 0
+
+
+def test_every_flipped_bit_of_an_init_is_refused_without_a_connection() -> None:
+    pair = Pair()
+    datagram = bytearray(next(init_datagrams()))
+    assert parse_init(bytes(datagram)).clear.source
+    # Every bit of the part that says something, and one in each byte of the padding.
+    bits = [*range(8 * 96), *range(8 * 96, 8 * INIT_BYTES, 8)]
+    for bit in bits:
+        datagram[bit // 8] ^= 1 << bit % 8
+        pair.server.endpoint.receive(Datagram(STRANGER, bytes(datagram)), 0)
+        datagram[bit // 8] ^= 1 << bit % 8
+    assert pair.server.endpoint.snapshots() == []
+    assert sum(pair.server.endpoint.stats.packets_dropped.values()) == len(bits)
+    pair.server.endpoint.receive(Datagram(STRANGER, bytes(datagram)), 0)
+    assert len(pair.server.endpoint.snapshots()) == 1
+
+
+def test_counters_outlive_their_connections() -> None:
+    pair = Pair()
+    pair.connect()
+    pair.client.send(bytes(10_000))
+    pair.run(1)
+    pair.client.disconnect()
+    pair.run(5)
+    stats = pair.client.endpoint.stats
+    assert stats.packets_sent > 8
+    assert stats.bytes_sent > 10_000
+    assert stats.handshakes_completed == 1
+    assert sum(stats.rtt.counts) > 0
+
+
+def test_failed_handshakes_are_counted() -> None:
+    pair = Pair(link=CUT)
+    pair.client.connect(SERVER)
+    pair.run(15)
+    assert pair.client.endpoint.stats.handshakes_failed == 1
+
+
+def test_busy_connection_does_not_starve_the_others() -> None:
+    pair = Pair(link=LinkSettings(delay=DELAY, rate=1_000_000))
+    pair.connect()
+    other = make_side(pair.world, STRANGER, TransportSettings(), seed="other", identity=9)
+    other.connect(SERVER)
+    pair.run(1)
+    pair.server.endpoint.send(1, Message(bytes(1_000_000), Delivery.RELIABLE), pair.server.now)
+    pair.server.endpoint.send(2, Message(b"short", Delivery.RELIABLE), pair.server.now)
+    pair.server.drain()
+    assert pair.run_until(lambda: other.received() == [b"short"], 0.1)
+
+
+def test_segments_are_as_many_as_allowed_and_all_of_one_size() -> None:
+    pair = Pair()
+    pair.connect()
+    for segments_max in (1, 4):
+        pair.client.endpoint.segments_max = segments_max
+        pair.client.endpoint.send(1, Message(bytes(20_000), Delivery.RELIABLE), pair.client.now)
+        while (transmit := pair.client.endpoint.poll_transmit(pair.client.now)) is not None:
+            assert len(transmit.data) <= segments_max * transmit.segment_size
+            for start in range(0, len(transmit.data), transmit.segment_size):
+                data = transmit.data[start : start + transmit.segment_size]
+                pair.server.endpoint.receive(Datagram(CLIENT, data), pair.server.now)
+        pair.server.drain()
+        pair.run(1)
+    assert pair.server.received() == [bytes(20_000)] * 2
+
+
+def test_identity_never_shows_in_what_a_stranger_sees() -> None:
+    secrets = [Identity(bytes([1]) * 32).public_key, Identity(bytes([2]) * 32).public_key]
+    pair = Pair()
+    seen: list[bytes] = []
+    inject = pair.world.inject
+
+    def spy(source: Address, target: Address, data: bytes) -> None:
+        seen.append(data)
+        inject(source, target, data)
+
+    pair.world.inject = spy  # type: ignore[method-assign]
+    pair.connect()
+    assert len(seen) >= 3
+    assert not any(secret in data for secret in secrets for data in seen)
