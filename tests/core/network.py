@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from random import Random
 from typing import Any, TypeVar
 
@@ -13,10 +15,20 @@ from node.peers.table import PeerState
 from node.sim.link import LinkSettings
 from node.sim.world import Host, World
 from node.transport.settings import TransportSettings
+from node.transport.stream import (
+    StreamClosed,
+    StreamConnect,
+    StreamData,
+    StreamInput,
+    StreamOpened,
+    StreamShutdown,
+    StreamWrite,
+)
 from node.types import MILLISECOND, SECOND, Address, Duration, from_seconds
 
 WALL = 1_700_000_000 * SECOND
 PORT = 8888
+TCP_PORT = 8889
 
 _Event = TypeVar("_Event", bound=NodeEvent)
 
@@ -26,12 +38,70 @@ def link(delay: float = 0.02, loss: float = 0.0) -> LinkSettings:
     return LinkSettings(delay=from_seconds(delay), loss=loss)
 
 
+class Streams:
+    """Byte streams between the hosts of a world: in order, without loss, after the delay of a TCP handshake.
+
+    is_blocked: new streams to nowhere, as behind a firewall that refuses them.
+    """
+
+    def __init__(self, world: World, delay: Duration) -> None:
+        self.is_blocked = False
+        self.opened = 0
+        self.bytes_carried = 0
+        self._world = world
+        self._delay = delay
+        self._ends: dict[tuple[Address, int], tuple[Host, int]] = {}
+
+    def take(self, host: Host, output: object) -> None:
+        """Carries out what the machine of that host wants done to a stream."""
+        match output:
+            case StreamConnect(stream, address):
+                self._connect(host, stream, address)
+            case StreamWrite(stream, data):
+                self.bytes_carried += len(data)
+                self._to_other_end(host, stream, lambda end: StreamData(end, data))
+            case StreamShutdown(stream):
+                self._to_other_end(host, stream, lambda end: StreamClosed(end, "closed by the other end"))
+                other = self._ends.pop((host.address, stream), None)
+                if other is not None:
+                    self._ends.pop((other[0].address, other[1]), None)
+            case _:
+                raise AssertionError(f"no output of a stream: {output}")
+
+    def _connect(self, host: Host, stream: int, address: Address) -> None:
+        target = next((there for there in self._world.hosts.values() if there.address[0] == address[0]), None)
+        if target is None or self.is_blocked or address[1] != TCP_PORT:
+            self._later(host, StreamClosed(stream, "refused"))
+            return
+        self.opened += 1
+        end = self.opened
+        self._ends[(host.address, stream)] = (target, end)
+        self._ends[(target.address, end)] = (host, stream)
+        self._later(target, StreamOpened(end, (host.address[0], 40000 + end), is_initiator=False))
+        self._later(host, StreamOpened(stream, address, is_initiator=True))
+
+    def _to_other_end(self, host: Host, stream: int, make: Callable[[int], StreamInput]) -> None:
+        other = self._ends.get((host.address, stream))
+        if other is not None:
+            self._later(other[0], make(other[1]))
+
+    def _later(self, host: Host, happening: StreamInput) -> None:
+        self._world.call_at(self._world.now + self._delay, partial(self._give, host, happening))
+
+    def _give(self, host: Host, happening: StreamInput) -> None:
+        if host.is_alive:
+            assert isinstance(host.machine, Machine)
+            host.machine.receive(happening, self._world.clock_of(host))
+            self._world.drain(host)
+
+
 class Network:
-    """Nodes 0 to size - 1; all but node 0, which is the seed, bootstrap from it. UDP only: the world has no streams."""
+    """Nodes 0 to size - 1; all but node 0, which is the seed, bootstrap from it. UDP only unless settings say else."""
 
     def __init__(self, size: int, *, seed: int = 1, default: LinkSettings | None = None, **settings: Any) -> None:
         self.random = Random(seed)
         self.world = World(Random(seed), default=default or link())
+        self.streams = Streams(self.world, from_seconds(0.02))
         self.settings = settings
         self.hosts: list[Host] = []
         self.identities = [Identity(self.random.randbytes(32)) for _ in range(size)]
@@ -50,6 +120,7 @@ class Network:
                 "name": f"node-{number}",
                 "transport": TransportSettings(min_rto=25 * MILLISECOND),
                 "udp_port": PORT,
+                "tcp_port": TCP_PORT,
                 "enable_tcp": False,
                 "bootstrap": () if number == 0 else (self.address(0),),
                 "is_seed": number == 0,
@@ -67,6 +138,7 @@ class Network:
             epoch=(WALL + skew + now) // MILLISECOND,
         )
         host = self.world.add_host(self.address(number), machine)
+        host.on_output = partial(self.streams.take, host)
         machine.start(now)
         self.world.drain(host)
         return host
@@ -122,3 +194,10 @@ class Network:
             sum(event.message_id == message_id for event in self.events(number, DataReceived))
             for number in range(len(self.hosts))
         ]
+
+
+def meshed(size: int, **settings: Any) -> Network:
+    """A network in which everybody has found everybody."""
+    network = Network(size, **settings)
+    assert network.world.run_until(network.is_meshed, 10)
+    return network
