@@ -397,7 +397,7 @@ def test_segments_are_as_many_as_allowed_and_all_of_one_size() -> None:
 
 
 def test_identity_never_shows_in_what_a_stranger_sees() -> None:
-    secrets = [Identity(bytes([1]) * 32).public_key, Identity(bytes([2]) * 32).public_key]
+    secrets = [bytes(Identity(bytes([number]) * 32).public_key) for number in (1, 2)]
     pair = Pair()
     seen: list[bytes] = []
     inject = pair.world.inject
@@ -409,4 +409,4 @@ def test_identity_never_shows_in_what_a_stranger_sees() -> None:
     pair.world.inject = spy  # type: ignore[method-assign]
     pair.connect()
     assert len(seen) >= 3
-    assert not any(secret in data for secret in secrets for data in seen)
+    assert not any(data.count(secret) for secret in secrets for data in seen)

@@ -1,0 +1,105 @@
+"""Handshake datagrams are sent again when they should be, and only then."""
+
+from __future__ import annotations
+
+from node.errors import Code
+from node.sim.link import LinkSettings
+from node.transport.events import Closed, Connected
+from node.types import MILLISECOND, SECOND, Address, Instant
+from node.wire.header import PacketType, parse_header
+from node.wire.limits import HALF_OPEN_TIMEOUT, HANDSHAKE_TIMEOUT, INIT_BYTES
+from tests.pair import CLIENT, SERVER, Pair
+
+DELAY = 10 * MILLISECOND
+OPEN = LinkSettings(delay=DELAY)
+CUT = LinkSettings(loss=1.0)
+
+
+class Wiretap:
+    """Notes every datagram of a pair: when, from whom, of what type, how large."""
+
+    def __init__(self, pair: Pair) -> None:
+        self.seen: list[tuple[Instant, Address, PacketType, int]] = []
+        self._pair = pair
+        self._inject = pair.world.inject
+        pair.world.inject = self._note  # type: ignore[method-assign]
+
+    def times(self, kind: PacketType) -> list[Instant]:
+        return [at for at, _, seen, _ in self.seen if seen is kind]
+
+    def _note(self, source: Address, target: Address, data: bytes) -> None:
+        self.seen.append((self._pair.world.now, source, parse_header(data).packet_type, len(data)))
+        self._inject(source, target, data)
+
+
+def test_init_is_repeated_with_growing_pauses_until_the_time_is_up() -> None:
+    pair = Pair(link=CUT)
+    tap = Wiretap(pair)
+    pair.client.connect(SERVER)
+    pair.run(20)
+    assert [at // MILLISECOND for at in tap.times(PacketType.INIT)] == [0, 250, 750, 1_750, 3_750, 5_750, 7_750, 9_750]
+    assert {size for *_, size in tap.seen} == {INIT_BYTES}
+    (closed,) = pair.client.of(Closed)
+    assert closed.code is Code.HANDSHAKE_TIMEOUT
+
+
+def test_on_a_clean_path_each_datagram_is_sent_once() -> None:
+    pair = Pair()
+    tap = Wiretap(pair)
+    pair.connect()
+    pair.run(3)
+    for kind in (PacketType.INIT, PacketType.RESPONSE, PacketType.CONFIRM):
+        assert len(tap.times(kind)) == 1
+
+
+def test_response_is_repeated_only_when_asked_again() -> None:
+    pair = Pair()
+    tap = Wiretap(pair)
+    pair.world.set_link(SERVER, CLIENT, CUT, both=False)
+    pair.client.connect(SERVER)
+    pair.run(3)
+    assert len(tap.times(PacketType.RESPONSE)) == len(tap.times(PacketType.INIT)) == 4
+
+
+def test_confirm_is_repeated_until_the_responder_answers() -> None:
+    pair = Pair()
+    tap = Wiretap(pair)
+    pair.client.connect(SERVER)
+    pair.world.call_at(15 * MILLISECOND, lambda: pair.world.set_link(CLIENT, SERVER, CUT, both=False))
+    pair.world.call_at(800 * MILLISECOND, lambda: pair.world.set_link(CLIENT, SERVER, OPEN, both=False))
+    pair.run(9)
+    begun_at = tap.times(PacketType.CONFIRM)[0]
+    assert [(at - begun_at) // MILLISECOND for at in tap.times(PacketType.CONFIRM)] == [0, 250, 750, 1_750]
+    assert pair.server.of(Connected)
+
+
+def test_confirm_that_never_arrives_ends_at_both_ends() -> None:
+    pair = Pair()
+    pair.client.connect(SERVER)
+    pair.world.call_at(15 * MILLISECOND, lambda: pair.world.set_link(CLIENT, SERVER, CUT, both=False))
+    pair.run((HANDSHAKE_TIMEOUT + HALF_OPEN_TIMEOUT) / SECOND)
+    assert [event.code for event in pair.client.of(Closed)] == [Code.HANDSHAKE_TIMEOUT]
+    assert pair.server.events == []
+    assert pair.client.endpoint.snapshots() == pair.server.endpoint.snapshots() == []
+
+
+def test_responder_that_hears_no_more_forgets_in_silence() -> None:
+    pair = Pair()
+    pair.client.connect(SERVER)
+    pair.run(0.015)
+    pair.set_link(CUT)
+    assert len(pair.server.endpoint.snapshots()) == 1
+    pair.run(HALF_OPEN_TIMEOUT / SECOND)
+    assert pair.server.endpoint.snapshots() == []
+    assert pair.server.events == []
+
+
+def test_data_before_the_confirmation_is_there_is_repeated_and_not_lost() -> None:
+    pair = Pair()
+    pair.client.connect(SERVER)
+    pair.client.send(b"early")
+    pair.world.call_at(15 * MILLISECOND, lambda: pair.world.set_link(CLIENT, SERVER, CUT, both=False))
+    pair.world.call_at(200 * MILLISECOND, lambda: pair.world.set_link(CLIENT, SERVER, OPEN, both=False))
+    pair.run(5)
+    assert pair.server.received() == [b"early"]
+    assert pair.world.hosts.keys() == {CLIENT, SERVER}

@@ -1,0 +1,230 @@
+"""Packets are filled in order of urgency, never over their size, and lost frames come back."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.errors import MessageTooLarge, ProtocolViolation
+from node.transport.ack import AckTracker
+from node.transport.events import Delivery
+from node.transport.outbox import Outbox
+from node.transport.packet import Message, SentPacket
+from node.types import MILLISECOND
+from node.wire.frames import (
+    AckFrame,
+    CloseFrame,
+    ConfirmedFrame,
+    DatagramFrame,
+    Frame,
+    MaxDataFrame,
+    MessageFrame,
+    PingFrame,
+    WithdrawFrame,
+    parse_frames,
+)
+from node.wire.limits import CLOSE_REASON_BYTES_MAX, CONTROL_QUEUE_MAX, DATAGRAM_QUEUE_MAX
+
+PAYLOAD = 1_368
+
+
+class Packer:
+    """An outbox and the packets that were made of it."""
+
+    def __init__(self, payload: int = PAYLOAD) -> None:
+        self.acks = AckTracker(10 * MILLISECOND)
+        self.outbox = Outbox(self.acks, payload)
+        self.outbox.credit.raise_limit(1 << 40)
+        self.number = 0
+        self.message_id = 0
+
+    def push(self, data: bytes, delivery: Delivery = Delivery.RELIABLE) -> None:
+        self.outbox.push(self.message_id, Message(data, delivery))
+        self.message_id += 1
+
+    def receive(self, number: int) -> None:
+        self.acks.on_received(number, is_ack_eliciting=True, now=0)
+
+    def new_packet(self) -> SentPacket:
+        self.number += 1
+        return SentPacket(self.number, 0, 0, is_ack_eliciting=False)
+
+    def fill(self, *, may_elicit: bool = True) -> tuple[SentPacket, list[Frame]]:
+        packet = self.new_packet()
+        buffer = self.outbox.fill(packet, 0, may_elicit)
+        assert len(buffer) <= self.outbox.packet_payload
+        return packet, parse_frames(bytes(buffer))
+
+
+def kinds(frames: list[Frame]) -> list[type]:
+    return [type(frame) for frame in frames]
+
+
+def test_order_is_ack_control_unreliable_reliable() -> None:
+    packer = Packer()
+    packer.push(b"reliable")
+    packer.push(b"unreliable", Delivery.UNRELIABLE)
+    packer.outbox.push_control(MaxDataFrame(5))
+    packer.receive(0)
+    _, frames = packer.fill()
+    assert kinds(frames) == [AckFrame, MaxDataFrame, DatagramFrame, MessageFrame]
+
+
+def test_without_leave_only_the_acknowledgement_goes() -> None:
+    packer = Packer()
+    packer.push(b"reliable")
+    packer.receive(0)
+    packet, frames = packer.fill(may_elicit=False)
+    assert kinds(frames) == [AckFrame]
+    assert not packet.is_ack_eliciting
+    assert packer.outbox.has_eliciting()
+
+
+def test_nothing_to_say_makes_no_frame() -> None:
+    packer = Packer()
+    assert not packer.outbox.has_eliciting()
+    assert packer.fill()[1] == []
+
+
+def test_lost_control_frames_come_back() -> None:
+    packer = Packer()
+    packer.outbox.push_control(WithdrawFrame(3, 100))
+    packer.outbox.push_control(ConfirmedFrame())
+    packet, _ = packer.fill()
+    assert packet.is_ack_eliciting
+    packer.outbox.on_packet_lost(packet, "timeout")
+    assert packer.fill()[1] == [WithdrawFrame(3, 100), ConfirmedFrame()]
+
+
+def test_of_several_limits_only_the_highest_is_sent() -> None:
+    packer = Packer()
+    packer.outbox.push_control(MaxDataFrame(5))
+    packet, _ = packer.fill()
+    packer.outbox.push_control(MaxDataFrame(9))
+    packer.outbox.on_packet_lost(packet, "timeout")
+    assert packer.fill()[1] == [MaxDataFrame(9)]
+
+
+def test_control_queue_is_bounded() -> None:
+    packer = Packer()
+    for number in range(CONTROL_QUEUE_MAX):
+        packer.outbox.push_control(WithdrawFrame(number, 0))
+    with pytest.raises(ProtocolViolation):
+        packer.outbox.push_control(WithdrawFrame(CONTROL_QUEUE_MAX, 0))
+
+
+def test_of_too_many_unreliable_messages_the_newest_are_kept() -> None:
+    packer = Packer()
+    for number in range(DATAGRAM_QUEUE_MAX + 5):
+        packer.push(number.to_bytes(2, "big"), Delivery.UNRELIABLE)
+    frames = packer.fill()[1]
+    assert frames[0] == DatagramFrame((5).to_bytes(2, "big"))
+    assert len(frames) == DATAGRAM_QUEUE_MAX
+    assert packer.outbox.datagrams_dropped == 5
+
+
+def test_unreliable_message_that_fits_when_queued_and_not_when_sent_is_dropped_and_counted() -> None:
+    packer = Packer()
+    packer.push(bytes(1_300), Delivery.UNRELIABLE)
+    packer.outbox.packet_payload = 1_168
+    assert packer.fill()[1] == []
+    assert packer.outbox.datagrams_dropped == 1
+    assert not packer.outbox.has_eliciting()
+
+
+def test_the_largest_unreliable_message_fills_a_packet() -> None:
+    packer = Packer()
+    packer.push(bytes(PAYLOAD - 3), Delivery.UNRELIABLE)
+    assert packer.fill()[1] == [DatagramFrame(bytes(PAYLOAD - 3))]
+    with pytest.raises(MessageTooLarge):
+        packer.push(bytes(PAYLOAD - 2), Delivery.UNRELIABLE)
+
+
+def test_probe_repeats_the_oldest_data() -> None:
+    packer = Packer()
+    packer.push(b"oldest")
+    oldest, frames = packer.fill()
+    probe = packer.new_packet()
+    buffer = bytearray()
+    packer.outbox.fill_probe(buffer, probe, oldest)
+    assert parse_frames(bytes(buffer)) == frames
+    assert probe.is_ack_eliciting
+    assert [part.cause for part in probe.parts] == ["probe"]
+
+
+def test_probe_with_nothing_to_repeat_is_a_ping() -> None:
+    packer = Packer()
+    probe = packer.new_packet()
+    buffer = bytearray()
+    packer.outbox.fill_probe(buffer, probe, None)
+    assert parse_frames(bytes(buffer)) == [PingFrame()]
+    assert probe.is_ack_eliciting
+
+
+def test_probe_does_not_repeat_what_nobody_wants_any_more() -> None:
+    packer = Packer()
+    packer.push(b"done")
+    oldest, _ = packer.fill()
+    packer.outbox.on_packet_acked(oldest)
+    probe = packer.new_packet()
+    buffer = bytearray()
+    packer.outbox.fill_probe(buffer, probe, oldest)
+    assert parse_frames(bytes(buffer)) == [PingFrame()]
+
+
+def test_a_side_that_only_receives_asks_for_an_answer_now_and_then() -> None:
+    packer = Packer()
+    pings = 0
+    for number in range(0, 200, 2):
+        packer.receive(number)
+        pings += kinds(packer.fill(may_elicit=False)[1]).count(PingFrame)
+    assert 1 <= pings <= 20
+
+
+def test_acknowledged_acknowledgements_are_not_repeated() -> None:
+    packer = Packer()
+    for number in range(0, 20, 2):
+        packer.receive(number)
+    packet, _ = packer.fill()
+    packer.outbox.on_packet_acked(packet)
+    packer.receive(20)
+    _, frames = packer.fill()
+    assert frames[0] == AckFrame(((20, 20), (18, 18)), 0)
+
+
+@pytest.mark.parametrize("payload", [256, PAYLOAD])
+def test_close_fits_beside_or_without_the_acknowledgement(payload: int) -> None:
+    packer = Packer(payload)
+    for number in range(0, 300, 2):
+        packer.receive(number)
+    frame = CloseFrame(3, "x" * CLOSE_REASON_BYTES_MAX)
+    buffer = packer.outbox.close_packet(packer.new_packet(), 0, frame)
+    assert len(buffer) <= payload
+    assert parse_frames(bytes(buffer))[-1] == frame
+
+
+@given(
+    payload=st.integers(256, 9_000),
+    sizes=st.lists(st.tuples(st.integers(0, 3_000), st.sampled_from(Delivery)), max_size=30),
+    numbers=st.lists(st.integers(0, 1 << 40), max_size=100, unique=True),
+)
+def test_no_packet_exceeds_its_payload_and_everything_gets_out(
+    payload: int, sizes: list[tuple[int, Delivery]], numbers: list[int]
+) -> None:
+    packer = Packer(payload)
+    for number in numbers:
+        packer.receive(number)
+    expected = 0
+    for size, delivery in sizes:
+        if delivery is Delivery.UNRELIABLE:
+            size = min(size, payload - 10)
+        packer.push(bytes(size), delivery)
+        expected += size
+    sent = 0
+    for _ in range(1_000):
+        _, frames = packer.fill()
+        sent += sum(len(frame.data) for frame in frames if isinstance(frame, MessageFrame | DatagramFrame))
+        if not packer.outbox.has_eliciting():
+            break
+    assert sent == expected
