@@ -14,6 +14,7 @@ from node.crypto.aead import PacketCipher
 from node.errors import Code, DecodeError, HandshakeError, ProtocolViolation, UnknownPeer
 from node.transport.ack import AckTracker
 from node.transport.congestion import new_controller
+from node.transport.duplicates import Claim
 from node.transport.events import (
     Closed,
     Connected,
@@ -69,38 +70,11 @@ class Connection:
     """See the module. `receive` raises DecodeError or HandshakeError for a datagram that was dropped unchanged."""
 
     __slots__ = (
-        "_acks",
-        "_aead_failures",
-        "_close_due",
-        "_close_frame",
-        "_close_repeats",
-        "_events",
-        "_idle_at",
-        "_next_message_id",
-        "_next_number",
-        "_opening",
-        "_pacer",
-        "_peer_cid",
-        "_probes_due",
-        "_reassembly",
-        "_receive_cipher",
-        "_receive_credit",
-        "_send_cipher",
-        "_settings",
-        "closed_at",
-        "controller",
-        "established_at",
-        "hint",
-        "init_mac",
-        "origin",
-        "outbox",
-        "peer_id",
-        "peer_static",
-        "recovery",
-        "rtt",
-        "state",
-        "stats",
-    )
+        "_acks", "_aead_failures", "_close_due", "_close_frame", "_close_repeats", "_events", "_idle_at",
+        "_next_message_id", "_next_number", "_opening", "_pacer", "_peer_cid", "_probes_due", "_reassembly",
+        "_receive_cipher", "_receive_credit", "_send_cipher", "_settings", "claim", "closed_at", "controller",
+        "established_at", "hint", "init_mac", "origin", "outbox", "peer_id", "recovery", "rtt", "state", "stats",
+    )  # fmt: skip
 
     def __init__(
         self, origin: Origin, settings: TransportSettings, opening: Opening, histogram: Histogram, now: Instant
@@ -113,7 +87,7 @@ class Connection:
         self.controller = new_controller(settings.congestion, settings.mtu)
         self.recovery = Recovery(settings, self.controller, self.rtt, self.stats, histogram)
         self.peer_id: NodeId | None = None
-        self.peer_static = b""
+        self.claim: Claim | None = None
         self.established_at: Instant | None = None
         self.closed_at: Instant | None = None
         self.hint = ""
@@ -275,7 +249,12 @@ class Connection:
             self._end(Code.HANDSHAKE_FAILED, str(error), now, tell_peer=False)
             raise HandshakeError("malformed", str(error)) from error
         self.peer_id = agreement.peer_id
-        self.peer_static = agreement.peer_static
+        self.claim = Claim(
+            is_initiator=self.origin.is_initiator,
+            dial_number=self.origin.handle if self.origin.is_initiator else parameters.dial_number,
+            peer_static=agreement.peer_static,
+            established_at=now,
+        )
         self._send_cipher = PacketCipher(agreement.send_key)
         self._receive_cipher = PacketCipher(agreement.receive_key)
         self._peer_cid = parameters.connection_id

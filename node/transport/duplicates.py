@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from enum import Enum, auto
+from dataclasses import dataclass
 
-from node.transport.connection import Connection
-from node.types import NodeId
+from node.types import Duration, Instant, NodeId
+from node.wire.limits import HANDSHAKE_TIMEOUT
 
-__all__ = ["Verdict", "resolve"]
+__all__ = ["DUPLICATE_WINDOW", "Claim", "is_newer_kept"]
 
-
-class Verdict(Enum):
-    """The outcome of `resolve`."""
-
-    KEEP_OLD = auto()
-    KEEP_NEW = auto()
+DUPLICATE_WINDOW: Duration = HANDSHAKE_TIMEOUT
+"""Two connections of one peer that come this close to each other were dialled at the same time."""
 
 
-def resolve(own_id: NodeId, old: Connection, new: Connection) -> Verdict:
-    """Decides between the connection in use and one that has just been established with the same peer.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """What decides about a connection.
 
-    A peer that was started again has a new X25519 key: its old connection is dead. Otherwise both ends dialled at
-    once, and the connection begun by the node with the smaller key stays; of two begun by the same node, the newer.
+    dial_number: given by the initiator, larger for each later dial of its process.
+    peer_static: X25519 key of the peer's process.
     """
-    if old.peer_static != new.peer_static or old.origin.is_initiator == new.origin.is_initiator:
-        return Verdict.KEEP_NEW
-    assert new.peer_id is not None
-    is_ours_kept = own_id < new.peer_id
-    return Verdict.KEEP_NEW if new.origin.is_initiator == is_ours_kept else Verdict.KEEP_OLD
+
+    is_initiator: bool
+    dial_number: int
+    peer_static: bytes
+    established_at: Instant
+
+
+def is_newer_kept(own_id: NodeId, peer_id: NodeId, *, old: Claim, new: Claim) -> bool:
+    """Whether the connection that has just been established stays, rather than the one in use."""
+    if old.peer_static != new.peer_static or new.established_at - old.established_at >= DUPLICATE_WINDOW:
+        # The peer was started again, or dials again because it has lost the old connection.
+        return True
+    if old.is_initiator == new.is_initiator:
+        return new.dial_number > old.dial_number
+    # Both ends dialled at once: the dial of the smaller key stays.
+    return new.is_initiator == (own_id < peer_id)

@@ -14,7 +14,7 @@ from node.crypto.cookie import equal, init_key, mac, network_tag
 from node.errors import Code, DecodeError, HandshakeError, UnknownPeer, UsageError
 from node.identity.keys import Identity
 from node.transport.connection import Connection
-from node.transport.duplicates import Verdict, resolve
+from node.transport.duplicates import is_newer_kept
 from node.transport.events import Closed, Connected, Event
 from node.transport.handshake import Handshake, HandshakeSetup, StaticKey
 from node.transport.opening import Opening
@@ -130,10 +130,11 @@ class Endpoint:
         """Begins a connection and returns its handle; UsageError when max_connections are there already."""
         if len(self.connections) - self._half_open >= self.settings.max_connections:
             raise UsageError(f"{self.settings.max_connections} connections are open: max_connections allows no more")
-        local_id = self._new_local_id()
-        handshake = self._new_handshake(local_id, is_initiator=True, expected=expected)
-        opening = Opening.initiate(handshake, local_id, self.settings.network_id, now)
-        connection = self._add(local_id, address, opening, now, is_initiator=True)
+        origin = self._new_origin(address, is_initiator=True)
+        opening = Opening.initiate(
+            self._new_handshake(origin, expected), origin.local_id, self.settings.network_id, now
+        )
+        connection = self._add(origin, opening, now)
         self._after(connection, now)
         return connection.origin.handle
 
@@ -207,11 +208,10 @@ class Endpoint:
         if self._half_open >= HALF_OPEN_MAX or len(self.connections) >= self.settings.max_connections + HALF_OPEN_MAX:
             self._refuse(datagram.address, init.clear.source, RefusalReason.BUSY, init.mac)
             raise DecodeError("rate_limited", "too many handshakes at once")
-        local_id = self._new_local_id()
-        handshake = self._new_handshake(local_id, is_initiator=False, expected=None)
+        origin = self._new_origin(datagram.address, is_initiator=False)
+        handshake = self._new_handshake(origin, expected=None)
         handshake.read_init(init.noise)
-        opening = Opening.respond(handshake, init.clear.source, init.mac, now)
-        connection = self._add(local_id, datagram.address, opening, now, is_initiator=False)
+        connection = self._add(origin, Opening.respond(handshake, init.clear.source, init.mac, now), now)
         self._by_init[init.mac] = connection
         self._half_open += 1
         self._after(connection, now)
@@ -242,19 +242,22 @@ class Endpoint:
         data = pack_refuse(destination, Refusal(reason, tag))
         self._refusals.append(Transmit(address, data, len(data)))
 
-    def _new_local_id(self) -> ConnectionId:
-        while True:
-            value = int.from_bytes(self._entropy(4), "big")
-            if value and value not in self._by_local_id:
-                return ConnectionId(value)
+    def _new_origin(self, address: Address, *, is_initiator: bool) -> Origin:
+        local_id = 0
+        while not local_id or local_id in self._by_local_id:
+            local_id = int.from_bytes(self._entropy(4), "big")
+        handle = self._next_handle
+        self._next_handle += 1
+        return Origin(handle=handle, local_id=ConnectionId(local_id), address=address, is_initiator=is_initiator)
 
-    def _new_handshake(self, local_id: ConnectionId, *, is_initiator: bool, expected: NodeId | None) -> Handshake:
+    def _new_handshake(self, origin: Origin, expected: NodeId | None) -> Handshake:
         settings = self.settings
         parameters = Parameters(
-            connection_id=local_id,
+            connection_id=origin.local_id,
             max_data=settings.initial_window,
             max_ack_delay=settings.max_ack_delay,
             max_datagram=settings.mtu,
+            dial_number=origin.handle if origin.is_initiator else 0,
         )
         setup = HandshakeSetup(
             identity=self.identity,
@@ -264,16 +267,12 @@ class Endpoint:
             parameters=encode_parameters(parameters),
             expected=expected,
         )
-        return Handshake(setup, is_initiator=is_initiator, entropy=self._entropy)
+        return Handshake(setup, is_initiator=origin.is_initiator, entropy=self._entropy)
 
-    def _add(
-        self, local_id: ConnectionId, address: Address, opening: Opening, now: Instant, *, is_initiator: bool
-    ) -> Connection:
-        origin = Origin(handle=self._next_handle, local_id=local_id, address=address, is_initiator=is_initiator)
-        self._next_handle += 1
+    def _add(self, origin: Origin, opening: Opening, now: Instant) -> Connection:
         connection = Connection(origin, self.settings, opening, self._retired.rtt, now)
         self.connections[origin.handle] = connection
-        self._by_local_id[local_id] = connection
+        self._by_local_id[origin.local_id] = connection
         return connection
 
     # --- after every change of a connection
@@ -294,7 +293,7 @@ class Endpoint:
         if not event.is_initiator:
             self._half_open -= 1
         if event.peer_id == self.identity.public_key:
-            is_self = connection.peer_static == self._static.public
+            is_self = connection.claim is not None and connection.claim.peer_static == self._static.public
             code = Code.SELF_CONNECTION if is_self else Code.DUPLICATE_IDENTITY
             connection.close(code, "both ends have one key", now)
             return
@@ -302,7 +301,7 @@ class Endpoint:
             connection.close(Code.CONNECTION_LIMIT, f"{len(self._by_peer)} peers are connected", now)
             return
         rival = self._by_peer.get(event.peer_id)
-        if rival is not None and resolve(self.identity.public_key, rival, connection) is Verdict.KEEP_OLD:
+        if rival is not None and not self._is_preferred(connection, rival, event.peer_id):
             connection.close(Code.REPLACED, "the older connection stays", now)
             return
         self._by_peer[event.peer_id] = connection
@@ -310,6 +309,11 @@ class Endpoint:
         if rival is not None:
             rival.close(Code.REPLACED, "a newer connection stays", now)
             self._after(rival, now)
+
+    def _is_preferred(self, new: Connection, old: Connection, peer_id: NodeId) -> bool:
+        assert old.claim is not None
+        assert new.claim is not None
+        return is_newer_kept(self.identity.public_key, peer_id, old=old.claim, new=new.claim)
 
     def _on_closed(self, connection: Connection, event: Closed) -> None:
         if connection.established_at is None:

@@ -13,6 +13,7 @@ from heapq import heappop, heappush
 
 from node.errors import Code, DecodeError, HandshakeError, ProtocolViolation, UnknownPeer, UsageError
 from node.identity.keys import Identity
+from node.transport.duplicates import is_newer_kept
 from node.transport.events import Closed, Connected, Event
 from node.transport.handshake import Handshake, HandshakeSetup, StaticKey
 from node.transport.packet import Message
@@ -21,9 +22,9 @@ from node.transport.state import ConnectionState
 from node.transport.stats import ConnectionSnapshot, EndpointStats
 from node.transport.stream_connection import Refused, StreamConnection, StreamOrigin, pack_dial_number
 from node.transport.stream_records import CloseRecord
-from node.types import Address, Duration, Entropy, Instant, NodeId
+from node.types import Address, Entropy, Instant, NodeId
 from node.wire.handshake import RefusalReason
-from node.wire.limits import HALF_OPEN_MAX, HANDSHAKE_TIMEOUT, STREAM_HANDLE_FIRST
+from node.wire.limits import HALF_OPEN_MAX, STREAM_HANDLE_FIRST
 
 __all__ = [
     "SLOW_READER",
@@ -40,9 +41,6 @@ __all__ = [
 
 SLOW_READER = "the peer does not read"
 """Reason of a StreamClosed with which the shell cuts a peer that takes no bytes."""
-
-DUPLICATE_WINDOW: Duration = HANDSHAKE_TIMEOUT
-"""Two connections of one peer that come this close to each other were dialled at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,12 +251,12 @@ class StreamEndpoint:
         if self._half_open.pop(handle, None) is not None:
             self._connections[handle] = connection
         if peer_id == self._identity.public_key:
-            is_self = connection.peer_static == self._static.public
+            is_self = connection.claim is not None and connection.claim.peer_static == self._static.public
             code = Code.SELF_CONNECTION if is_self else Code.DUPLICATE_IDENTITY
             self._end(connection, CloseRecord(code, "the peer has our own key"))
             return
         rival = self._peers.get(peer_id)
-        if rival is not None and not self._is_preferred(connection, rival, now):
+        if rival is not None and not self._is_preferred(connection, rival):
             self._replace(connection, by=rival)
             return
         if rival is None and len(self._connections) > self._settings.max_connections:
@@ -370,17 +368,11 @@ class StreamEndpoint:
         if address not in connection.addresses:
             connection.addresses.append(address)
 
-    def _is_preferred(self, new: StreamConnection, old: StreamConnection, now: Instant) -> bool:
-        """Whether the newly established one of two connections with a peer stays; both ends must answer alike."""
-        assert old.established_at is not None
+    def _is_preferred(self, new: StreamConnection, old: StreamConnection) -> bool:
         assert new.peer_id is not None
-        if new.peer_static != old.peer_static or now - old.established_at >= DUPLICATE_WINDOW:
-            # The peer was started again, or dials again because it has lost the old connection.
-            return True
-        if new.origin.is_initiator == old.origin.is_initiator:
-            return new.dial_number > old.dial_number
-        # Both ends dialled at once: the dial of the smaller key stays.
-        return new.origin.is_initiator == (self._identity.public_key < new.peer_id)
+        assert old.claim is not None
+        assert new.claim is not None
+        return is_newer_kept(self._identity.public_key, new.peer_id, old=old.claim, new=new.claim)
 
     def _replace(self, loser: StreamConnection, *, by: StreamConnection) -> None:
         if loser.origin.is_initiator:

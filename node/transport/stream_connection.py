@@ -13,6 +13,7 @@ from typing import Protocol
 
 from node.crypto.aead import PacketCipher
 from node.errors import Code, DecodeError, ProtocolViolation
+from node.transport.duplicates import Claim
 from node.transport.events import Event, MessageAcknowledged, MessageFailed, MessageReceived
 from node.transport.handshake import Agreement, Handshake
 from node.transport.packet import Message
@@ -94,10 +95,10 @@ class StreamConnection:
     """
 
     __slots__ = (
-        "_ack_due", "_assembly", "_events", "_expected", "_handshake", "_messages_received",
-        "_next_message_id", "_owner", "_receive_cipher", "_receive_number", "_send_cipher", "_send_number",
-        "_settings", "_writes", "addresses", "armed_at", "dial_number", "established_at", "expires_at", "frames",
-        "is_ready", "origin", "outbox", "peer_id", "peer_static", "state", "stats",
+        "_ack_due", "_assembly", "_events", "_expected", "_handshake", "_messages_received", "_next_message_id",
+        "_owner", "_receive_cipher", "_receive_number", "_send_cipher", "_send_number", "_settings", "_writes",
+        "addresses", "armed_at", "claim", "established_at", "expires_at", "frames", "is_ready", "origin", "outbox",
+        "peer_id", "state", "stats",
     )  # fmt: skip
 
     def __init__(
@@ -111,8 +112,7 @@ class StreamConnection:
         self.outbox = StreamOutbox()
         self.frames = Frames(HANDSHAKE_FRAME_BYTES_MAX)
         self.peer_id: NodeId | None = None
-        self.peer_static = b""
-        self.dial_number = origin.dial_number
+        self.claim: Claim | None = None
         self.established_at: Instant | None = None
         self.expires_at = now + (HANDSHAKE_TIMEOUT if origin.is_initiator else HALF_OPEN_TIMEOUT)
         self.armed_at: Instant | None = None
@@ -187,10 +187,14 @@ class StreamConnection:
         parameters = agreement.peer_parameters
         if len(parameters) < _DIAL_NUMBER_BYTES:
             raise DecodeError("malformed", f"parameters of {len(parameters)} bytes")
-        if not self.origin.is_initiator:
-            self.dial_number = int.from_bytes(parameters[:_DIAL_NUMBER_BYTES], "big")
+        dialled = int.from_bytes(parameters[:_DIAL_NUMBER_BYTES], "big")
+        self.claim = Claim(
+            is_initiator=self.origin.is_initiator,
+            dial_number=self.origin.dial_number if self.origin.is_initiator else dialled,
+            peer_static=agreement.peer_static,
+            established_at=now,
+        )
         self.peer_id = agreement.peer_id
-        self.peer_static = agreement.peer_static
         self._send_cipher = PacketCipher(agreement.send_key)
         self._receive_cipher = PacketCipher(agreement.receive_key)
         self.frames.body_bytes_max = RECORD_BODY_BYTES_MAX

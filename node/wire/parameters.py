@@ -14,7 +14,8 @@ from node.wire.varint import append_varint, read_varint
 
 __all__ = ["Parameters", "encode_parameters", "parse_parameters"]
 
-_CONNECTION_ID, _MAX_DATA, _MAX_ACK_DELAY, _MAX_DATAGRAM = 1, 2, 3, 4
+_CONNECTION_ID, _MAX_DATA, _MAX_ACK_DELAY, _MAX_DATAGRAM, _DIAL_NUMBER = 1, 2, 3, 4, 5
+_REQUIRED = (_CONNECTION_ID, _MAX_DATA, _MAX_ACK_DELAY, _MAX_DATAGRAM)
 _ACK_DELAY_MAX: Duration = 1_000 * MILLISECOND
 
 
@@ -26,12 +27,14 @@ class Parameters:
     max_data: bytes of reliable messages that may be sent before the first MAX_DATA frame.
     max_ack_delay: longest time this end holds an acknowledgement back; at most 1 s; microseconds on the wire.
     max_datagram: largest UDP payload this end accepts, in bytes.
+    dial_number: of an initiator, larger for each later dial of its process; 0 from a responder.
     """
 
     connection_id: ConnectionId
     max_data: int
     max_ack_delay: Duration
     max_datagram: int
+    dial_number: int = 0
 
 
 def encode_parameters(parameters: Parameters) -> bytes:
@@ -42,6 +45,7 @@ def encode_parameters(parameters: Parameters) -> bytes:
         (_MAX_DATA, parameters.max_data),
         (_MAX_ACK_DELAY, parameters.max_ack_delay // MICROSECOND),
         (_MAX_DATAGRAM, parameters.max_datagram),
+        (_DIAL_NUMBER, parameters.dial_number),
     ):
         encoded = bytearray()
         append_varint(encoded, value)
@@ -61,12 +65,12 @@ def parse_parameters(data: bytes) -> Parameters:
         end = offset + length
         if end > len(data) or identifier in values:
             raise DecodeError("malformed", "parameters cut short or double")
-        if identifier in (_CONNECTION_ID, _MAX_DATA, _MAX_ACK_DELAY, _MAX_DATAGRAM):
+        if identifier in _REQUIRED or identifier == _DIAL_NUMBER:
             values[identifier], used = read_varint(data, offset)
             if used != end:
                 raise DecodeError("malformed", f"parameter {identifier} has another length")
         offset = end
-    if len(values) != 4:
+    if not all(identifier in values for identifier in _REQUIRED):
         raise DecodeError("malformed", "a parameter is missing")
     max_ack_delay = values[_MAX_ACK_DELAY] * MICROSECOND
     max_datagram = min(values[_MAX_DATAGRAM], MTU_MAX)
@@ -77,4 +81,5 @@ def parse_parameters(data: bytes) -> Parameters:
         max_data=values[_MAX_DATA],
         max_ack_delay=max_ack_delay,
         max_datagram=max_datagram,
+        dial_number=values.get(_DIAL_NUMBER, 0),
     )

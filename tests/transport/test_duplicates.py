@@ -2,56 +2,55 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import cast
-
 import pytest
 
-from node.transport.connection import Connection
-from node.transport.duplicates import Verdict, resolve
-from node.transport.state import Origin
-from node.types import ConnectionId, NodeId
+from node.transport.duplicates import DUPLICATE_WINDOW, Claim, is_newer_kept
+from node.types import Instant, NodeId
 
 SMALL, LARGE = NodeId(bytes(32)), NodeId(b"\xff" * 32)
+ENDS = [(SMALL, LARGE), (LARGE, SMALL)]
 
 
-@dataclass
-class Known:
-    """What `resolve` looks at of a connection."""
-
-    peer_id: NodeId
-    peer_static: bytes
-    origin: Origin
-
-
-def connection(peer_id: NodeId, *, is_initiator: bool, process: bytes = b"same") -> Connection:
-    origin = Origin(handle=1, local_id=ConnectionId(1), address=("10.0.0.1", 1), is_initiator=is_initiator)
-    return cast("Connection", Known(peer_id, process, origin))
+def claim(*, is_initiator: bool, dial_number: int = 1, process: bytes = b"same", at: Instant = 0) -> Claim:
+    return Claim(is_initiator=is_initiator, dial_number=dial_number, peer_static=process, established_at=at)
 
 
 @pytest.mark.parametrize("is_ours_first", [True, False])
 def test_of_two_crossing_dials_both_ends_keep_that_of_the_smaller_key(is_ours_first: bool) -> None:
     kept = []
-    for own, peer in ((SMALL, LARGE), (LARGE, SMALL)):
-        ours, theirs = connection(peer, is_initiator=True), connection(peer, is_initiator=False)
+    for own, peer in ENDS:
+        ours, theirs = claim(is_initiator=True), claim(is_initiator=False)
         old, new = (ours, theirs) if is_ours_first else (theirs, ours)
-        survivor = new if resolve(own, old, new) is Verdict.KEEP_NEW else old
-        kept.append(own if survivor.origin.is_initiator else peer)
+        survivor = new if is_newer_kept(own, peer, old=old, new=new) else old
+        kept.append(own if survivor.is_initiator else peer)
     assert kept == [SMALL, SMALL]
 
 
-@pytest.mark.parametrize("own", [SMALL, LARGE])
+@pytest.mark.parametrize(("own", "peer"), ENDS)
 @pytest.mark.parametrize("is_initiator", [True, False])
-def test_of_two_dials_of_one_node_the_newer_stays(own: NodeId, is_initiator: bool) -> None:
-    peer = LARGE if own == SMALL else SMALL
-    old, new = (connection(peer, is_initiator=is_initiator) for _ in range(2))
-    assert resolve(own, old, new) is Verdict.KEEP_NEW
+def test_of_two_dials_of_one_node_the_later_stays_in_whatever_order_they_arrive(
+    own: NodeId, peer: NodeId, is_initiator: bool
+) -> None:
+    first = claim(is_initiator=is_initiator, dial_number=4)
+    second = claim(is_initiator=is_initiator, dial_number=7)
+    assert is_newer_kept(own, peer, old=first, new=second)
+    assert not is_newer_kept(own, peer, old=second, new=first)
 
 
-@pytest.mark.parametrize("own", [SMALL, LARGE])
+@pytest.mark.parametrize(("own", "peer"), ENDS)
 @pytest.mark.parametrize("is_initiator", [True, False])
-def test_a_new_process_of_the_peer_always_wins(own: NodeId, is_initiator: bool) -> None:
-    peer = LARGE if own == SMALL else SMALL
-    old = connection(peer, is_initiator=not is_initiator)
-    new = connection(peer, is_initiator=is_initiator, process=b"after the restart")
-    assert resolve(own, old, new) is Verdict.KEEP_NEW
+def test_a_new_process_of_the_peer_always_wins(own: NodeId, peer: NodeId, is_initiator: bool) -> None:
+    old = claim(is_initiator=not is_initiator, dial_number=9)
+    new = claim(is_initiator=is_initiator, process=b"after the restart")
+    assert is_newer_kept(own, peer, old=old, new=new)
+
+
+@pytest.mark.parametrize(("own", "peer"), ENDS)
+@pytest.mark.parametrize("is_initiator", [True, False])
+def test_a_peer_that_dials_again_long_after_has_lost_the_old_connection(
+    own: NodeId, peer: NodeId, is_initiator: bool
+) -> None:
+    old = claim(is_initiator=not is_initiator)
+    assert is_newer_kept(own, peer, old=old, new=claim(is_initiator=is_initiator, at=DUPLICATE_WINDOW))
+    still_crossing = claim(is_initiator=is_initiator, at=DUPLICATE_WINDOW - 1)
+    assert is_newer_kept(own, peer, old=old, new=still_crossing) == (is_initiator == (own < peer))

@@ -19,6 +19,7 @@ parameters = st.builds(
     max_data=st.integers(0, VARINT_MAX),
     max_ack_delay=st.integers(0, 1_000_000).map(lambda delay: delay * MICROSECOND),
     max_datagram=st.integers(MTU_MIN, MTU_MAX),
+    dial_number=st.integers(0, VARINT_MAX),
 )
 
 
