@@ -1,0 +1,159 @@
+"""An authenticated peer may send any frames: the worst that follows is a close with a reason."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from node.sim.link import LinkSettings
+from node.transport.packet import SentPacket
+from node.transport.settings import TransportSettings
+from node.types import MILLISECOND
+from node.wire.frames import (
+    AckFrame,
+    CloseFrame,
+    ConfirmedFrame,
+    DatagramFrame,
+    Frame,
+    MaxDataFrame,
+    MessageFrame,
+    PingFrame,
+    WithdrawFrame,
+    append_ack,
+    append_close,
+    append_confirmed,
+    append_datagram,
+    append_max_data,
+    append_message,
+    append_ping,
+    append_withdraw,
+)
+from node.wire.header import PacketType, pack_header
+from node.wire.limits import MESSAGE_BYTES_MAX, REASSEMBLY_BYTES_MAX
+from node.wire.varint import VARINT_MAX
+from tests.pair import CLIENT, SERVER, Pair
+
+numbers = st.one_of(st.integers(0, 12), st.integers(0, VARINT_MAX))
+sizes = st.one_of(st.integers(0, 300), st.integers(0, MESSAGE_BYTES_MAX))
+
+
+@st.composite
+def parts(draw: st.DrawFn) -> MessageFrame:
+    """Parts of few messages, so that they meet and contradict each other."""
+    data = draw(st.binary(min_size=1, max_size=40))
+    offset = draw(sizes)
+    total = min(MESSAGE_BYTES_MAX, offset + len(data) + draw(st.integers(0, 5)))
+    offset = min(offset, total - len(data))
+    channel = draw(st.none() | numbers)
+    return MessageFrame(draw(numbers), total, offset, data, channel, draw(numbers) if channel is not None else 0)
+
+
+frames: st.SearchStrategy[Frame] = st.one_of(
+    parts(),
+    st.just(PingFrame()),
+    st.just(ConfirmedFrame()),
+    st.builds(lambda last: AckFrame(((0, last),), 0), numbers),
+    st.builds(lambda last, delay: AckFrame(((last, last),), delay), numbers, st.integers(0, 1 << 60)),
+    st.builds(WithdrawFrame, numbers, numbers),
+    st.builds(MaxDataFrame, numbers),
+    st.builds(DatagramFrame, st.binary(max_size=40)),
+    st.builds(CloseFrame, numbers, st.text(max_size=20)),
+)
+
+
+def encode(several: list[Frame]) -> bytes:
+    buffer = bytearray()
+    for frame in several:
+        match frame:
+            case MessageFrame():
+                append_message(buffer, frame)
+            case AckFrame():
+                append_ack(buffer, frame)
+            case WithdrawFrame():
+                append_withdraw(buffer, frame)
+            case MaxDataFrame():
+                append_max_data(buffer, frame)
+            case DatagramFrame():
+                append_datagram(buffer, frame)
+            case CloseFrame():
+                append_close(buffer, frame)
+            case PingFrame():
+                append_ping(buffer)
+            case ConfirmedFrame():
+                append_confirmed(buffer)
+    return bytes(buffer)
+
+
+def connected() -> Pair:
+    # A small window, so that its end is within reach.
+    pair = Pair(
+        link=LinkSettings(delay=MILLISECOND),
+        client_settings=TransportSettings(initial_window=20_000, min_rto=25 * MILLISECOND),
+    )
+    pair.connect()
+    pair.server.send(bytes(3_000))
+    pair.run(0.5)
+    return pair
+
+
+def inject(pair: Pair, payload: bytes, number: int) -> None:
+    """Seals the payload with the client's key, under that number."""
+    connection = pair.client.connection
+    cipher = connection._send_cipher
+    assert cipher is not None
+    if number > connection._next_number:
+        connection._next_number = number
+    connection.recovery.on_sent(SentPacket(connection._next_number, pair.client.now, 0, is_ack_eliciting=False))
+    connection._next_number += 1
+    header = pack_header(PacketType.DATA, connection._peer_cid, number)
+    pair.world.inject(CLIENT, SERVER, header + cipher.seal(number, payload, header))
+
+
+def assert_sane(pair: Pair) -> None:
+    """The server has either closed with a reason or is within its bounds, and is not spinning."""
+    pair.run(1)
+    for connection in pair.server.endpoint.connections.values():
+        assert connection._reassembly.bytes_announced <= REASSEMBLY_BYTES_MAX
+    for event in filter(None, [pair.server.closed()]):
+        assert event.code.name
+    pair.run(90)
+    assert pair.server.endpoint.snapshots() == [] or pair.server.closed() is None
+
+
+@given(st.lists(st.lists(frames, min_size=1, max_size=5), min_size=1, max_size=8))
+@settings(max_examples=150)
+def test_any_frames_are_taken_or_close_the_connection(packets: list[list[Frame]]) -> None:
+    pair = connected()
+    for several in packets:
+        if pair.client.closed() is None:
+            inject(pair, encode(several), pair.client.connection._next_number)
+        pair.run(0.01)
+    assert_sane(pair)
+
+
+@given(st.lists(st.binary(max_size=60), min_size=1, max_size=4))
+@settings(max_examples=100)
+def test_any_payload_is_taken_or_closes_the_connection(payloads: list[bytes]) -> None:
+    pair = connected()
+    for payload in payloads:
+        if pair.client.closed() is None:
+            inject(pair, payload, pair.client.connection._next_number)
+        pair.run(0.01)
+    assert_sane(pair)
+
+
+@given(st.lists(st.integers(0, (1 << 48) - 1), min_size=1, max_size=30, unique=True))
+@settings(max_examples=60)
+def test_any_packet_numbers_are_taken_once(chosen: list[int]) -> None:
+    pair = connected()
+    before = pair.server.snapshot.stats.packets_received
+    for number in chosen:
+        for _ in range(2):
+            if pair.client.closed() is None:
+                inject(pair, b"\x01", number)
+        pair.run(0.01)
+    pair.run(0.1)
+    for side in pair.sides:
+        if side.endpoint.snapshots():
+            assert side.snapshot.stats.packets_received <= before + 4 * len(chosen) + 10
+    assert_sane(pair)
