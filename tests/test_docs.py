@@ -35,7 +35,8 @@ def test_every_frame_type_is_documented_under_its_number() -> None:
 
 
 def test_every_packet_type_is_documented_under_its_number() -> None:
-    documented = {int(row[0]): row[1] for row in _rows("TRANSPORT.md", "1. Packets") if row[0].isdigit() and row[1].isupper()}
+    rows = _rows("TRANSPORT.md", "1. Packets")
+    documented = {int(row[0]): row[1] for row in rows if row[0].isdigit() and row[1].isupper()}
     assert documented == {int(kind): kind.name for kind in PacketType}
 
 
