@@ -16,20 +16,20 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from node.api.server import ApiServer
-from node.config import NetworkConfig, format_address, parse_address
+from node.config import FIELDS, NetworkConfig, format_address, parse_address
 from node.config.kinds import Unacceptable
 from node.config.network import KEY_FILE
 from node.config.version import package_version
 from node.core.events import DataReceived, DialFailed, PeerDown, PeerUp, Problem
 from node.core.snapshot import NodeSnapshot
-from node.errors import Code, ConnectionFailed, NotRunning, SendTimeout, UnknownPeer, UsageError
+from node.errors import Code, ConnectionFailed, NotRunning, SendTimeout, StartError, UnknownPeer, UsageError
 from node.identity.keys import Identity, parse_node_id
 from node.messages.packing import Value
 from node.metrics.readings import RuntimeStats
@@ -271,7 +271,7 @@ class Node:
     async def _open(self, stack: AsyncExitStack) -> None:
         config = self.config
         if config.data_dir:
-            stack.enter_context(lock(config.data_dir))
+            stack.enter_context(_locked(config.data_dir))
         listener = await self._open_listener()
         if listener is not None:
             stack.callback(listener.close)
@@ -365,6 +365,18 @@ class Node:
 
 def _own_identity(config: NetworkConfig) -> Identity:
     return load_or_create(Path(config.data_dir) / KEY_FILE) if config.data_dir else random_identity()
+
+
+@contextlib.contextmanager
+def _locked(directory: str) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(lock(directory))
+        except StartError as error:
+            raise StartError(
+                f"{error}; choose another with {FIELDS['data_dir'].flag} or {FIELDS['port'].flag}"
+            ) from error
+        yield
 
 
 def _named(peer: PeerName) -> Target:

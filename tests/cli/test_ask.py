@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from node.cli.client import Client
+from node.cli.main import main
+from node.node.report import node_report
+from tests.metrics.samples import WALL_OFFSET, link, node_snapshot, peer
+
+STATS = node_report(node_snapshot(link(2), peers=(peer(2),)), wall_offset=WALL_OFFSET, socket=None)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, Any]]:
+    """Questions as (url, path, body); each is answered as a node would."""
+    questions: list[tuple[str, str, Any]] = []
+
+    def get(client: Client, path: str) -> dict[str, Any]:
+        questions.append((client.url, path, None))
+        return STATS if path.endswith("stats") else {"peers": []}
+
+    def post(client: Client, path: str, body: bytes) -> dict[str, Any]:
+        questions.append((client.url, path, body))
+        return {"message_id": "ab" * 16}
+
+    monkeypatch.setattr(Client, "get", get)
+    monkeypatch.setattr(Client, "post", post)
+    return questions
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "url"),
+    [
+        ([], {}, "http://127.0.0.1:9464"),
+        (["--port", "9000"], {}, "http://127.0.0.1:9576"),
+        (["--metrics-port", "7000"], {}, "http://127.0.0.1:7000"),
+        ([], {"POSITRON_METRICS_HOST": "0.0.0.0", "POSITRON_METRICS_PORT": "7001"}, "http://127.0.0.1:7001"),
+        ([], {"POSITRON_URL": "http://node-3:9464/"}, "http://node-3:9464"),
+        (["--port", "9000"], {"POSITRON_URL": "http://node-3:9464"}, "http://127.0.0.1:9576"),
+        (["--url", "http://[::1]:80"], {"POSITRON_URL": "http://node-3:9464"}, "http://[::1]:80"),
+    ],
+)
+def test_the_node_is_found_by_url_else_where_the_same_settings_would_put_it(
+    words: list[str],
+    environment: dict[str, str],
+    url: str,
+    asked: list[tuple[str, str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    assert main(["stats", *words]) == 0
+
+    assert asked == [(url, "/api/v1/stats", None)]
+
+
+def test_json_is_the_answer_as_it_came(asked: list[tuple[str, str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stats", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == STATS
+
+    assert main(["peers", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"peers": []}
+
+
+def test_watching_shows_it_again_until_interrupted(
+    asked: list[tuple[str, str, Any]], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("node.cli.ask.time.sleep", pause)
+
+    assert main(["peers", "--watch", "0.5", "--json"]) == 0
+
+    assert capsys.readouterr().out == '{"peers": []}\n' * 3
+    assert pauses == [0.5, 0.5, 0.5]
+
+
+def test_a_broadcast_is_sent_as_it_was_given(
+    asked: list[tuple[str, str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["broadcast", '{"text": "h\u00e9"}']) == 0
+    assert capsys.readouterr().out == "ab" * 16 + "\n"
+
+    assert main(["broadcast", "{}", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"message_id": "ab" * 16}
+
+    assert [body for _, _, body in asked] == ['{"text": "h\u00e9"}'.encode(), b"{}"]
+
+
+def test_what_is_no_object_is_never_sent(asked: list[tuple[str, str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["broadcast", "[1]"]) == 2
+
+    assert capsys.readouterr().err == ('positron: broadcast: allowed is a JSON object, such as \'{"text": "hello"}\'\n')
+    assert asked == []

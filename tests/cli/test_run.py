@@ -1,0 +1,212 @@
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.loopback
+
+ROOT = Path(__file__).parents[2]
+DEADLINE = 20.0
+
+
+class Program:
+    """A running `positron run`, with what it has written to standard error so far."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self.process = process
+        self.text = ""
+
+    def wait_for(self, words: str) -> None:
+        assert self.process.stderr is not None
+        deadline = time.monotonic() + DEADLINE
+        while words not in self.text:
+            ready, _, _ = select.select([self.process.stderr], [], [], max(0.0, deadline - time.monotonic()))
+            assert ready, f"no {words!r} within {DEADLINE} s in:\n{self.text}"
+            chunk = os.read(self.process.stderr.fileno(), 65536)
+            assert chunk, f"ended without {words!r}:\n{self.text}"
+            self.text += chunk.decode()
+
+    def end(self, number: signal.Signals) -> tuple[int, float]:
+        """The exit status, and the seconds that the end took."""
+        began_at = time.monotonic()
+        self.process.send_signal(number)
+        _, rest = self.process.communicate(timeout=DEADLINE)
+        self.text += rest.decode()
+        return self.process.returncode, time.monotonic() - began_at
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("POSITRON_")}
+    return kept | {"XDG_STATE_HOME": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+
+
+@pytest.fixture
+def ports() -> tuple[int, int]:
+    """Two UDP ports in a row, whose TCP and metrics ports are free too."""
+    for first in range(21_000, 30_000, 7):
+        if all(_is_free(port) for port in (first, first + 1, first + 2, first + 576, first + 577)):
+            return first, first + 1
+    raise AssertionError("no free ports")
+
+
+def _is_free(port: int) -> bool:
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            try:
+                probe.bind(("", port))
+            except OSError:
+                return False
+    return True
+
+
+@contextmanager
+def running(environment: dict[str, str], *words: str) -> Iterator[Program]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "node", "run", *words], cwd=ROOT, env=environment, stderr=subprocess.PIPE
+    )
+    try:
+        yield Program(process)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def positron(environment: dict[str, str], *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "node", *words],
+        cwd=ROOT, env=environment, capture_output=True, text=True, input=stdin, timeout=DEADLINE, check=False,
+    )  # fmt: skip
+
+
+def test_the_two_nodes_of_the_readme_find_each_other_and_share_nothing(
+    environment: dict[str, str], ports: tuple[int, int]
+) -> None:
+    first_port, second_port = (str(port) for port in ports)
+    with (
+        running(environment, "--port", first_port) as first,
+        running(environment, "--port", second_port, "--bootstrap", f"127.0.0.1:{first_port}") as second,
+    ):
+        first.wait_for("peer_up")
+        second.wait_for("peer_up")
+
+        sent = positron(environment, "broadcast", "--port", second_port, "-", stdin='{"text": "hello"}')
+        assert (sent.returncode, len(sent.stdout.strip())) == (0, 32), sent.stderr
+        stats = json.loads(positron(environment, "stats", "--port", first_port, "--json").stdout)
+        assert stats["active_peers"] == 1
+        assert stats["gossip_stats"]["delivered"] == 1
+        shown = positron(environment, "stats", "--port", second_port)
+        assert (shown.returncode, shown.stderr) == (0, "")
+        assert "RTO COMPUTED" in shown.stdout
+        assert "established" in shown.stdout
+        peers = positron(environment, "peers", "--url", f"http://127.0.0.1:{int(first_port) + 576}/")
+        assert f"127.0.0.1:{second_port}" in peers.stdout
+
+        for program, number in ((first, signal.SIGTERM), (second, signal.SIGINT)):
+            status, seconds = program.end(number)
+            assert status == 0, program.text
+            assert seconds < 3, program.text  # one second, and what a loaded machine adds
+            assert "Traceback" not in program.text
+            assert "node_stopped" in program.text
+
+
+def test_a_port_that_is_taken_ends_with_status_1_and_one_line(environment: dict[str, str]) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as occupier:
+        occupier.bind(("127.0.0.1", 0))
+        port = occupier.getsockname()[1]
+
+        done = positron(environment, "run", "--host", "127.0.0.1", "--port", str(port), "--tcp-port", "0")
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"positron: cannot listen on UDP 127.0.0.1:{port}: Address already in use; "
+        "choose another port with --port or POSITRON_PORT"
+    ]
+
+
+def test_an_open_key_file_ends_with_status_1_and_one_line_that_names_the_cure(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    positron(environment, "keygen", "--data-dir", str(tmp_path))
+    key = tmp_path / "identity.key"
+    key.chmod(0o644)
+
+    done = positron(environment, "run", "--port", "0", "--data-dir", str(tmp_path))
+
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert f"chmod 600 {key}" in done.stderr
+
+
+def test_an_impossible_configuration_ends_with_status_2_and_a_line_per_mistake(environment: dict[str, str]) -> None:
+    done = positron(environment | {"POSITRON_MTU": "10"}, "run", "--port", "99999", "--bootstrap", "nonsense")
+
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("positron: ") for line in lines)
+
+
+def test_every_line_of_a_json_log_is_json_from_the_start_to_the_end(environment: dict[str, str]) -> None:
+    with running(
+        environment, "--port", "0", "--log-format", "json", "--bootstrap", "no-such-host.invalid:1"
+    ) as program:
+        program.wait_for("node_started")
+        status, _ = program.end(signal.SIGTERM)
+
+    assert status == 0
+    events = [json.loads(line)["event"] for line in program.text.splitlines()]
+    assert events[0] == "node_started"
+    assert events[-1] == "node_stopped"
+
+
+def test_a_defect_ends_the_program_with_status_1(environment: dict[str, str]) -> None:
+    program = (
+        "import asyncio, sys\n"
+        "from node.cli.main import main\n"
+        "from node.transport.udp_socket import UDPSocket\n"
+        "def broken(self): raise ZeroDivisionError('planted')\n"
+        "UDPSocket._on_readable = broken\n"
+        "import socket\n"
+        "from node.node import Node\n"
+        "start = Node.start\n"
+        "async def started(self):\n"
+        "    await start(self)\n"
+        "    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:\n"
+        "        stranger.sendto(b'x', self.udp_transport.local_address)\n"
+        "Node.start = started\n"
+        "sys.exit(main(['run', '--host', '127.0.0.1', '--port', '0']))\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=DEADLINE, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 1
+    assert "event_loop_failed" in done.stderr
+    assert done.stderr.splitlines()[-1] == "positron: stopped by a defect: ZeroDivisionError: planted"
+
+
+def test_a_closed_pipe_is_no_traceback(environment: dict[str, str]) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "node", "config", "check"],
+        cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    process.stdout.close()
+    process.stdout = None
+    _, errors = process.communicate(timeout=DEADLINE)
+
+    assert errors == b""

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import pytest
+
+from node.core.snapshot import NodeSnapshot
+from node.messages.packing import Value
+from node.node.views import GossipView, PeerManager, PeerName
+from node.types import Address
+from tests.metrics.samples import WALL_OFFSET, link, node_id, node_snapshot, peer
+
+
+class FakeNode:
+    """A node with two active peers and one that is down."""
+
+    wall_offset = WALL_OFFSET
+
+    def __init__(self) -> None:
+        self.marked: list[tuple[str, PeerName]] = []
+
+    def snapshot(self) -> NodeSnapshot:
+        links = (link(2, transport="tcp", connection=1), link(2, connection=2), link(4))
+        return node_snapshot(*links, peers=(peer(2), peer(3, "slow"), peer(4, "down")))
+
+    async def connect(self, address: Address, seconds: float) -> str:
+        return node_id(2).hex()
+
+    async def broadcast(self, data: dict[str, Value]) -> str:
+        return "ab" * 16
+
+    def mark_slow(self, peer: PeerName) -> None:
+        self.marked.append(("slow", peer))
+
+    def mark_down(self, peer: PeerName) -> None:
+        self.marked.append(("down", peer))
+
+
+def test_active_peers_are_up_or_slow_and_answer_to_key_and_address() -> None:
+    active = PeerManager(FakeNode()).active_peers
+
+    assert list(active) == [node_id(2).hex(), node_id(3).hex()]
+    assert len(active) == 2
+    for name in (node_id(2), node_id(2).hex(), node_id(2).hex().upper(), ("127.0.0.1", 9002)):
+        assert active[name]["name"] == "node-2"
+    assert ("127.0.0.1", 9004) not in active
+    assert "nonsense" not in active
+
+
+def test_connection_stats_are_those_of_the_best_link_or_empty() -> None:
+    manager = PeerManager(FakeNode())
+
+    assert manager.get_connection_stats(node_id(2).hex())["transport"] == "udp"
+    assert manager.get_connection_stats(("127.0.0.1", 9009)) == {}
+    assert manager.get_connection_stats(node_id(3)) == {}
+
+
+@pytest.mark.asyncio
+async def test_commands_reach_the_node() -> None:
+    node = FakeNode()
+    manager = PeerManager(node)
+
+    assert await manager.connect_to_peer(("127.0.0.1", 9002)) == node_id(2).hex()
+    await manager.mark_peer_slow(("127.0.0.1", 9002))
+    await manager.mark_peer_down(node_id(3).hex())
+
+    assert node.marked == [("slow", ("127.0.0.1", 9002)), ("down", node_id(3).hex())]
+
+
+@pytest.mark.asyncio
+async def test_gossip_propagates_and_counts() -> None:
+    gossip = GossipView(FakeNode())
+
+    assert await gossip.propagate({"n": 1}) == "ab" * 16
+    assert gossip.get_stats()["published"] == 0
