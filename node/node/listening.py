@@ -5,6 +5,7 @@ Knows nothing of what the sockets are for, beyond the words of its messages.
 
 from __future__ import annotations
 
+import os
 import socket
 
 from node.config import FIELDS, format_address
@@ -27,7 +28,8 @@ def open_http_listener(host: str, port: int) -> socket.socket:
     try:
         return open_tcp_listener(host, port)
     except OSError as error:
-        text = f"cannot listen on TCP {format_address((host, port))} for metrics and API: {error.strerror}"
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        text = f"cannot listen on TCP {format_address((host, port))} for metrics and API: {reason}"
         raise StartError(name_the_way_out(text, "metrics_port")) from error
 
 

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from node.config import NetworkConfig
+from node.core.snapshot import NodeSnapshot
+from node.metrics.readings import RuntimeStats
+from node.node.observer import Observer
+from node.transport.udp_socket import SocketStats
+from tests.metrics.samples import WALL_OFFSET, link, node_snapshot, peer
+
+
+def observer(
+    snapshot: NodeSnapshot, config: NetworkConfig | None = None, socket: SocketStats | None = None
+) -> Observer:
+    def publish(payload: dict[str, Any]) -> str:
+        return json.dumps(payload)
+
+    return Observer(
+        config or NetworkConfig(),
+        RuntimeStats(),
+        WALL_OFFSET,
+        snapshot=lambda: snapshot,
+        socket_stats=lambda: socket,
+        publish=publish,
+    )
+
+
+@pytest.mark.asyncio
+async def test_metrics_statistics_and_peers_show_one_and_the_same_node() -> None:
+    snapshot = node_snapshot(link(2), peers=(peer(2),))
+    watched = observer(snapshot, socket=SocketStats(datagrams_sent=7, send_errors={"EPERM": 2}))
+
+    text = watched.render_metrics().decode()
+    stats = watched.stats()
+
+    assert 'positron_link_rtt_smoothed_seconds{node="node-1",peer="00000002"} 0.02' in text
+    assert 'positron_udp_sent_datagrams_total{node="node-1"} 7.0' in text
+    assert 'positron_udp_send_errors_total{errno="EPERM",node="node-1"} 2.0' in text
+    assert stats["links"][0]["rtt"] == 0.02
+    assert stats["transport"]["udp"]["socket"]["datagrams_sent"] == 7
+    assert [known["name"] for known in watched.peers() if isinstance(known, dict)] == ["node-2"]
+
+
+@pytest.mark.asyncio
+async def test_the_time_of_rendering_is_told_with_the_next_scrape() -> None:
+    watched = observer(node_snapshot())
+
+    assert b'positron_scrape_render_seconds{node="node-1"} 0.0\n' in watched.render_metrics()
+    assert b'positron_scrape_render_seconds{node="node-1"} 0.0\n' not in watched.render_metrics()
+
+
+def test_health_is_running_and_readiness_is_the_machine_s_word() -> None:
+    assert observer(node_snapshot()).is_healthy()
+    assert not observer(node_snapshot(state="stopped")).is_healthy()
+    assert observer(node_snapshot()).is_ready()
+    assert not observer(node_snapshot(is_ready=False)).is_ready()
+
+
+def test_an_impairment_that_cannot_be_known_counts_as_one(tmp_path: Path) -> None:
+    file = tmp_path / "impairment.json"
+    watched = observer(node_snapshot(), NetworkConfig(impairment_file=str(file)))
+
+    assert not watched.is_impaired()
+    file.write_text('{"backend": "netem"}')
+    assert watched.is_impaired()
+    file.write_text("{")
+    assert watched.is_impaired()
+    assert watched.impairment() is None
+
+
+def test_publishing_passes_on_what_was_given() -> None:
+    assert observer(node_snapshot()).publish({"n": 1}) == '{"n": 1}'
