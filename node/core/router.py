@@ -126,7 +126,9 @@ class Router:
                     self._on_frame(link, event, now)
                     return
             case MessageAcknowledged():
-                if self._switch.acknowledged(carrier, event):
+                peer_id = self._switch.acknowledged(carrier, event)
+                if peer_id is not None:
+                    self._peers.heard(peer_id, now)
                     return
             case MessageFailed():
                 if self._switch.failed(carrier, event, now):

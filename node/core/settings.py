@@ -26,8 +26,8 @@ class CoreSettings:
         ports when UDP is disabled. `Machine.add_bootstrap` adds to them at run time.
     enable_udp, enable_tcp: carriers in use; at least one.
     is_seed: ready without a peer, because others come to it.
-    heartbeat_interval: time between two heartbeats to a peer, ± 10 %; 50 ms or more. A peer that is silent for 3 of
-        them is slow and probed, silent for 6 it is down.
+    heartbeat_interval: time between two heartbeats to a peer, ± 10 %; 50 ms or more. A peer that is silent for 2 of
+        them is probed, for 3 it is slow, for 6 it is down.
     gossip_fanout: peers that a relay forwards a message to; at least 1. The author sends to all of its peers.
     gossip_timeout: time in which one peer must acknowledge one copy before it is withdrawn and announced instead.
     peers_max: peers that this node keeps dialling for; more are accepted up to transport.max_connections.

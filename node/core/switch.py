@@ -109,12 +109,13 @@ class Switch(Generic[Purpose]):
 
     # --- what the transport tells -------------------------------------------------------------------------------
 
-    def acknowledged(self, carrier: Carrier, event: MessageAcknowledged) -> bool:
-        """A message was acknowledged; whether it was sent here."""
+    def acknowledged(self, carrier: Carrier, event: MessageAcknowledged) -> NodeId | None:
+        """A message was acknowledged; by whom, if it was sent here."""
         tracked = self._take(Link(carrier, event.connection), event.message_id)
-        if tracked is not None:
-            self._report(tracked, None)
-        return tracked is not None
+        if tracked is None:
+            return None
+        self._report(tracked, None)
+        return tracked.peer.node_id
 
     def failed(self, carrier: Carrier, event: MessageFailed, now: Instant) -> bool:
         """A message failed; whether it was sent here. It is sent over another connection if its own ended."""
@@ -123,6 +124,9 @@ class Switch(Generic[Purpose]):
         if tracked is None:
             return False
         if event.expired:
+            if carrier is Carrier.TCP:
+                # Its other end may be gone without a word, which the kernel notices late.
+                self._block(tracked.peer.node_id, now)
             self._report(tracked, SendTimeout("not acknowledged in time"))
         elif not self._send_again(tracked, link, now):
             self._orphans.setdefault(link, []).append(tracked)
@@ -158,11 +162,13 @@ class Switch(Generic[Purpose]):
     # --- choosing -----------------------------------------------------------------------------------------------
 
     def _choose(self, peer: Peer, parcel: Parcel[Purpose], now: Instant, *, avoid: Link | None) -> Link | None:
-        preferred = parcel.route.carrier
-        if preferred is Carrier.TCP:
-            link = self._newest(peer, Carrier.TCP, avoid) or self._open(peer, now, avoid)
-            return link or self._newest(peer, Carrier.UDP, avoid)
-        return self._newest(peer, Carrier.UDP, avoid) or self._newest(peer, Carrier.TCP, avoid)
+        udp = self._newest(peer, Carrier.UDP, avoid)
+        tcp = self._newest(peer, Carrier.TCP, avoid)
+        if parcel.route.carrier is Carrier.UDP:
+            return udp or tcp
+        if self._blocked_until.get(peer.node_id, now) > now:
+            return udp or tcp
+        return tcp or self._open(peer, now, avoid) or udp
 
     def _newest(self, peer: Peer, carrier: Carrier, avoid: Link | None) -> Link | None:
         for link in reversed(peer.links):
@@ -179,8 +185,8 @@ class Switch(Generic[Purpose]):
             # It failed before it was there: the way may be blocked, so the other carrier serves for a while.
             del self._opening[peer.node_id]
             self._block(peer.node_id, now)
-        is_blocked = self._blocked_until.get(peer.node_id, now) > now
-        if tcp is None or record is None or not record.tcp_port or is_blocked or not peer.links:
+            return None
+        if tcp is None or record is None or not record.tcp_port or not peer.links:
             return None
         try:
             handle = tcp.connect((record.host, record.tcp_port), now, expected=peer.node_id)

@@ -7,7 +7,7 @@ nobody. Bounded in authors and in numbers per author.
 from __future__ import annotations
 
 from node.types import NodeId
-from node.wire.limits import ORIGINS_MAX, SEQUENCE_WINDOW
+from node.wire.limits import EPOCHS_PER_ORIGIN, ORIGINS_MAX, SEQUENCE_WINDOW
 
 __all__ = ["OriginTable", "SequenceWindow"]
 
@@ -42,27 +42,35 @@ class SequenceWindow:
 
 
 class OriginTable:
-    """A window per author. The author heard longest ago is forgotten when the table is full."""
+    """Windows per author, one for each of its latest epochs. The author heard longest ago is forgotten first.
+
+    Earlier epochs count too: what an author said before it was restarted may arrive after what it said since.
+    """
 
     def __init__(self) -> None:
-        self._windows: dict[NodeId, SequenceWindow] = {}
+        self._origins: dict[NodeId, list[SequenceWindow]] = {}
 
     def __len__(self) -> int:
-        return len(self._windows)
+        return len(self._origins)
 
     def is_new(self, origin: NodeId, epoch: int, sequence: int) -> bool:
-        """Whether that message of that author was not seen; an epoch below the author's latest is over."""
-        window = self._windows.get(origin)
-        if window is None or epoch > window.epoch:
-            return True
-        return epoch == window.epoch and window.is_new(sequence)
+        """Whether that message of that author was not seen; an epoch before the remembered ones is over."""
+        windows = self._origins.get(origin, [])
+        for window in windows:
+            if window.epoch == epoch:
+                return window.is_new(sequence)
+        return len(windows) < EPOCHS_PER_ORIGIN or epoch > windows[0].epoch
 
     def mark(self, origin: NodeId, epoch: int, sequence: int) -> None:
-        """Remembers that message; a higher epoch ends the author's earlier ones."""
-        window = self._windows.pop(origin, None)
-        if window is None or epoch > window.epoch:
+        """Remembers that message."""
+        windows = self._origins.pop(origin, [])
+        self._origins[origin] = windows
+        window = next((known for known in windows if known.epoch == epoch), None)
+        if window is None:
             window = SequenceWindow(epoch)
-        self._windows[origin] = window
+            windows.append(window)
+            windows.sort(key=lambda known: known.epoch)
+            del windows[:-EPOCHS_PER_ORIGIN]
         window.mark(sequence)
-        if len(self._windows) > ORIGINS_MAX:
-            del self._windows[next(iter(self._windows))]
+        if len(self._origins) > ORIGINS_MAX:
+            del self._origins[next(iter(self._origins))]

@@ -1,9 +1,9 @@
 """Heartbeats and silence: who is up, who is slow, who is given up.
 
-Every interval each active peer gets a heartbeat. One that gave no sign of life for SILENT_INTERVALS_SLOW of them is
-slow and is asked for an answer several times per interval; after SILENT_INTERVALS_DOWN it is given up. Any message and
-any acknowledgement is a sign of life. A node that was itself kept from running (its timer fires late) first forgives
-everybody that time, so that a busy machine does not declare its healthy peers dead.
+Every interval each active peer gets a heartbeat. One that gave no sign of life for SILENT_INTERVALS_PROBED of them is
+asked for an answer several times per interval; after SILENT_INTERVALS_SLOW it is slow, after SILENT_INTERVALS_DOWN it
+is given up. Any message and any acknowledgement is a sign of life. A node that was itself kept from running (its timer
+fires late) first forgives everybody that time, so that a busy machine does not declare its healthy peers dead.
 
     frame = [HEARTBEAT, sequence, wants_answer]
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from node.peers.stats import PeerStats
 from node.peers.table import Peer, PeerState
 from node.types import Duration, Instant
-from node.wire.limits import PROBES_PER_INTERVAL, SILENT_INTERVALS_DOWN, SILENT_INTERVALS_SLOW
+from node.wire.limits import PROBES_PER_INTERVAL, SILENT_INTERVALS_DOWN, SILENT_INTERVALS_PROBED, SILENT_INTERVALS_SLOW
 
 __all__ = ["Heartbeat", "Liveness"]
 
@@ -69,9 +69,10 @@ class Liveness:
             if silence >= SILENT_INTERVALS_DOWN * self._interval:
                 self._stats.losses += 1
                 lost.append(peer)
-            elif silence >= SILENT_INTERVALS_SLOW * self._interval:
-                self._suspect(peer, now)
+            elif silence >= SILENT_INTERVALS_PROBED * self._interval:
                 heartbeats.append(Heartbeat(peer, wants_answer=True))
+                if silence >= SILENT_INTERVALS_SLOW * self._interval:
+                    self._suspect(peer, now)
             elif is_heartbeat_due:
                 heartbeats.append(Heartbeat(peer, wants_answer=False))
         return heartbeats, lost

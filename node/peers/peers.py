@@ -228,7 +228,8 @@ class Peers:
         state = peer.links[link]
         if state.is_initiator != (kind is MessageType.HANDSHAKE_ACK) or state.is_greeted:
             raise DecodeError("unexpected", kind.name)
-        state.is_greeted = True
+        state.is_greeted, state.epoch = True, hello.epoch
+        self._drop_earlier_lives(peer, hello.epoch)
         if kind is MessageType.HANDSHAKE:
             self._introduce(peer, MessageType.HANDSHAKE_ACK, link)
         is_newcomer = peer.source is None and not peer.is_met
@@ -314,6 +315,11 @@ class Peers:
     def _drop_all(self, peer: Peer, code: Code, reason: str) -> None:
         for link in peer.links:
             self._actions.append(Drop(link=link, code=code, reason=reason))
+
+    def _drop_earlier_lives(self, peer: Peer, epoch: int) -> None:
+        for link, state in peer.links.items():
+            if state.is_greeted and state.epoch < epoch:
+                self._actions.append(Drop(link=link, code=Code.REPLACED, reason="the peer was started again"))
 
     # --- time ---------------------------------------------------------------------------------------------------
 

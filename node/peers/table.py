@@ -31,12 +31,16 @@ class PeerState(StrEnum):
 
 @dataclass(slots=True)
 class LinkState:
-    """One established connection with a peer. address: the other end of it. is_greeted: the peer introduced itself."""
+    """One established connection with a peer.
+
+    address: the other end of it. is_greeted: the peer introduced itself. epoch: of the peer's process, as it said.
+    """
 
     address: Address
     is_initiator: bool
     since: Instant
     is_greeted: bool = False
+    epoch: int = 0
 
 
 @dataclass(slots=True)

@@ -158,6 +158,9 @@ SEQUENCE_WINDOW = 4096
 ORIGINS_MAX = 4096
 """Authors whose sequence numbers are remembered; the longest unheard is forgotten first."""
 
+EPOCHS_PER_ORIGIN = 4
+"""Lives of one author whose messages are told apart; before the earliest of them everything is a replay."""
+
 SEEN_MESSAGES_MAX = 1 << 16
 """Message ids remembered to drop copies before anything is verified; 16 bytes and about 100 of bookkeeping each."""
 
@@ -216,9 +219,10 @@ HELLO_TIMEOUT: Duration = 10 * SECOND
 HELLO_TEXT_BYTES_MAX = 64
 """Name and version in an introduction."""
 
+SILENT_INTERVALS_PROBED = 2
 SILENT_INTERVALS_SLOW = 3
 SILENT_INTERVALS_DOWN = 6
-"""Heartbeat intervals without a sign of life after which a peer is probed, and after which it is given up."""
+"""Heartbeat intervals without a sign of life after which a peer is probed, is called slow, and is given up."""
 
 PROBES_PER_INTERVAL = 4
 """Heartbeats per interval that ask a silent peer for an answer."""

@@ -41,11 +41,13 @@ def link(delay: float = 0.02, loss: float = 0.0) -> LinkSettings:
 class Streams:
     """Byte streams between the hosts of a world: in order, without loss, after the delay of a TCP handshake.
 
-    is_blocked: new streams to nowhere, as behind a firewall that refuses them.
+    is_blocked: new streams lead to nowhere, as behind a firewall that refuses them. is_cut: what is written into any
+    stream is never heard of again, as when a cable is pulled.
     """
 
     def __init__(self, world: World, delay: Duration) -> None:
         self.is_blocked = False
+        self.is_cut = False
         self.opened = 0
         self.bytes_carried = 0
         self._world = world
@@ -82,7 +84,7 @@ class Streams:
 
     def _to_other_end(self, host: Host, stream: int, make: Callable[[int], StreamInput]) -> None:
         other = self._ends.get((host.address, stream))
-        if other is not None:
+        if other is not None and not self.is_cut:
             self._later(other[0], make(other[1]))
 
     def _later(self, host: Host, happening: StreamInput) -> None:

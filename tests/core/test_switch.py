@@ -69,6 +69,28 @@ def test_large_messages_take_udp_while_tcp_is_blocked() -> None:
     assert network.events(0, PeerDown) == []
 
 
+def test_a_stream_to_a_process_that_is_gone_delays_nobody_for_long() -> None:
+    network = both(3)
+    send(network, 0, 2, LARGE)
+    network.world.run(2)
+    network.kill(2)
+    network.reboot(2)
+    assert network.world.run_until(network.is_meshed, 10)
+    message_id = network.broadcast(0, LARGE)
+    network.world.run(3)
+    assert network.counts(message_id) == [0, 1, 1]
+
+
+def test_a_stream_that_carries_nothing_any_more_is_avoided() -> None:
+    network = both(2)
+    send(network, 0, 1, LARGE)
+    network.world.run(2)
+    network.streams.is_cut = True
+    message_id = network.broadcast(0, LARGE)
+    network.world.run(15)
+    assert network.counts(message_id) == [0, 1]
+
+
 def test_without_udp_everything_goes_over_tcp() -> None:
     network = Network(4, enable_udp=False, enable_tcp=True, bootstrap=(("10.0.0.1", 8889),))
     assert network.world.run_until(network.is_meshed, 10)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from node.gossip.window import OriginTable, SequenceWindow
 from node.types import NodeId
-from node.wire.limits import ORIGINS_MAX, SEQUENCE_WINDOW
+from node.wire.limits import EPOCHS_PER_ORIGIN, ORIGINS_MAX, SEQUENCE_WINDOW
 
 ALICE = NodeId(b"a" * 32)
 
@@ -33,14 +33,24 @@ def test_a_jump_beyond_the_window_forgets_the_bits_below() -> None:
     assert not window.is_new(10 * SEQUENCE_WINDOW - SEQUENCE_WINDOW)
 
 
-def test_a_new_epoch_ends_the_old_one() -> None:
+def test_messages_of_an_earlier_life_are_accepted_once_too() -> None:
     table = OriginTable()
-    table.mark(ALICE, 1, 7)
     table.mark(ALICE, 2, 1)
+    assert table.is_new(ALICE, 1, 8)
+    table.mark(ALICE, 1, 8)
     assert not table.is_new(ALICE, 1, 8)
     assert not table.is_new(ALICE, 2, 1)
     assert table.is_new(ALICE, 2, 2)
     assert table.is_new(ALICE, 3, 1)
+
+
+def test_lives_before_the_remembered_ones_are_over() -> None:
+    table = OriginTable()
+    for epoch in range(1, EPOCHS_PER_ORIGIN + 2):
+        table.mark(ALICE, epoch, 1)
+    assert not table.is_new(ALICE, 1, 2)
+    assert table.is_new(ALICE, 2, 2)
+    assert not table.is_new(ALICE, 2, 1)
 
 
 def test_the_author_heard_longest_ago_is_forgotten_first() -> None:

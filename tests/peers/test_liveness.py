@@ -40,14 +40,15 @@ def test_a_peer_gets_one_heartbeat_per_interval() -> None:
     assert not any(wants_answer for _, wants_answer in watch.heartbeats)
 
 
-def test_a_silent_peer_is_slow_after_three_intervals_and_probed_faster() -> None:
+def test_a_silent_peer_is_probed_faster_after_two_intervals_and_slow_after_three() -> None:
     watch = Watch()
-    states = []
-    for until in (3 * SECOND - 1, 4 * SECOND - 1):
+    states, probes = [], []
+    for until in (2 * SECOND - 1, 3 * SECOND - 1, 4 * SECOND - 1):
         watch.run(until)
         states.append(watch.peer.state)
-    assert states == [PeerState.UP, PeerState.SLOW]
-    assert sum(wants_answer for _, wants_answer in watch.heartbeats) == PROBES_PER_INTERVAL
+        probes.append(sum(wants_answer for _, wants_answer in watch.heartbeats))
+    assert states == [PeerState.UP, PeerState.UP, PeerState.SLOW]
+    assert probes == [0, PROBES_PER_INTERVAL, 2 * PROBES_PER_INTERVAL]
     assert watch.stats.suspicions == 1
 
 

@@ -37,8 +37,8 @@ def key(letter: str) -> NodeId:
     return NodeId(letter.encode() * 32)
 
 
-def hello(name: str, *, host: str = "", udp_port: int = 8888, tcp_port: int = 8889) -> list[Any]:
-    return Hello(name=name, udp_port=udp_port, tcp_port=tcp_port, host=host, epoch=1, agent="test").fields()
+def hello(name: str, *, host: str = "", epoch: int = 1) -> list[Any]:
+    return Hello(name=name, udp_port=8888, tcp_port=8889, host=host, epoch=epoch, agent="test").fields()
 
 
 class Desk:
@@ -229,6 +229,14 @@ def test_a_peer_whose_connection_was_replaced_stays_active_for_its_successor() -
     downs = [action for action in desk.actions if isinstance(action, Down)]
     assert downs == []
     assert len(desk.take(Up)) == 1
+
+
+def test_the_connections_of_an_earlier_process_are_dropped() -> None:
+    desk = Desk()
+    old = desk.greet(key("a"), 1, epoch=1)
+    same = desk.greet(key("a"), 2, epoch=1)
+    desk.greet(key("a"), 3, epoch=2)
+    assert [drop.link for drop in desk.take(Drop)] == [old, same]
 
 
 def test_a_successor_that_does_not_come_is_not_awaited_for_long() -> None:
