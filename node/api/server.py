@@ -7,12 +7,14 @@ the same event loop, and says every error as a problem document, never as a trac
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Protocol, TypeAlias
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from node.api.limits import BODY_BYTES_MAX
 from node.api.problems import Json, RequestProblem, parse_object, problem
@@ -31,6 +33,8 @@ KEEPALIVE = 15.0
 
 REQUESTS_MAX = 64
 """Requests in progress at once; more are told to come back."""
+
+_logger = logging.getLogger("node.api")
 
 _Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -71,6 +75,7 @@ class ApiServer:
             handle_signals=False,
             keepalive_timeout=KEEPALIVE,
             shutdown_timeout=STOP_TIMEOUT,
+            logger=_logger,
         )
         await self._runner.setup()
         await web.SockSite(self._runner, listener).start()
@@ -141,6 +146,15 @@ class ApiServer:
             raise RequestProblem(HTTPStatus.BAD_REQUEST, str(error)) from error
         except PositronError as error:
             raise RequestProblem(HTTPStatus.BAD_GATEWAY, str(error)) from error
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """False for what the library says about a client that does not speak HTTP: it has had its answer."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)
+
+
+_logger.addFilter(_is_ours)
 
 
 def _claim(holds: bool, word: str, otherwise: str) -> web.Response:

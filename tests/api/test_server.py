@@ -171,18 +171,31 @@ async def test_unknown_paths_and_methods_are_problems() -> None:
 
 
 @pytest.mark.asyncio
-async def test_bytes_that_are_no_http_get_no_traceback() -> None:
+@pytest.mark.parametrize(
+    "junk",
+    [
+        b"\x16\x03\x01 what is this\r\n\r\n",
+        b"GET /readyz HTTP/1.1\r\nno colon\r\n\r\n",
+        b"GET /readyz HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 100_000 + b"\r\n\r\n",
+    ],
+)
+async def test_bytes_that_are_no_http_get_an_answer_and_no_traceback(
+    junk: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
     async with serving(FakeNode()) as session:
         assert session._base_url is not None
         reader, writer = await asyncio.open_connection("127.0.0.1", session._base_url.port)
-        writer.write(b"\x16\x03\x01 what is this\r\n\r\n")
+        writer.write(b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.wait_for(reader.readuntil(b'"}'), 5)
+        writer.write(junk)
         await writer.drain()
         answer = await asyncio.wait_for(reader.read(65536), 5)
         writer.close()
         await writer.wait_closed()
-    assert answer.startswith(b"HTTP/1.0 400")
+    assert answer.startswith((b"HTTP/1.0 400", b"HTTP/1.1 400"))
     assert b"Traceback" not in answer
     assert b"File " not in answer
+    assert caplog.records == []
 
 
 @pytest.mark.asyncio
