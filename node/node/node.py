@@ -19,6 +19,7 @@ import time
 from collections.abc import Coroutine, Iterator
 from contextlib import AsyncExitStack
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,7 @@ class Node:
             socket_stats=self._socket_stats,
             publish=self._publish,
         )
+        self._unreachable: dict[Address, bool] = {}
         self._life = _Life.NEW
         self._engine: Engine | None = None
         self._stack = AsyncExitStack()
@@ -229,11 +231,18 @@ class Node:
 
     def peer_up(self, event: PeerUp) -> None:
         """A peer became active."""
+        for address in (event.address, *event.aliases):
+            if address in self._unreachable:
+                self._unreachable[address] = False
         self._log.info("peer_up", peer=short_id(event.node_id), name=event.name)
 
     def peer_down(self, event: PeerDown) -> None:
         """An active peer is gone."""
         self._log.info("peer_down", peer=short_id(event.node_id), name=event.name, reason=event.reason)
+        if event.reason == Code.REPLACED.name.lower():
+            # A connection of ours that gives way to another one of ours leaves the peer active.
+            text = f"{event.name} now takes another node that has this node's key for this one"
+            self._log.warning("identity_conflict", text=text)
 
     def data_received(self, event: DataReceived) -> None:
         """A message for the application."""
@@ -247,7 +256,8 @@ class Node:
         """A dial ended without a peer."""
         address = format_address(event.address)
         reason = event.hint or event.reason or event.code.name.lower()
-        if address in self.config.bootstrap_nodes:
+        if self._unreachable.get(event.address) is False:
+            self._unreachable[event.address] = True  # said once, until it was reached
             self._log.warning("bootstrap_unreachable", address=address, reason=reason, action="retrying")
         else:
             self._log.debug("dial_failed", address=address, reason=reason)
@@ -303,11 +313,16 @@ class Node:
         if config.impairment_file:
             jobs.append(follow(lambda: engine.limit_segments(self._observer.is_impaired())))
         jobs.extend(
-            resolve_seeds(seed, config.host, engine.add_bootstrap, self._log) for seed in config.bootstrap_addresses
+            resolve_seeds(seed, config.host, partial(self._add_bootstrap, engine), self._log)
+            for seed in config.bootstrap_addresses
         )
         async with asyncio.TaskGroup() as group:
             for job in jobs:
                 group.create_task(job)
+
+    def _add_bootstrap(self, engine: Engine, address: Address) -> None:
+        self._unreachable.setdefault(address, False)
+        engine.add_bootstrap(address)
 
     def _on_upkeep_done(self, upkeep: asyncio.Task[None]) -> None:
         error = None if upkeep.cancelled() else upkeep.exception()

@@ -10,7 +10,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from node.errors import ConnectionFailed, NotRunning, SendTimeout, StartError, UnknownPeer, UsageError
+from node.core.events import DialFailed
+from node.errors import Code, ConnectionFailed, NotRunning, SendTimeout, StartError, UnknownPeer, UsageError
+from node.identity.keys import Identity
 from node.node import Node
 from tests.node.network import Inbox, address_text, configuration, network, udp_address, until
 
@@ -248,6 +250,46 @@ async def test_a_node_of_another_network_is_refused_with_a_reason(caplog: pytest
                 await until(lambda: any(record.getMessage() == "network_mismatch" for record in caplog.records))
                 assert not stranger.peer_manager.active_peers
                 assert not first.peer_manager.active_peers
+
+
+@pytest.mark.asyncio
+async def test_a_seed_that_does_not_answer_is_one_warning_until_it_was_reached(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    node = Node(configuration(is_seed=True, enable_http=False))
+    await node.start()
+    port = udp_address(node)[1]
+    await node.stop()
+    with caplog.at_level(logging.DEBUG, "positron"):
+        async with Node(configuration(enable_tcp=False, bootstrap_nodes=[f"127.0.0.1:{port}"])) as waiting:
+            failed = DialFailed(
+                address=("127.0.0.1", port), code=Code.HANDSHAKE_TIMEOUT, reason="", hint="", is_final=False
+            )
+            await until(lambda: bool(waiting._unreachable))
+            waiting.dial_failed(failed)
+            waiting.dial_failed(failed)
+            async with Node(configuration(port=port, data_dir="", is_seed=True, metrics_port=0, tcp_port=0)):
+                await until(lambda: len(waiting.peer_manager.active_peers) == 1)
+            waiting.dial_failed(failed)
+
+    assert [record.getMessage() for record in caplog.records].count("bootstrap_unreachable") == 2
+
+
+@pytest.mark.asyncio
+async def test_a_second_node_with_our_key_elsewhere_in_the_network_is_reported(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    identity = Identity(b"k" * 32)
+    with caplog.at_level(logging.WARNING, "positron"):
+        async with Node(configuration(is_seed=True)) as seed:
+            seeds = [address_text(seed)]
+            async with (
+                Node(configuration(bootstrap_nodes=seeds), identity=identity) as first,
+                Node(configuration(bootstrap_nodes=seeds), identity=identity) as second,
+            ):
+                await until(lambda: any(record.getMessage() == "identity_conflict" for record in caplog.records))
+                assert len(first.peer_manager.active_peers) <= 1
+                assert len(second.peer_manager.active_peers) <= 1
 
 
 @pytest.mark.asyncio
