@@ -1,7 +1,9 @@
-"""Renders a node's readings in the Prometheus text format; the only module that knows prometheus_client.
+"""A node's readings for programs that already serve metrics of their own through prometheus_client, its only importer.
 
 Nothing is counted here: the packet path bumps plain integers, and this collector reads them when somebody scrapes.
-Each node has its own registry, so that several nodes in one process do not mix.
+A node's own endpoint does without (`text.py`), because the library's renderer holds the event loop for milliseconds.
+
+    prometheus_client.REGISTRY.register(NodeCollector(node.observe))
 """
 
 from __future__ import annotations
@@ -9,30 +11,20 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric as Family
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from node.metrics.names import CATALOGUE, Kind, Metric
 from node.metrics.readings import Observation, Reading, readings
 
-__all__ = ["CONTENT_TYPE", "NodeCollector"]
-
-CONTENT_TYPE: str = CONTENT_TYPE_LATEST
+__all__ = ["NodeCollector"]
 
 
 class NodeCollector(Collector):
-    """Exposes one node. observe: called once per scrape, in the thread of the event loop."""
+    """Exposes one node. observe: called once per scrape; a scrape must come from the thread of the event loop."""
 
     def __init__(self, observe: Callable[[], Observation]) -> None:
         self._observe = observe
-        self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(self)
-
-    def render(self) -> bytes:
-        """The whole exposition, in the format that CONTENT_TYPE names."""
-        return generate_latest(self._registry)
 
     def collect(self) -> Iterator[Family]:
         seen = self._observe()

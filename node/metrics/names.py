@@ -176,6 +176,12 @@ _TRANSPORT_TOTALS = (
         "packets",
         "UDP packets declared lost and acknowledged later: sending their data again was needless.",
     ),
+    _counter("expired_messages_total", "messages", "Reliable messages withdrawn because their deadline passed."),
+    _counter(
+        "dropped_messages_total",
+        "messages",
+        "Unreliable messages that were never sent: pushed out by newer ones, or too large for the peer.",
+    ),
     _counter("tail_loss_probes_total", "probes", "Probes sent because the last packets stayed unacknowledged."),
     _counter("rto_expirations_total", "expirations", "Expiries of the effective retransmission timer."),
     _histogram("rtt_seconds", "Round trip times of UDP packets, each sample free of retransmission.", RTT_BOUNDS),

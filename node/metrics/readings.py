@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from node.config.version import package_version
 from node.core.snapshot import LinkSnapshot, NodeSnapshot
@@ -68,9 +69,11 @@ class Observation:
     profile: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One value. labels: values in the order of the catalogue. counts: buckets of a histogram, `value` its sum."""
+class Reading(NamedTuple):
+    """One value. labels: values in the order of the catalogue. counts: buckets of a histogram, `value` its sum.
+
+    A tuple, because a scrape makes thousands of them, and a frozen class is three times as slow to make.
+    """
 
     name: str
     value: float
@@ -166,6 +169,8 @@ def _recovery(stats: EndpointStats) -> Iterator[Reading]:
     for trigger, count in stats.packets_lost.items():
         yield Reading("positron_lost_packets_total", count, (trigger,))
     yield Reading("positron_spurious_retransmissions_total", stats.spurious_losses)
+    yield Reading("positron_expired_messages_total", stats.messages_expired)
+    yield Reading("positron_dropped_messages_total", stats.messages_dropped)
     yield Reading("positron_tail_loss_probes_total", stats.probes)
     yield Reading("positron_rto_expirations_total", stats.rto_expirations)
     yield _durations("positron_rtt_seconds", stats.rtt)

@@ -33,7 +33,7 @@ from node.core.snapshot import NodeSnapshot
 from node.errors import Code, ConnectionFailed, NotRunning, SendTimeout, StartError, UnknownPeer, UsageError
 from node.identity.keys import Identity, parse_node_id
 from node.messages.packing import Value
-from node.metrics.readings import RuntimeStats
+from node.metrics.readings import Observation, RuntimeStats
 from node.node.blank import blank_snapshot
 from node.node.engine import Engine, Target
 from node.node.handlers import DataHandler, DataHandlers
@@ -201,6 +201,10 @@ class Node:
         if self._engine is None:
             return blank_snapshot(self.identity, self.config, self.name)
         return self._engine.machine.snapshot(self._engine.now())
+
+    def observe(self) -> Observation:
+        """Everything that metrics are made of, for `node.metrics.collector`."""
+        return self._observer.observe()
 
     @property
     def udp_transport(self) -> UDPTransport | None:

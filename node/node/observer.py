@@ -14,10 +14,10 @@ from typing import Any
 from node.api.problems import Json
 from node.config import NetworkConfig
 from node.core.snapshot import NodeSnapshot
-from node.metrics.collector import CONTENT_TYPE, NodeCollector
 from node.metrics.impairment import Impairment, read_impairment
 from node.metrics.process import read_process
 from node.metrics.readings import Observation, RuntimeStats, SocketReading
+from node.metrics.text import CONTENT_TYPE, render
 from node.node.report import node_report, peer_report
 from node.transport.udp_socket import SocketStats
 from node.types import Duration
@@ -46,12 +46,11 @@ class Observer:
         self._snapshot = snapshot
         self._socket_stats = socket_stats
         self._publish = publish
-        self._collector = NodeCollector(self.observe)
 
     def render_metrics(self) -> bytes:
         """The exposition; takes a fraction of a millisecond per link, which the next exposition tells."""
         began_at = time.perf_counter_ns()
-        text = self._collector.render()
+        text = render(self.observe())
         self._runtime.render_time = time.perf_counter_ns() - began_at
         return text
 

@@ -393,9 +393,9 @@ async def test_http_shows_the_numbers_that_the_node_shows() -> None:
 
     peer = second.identity.node_id[:8]
     assert stats["connections"][second.identity.node_id]["state"] == "established"
-    assert f'positron_link_state{{node="node-7",peer="{peer}"}} 3.0' in text
+    assert f'positron_link_state{{node="node-7",peer="{peer}"}} 3' in text
     assert f'positron_link_rto_computed_seconds{{node="node-7",peer="{peer}"}}' in text
-    assert 'positron_peers{node="node-7",state="up"} 1.0' in text
+    assert 'positron_peers{node="node-7",state="up"} 1' in text
 
 
 @pytest.mark.asyncio
