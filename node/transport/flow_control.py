@@ -38,7 +38,7 @@ class ReceiveCredit:
     window: bytes that may be under way beside the announced rest of messages that have begun to arrive. Without that
     rest, a message larger than the window could never be completed; its memory is bounded by REASSEMBLY_BYTES_MAX.
     It doubles, up to RECEIVE_WINDOW_MAX, when half of it is used up within two round trips: then it is what limits the
-    peer, rather than the path. Only bytes delivered count, so announcing much gains nothing.
+    peer, rather than the path. Only bytes that arrived count, so announcing much gains nothing.
     """
 
     __slots__ = ("_counted", "_counted_at", "_received", "_released", "limit", "window")
@@ -66,24 +66,21 @@ class ReceiveCredit:
 
         reassembling: bytes that all partly received messages announce together.
         """
+        self._grow(now, smoothed_rtt)
         limit = self._released + self.window + min(reassembling, REASSEMBLY_BYTES_MAX)
         # The rest of a large message is given at once; otherwise half a window saves most announcements.
         if limit - self.limit < self.window // 2:
             return None
-        limit += self._grow(now, smoothed_rtt)
         self.limit = limit
         return limit
 
-    def _grow(self, now: Instant, smoothed_rtt: Duration | None) -> int:
-        """Doubles the window if half of it was delivered fast enough; the bytes that this adds."""
-        if self._released - self._counted < self.window // 2:
-            return 0
+    def _grow(self, now: Instant, smoothed_rtt: Duration | None) -> None:
+        """Doubles the window if half of it has just arrived fast enough."""
+        if self._received - self._counted < self.window // 2:
+            return
         counted_at = self._counted_at
-        self._counted = self._released
+        self._counted = self._received
         self._counted_at = now
         # Half a window in two round trips is slow for a path, but not for one that loses: messages wait for lost parts.
-        if counted_at is None or smoothed_rtt is None or now - counted_at >= 2 * smoothed_rtt:
-            return 0
-        growth = min(self.window, max(0, RECEIVE_WINDOW_MAX - self.window))
-        self.window += growth
-        return growth
+        if counted_at is not None and smoothed_rtt is not None and now - counted_at < 2 * smoothed_rtt:
+            self.window += min(self.window, max(0, RECEIVE_WINDOW_MAX - self.window))
