@@ -188,13 +188,14 @@ class Connection:
             raise UnknownPeer(f"connection {self.origin.handle} is {self.state.name.lower()}")
         message_id = self._next_message_id
         self.outbox.push(message_id, message)
+        self.stats.messages_dropped = self.outbox.datagrams_dropped
         self._next_message_id += 1
         self.stats.messages_sent += 1
         return message_id
 
-    def close(self, code: Code, reason: str, now: Instant) -> None:
-        """Ends the connection and tells the peer; does nothing once it is closing."""
-        self._end(code, reason, now)
+    def close(self, code: Code, reason: str, now: Instant, *, tell_peer: bool = True) -> None:
+        """Ends the connection and, unless the peer is known to know, tells it; does nothing once it is closing."""
+        self._end(code, reason, now, tell_peer=tell_peer)
 
     def repeat_response(self) -> None:
         """The peer's INIT came again: our RESPONSE may have been lost."""
@@ -235,11 +236,13 @@ class Connection:
         self.outbox.push_control(ConfirmedFrame())
 
     def _receive_late_confirm(self, _header: Header, _datagram: Datagram, _now: Instant) -> None:
-        """A CONFIRM that was sent again: the CONFIRMED frame is on its way and repeated until acknowledged."""
+        # The CONFIRMED frame is on its way and repeated until it is acknowledged.
+        raise DecodeError("duplicate", "CONFIRM")
 
     def _receive_late_response(self, _header: Header, _datagram: Datagram, _now: Instant) -> None:
         if self._opening is not None:
             self._opening.repeat()
+        raise DecodeError("duplicate", "RESPONSE")
 
     def _establish(self, opening: Opening, now: Instant) -> Parameters:
         agreement = opening.handshake.agreement
@@ -262,6 +265,8 @@ class Connection:
         self.outbox.credit.raise_limit(parameters.max_data)
         payload = min(self._settings.packet_payload, parameters.max_datagram - HEADER_BYTES - TAG_BYTES)
         self.outbox.packet_payload = payload
+        self.controller.on_packet_size(payload + HEADER_BYTES + TAG_BYTES)
+        self._pacer.on_packet_size(payload + HEADER_BYTES + TAG_BYTES)
         self.state = ConnectionState.ESTABLISHED
         self.established_at = now
         self._idle_at = now + self._settings.idle_timeout
@@ -391,6 +396,7 @@ class Connection:
             return None
         packet = SentPacket(self._next_number, now, 0, is_ack_eliciting=False)
         buffer = self.outbox.fill(packet, now, may_elicit)
+        self.stats.messages_dropped = self.outbox.datagrams_dropped
         if is_probe:
             self._probes_due -= 1
             if not packet.is_ack_eliciting:
@@ -455,13 +461,14 @@ class Connection:
                 hint=self.hint,
             )
         )
-        self._opening = None
         if tell_peer and self.state is ConnectionState.ESTABLISHED:
+            # An initiator's CONFIRM, if still under way, goes before the CLOSE: without it the peer could not read that.
             self.state = ConnectionState.CLOSING
             self._close_frame = CloseFrame(code, reason)
             self._close_due = True
             self.closed_at = now + 3 * self.rtt.computed_rto()
         else:
+            self._opening = None
             self.state = ConnectionState.CLOSED
 
 

@@ -7,6 +7,7 @@ import pytest
 from node.crypto.aead import PacketCipher
 from node.errors import Code, MessageTooLarge, QueueFull, UnknownPeer
 from node.sim.link import LinkSettings
+from node.transport.congestion import CONTROLLERS
 from node.transport.events import Closed, Connected, Delivery, MessageAcknowledged, MessageFailed, MessageReceived
 from node.transport.packet import Message, SentPacket
 from node.transport.settings import TransportSettings
@@ -161,6 +162,21 @@ def test_packets_never_exceed_what_the_peer_accepts() -> None:
     pair.client.send(bytes(50_000))
     assert pair.run_until(lambda: bool(pair.client.acknowledged()), 5)
     assert pair.world.link(CLIENT, SERVER).stats.too_large == 0
+
+
+@pytest.mark.parametrize("congestion", CONTROLLERS)
+@pytest.mark.parametrize(("mtu", "mss", "packet"), [(9_000, 9_000, 1_200), (1_400, 256, 288)])
+def test_windows_count_in_packets_of_the_size_that_is_sent(congestion: str, mtu: int, mss: int, packet: int) -> None:
+    pair = Pair(
+        server_settings=TransportSettings(mtu=1_200),
+        client_settings=TransportSettings(mtu=mtu, mss=mss, congestion=congestion),
+    )
+    pair.connect()
+    link = pair.world.link(CLIENT, SERVER)
+    offered = link.stats.offered
+    pair.client.send(bytes(200_000))
+    assert pair.client.snapshot.congestion_window == 10 * packet
+    assert link.stats.offered - offered == 10
 
 
 @pytest.mark.parametrize("mss", [256, 700])

@@ -23,6 +23,10 @@ class Controller(Protocol):
     congestion_window: int
     slow_start_threshold: int | None
 
+    def on_packet_size(self, packet_bytes: int) -> None:
+        """The handshake told how large packets may be on this connection; nothing was sent yet."""
+        ...
+
     def on_packet_sent(self, packet: SentPacket) -> None:
         """A packet is about to leave; the controller may mark it."""
         ...

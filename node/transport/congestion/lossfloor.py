@@ -111,6 +111,11 @@ class LossFloor:
         """Estimated bytes per second that the path delivers; 0 while unknown."""
         return self._bandwidths[0][1] if self._bandwidths else 0
 
+    def on_packet_size(self, packet_bytes: int) -> None:
+        """Begins with a window of that many bytes per packet."""
+        self._packet_bytes = packet_bytes
+        self.congestion_window = INITIAL_WINDOW_PACKETS * packet_bytes
+
     def on_packet_sent(self, packet: SentPacket) -> None:
         """Marks packets that no queue of ours can have dropped."""
         packet.is_below_rate = self._gain() < 1.0

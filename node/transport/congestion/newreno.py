@@ -31,6 +31,11 @@ class NewReno:
         self.congestion_window = INITIAL_WINDOW_PACKETS * packet_bytes
         self.slow_start_threshold: int | None = None
 
+    def on_packet_size(self, packet_bytes: int) -> None:
+        """Begins with a window of that many bytes per packet."""
+        self._packet_bytes = packet_bytes
+        self.congestion_window = INITIAL_WINDOW_PACKETS * packet_bytes
+
     def on_packet_sent(self, packet: SentPacket) -> None:
         """NewReno treats all packets alike."""
 
