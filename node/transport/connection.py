@@ -462,7 +462,7 @@ class Connection:
             )
         )
         if tell_peer and self.state is ConnectionState.ESTABLISHED:
-            # An initiator's CONFIRM, if still under way, goes before the CLOSE: without it the peer could not read that.
+            # An initiator's CONFIRM that is still under way goes first: without it the peer could not read the CLOSE.
             self.state = ConnectionState.CLOSING
             self._close_frame = CloseFrame(code, reason)
             self._close_due = True

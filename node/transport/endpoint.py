@@ -295,7 +295,7 @@ class Endpoint:
         if event.peer_id == self.identity.public_key:
             is_self = connection.claim is not None and connection.claim.peer_static == self._static.public
             code = Code.SELF_CONNECTION if is_self else Code.DUPLICATE_IDENTITY
-            connection.close(code, "both ends have one key", now)
+            connection.close(code, "both ends have one key", now, tell_peer=not is_self)
             return
         if len(self._by_peer) >= self.settings.max_connections and event.peer_id not in self._by_peer:
             connection.close(Code.CONNECTION_LIMIT, f"{len(self._by_peer)} peers are connected", now)

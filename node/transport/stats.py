@@ -27,6 +27,7 @@ DROP_REASONS = (
     "too_large",
     "unsupported_version",
     "network_mismatch",
+    "duplicate",
     "unknown_connection",
     "decrypt_failed",
     "replayed",
@@ -77,7 +78,10 @@ def _zeros(keys: tuple[str, ...]) -> dict[str, int]:
 
 @dataclass(slots=True)
 class ConnectionStats:
-    """What one connection has counted since it began."""
+    """What one connection has counted since it began.
+
+    messages_dropped: unreliable messages pushed out of a full queue, or too large for the peer.
+    """
 
     packets_sent: int = 0
     packets_received: int = 0
@@ -92,6 +96,7 @@ class ConnectionStats:
     messages_received: int = 0
     messages_acknowledged: int = 0
     messages_expired: int = 0
+    messages_dropped: int = 0
 
 
 _SUMMED = (
@@ -103,6 +108,7 @@ _SUMMED = (
     "probes",
     "rto_expirations",
     "messages_expired",
+    "messages_dropped",
 )
 
 
@@ -121,6 +127,7 @@ class EndpointStats:
     probes: int = 0
     rto_expirations: int = 0
     messages_expired: int = 0
+    messages_dropped: int = 0
     handshakes_completed: int = 0
     handshakes_failed: int = 0
     rtt: Histogram = field(default_factory=lambda: Histogram(RTT_BOUNDS))

@@ -410,3 +410,19 @@ def test_identity_never_shows_in_what_a_stranger_sees() -> None:
     pair.connect()
     assert len(seen) >= 3
     assert not any(data.count(secret) for secret in secrets for data in seen)
+
+
+def test_both_operators_learn_that_two_nodes_have_one_key() -> None:
+    pair = Pair()
+    twin = make_side(pair.world, STRANGER, pair.client_settings, seed="twin", identity=1)
+    twin.connect(CLIENT)
+    pair.run(6)
+    assert codes(pair.client) == codes(twin) == [Code.DUPLICATE_IDENTITY]
+
+
+def test_handshake_messages_that_come_again_are_counted() -> None:
+    pair = Pair(link=LinkSettings(delay=DELAY, duplicate=1.0))
+    pair.connect()
+    pair.run(1)
+    assert pair.server.endpoint.stats.packets_dropped["duplicate"] >= 1
+    assert pair.client.endpoint.stats.packets_dropped["duplicate"] >= 1
