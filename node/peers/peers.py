@@ -31,6 +31,8 @@ from node.wire.limits import (
     RECORDS_PER_MESSAGE_MAX,
     RECORDS_PER_SOURCE_MAX,
     SUCCESSOR_TIME,
+    USURPATION_TIME,
+    USURPATIONS_MAX,
     VIOLATIONS_MAX,
 )
 
@@ -61,6 +63,7 @@ class Peers:
         self._discover_at: Instant = 0
         self._learned_at: Instant = 0
         self._heartbeat_sequence = 0
+        self._usurped_at: deque[Instant] = deque(maxlen=USURPATIONS_MAX)
 
     # --- commands -----------------------------------------------------------------------------------------------
 
@@ -316,6 +319,13 @@ class Peers:
         for link in peer.links:
             self._actions.append(Drop(link=link, code=code, reason=reason))
 
+    def _usurped(self, now: Instant) -> None:
+        """A peer preferred a connection that was never this node's: somebody else may speak in its name."""
+        self._usurped_at.append(now)
+        if len(self._usurped_at) == USURPATIONS_MAX and now - self._usurped_at[0] <= USURPATION_TIME:
+            text = "peers keep giving this node's place to another process: two nodes run with the same key"
+            self._actions.append(Report(kind="identity_conflict", text=text))
+
     def _drop_earlier_lives(self, peer: Peer, epoch: int) -> None:
         for link, state in peer.links.items():
             if state.is_greeted and state.epoch < epoch:
@@ -333,6 +343,7 @@ class Peers:
         for peer in list(self.table):
             if peer.ended is not None and now - peer.ended_at >= SUCCESSOR_TIME:
                 self._lose(peer, peer.ended, now)
+                self._usurped(now)
             for link, state in peer.links.items():
                 if not state.is_greeted and now - state.since >= HELLO_TIMEOUT:
                     self._actions.append(Drop(link=link, code=Code.APPLICATION, reason="no introduction"))

@@ -245,3 +245,7 @@ PROBLEMS_MAX = 64
 
 SUCCESSOR_TIME: Duration = 2 * SECOND
 """How long a peer that replaced a connection has until the one that takes its place is established here too."""
+
+USURPATIONS_MAX = 3
+USURPATION_TIME: Duration = 60 * SECOND
+"""Connections replaced by nothing that this node ever saw, within that time, that mean another process has its key."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from random import Random
+
 import pytest
 
 from node.core.events import (
@@ -270,3 +273,36 @@ def test_the_snapshot_names_links_peers_and_counters() -> None:
     assert snapshot.gossip.delivered == 1
     assert snapshot.tcp is None
     assert snapshot.uptime == network.world.now
+
+
+# --- everything at once ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_churn_at_twenty_percent_loss_neither_loses_nor_doubles_a_message(seed: int) -> None:
+    network = meshed(5, seed=seed, default=link(loss=0.2), enable_tcp=True)
+    chance = Random(seed)
+    born = dict.fromkeys(range(5), 0)
+    published: list[tuple[int, int, str]] = []
+    for step in range(60):
+        author = chance.randrange(0, 5)
+        size = 40_000 if step % 20 == 7 else chance.randrange(0, 3000)
+        if author in born:
+            published.append((network.world.now, author, network.broadcast(author, {"blob": bytes(size)})))
+        if step % 15 == 10:
+            victim = chance.choice(sorted(born))
+            network.kill(victim)
+            del born[victim]
+        for number in range(5):
+            if number not in born and chance.random() < 0.2:
+                network.reboot(number)
+                born[number] = network.world.now
+        network.world.run(0.2 * chance.random())
+    network.world.run(30)
+    delivered = [Counter(event.message_id for event in network.events(number, DataReceived)) for number in range(5)]
+    assert all(count == 1 for counts in delivered for count in counts.values())
+    for at, author, message_id in published:
+        # Promised are messages of authors that live on, to nodes that were there.
+        witnesses = [number for number, since in born.items() if number != author and since < at]
+        if author in born and born[author] <= at:
+            assert [delivered[number][message_id] for number in witnesses] == [1] * len(witnesses)

@@ -200,6 +200,16 @@ def test_a_second_process_with_the_same_key_is_a_problem() -> None:
     assert "identity_conflict" in kinds
 
 
+def test_two_nodes_with_one_key_that_never_meet_are_a_problem_too() -> None:
+    network = meshed(2)
+    network.identities.append(network.identities[1])
+    network.hosts.append(network.boot(2))
+    network.world.run(30)
+    problems = [problem for number in (1, 2) for problem in network.events(number, Problem)]
+    assert {problem.kind for problem in problems} == {"identity_conflict"}
+    assert "the same key" in problems[0].text
+
+
 def inject(network: Network, number: int, target: int, data: bytes) -> None:
     """Sends bytes as a message over the connection of a node that otherwise behaves."""
     machine = network.machine(number)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.errors import Code
+from node.messages.frame import encode_frame
 from node.messages.types import Carrier, MessageType
 from node.peers.actions import Action, Dial, Down, Drop, Link, Report, Say, Up
 from node.peers.hello import Hello
@@ -376,6 +377,10 @@ def test_active_peers_get_heartbeats_and_questions_get_answers() -> None:
     desk.receive(link, key("a"), MessageType.HEARTBEAT, 8, False)
     assert desk.said(MessageType.HEARTBEAT) == []
     assert desk.peers.stats.heartbeats_received == 2
+
+
+def test_a_heartbeat_is_a_small_datagram() -> None:
+    assert len(encode_frame(MessageType.HEARTBEAT, [1 << 40, True])) < 20
 
 
 def test_a_silent_peer_is_given_up_and_dialled_again() -> None:
