@@ -279,6 +279,10 @@ class Endpoint:
 
     def _after(self, connection: Connection, now: Instant) -> None:
         """Takes over the connection's events, and puts it in line for sending."""
+        self._take_events(connection, now)
+        self._pending[connection.origin.handle] = connection
+
+    def _take_events(self, connection: Connection, now: Instant) -> None:
         while (event := connection.poll_event()) is not None:
             if isinstance(event, Connected):
                 self._on_connected(connection, event, now)
@@ -286,7 +290,6 @@ class Endpoint:
                 self._on_closed(connection, event)
             else:
                 self._events.append(event)
-        self._pending[connection.origin.handle] = connection
 
     def _on_connected(self, connection: Connection, event: Connected, now: Instant) -> None:
         self._retired.handshakes_completed += 1
@@ -330,6 +333,8 @@ class Endpoint:
         """The connection has nothing to send for now: arms its timer, or forgets it."""
         handle = connection.origin.handle
         if connection.state is ConnectionState.CLOSED:
+            # It may have ended while it was asked for a packet, when it had no number left for one.
+            self._take_events(connection, now)
             self._forget(connection)
             return
         due = connection.next_timeout()

@@ -16,7 +16,7 @@ from node.transport.settings import TransportSettings
 from node.types import MILLISECOND, SECOND, Address, ConnectionId, NodeId
 from node.wire.handshake import Refusal, RefusalReason, pack_refuse, parse_init
 from node.wire.header import PacketType, pack_header
-from node.wire.limits import HALF_OPEN_MAX, HALF_OPEN_TIMEOUT, INIT_BYTES
+from node.wire.limits import HALF_OPEN_MAX, HALF_OPEN_TIMEOUT, INIT_BYTES, PACKET_NUMBER_MAX
 from tests.pair import CLIENT, SERVER, Pair, Side, make_side
 
 DELAY = 10 * MILLISECOND
@@ -366,6 +366,18 @@ def test_failed_handshakes_are_counted() -> None:
     pair.client.connect(SERVER)
     pair.run(15)
     assert pair.client.endpoint.stats.handshakes_failed == 1
+
+
+def test_the_end_of_a_connection_that_ran_out_of_numbers_is_reported() -> None:
+    pair = Pair()
+    pair.connect()
+    pair.client.connection._next_number = PACKET_NUMBER_MAX
+    message_id = pair.client.send(b"one too many")
+    pair.run(1)
+    assert codes(pair.client) == [Code.KEY_EXHAUSTED]
+    assert pair.client.failed() == [message_id]
+    assert pair.client.endpoint.connection_of(key_of(pair.server)) is None
+    assert pair.client.endpoint.snapshots() == []
 
 
 def test_busy_connection_does_not_starve_the_others() -> None:

@@ -35,6 +35,7 @@ def fresh() -> tuple[Pair, list[tuple[Address, bytes]]]:
         pair.client.send(bytes(size))
         pair.server.send(bytes(size))
     pair.run(1)
+    pair.world.inject = inject  # type: ignore[method-assign]
     return pair, recorded
 
 
