@@ -25,7 +25,7 @@ __all__ = ["ApiServer", "Source"]
 BODY_TIMEOUT = 5.0
 """Seconds that a client has to send its body."""
 
-STOP_TIMEOUT = 0.3
+STOP_TIMEOUT = 0.2
 """Seconds that open requests have to end when the node stops."""
 
 KEEPALIVE = 15.0

@@ -53,7 +53,7 @@ def unknown_flags(rest: Sequence[str]) -> list[str]:
 def _add(group: argparse._ArgumentGroup, field: Field) -> None:
     flags = [field.flag, *([_ALIASES[field.name]] if field.name in _ALIASES else [])]
     destination = _DESTINATION.format(field.name)
-    text = field.help.replace("%", "%%")
+    text = field.help + (f"; default: {field.derived}" if field.derived else "")
     match field.kind:
         case Switch():
             group.add_argument(*flags, dest=destination, nargs="?", const="true", metavar="true|false", help=text)

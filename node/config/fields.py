@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from node.config.kinds import Addresses, Choice, Host, Integer, Kind, Number, Switch, Text
+from node.config.kinds import Addresses, Choice, Host, Integer, Kind, Number, PublicAddress, Switch, Text
 from node.wire.limits import MSS_MIN, MTU_MAX, MTU_MIN
 
 __all__ = ["BOOTSTRAP_NODES_MAX", "ENVIRONMENT_PREFIX", "FIELDS", "LOG_LEVELS", "PROFILES", "Field"]
@@ -34,11 +34,12 @@ _NAME = "letters, digits, dot, underscore and hyphen"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Field:
-    """One field. help: what it does, with its unit, as one line."""
+    """One field. help: what it does, with its unit, as one line. derived: how its default follows from others."""
 
     name: str
     kind: Kind
     help: str
+    derived: str = ""
 
     @property
     def variable(self) -> str:
@@ -54,10 +55,10 @@ class Field:
 _TABLE = (
     Field(name="host", kind=Host(), help="address to listen on, UDP and TCP"),
     Field(name="port", kind=_PORT, help="UDP port; 0 lets the system choose"),
-    Field(name="tcp_port", kind=_PORT, help="TCP port; default: port + 1"),
+    Field(name="tcp_port", kind=_PORT, help="TCP port", derived="port + 1"),
     Field(
         name="advertise_host",
-        kind=Host(is_optional=True),
+        kind=PublicAddress(),
         help="address that peers are told; empty: they use the one they see",
     ),
     Field(name="bootstrap_nodes", kind=Addresses(BOOTSTRAP_NODES_MAX), help="nodes to dial until they answer"),
@@ -75,7 +76,8 @@ _TABLE = (
     Field(
         name="data_dir",
         kind=Text(r"[^\x00]{0,4096}", "a path, or empty to keep the key in memory only"),
-        help="directory of the key file; default: $XDG_STATE_HOME/positron/PORT",
+        help="directory of the key file",
+        derived="$XDG_STATE_HOME/positron/PORT",
     ),
     Field(
         name="profile",
@@ -86,12 +88,17 @@ _TABLE = (
     Field(name="enable_tcp", kind=Switch(), help="use TCP"),
     Field(name="enable_http", kind=Switch(), help="serve metrics, health and API over HTTP"),
     Field(name="metrics_host", kind=Host(), help="address of metrics, health and API"),
-    Field(name="metrics_port", kind=_PORT, help="port of metrics, health and API; default: port + 576"),
+    Field(name="metrics_port", kind=_PORT, help="port of metrics, health and API", derived="port + 576"),
     Field(name="mtu", kind=Integer(MTU_MIN, MTU_MAX), help="largest UDP payload sent, headers included, in bytes"),
     Field(name="mss", kind=Integer(MSS_MIN, MTU_MAX), help="most bytes of frames in one packet"),
     Field(name="initial_window", kind=Integer(512, 1 << 26), help="receive window of a connection, in bytes"),
     Field(name="max_connections", kind=Integer(1, 100_000), help="connections at once, per transport"),
-    Field(name="min_rto", kind=Number(0.001, 3600.0, "seconds"), help="least retransmission timeout, in seconds"),
+    Field(
+        name="min_rto",
+        kind=Number(0.001, 3600.0, "seconds"),
+        help="least retransmission timeout, in seconds",
+        derived="1.0; 0.025 in profile testnet",
+    ),
     Field(name="max_rto", kind=Number(0.001, 3600.0, "seconds"), help="greatest retransmission timeout, in seconds"),
     Field(name="max_retries", kind=Integer(0, 100), help="timeouts in a row before a connection fails"),
     Field(

@@ -22,6 +22,7 @@ __all__ = [
     "Integer",
     "Kind",
     "Number",
+    "PublicAddress",
     "Switch",
     "Text",
     "Unacceptable",
@@ -164,17 +165,32 @@ class Choice:
 class Host:
     """An IP address or a host name; whether the name resolves is seen at start."""
 
-    is_optional: bool = False
-
     @property
     def allowed(self) -> str:
-        return "an IP address or a host name" + (", or empty" if self.is_optional else "")
+        return "an IP address or a host name"
 
     def from_text(self, text: str) -> object:
         return self.check(text.strip())
 
     def check(self, value: object) -> object:
-        if not isinstance(value, str) or not (is_host(value) or (self.is_optional and not value)):
+        if not isinstance(value, str) or not is_host(value):
+            raise Unacceptable(value)
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class PublicAddress:
+    """An IP address that one node may tell another to dial, or empty."""
+
+    @property
+    def allowed(self) -> str:
+        return "an IP address of one host, or empty"
+
+    def from_text(self, text: str) -> object:
+        return self.check(text.strip())
+
+    def check(self, value: object) -> object:
+        if not isinstance(value, str) or (value and not _is_one_host(value)):
             raise Unacceptable(value)
         return value
 
@@ -208,6 +224,15 @@ def is_host(text: str) -> bool:
         # A name of digits and dots only is a mistyped IPv4 address, never a host.
         return bool(_HOST_NAME.match(text)) and not re.fullmatch(r"[0-9.]+", text)
     return True
+
+
+def _is_one_host(text: str) -> bool:
+    """The rule of `node.peers.hello.is_reachable_host`, which a command that asks for help should not have to load."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return not (address.is_unspecified or address.is_multicast or text == "255.255.255.255")
 
 
 def parse_address(text: str) -> Address:

@@ -20,7 +20,7 @@ __all__ = ["DataHandler", "DataHandlers"]
 DataHandler: TypeAlias = Callable[[Any, str], Awaitable[None] | None]
 """Called with the payload and the author's node id (64 hexadecimal digits); may be a coroutine function."""
 
-CLOSE_TIMEOUT = 0.3
+CLOSE_TIMEOUT = 0.1
 """Seconds that cancelled handlers have to end."""
 
 

@@ -213,3 +213,21 @@ async def test_stopping_does_not_wait_for_an_idle_client() -> None:
     writer.close()
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(*address)
+
+
+@pytest.mark.asyncio
+async def test_stopping_does_not_wait_for_a_body_that_never_ends() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = ApiServer(FakeNode())
+    await server.start(listener)
+    reader, writer = await asyncio.open_connection(*listener.getsockname())
+    writer.write(
+        b"POST /api/v1/broadcast HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"Expect: 100-continue\r\nContent-Length: 9\r\n\r\n{"
+    )
+    assert (await asyncio.wait_for(reader.readline(), 5)).startswith(b"HTTP/1.1 100")
+
+    async with asyncio.timeout(1):
+        await server.stop()
+
+    writer.close()

@@ -4,6 +4,7 @@ import pytest
 
 from node.config import NetworkConfig
 from node.errors import ConfigError
+from node.peers.hello import is_reachable_host
 
 
 def test_defaults_are_the_documented_ones() -> None:
@@ -110,7 +111,20 @@ def test_the_url_of_a_node_that_listens_everywhere_is_a_loopback_one() -> None:
 
 
 def test_bootstrap_nodes_are_read_from_text_and_from_pairs() -> None:
-    config = NetworkConfig(bootstrap_nodes=[("127.0.0.1", 9000), "[::1]:9001"])  # type: ignore[arg-type]  # lists too
+    config = NetworkConfig(bootstrap_nodes=[("127.0.0.1", 9000), "[::1]:9001"])  # type: ignore[list-item]  # pairs too
 
     assert config.bootstrap_nodes == ("127.0.0.1:9000", "[::1]:9001")
     assert config.bootstrap_addresses == (("127.0.0.1", 9000), ("::1", 9001))
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "127.0.0.1", "2001:db8::1", "::1"])
+def test_what_peers_are_told_is_an_address_that_they_accept(host: str) -> None:
+    assert NetworkConfig(advertise_host=host).advertise_host == host
+    assert is_reachable_host(host)
+
+
+@pytest.mark.parametrize("host", ["node.example.org", "0.0.0.0", "224.0.0.1", "::", "10.0.0", "255.255.255.255"])
+def test_what_peers_would_refuse_is_never_told(host: str) -> None:
+    assert not is_reachable_host(host)
+    with pytest.raises(ConfigError, match="allowed is an IP address of one host"):
+        NetworkConfig(advertise_host=host)
