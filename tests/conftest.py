@@ -116,7 +116,7 @@ def why_not(tier: str) -> str | None:
     if tier == "netns":
         return _needs_root() or _needs("ip") or _needs("iptables") or _refuses("unshare", "--net", "true")
     if tier == "lab":
-        return _needs_root() or _needs("linux.uml") or why_not("docker")  # which makes the images that go into the lab
+        return _needs_root() or _needs("linux.uml") or _needs("crun") or why_not("docker")  # which makes the images
     if tier == "docker":
         return (
             _needs("docker")
