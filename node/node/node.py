@@ -243,10 +243,6 @@ class Node:
     def peer_down(self, event: PeerDown) -> None:
         """An active peer is gone."""
         self._log.info("peer_down", peer=short_id(event.node_id), name=event.name, reason=event.reason)
-        if event.reason == Code.REPLACED.name.lower():
-            # A connection of ours that gives way to another one of ours leaves the peer active.
-            text = f"{event.name} now takes another node that has this node's key for this one"
-            self._log.warning("identity_conflict", text=text)
 
     def data_received(self, event: DataReceived) -> None:
         """A message for the application."""
