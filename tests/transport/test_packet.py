@@ -1,0 +1,39 @@
+"""What passes through the verbs cannot be changed on its way; what is remembered of a packet is its own."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+
+import pytest
+
+from node.transport.events import Delivery
+from node.transport.packet import Datagram, Message, Packet, SentPacket, Transmit
+from node.wire.frames import ConfirmedFrame
+
+
+@pytest.mark.parametrize(
+    "passing",
+    [
+        Datagram(("10.0.0.1", 1), b""),
+        Transmit(("10.0.0.1", 1), b"", 1),
+        Message(b"", Delivery.RELIABLE),
+        Packet(b"", Delivery.RELIABLE),
+    ],
+)
+def test_what_passes_through_the_verbs_is_frozen(passing: object) -> None:
+    for name in passing.__slots__:  # type: ignore[attr-defined]
+        with pytest.raises(FrozenInstanceError):
+            setattr(passing, name, b"other")
+
+
+def test_messages_have_no_deadline_unless_they_are_given_one() -> None:
+    message = Message(b"data", Delivery.RELIABLE)
+    assert (message.deadline, message.channel) == (None, 0)
+
+
+def test_packets_on_their_way_share_nothing() -> None:
+    first, second = (SentPacket(number, 0, 0, is_ack_eliciting=True) for number in range(2))
+    first.control.append(ConfirmedFrame())
+    assert second.control == []
+    assert second.parts == []
+    assert second.ack_largest == -1
