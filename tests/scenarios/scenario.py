@@ -12,16 +12,19 @@ from random import Random
 
 from node.errors import Code, QueueFull, UnknownPeer
 from node.sim.link import GilbertElliott, LinkSettings, Order
+from node.transport.congestion import CONTROLLERS
 from node.transport.events import Closed, Connected, Delivery, MessageAcknowledged, MessageFailed, MessageReceived
 from node.transport.settings import TransportSettings
-from node.types import MILLISECOND, SECOND, Duration, from_seconds
+from node.types import MILLISECOND, SECOND, Address, Duration, from_seconds
+from node.wire.header import PacketType, parse_header
+from node.wire.limits import HEADER_BYTES
 from tests.pair import CLIENT, SERVER, Pair, Side
 
 __all__ = ["Scenario", "Sent"]
 
 TRAFFIC_SECONDS = 4.0
 SETTLE_SECONDS = 240.0
-HEADER_BYTES = 6
+LABEL_BYTES = 6
 
 
 @dataclass(slots=True)
@@ -45,12 +48,16 @@ class Scenario:
     pair: Pair = field(init=False)
     sent: dict[str, list[Sent]] = field(default_factory=lambda: {"client": [], "server": []})
     has_outage: bool = False
+    numbers_seen: set[bytes] = field(default_factory=set)
+    numbers_reused: int = 0
 
     def __post_init__(self) -> None:
         self.random = Random(f"scenario {self.seed}")
         settings = self._transport_settings()
         self.pair = Pair(seed=self.seed, client_settings=settings, server_settings=self._transport_settings())
         self._set_links()
+        self._inject = self.pair.world.inject
+        self.pair.world.inject = self._watch  # type: ignore[method-assign]
 
     # --- making
 
@@ -65,6 +72,7 @@ class Scenario:
             min_rto=random.choice((25, 200, 1_000)) * MILLISECOND,
             max_ack_delay=random.choice((0, 10, 25)) * MILLISECOND,
             segments_max=random.choice((1, 16)),
+            congestion=random.choice(CONTROLLERS),
         )
 
     def _set_links(self) -> None:
@@ -108,6 +116,15 @@ class Scenario:
         pair.run_until(self._is_settled, SETTLE_SECONDS)
         pair.run(1)
 
+    def _watch(self, source: Address, target: Address, data: bytes) -> None:
+        # Connection id and packet number: the nonce under one key. A second use would give both plaintexts away.
+        header = parse_header(data)
+        if header.packet_type is PacketType.DATA:
+            nonce = repr(source).encode() + data[4:HEADER_BYTES]
+            self.numbers_reused += nonce in self.numbers_seen
+            self.numbers_seen.add(nonce)
+        self._inject(source, target, data)
+
     def _send(self, name: str, side: Side) -> None:
         random = self.random
         delivery = random.choice((Delivery.RELIABLE, Delivery.RELIABLE, Delivery.ORDERED, Delivery.UNRELIABLE))
@@ -118,7 +135,7 @@ class Scenario:
         timeout = random.choice((None, None, 0.05, 0.5, 5.0)) if delivery is Delivery.RELIABLE else None
         number = len(self.sent[name])
         payload = (delivery.to_bytes(1, "big") + bytes([channel]) + number.to_bytes(4, "big")).ljust(
-            HEADER_BYTES + size, bytes([number % 256])
+            LABEL_BYTES + size, bytes([number % 256])
         )
         if side.handle is None:
             return
@@ -169,6 +186,7 @@ class Scenario:
             self._check_events(sender)
             self._check_direction(self.sent[name], sender, receiver)
             self._check_rest(sender)
+        assert self.numbers_reused == 0, "a packet number was used twice"
         assert pair.world.undeliverable == 0
 
     def _check_events(self, side: Side) -> None:
@@ -194,7 +212,7 @@ class Scenario:
 
     def _check_direction(self, sent: list[Sent], sender: Side, receiver: Side) -> None:
         received = Counter(receiver.received())
-        twice = [payload[:HEADER_BYTES] for payload, count in received.items() if count > 1]
+        twice = [payload[:LABEL_BYTES] for payload, count in received.items() if count > 1]
         assert not twice, f"delivered more than once: {twice}"
         assert received.keys() <= {one.payload for one in sent}, "something arrived that nobody sent"
         acknowledged = Counter((event.connection, event.message_id) for event in sender.of(MessageAcknowledged))
