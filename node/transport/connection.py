@@ -49,6 +49,7 @@ from node.wire.frames import (
     WithdrawFrame,
     parse_frames,
 )
+from node.wire.handshake import Refusal, RefusalReason
 from node.wire.header import Header, PacketType, pack_header
 from node.wire.limits import AEAD_FAILURES_MAX, HEADER_BYTES, PACKET_NUMBER_MAX, TAG_BYTES
 from node.wire.parameters import Parameters, parse_parameters
@@ -202,13 +203,17 @@ class Connection:
         if self._opening is not None:
             self._opening.repeat()
 
-    def matches_init(self, init_mac: bytes) -> bool:
-        """Whether a REFUSE that repeats this MAC answers the INIT that we sent."""
-        return self._opening is not None and self.init_mac == init_mac
+    def refuse(self, refusal: Refusal, now: Instant) -> None:
+        """Takes a REFUSE of the INIT that we sent; DecodeError(`unexpected`) for any other.
 
-    def fail_handshake(self, reason: str, now: Instant) -> None:
-        """Gives up a handshake whose peer turned out to be one that will not do."""
-        self._end(Code.HANDSHAKE_FAILED, reason, now, tell_peer=False)
+        It is not authenticated: only who saw the INIT could send it, but that may be anybody on the path. So it
+        explains the time-out that follows, and brings it nearer where waiting is in vain; it ends nothing.
+        """
+        if self._opening is None or self.state is not ConnectionState.HANDSHAKE or self.init_mac != refusal.mac:
+            raise DecodeError("unexpected", "REFUSE of an INIT that was not sent")
+        self.hint = refusal.reason.name.lower()
+        if refusal.reason is not RefusalReason.BUSY:
+            self._opening.shorten(now)
 
     def snapshot(self) -> ConnectionSnapshot:
         """The connection at this instant."""

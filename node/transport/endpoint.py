@@ -79,7 +79,8 @@ class Endpoint:
             elif connection is None:
                 raise DecodeError("unknown_connection", f"{header.destination:#x}")
             elif header.packet_type is PacketType.REFUSE:
-                self._receive_refuse(connection, datagram)
+                connection.refuse(parse_refuse(datagram.data), now)
+                self._after(connection, now)
             else:
                 self._receive_on(connection, header, datagram, now)
         except (DecodeError, HandshakeError) as error:
@@ -215,13 +216,6 @@ class Endpoint:
         self._by_init[init.mac] = connection
         self._half_open += 1
         self._after(connection, now)
-
-    def _receive_refuse(self, connection: Connection, datagram: Datagram) -> None:
-        refusal = parse_refuse(datagram.data)
-        if not connection.matches_init(refusal.mac):
-            raise DecodeError("unexpected", "REFUSE of an INIT that was not sent")
-        # Not authenticated, so it decides nothing: it only explains the time-out that may follow.
-        connection.hint = refusal.reason.name.lower()
 
     def _receive_on(self, connection: Connection, header: Header, datagram: Datagram, now: Instant) -> None:
         try:

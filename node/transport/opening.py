@@ -17,6 +17,7 @@ from node.wire.limits import (
     HANDSHAKE_RETRY_MAX,
     HANDSHAKE_TIMEOUT,
     HEADER_BYTES,
+    REFUSED_PATIENCE,
 )
 
 __all__ = ["Opening"]
@@ -70,6 +71,10 @@ class Opening:
     def repeat(self) -> None:
         """The other side has sent its last message again: so must we."""
         self._should_send = True
+
+    def shorten(self, now: Instant) -> None:
+        """A refusal came: a genuine answer, if there is one, is given this much longer."""
+        self._expires_at = min(self._expires_at, now + REFUSED_PATIENCE)
 
     def poll_transmit(self) -> bytes | None:
         """The datagram, when it is to be sent now."""

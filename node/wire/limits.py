@@ -88,6 +88,9 @@ HANDSHAKE_RETRY_INITIAL: Duration = 250 * MILLISECOND
 """First handshake retransmission; doubled per try up to the maximum."""
 
 HANDSHAKE_RETRY_MAX: Duration = 2 * SECOND
+REFUSED_PATIENCE: Duration = 1 * SECOND
+"""How long a dial that was refused, by whomever, still waits for a genuine answer."""
+
 HALF_OPEN_TIMEOUT: Duration = 5 * SECOND
 
 CLOSE_REASON_BYTES_MAX = 128

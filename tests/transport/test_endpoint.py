@@ -200,7 +200,7 @@ def test_another_process_with_our_key_is_told_apart_from_ourselves() -> None:
 def test_another_network_is_refused_with_a_hint_and_counted() -> None:
     pair = Pair(server_settings=TransportSettings(network_id="another"))
     pair.client.connect(SERVER)
-    assert pair.run_until(lambda: bool(pair.client.of(Closed)), 20)
+    assert pair.run_until(lambda: bool(pair.client.of(Closed)), 2), "waiting longer than that is in vain"
     closed = pair.client.closed()
     assert closed is not None
     assert closed.hint == "network_mismatch"
