@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """Prints the goodput of each congestion controller on simulated lossy links, as a share of what the link leaves.
 
-Usage: scripts/bench/goodput [--json] [--quick]
+Usage: scripts/bench/run goodput [--json] [--quick]
 The last column of ratios compares lossfloor with newreno on the same link in the same run.
 """
 
@@ -10,9 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from node.sim.goodput import Bulk, measure
 from node.transport.congestion import CONTROLLERS

@@ -1,7 +1,6 @@
-#!/usr/bin/env python3
 """Prints how long a testnet takes from `docker compose up` to a broadcast at every node, and what its nodes weigh.
 
-Usage: scripts/bench/first_broadcast [--nodes N] [--json]
+Usage: scripts/bench/run first_broadcast [--nodes N] [--json]
 The image must be built. Prometheus and Grafana stay out of it. The second figure compares with the time that the
 engine takes for as many containers of the same image that do nothing.
 """
