@@ -1,7 +1,8 @@
 """Prints the goodput of each congestion controller on simulated lossy links, as a share of what the link leaves.
 
 Usage: scripts/bench/run goodput [--json] [--quick]
-The last column of ratios compares lossfloor with newreno on the same link in the same run.
+The ratio at the end compares lossfloor with newreno on the same link in the same run. Loss strikes before the link's
+rate does, so that a sender who sends more than the rate can fill it: shares above 100 % are no error.
 """
 
 from __future__ import annotations
