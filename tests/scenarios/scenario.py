@@ -41,7 +41,11 @@ class Sent:
 
 @dataclass
 class Scenario:
-    """Everything that the seed decides. `has_outage`: a link was cut, or a side restarted, so closing is allowed."""
+    """Everything that the seed decides.
+
+    has_outage: a link was cut, or was such that no timer fits it, so that closing is allowed.
+    numbers_seen, numbers_reused: nonces that went over the links, and how many of them went twice.
+    """
 
     seed: int
     random: Random = field(init=False)
@@ -86,7 +90,7 @@ class Scenario:
         def sometimes(highest: float) -> float:
             return random.choice((0.0, 0.0, highest * random.random()))
 
-        return LinkSettings(
+        link = LinkSettings(
             delay=delay,
             jitter=int(delay * sometimes(1.0)),
             order=random.choice(tuple(Order)),
@@ -98,6 +102,9 @@ class Scenario:
             rate=random.choice((0, 0, 200_000, 5_000_000)),
             limit=random.choice((20, 1_000)),
         )
+        # Some packets pass by a queue of seconds within a millisecond: whatever a timer learns is wrong for the others.
+        self.has_outage |= bool(link.reorder and link.rate)
+        return link
 
     # --- running
 
