@@ -46,6 +46,7 @@ def test_a_killed_node_comes_back_as_itself(testnet: Testnet) -> None:
     identity = testnet.get("node-2", "stats")["node_id"]
     docker("kill", testnet.container("node-2"))
     docker("start", testnet.container("node-2"))
+    testnet.forget()
     testnet.wait_until_whole(within=RETURN_SECONDS)
     assert testnet.get("node-2", "stats")["node_id"] == identity
 

@@ -54,6 +54,7 @@ class Testnet:
         cleared = dict.fromkeys(("LOSS", "DELAY", "JITTER", "RATE"), "")
         self.variables = {**ports, **cleared, "NODES": str(nodes), "HEALTH_INTERVAL": "1s", **variables}
         self._containers: dict[str, str] = {}
+        self._urls: dict[str, str] = {}
 
     # ------------------------------------------------------------------------------------------------- as a whole
 
@@ -66,8 +67,9 @@ class Testnet:
         self.compose("down", "--volumes", "--remove-orphans", "--timeout", "10")
 
     def forget(self) -> None:
-        """The containers are, or will be, others."""
+        """The containers are, or will be, others, or have other addresses."""
         self._containers.clear()
+        self._urls.clear()
 
     def compose(self, *arguments: str, check: bool = True) -> str:
         """Output of a command of Compose on this project."""
@@ -139,8 +141,10 @@ class Testnet:
         return [sample for sample in samples if not math.isnan(sample.value)]
 
     def _url(self, name: str) -> str:
-        networks = self.inspect(name)["NetworkSettings"]["Networks"]
-        return f"http://{networks[f'{self.project}_mgmt']['IPAddress']}:{API_PORT}"
+        if name not in self._urls:
+            networks = self.inspect(name)["NetworkSettings"]["Networks"]
+            self._urls[name] = f"http://{networks[f'{self.project}_mgmt']['IPAddress']}:{API_PORT}"
+        return self._urls[name]
 
 
 def until(condition: Callable[[], bool], within: float, what: str) -> None:
