@@ -1,8 +1,8 @@
 """The command `positron`: reads the command line, runs one command, and ends with status 0, 1 or 2.
 
-0: done; SIGINT and SIGTERM end a running node so. 1: it could not be done. 2: the command line or the configuration is
-impossible. Knows nothing of nodes: each command is a function that is imported when it is asked for, so that
-`positron --help` stays fast.
+0: done; SIGINT, SIGTERM and SIGHUP end a running node so. 1: it could not be done. 2: the command line or the
+configuration is impossible. Knows nothing of nodes: each command is a function that is imported when it is asked for,
+so that `positron --help` stays fast.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from node.cli.ending import Ending
 from node.cli.errors import CommandFailed, CommandMisused
 from node.cli.flags import add_config_flags, unknown_flags
 from node.config.version import package_version
@@ -62,7 +63,7 @@ def _run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
         arguments.parser.error(f"unknown: {' '.join(unknown)}")
     match command:
         case "run":
-            from node.cli.run import run as function
+            function = _run_node
         case "keygen":
             from node.cli.local import keygen as function
         case "config":
@@ -78,6 +79,14 @@ def _run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
     status: int = function(arguments)
     sys.stdout.flush()
     return status
+
+
+def _run_node(arguments: argparse.Namespace) -> int:
+    with Ending() as ending:
+        # Signals are heard from here on: the imports take longer than a container that is stopped at once may live.
+        from node.cli.run import run
+
+        return run(arguments, ending)
 
 
 def _complain(text: str, status: int) -> int:
@@ -96,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_VersionAction, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    run = _command(commands, "run", "run a node until SIGINT or SIGTERM")
+    run = _command(commands, "run", "run a node until SIGINT, SIGTERM or SIGHUP")
     add_config_flags(run)
 
     keygen = _command(commands, "keygen", "make the key of a node, and show its id")

@@ -1,4 +1,4 @@
-"""The command that runs a node until SIGINT or SIGTERM.
+"""The command that runs a node until SIGINT, SIGTERM or SIGHUP.
 
 Input is the parsed command line; the node's log goes to standard error. A bug of ours, wherever the event loop meets
 it, ends the node with status 1 instead of leaving half of it running.
@@ -9,9 +9,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import signal
 from typing import Any
 
+from node.cli.ending import Ending
 from node.cli.errors import CommandFailed
 from node.cli.flags import config_flags
 from node.cli.logs import set_up_logging
@@ -20,26 +20,25 @@ from node.node import Node
 
 __all__ = ["run"]
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
 _logger = logging.getLogger("positron")
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Runs a node; 0 once a signal has ended it."""
+def run(arguments: argparse.Namespace, ending: Ending) -> int:
+    """Runs a node; 0 once a signal has ended it, at whatever moment it came."""
     config = load(flags=config_flags(arguments), path=arguments.config, unknown_flags=arguments.unknown).config
     set_up_logging(config.log_level, config.log_format)
     node = Node(config)
-    return asyncio.run(_run(node))
+    return 0 if ending.is_wished else asyncio.run(_run(node, ending))
 
 
-async def _run(node: Node) -> int:
+async def _run(node: Node, ending: Ending) -> int:
     loop = asyncio.get_running_loop()
-    ending: asyncio.Future[BaseException | None] = loop.create_future()
+    ended: asyncio.Future[BaseException | None] = loop.create_future()
 
     def end(error: BaseException | None) -> None:
-        if not ending.done():
-            ending.set_result(error)
+        loop.remove_reader(ending)
+        if not ended.done():
+            ended.set_result(error)
 
     def on_unhandled(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
@@ -51,13 +50,11 @@ async def _run(node: Node) -> int:
         end(error)
 
     loop.set_exception_handler(on_unhandled)
-    for number in SIGNALS:
-        # From the first moment on: a container that is stopped while it starts ends well too.
-        loop.add_signal_handler(number, end, None)
+    loop.add_reader(ending, end, None)
     await node.start()
     watch = loop.create_task(node.wait())
     watch.add_done_callback(lambda task: end(None if task.cancelled() else task.exception()))
-    error = await ending
+    error = await ended
     await node.stop()
     watch.cancel()
     await asyncio.wait([watch])

@@ -199,6 +199,40 @@ def test_a_defect_ends_the_program_with_status_1(environment: dict[str, str]) ->
     assert done.stderr.splitlines()[-1] == "positron: stopped by a defect: ZeroDivisionError: planted"
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("moment", ["node.cli.run", "node.storage.keyfile", "exit"])
+def test_a_signal_ends_the_program_well_at_any_moment(
+    moment: str, number: signal.Signals, environment: dict[str, str], tmp_path: Path
+) -> None:
+    program = (
+        "import atexit, os, signal, sys\n"
+        f"def strike(): os.kill(os.getpid(), {int(number)})\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {moment!r}: strike()\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from node.cli.main import main\n"
+        f"if {moment!r} == 'exit':\n"
+        "    atexit.register(strike)\n"
+        "    from node.node import Node\n"
+        "    start = Node.start\n"
+        "    async def started(self):\n"
+        "        await start(self)\n"
+        "        strike()\n"
+        "    Node.start = started\n"
+        f"sys.exit(main(['run', '--host', '127.0.0.1', '--port', '0', '--data-dir', {str(tmp_path / 'data')!r}]))\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=DEADLINE, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert ("node_stopped" in done.stderr) == (moment == "exit")
+
+
 def test_a_closed_pipe_is_no_traceback(environment: dict[str, str]) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "node", "config", "check"],
