@@ -105,7 +105,10 @@ def _take_file(draft: _Draft, path: str) -> None:
     except UnicodeDecodeError as error:
         draft.problems.append(f"{origin}: not UTF-8 at byte {error.start}")
         return
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        draft.problems.append(f"{origin}: nested too deeply")
+        return
+    except ValueError as error:  # beside errors of form, a number that is too long for any field
         draft.problems.append(f"{origin}: not TOML: {error}")
         return
     for key, value in table.items():

@@ -94,7 +94,13 @@ def test_a_wrong_value_is_reported_although_a_later_source_overrides_it() -> Non
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b"port = ", "not TOML"), (b"\xff\xfe", "not UTF-8"), (b"#" * (1 << 20) + b"##", "larger than")],
+    [
+        (b"port = ", "not TOML"),
+        (b"port = " + b"9" * 5000, "not TOML"),
+        (b"port = " + b"[" * 5000 + b"]" * 5000, "nested too deeply"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b"#" * (1 << 20) + b"##", "larger than"),
+    ],
 )
 def test_a_file_that_is_no_configuration_is_one_line(tmp_path: Path, content: bytes, words: str) -> None:
     file = tmp_path / "broken.toml"
