@@ -37,16 +37,26 @@ def peers(arguments: argparse.Namespace) -> int:
 
 def broadcast(arguments: argparse.Namespace) -> int:
     """Hands a JSON object to the node for every node of the network; prints the id of the message."""
-    body = sys.stdin.buffer.read(BODY_BYTES_MAX + 1) if arguments.object == "-" else os.fsencode(arguments.object)
+    body = _standard_input() if arguments.object == "-" else os.fsencode(arguments.object)
+    if len(body) > BODY_BYTES_MAX:
+        raise CommandMisused(f"broadcast: allowed are at most {BODY_BYTES_MAX} bytes")
     try:
         is_object = isinstance(json.loads(body), dict)
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise CommandMisused("broadcast: nested too deeply") from error
+    except ValueError as error:
         raise CommandMisused(f"broadcast: not JSON: {error}") from error
     if not is_object:
         raise CommandMisused('broadcast: allowed is a JSON object, such as \'{"text": "hello"}\'')
     answer = _client(arguments).post("/api/v1/broadcast", body)
     print(json.dumps(answer) if arguments.json else answer.get("message_id", "-"))
     return 0
+
+
+def _standard_input() -> bytes:
+    if sys.stdin is None:
+        raise CommandMisused("broadcast: standard input is closed")
+    return sys.stdin.buffer.read(BODY_BYTES_MAX + 1)
 
 
 def _show(arguments: argparse.Namespace, path: str, lines: Callable[[dict[str, Any]], list[str]]) -> int:

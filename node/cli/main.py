@@ -46,9 +46,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (CommandFailed, PositronError) as error:
         return _complain(str(error), 1)
     except BrokenPipeError:
-        # The reader of our output is gone; what is still buffered must not fail a second time at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         return 1
+    except OSError as error:
+        _forget_output()
+        return _complain(f"failed: {error.strerror or error}", 1)
     except KeyboardInterrupt:
         return 0
 
@@ -77,8 +79,15 @@ def _run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
         case _:
             raise AssertionError(command)
     status: int = function(arguments)
-    sys.stdout.flush()
+    if sys.stdout is not None:  # None: closed by whoever started us
+        sys.stdout.flush()
     return status
+
+
+def _forget_output() -> None:
+    """What is buffered for a reader that is gone, or for a full disk, must not fail a second time at exit."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run_node(arguments: argparse.Namespace) -> int:

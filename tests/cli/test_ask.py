@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import io
 import json
 from typing import Any
 
 import pytest
 
+from node.api.limits import BODY_BYTES_MAX
 from node.cli.client import Client
 from node.cli.main import main
 from node.node.report import node_report
@@ -100,4 +102,30 @@ def test_what_is_no_object_is_never_sent(asked: list[tuple[str, str, Any]], caps
     assert main(["broadcast", "[1]"]) == 2
 
     assert capsys.readouterr().err == ('positron: broadcast: allowed is a JSON object, such as \'{"text": "hello"}\'\n')
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"text": "' + b"x" * BODY_BYTES_MAX + b'"}', f"at most {BODY_BYTES_MAX} bytes"),
+        (b'{"list": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested too deeply"),
+        (b'{"text": "\xff"}', "not JSON"),
+        (b"", "not JSON"),
+        (None, "standard input is closed"),
+    ],
+)
+def test_what_is_no_message_is_said_in_one_line(
+    body: bytes | None,
+    words: str,
+    asked: list[tuple[str, str, Any]],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stdin", None if body is None else io.TextIOWrapper(io.BytesIO(body)))
+
+    assert main(["broadcast", "-"]) == 2
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
     assert asked == []

@@ -244,3 +244,22 @@ def test_a_closed_pipe_is_no_traceback(environment: dict[str, str]) -> None:
     _, errors = process.communicate(timeout=DEADLINE)
 
     assert errors == b""
+
+
+def test_a_full_disk_is_one_line(environment: dict[str, str]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "node", "config", "check"],
+            cwd=ROOT, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, timeout=DEADLINE, check=False,
+        )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (1, "positron: failed: No space left on device\n")
+
+
+def test_a_closed_output_is_no_traceback(environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" -m node config check >&-', sys.executable],
+        cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, timeout=DEADLINE, check=False,
+    )  # fmt: skip
+
+    assert done.stderr == ""
