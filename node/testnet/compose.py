@@ -23,6 +23,8 @@ DEFAULT_PROJECT = "positron"
 VERSION_TIMEOUT = 20.0
 """Seconds; the plugin answers from its own code, without the engine."""
 
+_STANDARD_ERROR = 2
+
 DOWN_TIMEOUT = 120.0
 """Seconds; each container has a grace period of a few, and all of them stop at once."""
 
@@ -60,7 +62,10 @@ class Compose:
     def _run(self, *arguments: str, timeout: float | None = None) -> subprocess.CompletedProcess[bytes]:
         command = ["docker", "compose", "--file", str(self.file), "--project-name", self.project, *arguments]
         try:
-            return subprocess.run(command, env={**os.environ, **self.variables}, timeout=timeout, check=False)
+            # Progress, also that of the builder, is no result: standard output is for tables and JSON.
+            return subprocess.run(
+                command, env={**os.environ, **self.variables}, stdout=_STANDARD_ERROR, timeout=timeout, check=False
+            )
         except FileNotFoundError as error:
             raise TestnetFailed("docker is not installed; see `testnet doctor`") from error
 
