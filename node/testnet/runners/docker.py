@@ -103,20 +103,21 @@ class Engine:
     def has_netem(self, image: str) -> bool | None:
         """Whether the engine's kernel has netem, by trying it in a container; None if the image is not there."""
         try:
-            self._client.containers.run(
+            container = self._client.containers.create(
                 image,
                 entrypoint=["tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"],
                 command=[],
                 network_mode="none",
                 cap_drop=["ALL"],
                 cap_add=["NET_ADMIN"],
-                remove=True,
             )
         except ImageNotFound:
             return None
-        except docker.errors.ContainerError:
-            return False
-        return True
+        try:
+            container.start()
+            return bool(container.wait(timeout=ENGINE_TIMEOUT)["StatusCode"] == 0)
+        finally:
+            container.remove(v=True, force=True)
 
     def _inside(self, node: NodeContainer, command: Sequence[str]) -> dict[str, Any] | None:
         try:

@@ -30,8 +30,9 @@ class FakeClient:
     def __init__(self, *containers: SimpleNamespace) -> None:
         by_id = {one.id: one for one in containers}
         self.filters: object = None
-        self.failure: Exception | None = None
-        self.containers = SimpleNamespace(list=self._list, get=by_id.__getitem__, run=self._run)
+        self.netem_status: int | None = 0
+        self.removed: list[object] = []
+        self.containers = SimpleNamespace(list=self._list, get=by_id.__getitem__, create=self._create)
         self._all = list(containers)
 
     def _list(self, *, all: bool, filters: object) -> list[SimpleNamespace]:
@@ -39,13 +40,16 @@ class FakeClient:
         self.filters = filters
         return self._all
 
-    def _run(self, image: str, **options: Any) -> bytes:
+    def _create(self, image: str, **options: Any) -> SimpleNamespace:
         assert options["cap_add"] == ["NET_ADMIN"]
         assert options["cap_drop"] == ["ALL"]
         assert options["network_mode"] == "none"
-        if self.failure is not None:
-            raise self.failure
-        return b""
+        if self.netem_status is None:
+            raise ImageNotFound("no such image")
+        status = {"StatusCode": self.netem_status}
+        return SimpleNamespace(
+            start=lambda: None, wait=lambda timeout: status, remove=lambda **how: self.removed.append(how)
+        )
 
 
 def engine_of(client: FakeClient) -> Engine:
@@ -95,13 +99,17 @@ def test_the_last_words_of_a_container_are_its_last_line() -> None:
     assert docker_engine.last_words(found) == "impair: no"
 
 
-def test_netem_is_there_if_it_can_be_applied() -> None:
+@pytest.mark.parametrize(("status", "answer"), [(0, True), (2, False), (None, None)])
+def test_netem_is_there_if_it_can_be_applied(status: int | None, answer: bool | None) -> None:
     client = FakeClient()
-    assert engine_of(client).has_netem("image") is True
-    client.failure = docker.errors.ContainerError("c", 2, "tc", "image", b"kind is unknown")  # type: ignore[arg-type]
-    assert engine_of(client).has_netem("image") is False
-    client.failure = ImageNotFound("no such image")
-    assert engine_of(client).has_netem("image") is None
+    client.netem_status = status
+    assert engine_of(client).has_netem("image") is answer
+
+
+def test_trying_netem_leaves_neither_container_nor_volume() -> None:
+    client = FakeClient()
+    engine_of(client).has_netem("image")
+    assert client.removed == [{"v": True, "force": True}]
 
 
 def test_an_engine_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
