@@ -21,6 +21,7 @@ __all__ = [
     "NodeId",
     "PacketNumber",
     "Random",
+    "format_address",
     "from_seconds",
     "short_id",
     "to_seconds",
@@ -80,3 +81,9 @@ def to_seconds(duration: Duration) -> float:
 def short_id(node_id: NodeId) -> str:
     """The first 8 hexadecimal digits of a node's key: for people and for metric labels, never for decisions."""
     return node_id[:4].hex()
+
+
+def format_address(address: Address) -> str:
+    """An address as people write it: `host:port`, or `[ipv6]:port`."""
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

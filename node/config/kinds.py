@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from node.types import Address
+from node.types import Address, format_address
 
 __all__ = [
     "Addresses",
@@ -246,12 +246,6 @@ def parse_address(text: str) -> Address:
     if not is_host(host) or (":" in host) != is_bracketed:
         raise Unacceptable(text)
     return host, int(port)
-
-
-def format_address(address: Address) -> str:
-    """The text form that `parse_address` reads."""
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _address(item: object) -> Address:

@@ -18,10 +18,10 @@ from node.peers.stats import PeerStats
 from node.peers.table import Peer, PeerTable
 from node.peers.targets import Target, TargetKey, Targets
 from node.transport.events import Closed
-from node.types import MILLISECOND, Address, Duration, Instant, NodeId, Random
+from node.types import MILLISECOND, Address, Duration, Instant, NodeId, Random, format_address
 from node.wire.limits import ADDRESSES_PER_PEER_MAX, BOOTSTRAP_MAX, DIAL_RETRY_MAX
 
-__all__ = ["Dialer", "address_text"]
+__all__ = ["Dialer"]
 
 POLITENESS: Duration = 500 * MILLISECOND
 """How long the node with the larger key leaves the dialling to the other one, so that they rarely both do it."""
@@ -114,7 +114,7 @@ class Dialer:
     def closed(self, link: Link, event: Closed, now: Instant) -> None:
         """A connection ended; if it was a dial under way, that dial failed."""
         if event.code is Code.DUPLICATE_IDENTITY:
-            text = f"the node at {address_text(event.address)} is another process with this node's key"
+            text = f"the node at {format_address(event.address)} is another process with this node's key"
             self._actions.append(Report(kind="identity_conflict", text=text))
         target = self._targets.dialled_by(link.carrier, link.connection)
         if target is None:
@@ -187,7 +187,7 @@ class Dialer:
         address = target.key.address
         self._undialled(address, code, reason, hint, is_final=not is_planned)
         if hint in _EXPLAINED:
-            text = _EXPLAINED[hint].format(address=address_text(address), network=self._settings.network_id)
+            text = _EXPLAINED[hint].format(address=format_address(address), network=self._settings.network_id)
             self._actions.append(Report(kind=hint, text=text))
         expected = target.key.expected
         if not is_planned and expected is not None:
@@ -212,9 +212,3 @@ class Dialer:
     def _anybody_at(self, address: Address) -> TargetKey:
         # Addresses from people name the UDP port, or the TCP port where this node has no UDP.
         return TargetKey(Carrier.UDP if self._settings.enable_udp else Carrier.TCP, address, None)
-
-
-def address_text(address: Address) -> str:
-    """An address as people write it."""
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

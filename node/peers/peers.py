@@ -16,7 +16,7 @@ from node.errors import Code, DecodeError
 from node.messages.packing import Value
 from node.messages.types import MessageType
 from node.peers.actions import Action, Down, Drop, Link, Report, Say, Up
-from node.peers.dialer import Dialer, address_text
+from node.peers.dialer import Dialer
 from node.peers.hello import Hello, parse_hello
 from node.peers.liveness import Liveness
 from node.peers.records import Record, parse_records
@@ -25,7 +25,7 @@ from node.peers.stats import PeerStats
 from node.peers.table import LinkState, Peer, PeerState, PeerTable
 from node.peers.targets import TargetKey
 from node.transport.events import Closed, Connected
-from node.types import MILLISECOND, SECOND, Address, Duration, Instant, NodeId, Random, short_id
+from node.types import MILLISECOND, SECOND, Address, Duration, Instant, NodeId, Random, format_address, short_id
 from node.wire.limits import (
     HELLO_TIMEOUT,
     RECORDS_PER_MESSAGE_MAX,
@@ -117,7 +117,7 @@ class Peers:
             return
         peer.violations += 1
         if peer.violations == VIOLATIONS_MAX:
-            where = f"{short_id(node_id)} at {address_text(peer.address)}"
+            where = f"{short_id(node_id)} at {format_address(peer.address)}"
             text = f"peer {where} sent {VIOLATIONS_MAX} invalid messages, the last one {reason}"
             self._actions.append(Report(kind="misbehaving_peer", text=text))
             self._drop_all(peer, Code.PROTOCOL_VIOLATION, "too many invalid messages")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from node.errors import Code
 from node.messages.types import Carrier, MessageType
 from node.peers.actions import Dial, Dialled, Link, Report, Undialled
-from node.peers.dialer import address_text
 from node.types import SECOND, Address
 from node.wire.limits import BOOTSTRAP_MAX, HANDSHAKE_TIMEOUT
 from tests.peers.test_peers import Desk, hello, key
@@ -181,8 +180,3 @@ def test_a_dial_that_cannot_begin_is_a_failure() -> None:
     desk.peers.dial_refused(dial.target, "full", 0)
     desk.drain()
     assert [failed.reason for failed in desk.take(Undialled)] == ["full"]
-
-
-def test_addresses_are_written_as_people_write_them() -> None:
-    assert address_text(("10.0.0.1", 8888)) == "10.0.0.1:8888"
-    assert address_text(("fd00::1", 8888)) == "[fd00::1]:8888"
