@@ -69,7 +69,8 @@ def load(path: Path | str) -> Identity:
             _refuse_unsafe(path, os.fstat(file.fileno()))
             content = file.read(_FILE_BYTES_MAX + 1)
     except OSError as error:
-        raise StartError(f"identity file {path} cannot be read: {error.strerror}") from error
+        reason = "it is a symbolic link" if error.errno == errno.ELOOP and path.is_symlink() else error.strerror
+        raise StartError(f"identity file {path} cannot be read: {reason}") from error
     return _parse(path, content)
 
 

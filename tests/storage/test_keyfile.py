@@ -124,7 +124,7 @@ def test_a_link_to_nowhere_is_neither_followed_nor_replaced(path: Path, tmp_path
 def test_a_link_to_a_good_file_is_refused(path: Path, tmp_path: Path) -> None:
     create(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(StartError, match="cannot be read"):
+    with pytest.raises(StartError, match="cannot be read: it is a symbolic link"):
         load(path)
 
 
