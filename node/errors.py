@@ -127,6 +127,7 @@ class ConnectionFailed(PositronError, ConnectionError):
     def __init__(self, code: Code, reason: str) -> None:
         super().__init__(f"{code.name.lower()}: {reason}" if reason else code.name.lower())
         self.code = code
+        self.reason = reason
 
 
 class StartError(PositronError):

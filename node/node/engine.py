@@ -31,12 +31,13 @@ from node.errors import Code, ConnectionFailed, PositronError, QueueFull, SendTi
 from node.identity.keys import Identity
 from node.messages.packing import Value
 from node.messages.types import Carrier
-from node.node.listening import name_the_way_out, open_tcp_listener
+from node.node.listening import with_the_way_out
 from node.transport.addresses import listening_address
 from node.transport.driver import Driver
 from node.transport.packet import Datagram
 from node.transport.settings import TransportSettings
 from node.transport.stream import StreamInput
+from node.transport.tcp_streams import open_tcp_listener
 from node.transport.tcp_transport import TCPTransport
 from node.transport.udp_socket import open_udp_socket
 from node.transport.udp_transport import UDPTransport
@@ -251,11 +252,11 @@ class Engine:
             self._finish_dial(address, error)
 
 
-async def _listen(transport: UDPTransport | TCPTransport, field: str) -> None:
+async def _listen(transport: UDPTransport | TCPTransport, port: str) -> None:
     try:
         await transport.start()
     except StartError as error:
-        raise StartError(name_the_way_out(str(error), field)) from error
+        raise with_the_way_out(str(error), error.__cause__, host="host", port=port) from error
 
 
 def core_settings(config: NetworkConfig, name: str, ports: tuple[int, int]) -> CoreSettings:
@@ -291,16 +292,20 @@ def _has_fixed_ports(config: NetworkConfig) -> bool:
 
 async def _ports(config: NetworkConfig) -> tuple[int, int]:
     """The ports that will be bound. Peers are told them, so they must be known before the machine begins."""
-    udp_port, tcp_port = config.port, config.tcp_port
-    if config.enable_udp and not udp_port:
-        host, _ = await listening_address("UDP", (config.host, 0))
-        with open_udp_socket(host, 0) as probe:
-            udp_port = probe.getsockname()[1]
-    if config.enable_tcp and not tcp_port:
-        host, _ = await listening_address("TCP", (config.host, 0))
-        with open_tcp_listener(host, 0) as probe:
-            tcp_port = probe.getsockname()[1]
-    return udp_port if config.enable_udp else 0, tcp_port if config.enable_tcp else 0
+    udp_port = config.port if config.enable_udp else 0
+    tcp_port = config.tcp_port if config.enable_tcp else 0
+    try:
+        if config.enable_udp and not udp_port:
+            host, _ = await listening_address("UDP", (config.host, 0))
+            with open_udp_socket(host, 0) as probe:
+                udp_port = probe.getsockname()[1]
+        if config.enable_tcp and not tcp_port:
+            host, _ = await listening_address("TCP", (config.host, 0))
+            with open_tcp_listener(host, 0) as probe:
+                tcp_port = probe.getsockname()[1]
+    except StartError as error:
+        raise with_the_way_out(str(error), error.__cause__, host="host", port="port") from error
+    return udp_port, tcp_port
 
 
 def _epoch(wall_offset: int) -> int:

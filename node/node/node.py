@@ -44,7 +44,6 @@ from node.node.resolver import ResolutionError, family_of, resolve
 from node.node.upkeep import follow, keep_health_file, measure_lag, resolve_seeds
 from node.node.views import GossipView, PeerManager, PeerName
 from node.storage.keyfile import load_or_create, lock
-from node.transport.addresses import listening_address
 from node.transport.shell import random_identity
 from node.transport.tcp_transport import TCPTransport
 from node.transport.udp_socket import SocketStats
@@ -302,8 +301,7 @@ class Node:
     async def _open_listener(self) -> socket.socket | None:
         if not self.config.enable_http:
             return None
-        address = (self.config.metrics_host, self.config.metrics_port)
-        return open_http_listener(*await listening_address("TCP", address))
+        return await open_http_listener(self.config.metrics_host, self.config.metrics_port)
 
     async def _keep_up(self, engine: Engine) -> None:
         config = self.config

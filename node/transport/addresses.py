@@ -9,7 +9,7 @@ import asyncio
 import socket
 
 from node.errors import Code, ConnectionFailed, StartError
-from node.types import Address
+from node.types import Address, format_address
 
 __all__ = ["SocketAddress", "is_literal", "listening_address", "plain_host", "resolve", "socket_address"]
 
@@ -58,7 +58,7 @@ async def resolve(address: Address, *, family: int = socket.AF_UNSPEC, seconds: 
     except TimeoutError as error:
         raise ConnectionFailed(Code.HANDSHAKE_FAILED, f"looking up {host!r} took longer than {seconds} s") from error
     except (OSError, UnicodeError) as error:
-        raise ConnectionFailed(Code.HANDSHAKE_FAILED, f"cannot look up {host!r}: {error}") from error
+        raise ConnectionFailed(Code.HANDSHAKE_FAILED, f"cannot look up {host!r}: {_reason(error)}") from error
     return plain_host(str(found[0][4][0])), port
 
 
@@ -66,8 +66,12 @@ async def listening_address(transport: str, address: Address) -> Address:
     """What to bind to listen there; StartError if the host has no address. transport: for the text of the error."""
     host, port = address
     if not 0 <= port < 1 << 16:
-        raise StartError(f"cannot listen on {transport} {host}:{port}: allowed ports are 0 to 65535")
+        raise StartError(f"cannot listen on {transport} {format_address(address)}: allowed ports are 0 to 65535")
     try:
         return (await resolve((host, port or 1), seconds=LISTEN_LOOKUP_SECONDS))[0], port
     except ConnectionFailed as error:
-        raise StartError(f"cannot listen on {transport} {host}:{port}: {error}") from error
+        raise StartError(f"cannot listen on {transport} {format_address(address)}: {error.reason}") from error
+
+
+def _reason(error: OSError | UnicodeError) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else "not a host name"

@@ -28,7 +28,7 @@ from node.transport.stream import (
     StreamShutdown,
     StreamWrite,
 )
-from node.types import Address
+from node.types import Address, format_address
 from node.wire.limits import ACCEPTS_PER_TURN_MAX, STREAM_BUFFER_BYTES_MAX, STREAM_READ_BYTES
 
 __all__ = ["ACCEPT_ERRORS", "KernelTimes", "StreamStats", "TCPStreams", "open_tcp_listener"]
@@ -95,7 +95,7 @@ def open_tcp_listener(host: str, port: int) -> socket.socket:
         sock.setblocking(False)
     except OSError as error:
         sock.close()
-        raise StartError(f"cannot listen on TCP {host}:{port}: {error.strerror}") from error
+        raise StartError(f"cannot listen on TCP {format_address((host, port))}: {error.strerror}") from error
     return sock
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from node.errors import StartError
 from node.transport.addresses import SocketAddress, plain_host, socket_address
 from node.transport.packet import Datagram, Transmit
-from node.types import Address
+from node.types import Address, format_address
 from node.wire.limits import DATAGRAMS_PER_TURN_MAX
 
 __all__ = ["SEND_ERRORS", "SocketStats", "UDPSocket", "open_udp_socket"]
@@ -89,7 +89,7 @@ def open_udp_socket(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         sock.close()
         reason = error.strerror if isinstance(error, OSError) else error
-        raise StartError(f"cannot listen on UDP {host}:{port}: {reason}") from error
+        raise StartError(f"cannot listen on UDP {format_address((host, port))}: {reason}") from error
     return sock
 
 

@@ -135,6 +135,18 @@ def test_a_port_that_is_taken_ends_with_status_1_and_one_line(environment: dict[
     ]
 
 
+@pytest.mark.parametrize(
+    "words", [["--port", "0"], ["--port", "0", "--no-enable-udp"], ["--port", "21999"]], ids=["udp", "tcp", "fixed"]
+)
+def test_a_host_of_somebody_else_ends_with_status_1_and_one_line(words: list[str], environment: dict[str, str]) -> None:
+    done = positron(environment, "run", "--host", "2001:db8::1", *words)
+
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 1
+    assert "[2001:db8::1]:" in line
+    assert line.endswith("; choose another address with --host or POSITRON_HOST")
+
+
 def test_an_open_key_file_ends_with_status_1_and_one_line_that_names_the_cure(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
