@@ -56,6 +56,10 @@ SEND_TIMEOUT = 5.0
 """Seconds in which a peer must acknowledge a message of `send_message`, unless the caller says otherwise."""
 
 
+_NO_NEWS = (Code.SHUTDOWN, Code.SELF_CONNECTION, Code.DUPLICATE_IDENTITY)
+"""Ends of a dial of which there is nothing to say: this node stops, this node itself, reported as a problem already."""
+
+
 class _Life(StrEnum):
     NEW = "new"
     STARTING = "starting"
@@ -255,7 +259,8 @@ class Node:
         """A dial ended without a peer."""
         address = format_address(event.address)
         reason = event.hint or event.reason or event.code.name.lower()
-        if self._unreachable.get(event.address) is False:
+        is_explained = bool(event.hint) or event.code in _NO_NEWS
+        if self._unreachable.get(event.address) is False and not is_explained:
             self._unreachable[event.address] = True  # said once, until it was reached
             self._log.warning("bootstrap_unreachable", address=address, reason=reason, action="retrying")
         else:

@@ -275,6 +275,41 @@ async def test_a_seed_that_does_not_answer_is_one_warning_until_it_was_reached(
 
 
 @pytest.mark.asyncio
+async def test_a_seed_list_that_names_the_node_itself_is_no_reason_to_warn(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, "positron"), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        probe.close()
+        own = f"127.0.0.1:{port}"
+        async with Node(configuration(port=port, bootstrap_nodes=[own], data_dir="", metrics_port=0, tcp_port=0)):
+            await until(lambda: any(record.getMessage() == "dial_failed" for record in caplog.records))
+
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+@pytest.mark.asyncio
+async def test_a_node_that_stops_while_it_dials_says_nothing_of_it(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.setblocking(False)
+        async with Node(configuration(bootstrap_nodes=[f"127.0.0.1:{silent.getsockname()[1]}"])):
+            await asyncio.get_running_loop().sock_recv(silent, 2048)
+
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+@pytest.mark.asyncio
+async def test_what_is_told_as_a_problem_is_not_told_a_second_time(caplog: pytest.LogCaptureFixture) -> None:
+    async with Node(configuration(network_id="one", is_seed=True)) as first:
+        seeds = [address_text(first)]
+        async with Node(configuration(network_id="two", bootstrap_nodes=seeds)):
+            await until(lambda: any(record.getMessage() == "network_mismatch" for record in caplog.records))
+
+    warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert warnings == ["network_mismatch"]
+
+
+@pytest.mark.asyncio
 async def test_what_the_machine_reports_is_one_warning_line(caplog: pytest.LogCaptureFixture) -> None:
     node = Node(configuration())
 
