@@ -69,7 +69,8 @@ class AckTracker:
             self._prompt_acks = max(0, self._prompt_acks - 1)
             self.ack_at = now
         elif self.ack_at is None:
-            self.ack_at = now + self.max_ack_delay
+            # The promise has to hold for a late event loop, too (RFC 9000 §18.2).
+            self.ack_at = now + self.max_ack_delay // 2
 
     def is_due(self, now: Instant) -> bool:
         """Whether an acknowledgement must be sent now, with or without company."""

@@ -24,7 +24,15 @@ from node.types import Duration, Instant
 from node.wire.frames import AckFrame
 from node.wire.limits import LOST_PACKETS_MAX, RECEIVED_RANGES_MAX
 
-__all__ = ["PACKET_THRESHOLD", "PROBES_BEFORE_RTO", "TIME_THRESHOLD", "AckOutcome", "Expiry", "Recovery"]
+__all__ = [
+    "PACKET_THRESHOLD",
+    "PROBES_BEFORE_RTO",
+    "TIME_THRESHOLD",
+    "TIME_THRESHOLD_MAX",
+    "AckOutcome",
+    "Expiry",
+    "Recovery",
+]
 
 PACKET_THRESHOLD = 3
 """Later packets acknowledged before a packet counts as lost (RFC 9002 §6.1.1); grows with spurious losses."""
@@ -34,8 +42,8 @@ PACKET_THRESHOLD_MAX = 20
 TIME_THRESHOLD = (9, 8)
 """Multiple of the RTT that a packet may be overtaken (RFC 9002 §6.1.2)."""
 
-TIME_THRESHOLD_REORDERED = (5, 4)
-"""The same, once a loss has turned out to be reordering."""
+TIME_THRESHOLD_MAX = (12, 8)
+"""How far it gives way, by an eighth for each acknowledgement that shows a loss to have been reordering."""
 
 PROBES_BEFORE_RTO = 2
 """Tail-loss probes at the computed RTO before the effective one applies."""
@@ -229,7 +237,7 @@ class Recovery:
             return None
         latest_rtt = now - newest.sent_at
         self.rtt.update(latest_rtt, frame.delay)
-        self._histogram.observe(latest_rtt)
+        self._histogram.observe(self.rtt.adjusted_rtt)
         return latest_rtt
 
     def _detect_lost(self, now: Instant) -> list[SentPacket]:
@@ -269,4 +277,5 @@ class Recovery:
     def _on_spurious(self, count: int) -> None:
         self._stats.spurious_losses += count
         self._packet_threshold = min(self._packet_threshold + 1, PACKET_THRESHOLD_MAX)
-        self._time_threshold = TIME_THRESHOLD_REORDERED
+        eighths, whole = self._time_threshold
+        self._time_threshold = min(eighths + 1, TIME_THRESHOLD_MAX[0]), whole

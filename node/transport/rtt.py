@@ -18,14 +18,18 @@ INITIAL_RTT: Duration = 100 * MILLISECOND
 
 
 class RttEstimator:
-    """latest_rtt, smoothed_rtt, rttvar and min_rtt of a path; None before the first sample."""
+    """latest_rtt, smoothed_rtt, rttvar and min_rtt of a path; None before the first sample.
 
-    __slots__ = ("latest_rtt", "max_ack_delay", "min_rtt", "rttvar", "smoothed_rtt")
+    adjusted_rtt: the latest sample without the time for which the peer held its acknowledgement back.
+    """
+
+    __slots__ = ("adjusted_rtt", "latest_rtt", "max_ack_delay", "min_rtt", "rttvar", "smoothed_rtt")
 
     def __init__(self, max_ack_delay: Duration) -> None:
         """max_ack_delay: what the peer may hold an acknowledgement back."""
         self.max_ack_delay = max_ack_delay
         self.latest_rtt: Duration | None = None
+        self.adjusted_rtt: Duration = 0
         self.smoothed_rtt: Duration | None = None
         self.rttvar: Duration | None = None
         self.min_rtt: Duration | None = None
@@ -33,6 +37,7 @@ class RttEstimator:
     def update(self, latest_rtt: Duration, ack_delay: Duration) -> None:
         """Takes one sample (RFC 9002 §5.3). ack_delay: as the peer reported it; capped at its own promise."""
         self.latest_rtt = latest_rtt
+        self.adjusted_rtt = latest_rtt
         if self.smoothed_rtt is None or self.rttvar is None or self.min_rtt is None:
             self.min_rtt = self.smoothed_rtt = latest_rtt
             self.rttvar = latest_rtt // 2
@@ -40,6 +45,7 @@ class RttEstimator:
         self.min_rtt = min(self.min_rtt, latest_rtt)
         ack_delay = min(ack_delay, self.max_ack_delay)
         adjusted_rtt = latest_rtt - ack_delay if latest_rtt >= self.min_rtt + ack_delay else latest_rtt
+        self.adjusted_rtt = adjusted_rtt
         # rttvar first: RFC 6298 §2.3 takes the deviation from the smoothed value as it was before this sample.
         self.rttvar = (3 * self.rttvar + abs(self.smoothed_rtt - adjusted_rtt)) // 4
         self.smoothed_rtt = (7 * self.smoothed_rtt + adjusted_rtt) // 8

@@ -438,3 +438,14 @@ def test_handshake_messages_that_come_again_are_counted() -> None:
     pair.run(1)
     assert pair.server.endpoint.stats.packets_dropped["duplicate"] >= 1
     assert pair.client.endpoint.stats.packets_dropped["duplicate"] >= 1
+
+
+def test_counted_round_trips_are_those_of_the_path_and_not_of_a_held_acknowledgement() -> None:
+    pair = Pair()
+    pair.connect()
+    for _ in range(40):
+        pair.client.send(b"one at a time")
+        pair.run(0.1)
+    histogram = pair.client.endpoint.stats.rtt
+    mean = histogram.total / sum(histogram.counts)
+    assert mean == pytest.approx(2 * DELAY, rel=0.05)
