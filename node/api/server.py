@@ -31,8 +31,8 @@ STOP_TIMEOUT = 0.2
 KEEPALIVE = 15.0
 """Seconds that an idle connection stays open: longer than any usual scrape interval below it."""
 
-REQUESTS_MAX = 64
-"""Requests in progress at once; more are told to come back."""
+BODIES_MAX = 64
+"""Bodies that arrive at once, of BODY_BYTES_MAX each; more are told to come back. Nothing else takes time to answer."""
 
 _logger = logging.getLogger("node.api")
 
@@ -58,7 +58,7 @@ class ApiServer:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._runner: web.AppRunner | None = None
-        self._requests = 0
+        self._bodies = 0
 
     async def start(self, listener: socket.socket) -> None:
         """Begins to serve on `listener`, a bound TCP socket."""
@@ -89,17 +89,12 @@ class ApiServer:
     @web.middleware
     async def _guard(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         """Says every error of a client as a problem document; bugs of ours stay exceptions for the log."""
-        if self._requests >= REQUESTS_MAX:
-            return problem(HTTPStatus.SERVICE_UNAVAILABLE, f"more than {REQUESTS_MAX} requests at once; try again")
-        self._requests += 1
         try:
             return await handler(request)
         except RequestProblem as error:
             return problem(error.status, error.detail)
         except web.HTTPException as error:
             return _restate(request, error)
-        finally:
-            self._requests -= 1
 
     async def _metrics(self, request: web.Request) -> web.StreamResponse:
         response = web.Response(body=self._source.render_metrics())
@@ -128,14 +123,24 @@ class ApiServer:
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
                 f"the content type is {request.content_type[:80]}; allowed is application/json",
             )
+        payload = parse_object(await self._body(request))
+        return web.json_response({"message_id": self._publish(payload)}, status=HTTPStatus.ACCEPTED)
+
+    async def _body(self, request: web.Request) -> bytes:
+        if self._bodies >= BODIES_MAX:
+            raise RequestProblem(
+                HTTPStatus.SERVICE_UNAVAILABLE, f"more than {BODIES_MAX} bodies arrive at once; try again"
+            )
+        self._bodies += 1
         try:
             async with asyncio.timeout(BODY_TIMEOUT):
-                body = await request.read()
+                return await request.read()
         except TimeoutError as error:
             raise RequestProblem(
                 HTTPStatus.REQUEST_TIMEOUT, f"the body did not arrive within {BODY_TIMEOUT:g} seconds"
             ) from error
-        return web.json_response({"message_id": self._publish(parse_object(body))}, status=HTTPStatus.ACCEPTED)
+        finally:
+            self._bodies -= 1
 
     def _publish(self, payload: dict[str, Json]) -> str:
         try:

@@ -4,14 +4,14 @@ import asyncio
 import io
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
 import pytest
 
 from node.api.limits import BODY_BYTES_MAX
 from node.api.problems import Json
-from node.api.server import ApiServer
+from node.api.server import BODIES_MAX, ApiServer
 from node.errors import MessageTooLarge, NotRunning, PositronError, QueueFull
 
 pytestmark = pytest.mark.loopback
@@ -231,3 +231,24 @@ async def test_stopping_does_not_wait_for_a_body_that_never_ends() -> None:
         await server.stop()
 
     writer.close()
+
+
+@pytest.mark.asyncio
+async def test_bodies_that_never_end_hold_up_neither_health_nor_metrics() -> None:
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(serving(FakeNode()))
+        assert session._base_url is not None
+        for _ in range(BODIES_MAX):
+            reader, writer = await asyncio.open_connection("127.0.0.1", session._base_url.port)
+            stack.callback(writer.close)
+            writer.write(
+                b"POST /api/v1/broadcast HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                b"Expect: 100-continue\r\nContent-Length: 9\r\n\r\n{"
+            )
+            assert (await asyncio.wait_for(reader.readline(), 5)).startswith(b"HTTP/1.1 100")
+
+        for path in ("/healthz", "/readyz", "/metrics", "/api/v1/stats"):
+            async with session.get(path) as response:
+                assert response.status == 200
+        async with session.post("/api/v1/broadcast", json={}) as response:
+            assert (await problem_of(response))[0] == 503
