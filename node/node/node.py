@@ -115,14 +115,16 @@ class Node:
         if self._life is not _Life.NEW:
             raise UsageError(f"a node that is {self._life} cannot be started: make another")
         self._life = _Life.STARTING
+        has_opened = False
         try:
             async with AsyncExitStack() as stack:
                 await self._open(stack)
                 self._stack = stack.pop_all()
-        except BaseException:
-            self._engine, self.http_address, self._life = None, None, _Life.NEW
-            raise
-        self._life = _Life.RUNNING
+            has_opened = True
+        finally:
+            self._life = _Life.RUNNING if has_opened else _Life.NEW
+            if not has_opened:
+                self._engine, self.http_address = None, None
         self._log.info("node_started", **self._introduction())
 
     async def stop(self) -> None:

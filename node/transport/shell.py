@@ -91,11 +91,12 @@ class MessageTransport(ABC, Generic[InputT]):
         own = None if self._shared_driver is not None else Driver(self.endpoint, on_event=self.handle_event)
         driver = own or self._shared_driver
         assert driver is not None
+        has_opened = False
         try:
             await self._open(driver)
-        except BaseException:
-            self._has_started = False
-            raise
+            has_opened = True
+        finally:
+            self._has_started = has_opened
         self._own_driver = own
         self._sends = Sends(self.endpoint, driver)
 
