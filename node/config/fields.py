@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from node.config.kinds import Addresses, Choice, Host, Integer, Kind, Number, PublicAddress, Switch, Text
+from node.transport.congestion import CONTROLLERS
 from node.wire.limits import MSS_MIN, MTU_MAX, MTU_MIN
 
 __all__ = ["BOOTSTRAP_NODES_MAX", "ENVIRONMENT_PREFIX", "FIELDS", "LOG_LEVELS", "PROFILES", "Field"]
@@ -101,6 +102,11 @@ _TABLE = (
     ),
     Field(name="max_rto", kind=Number(0.001, 3600.0, "seconds"), help="greatest retransmission timeout, in seconds"),
     Field(name="max_retries", kind=Integer(0, 100), help="timeouts in a row before a connection fails"),
+    Field(
+        name="congestion",
+        kind=Choice(CONTROLLERS),
+        help="congestion controller; lossfloor fills links that lose packets at random",
+    ),
     Field(
         name="connection_timeout",
         kind=Number(1.0, 3600.0, "seconds"),

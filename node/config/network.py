@@ -80,6 +80,7 @@ class NetworkConfig:
     min_rto: float = None  # type: ignore[assignment]  # derived
     max_rto: float = 60.0
     max_retries: int = 5
+    congestion: str = "lossfloor"
     connection_timeout: float = 60.0
     heartbeat_interval: float = 1.0
     gossip_fanout: int = 3

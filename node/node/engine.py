@@ -269,6 +269,7 @@ def core_settings(config: NetworkConfig, name: str, ports: tuple[int, int]) -> C
         min_rto=from_seconds(config.min_rto),
         max_rto=from_seconds(config.max_rto),
         max_retries=config.max_retries,
+        congestion=config.congestion,
         idle_timeout=from_seconds(config.connection_timeout),
         network_id=config.network_id,
     )

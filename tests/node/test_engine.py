@@ -58,6 +58,7 @@ def test_every_setting_reaches_the_machine() -> None:
         min_rto=0.2,
         max_rto=3.0,
         max_retries=4,
+        congestion="cubic",
         connection_timeout=9.0,
         heartbeat_interval=0.5,
         gossip_fanout=2,
@@ -69,7 +70,7 @@ def test_every_setting_reaches_the_machine() -> None:
     transport = settings.transport
     assert (transport.mtu, transport.mss, transport.initial_window, transport.max_connections) == (1300, 1000, 9000, 7)
     assert (transport.min_rto, transport.max_rto, transport.max_retries) == (200 * MILLISECOND, 3 * SECOND, 4)
-    assert (transport.idle_timeout, transport.network_id) == (9 * SECOND, "lab")
+    assert (transport.idle_timeout, transport.network_id, transport.congestion) == (9 * SECOND, "lab", "cubic")
     assert (settings.name, settings.udp_port, settings.tcp_port) == ("node-1", 9000, 0)
     assert (settings.advertise_host, settings.is_seed, settings.enable_tcp) == ("10.0.0.1", True, False)
     assert (settings.heartbeat_interval, settings.gossip_fanout) == (500 * MILLISECOND, 2)

@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 from node.errors import UsageError
 from node.transport.congestion.base import Controller
+from node.transport.congestion.cubic import Cubic
 from node.transport.congestion.lossfloor import LossFloor
 from node.transport.congestion.newreno import NewReno
 
 __all__ = ["CONTROLLERS", "new_controller"]
 
-_FACTORIES: dict[str, Callable[[int], Controller]] = {"newreno": NewReno, "lossfloor": LossFloor}
+_FACTORIES: dict[str, Callable[[int], Controller]] = {"newreno": NewReno, "cubic": Cubic, "lossfloor": LossFloor}
 
 CONTROLLERS = tuple(_FACTORIES)
 """The names that `new_controller` knows."""

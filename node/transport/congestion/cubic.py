@@ -1,0 +1,152 @@
+"""CUBIC after RFC 9438: the window grows along a cubic curve through the size at which it last met loss.
+
+The curve is flat around that size and steep away from it, so that a long path is filled again soon and then probed
+with care. As every loss-based controller it takes each loss for congestion; see `lossfloor` for paths that lose by
+themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from node.transport.congestion.base import INITIAL_WINDOW_PACKETS
+from node.transport.delivery_rate import RateSample
+from node.transport.packet import SentPacket
+from node.transport.rtt import RttEstimator
+from node.types import SECOND, Instant, to_seconds
+
+__all__ = ["Cubic"]
+
+_C = 0.4
+"""Packets per second cubed: how aggressive the curve is (RFC 9438 §5.1)."""
+
+_BETA = 0.7
+"""What a loss leaves of the window (§4.6)."""
+
+_ALPHA = 3 * (1 - _BETA) / (1 + _BETA)
+"""Growth per round trip at which a Reno-like window with this beta gets Reno's share (§4.3)."""
+
+_TARGET_MAX = 1.5
+"""The window never grows by more than half in one round trip (§4.2)."""
+
+_MINIMUM_WINDOW_PACKETS = 4
+
+
+class Cubic:
+    """Windows are bytes outside and packets inside, as the RFC writes them."""
+
+    __slots__ = (
+        "_acked",
+        "_curve_window",
+        "_epoch_at",
+        "_estimate",
+        "_packet_bytes",
+        "_prior",
+        "_recovery_started_at",
+        "_rtt",
+        "_window",
+        "_window_max",
+        "congestion_window",
+        "slow_start_threshold",
+    )
+
+    name = "cubic"
+
+    def __init__(self, packet_bytes: int) -> None:
+        """packet_bytes: the largest packet that the path takes."""
+        self._packet_bytes = packet_bytes
+        self._window = float(INITIAL_WINDOW_PACKETS)
+        self._window_max = 0.0
+        self._prior = 0.0
+        self._estimate = 0.0
+        self._curve_window = 0.0
+        self._epoch_at: Instant | None = None
+        self._recovery_started_at: Instant = -1
+        self._acked = 0.0
+        self._rtt = 0.0
+        self.congestion_window = INITIAL_WINDOW_PACKETS * packet_bytes
+        self.slow_start_threshold: int | None = None
+
+    def on_packet_size(self, packet_bytes: int) -> None:
+        """Begins with a window of that many bytes per packet."""
+        self._packet_bytes = packet_bytes
+        self._publish()
+
+    def on_packet_sent(self, packet: SentPacket) -> None:
+        """CUBIC treats all packets alike."""
+
+    def on_packets_acked(self, packets: Sequence[SentPacket], is_window_limited: bool) -> None:
+        """Grows in slow start; counts what the curve grows by, unless the window was not used or is recovering."""
+        for packet in packets:
+            if packet.sent_at <= self._recovery_started_at or not is_window_limited:
+                continue
+            if self._in_slow_start():
+                self._window += packet.size / self._packet_bytes
+            else:
+                self._acked += packet.size / self._packet_bytes
+        self._publish()
+
+    def on_sample(self, sample: RateSample) -> None:
+        """Follows the curve (RFC 9438 §4.2 to §4.5)."""
+        if sample.latest_rtt is not None:
+            self._rtt = to_seconds(sample.latest_rtt)
+        acked, self._acked = self._acked, 0.0
+        if not acked:
+            return
+        if self._epoch_at is None:
+            self._epoch_at = sample.now
+            self._curve_window = self._estimate = self._window
+        elapsed = to_seconds(sample.now - self._epoch_at)
+        self._estimate += (_ALPHA if self._estimate < self._prior else 1.0) * acked / self._window
+        if self._curve(elapsed) < self._estimate:
+            # Where the curve is slower than Reno would be, be as fast as Reno.
+            self._window = max(self._window, self._estimate)
+        else:
+            target = min(max(self._curve(elapsed + self._rtt), self._window), _TARGET_MAX * self._window)
+            self._window += (target - self._window) * acked / self._window
+        self._publish()
+
+    def on_packets_lost(self, packets: Sequence[SentPacket], now: Instant) -> None:
+        """Shrinks the window once for all losses among packets sent before it last did (§4.6, §4.7)."""
+        if max(packet.sent_at for packet in packets) <= self._recovery_started_at:
+            return
+        self._reduce(now)
+        self._window = max(self._window * _BETA, _MINIMUM_WINDOW_PACKETS)
+        self.slow_start_threshold = int(self._window * self._packet_bytes)
+        self._publish()
+
+    def on_timeout(self, now: Instant) -> None:
+        """Starts again from the minimum window, towards what beta leaves of the present one (§4.8)."""
+        self._reduce(now)
+        self.slow_start_threshold = int(max(self._window * _BETA, _MINIMUM_WINDOW_PACKETS) * self._packet_bytes)
+        self._window = _MINIMUM_WINDOW_PACKETS
+        self._publish()
+
+    def pacing_rate(self, rtt: RttEstimator) -> int:
+        """5/4 of a window per RTT, twice a window in slow start (RFC 9002 §7.7)."""
+        if not rtt.smoothed_rtt:
+            return 0
+        numerator, denominator = (2, 1) if self._in_slow_start() else (5, 4)
+        return self.congestion_window * SECOND * numerator // (denominator * rtt.smoothed_rtt)
+
+    def _reduce(self, now: Instant) -> None:
+        # Fast convergence: a window that did not reach its last maximum has a competitor, and makes room for it.
+        is_falling = self._window < self._window_max
+        self._window_max = self._window * (1 + _BETA) / 2 if is_falling else self._window
+        self._prior = self._window
+        self._epoch_at = None
+        self._recovery_started_at = now
+        self._acked = 0.0
+
+    def _curve(self, elapsed: float) -> float:
+        """W_cubic after that many seconds of the present epoch, in packets."""
+        # K: when the curve is at its plateau; without a loss yet, that is where it begins.
+        top = max(self._window_max, self._curve_window)
+        plateau_at = ((top - self._curve_window) / _C) ** (1 / 3)
+        return float(_C * (elapsed - plateau_at) ** 3 + top)
+
+    def _in_slow_start(self) -> bool:
+        return self.slow_start_threshold is None or self.congestion_window < self.slow_start_threshold
+
+    def _publish(self) -> None:
+        self.congestion_window = int(self._window * self._packet_bytes)
