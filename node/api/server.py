@@ -16,6 +16,7 @@ from typing import Protocol, TypeAlias
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from node.api.acceptor import Acceptor
 from node.api.limits import BODY_BYTES_MAX
 from node.api.problems import Json, RequestProblem, parse_object, problem
 from node.errors import NotRunning, PositronError, QueueFull, UsageError
@@ -30,6 +31,9 @@ STOP_TIMEOUT = 0.2
 
 KEEPALIVE = 15.0
 """Seconds that an idle connection stays open: longer than any usual scrape interval below it."""
+
+CONNECTIONS_MAX = 512
+"""Open connections at once: half of the usual 1024 descriptors, so that the peers keep the other half."""
 
 BODIES_MAX = 64
 """Bodies that arrive at once, of BODY_BYTES_MAX each; more are told to come back. Nothing else takes time to answer."""
@@ -58,6 +62,7 @@ class ApiServer:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._runner: web.AppRunner | None = None
+        self._acceptor: Acceptor | None = None
         self._bodies = 0
 
     async def start(self, listener: socket.socket) -> None:
@@ -78,10 +83,16 @@ class ApiServer:
             logger=_logger,
         )
         await self._runner.setup()
-        await web.SockSite(self._runner, listener).start()
+        server = self._runner.server
+        assert server is not None
+        self._acceptor = Acceptor(listener, server, has_room=lambda: len(server.connections) < CONNECTIONS_MAX)
+        self._acceptor.start()
 
     async def stop(self) -> None:
         """Closes the socket and every connection; harmless when not started."""
+        if self._acceptor is not None:
+            await self._acceptor.stop()
+            self._acceptor = None
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
