@@ -66,7 +66,7 @@ class Client:
     def _parse(self, status: int, content: bytes) -> dict[str, Any]:
         try:
             answer = json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CommandFailed(f"what answers at {self.url} is no node (status {status})") from error
         if not isinstance(answer, dict):
             raise CommandFailed(f"what answers at {self.url} is no node (status {status})")
