@@ -141,8 +141,15 @@ _SOCKET = (
 )
 
 _TRANSPORT_TOTALS = (
-    _counter("sent_packets_total", "packets", "Packets sent; on TCP: records.", _TRANSPORT),
-    _counter("received_packets_total", "packets", "Packets received and accepted; on TCP: records.", _TRANSPORT),
+    _counter(
+        "sent_packets_total", "packets", "Packets sent on connections, handshakes apart; on TCP: records.", _TRANSPORT
+    ),
+    _counter(
+        "received_packets_total",
+        "packets",
+        "Packets received and accepted, handshakes apart; on TCP: records.",
+        _TRANSPORT,
+    ),
     _counter("sent_bytes_total", "bytes", "Bytes of packets sent, all headers of ours included.", _TRANSPORT),
     _counter("received_bytes_total", "bytes", "Bytes of packets received and accepted.", _TRANSPORT),
     _counter(
