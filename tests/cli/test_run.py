@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import two_in_a_row
+
 pytestmark = pytest.mark.loopback
 
 ROOT = Path(__file__).parents[2]
@@ -55,20 +57,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def ports() -> tuple[int, int]:
     """Two UDP ports in a row, whose TCP and metrics ports are free too."""
-    for first in range(21_000, 30_000, 7):
-        if all(_is_free(port) for port in (first, first + 1, first + 2, first + 576, first + 577)):
-            return first, first + 1
-    raise AssertionError("no free ports")
-
-
-def _is_free(port: int) -> bool:
-    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-        with socket.socket(socket.AF_INET, kind) as probe:
-            try:
-                probe.bind(("", port))
-            except OSError:
-                return False
-    return True
+    return two_in_a_row(range(21_000, 30_000, 7))
 
 
 @contextmanager

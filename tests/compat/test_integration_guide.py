@@ -12,6 +12,7 @@ import pytest
 
 from node import ConnectionState, NetworkConfig, Node, TCPTransport, UDPTransport
 from tests.node.network import Inbox, until
+from tests.ports import two_in_a_row
 
 pytestmark = pytest.mark.loopback
 
@@ -24,20 +25,7 @@ def _state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def ports() -> tuple[int, int]:
     """Two ports in a row: the guide's own 9000 and 9001 may be in use."""
-    for first in range(31_000, 32_700, 3):
-        if all(_is_free(port) for port in (first, first + 1, first + 2, first + 576, first + 577)):
-            return first, first + 1
-    raise AssertionError("no free ports")
-
-
-def _is_free(port: int) -> bool:
-    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
-        with socket.socket(socket.AF_INET, kind) as probe:
-            try:
-                probe.bind(("", port))
-            except OSError:
-                return False
-    return True
+    return two_in_a_row(range(31_000, 32_700, 3))
 
 
 @pytest.mark.asyncio
