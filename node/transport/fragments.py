@@ -53,11 +53,6 @@ class OutgoingMessage:
     acked_bytes: int = 0
     is_finished: bool = False
 
-    @property
-    def has_unsent(self) -> bool:
-        """Whether some of it was never sent; an empty message is unsent until it has its number."""
-        return self.sent < len(self.data) or self.wire_id < 0
-
 
 @dataclass(slots=True, eq=False)
 class Part:

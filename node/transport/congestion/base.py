@@ -8,12 +8,15 @@ from typing import Protocol
 from node.transport.delivery_rate import RateSample
 from node.transport.packet import SentPacket
 from node.transport.rtt import RttEstimator
-from node.types import Instant
+from node.types import SECOND, Instant
 
-__all__ = ["INITIAL_WINDOW_PACKETS", "Controller"]
+__all__ = ["INITIAL_WINDOW_PACKETS", "MINIMUM_WINDOW_PACKETS", "Controller", "window_pacing_rate"]
 
 INITIAL_WINDOW_PACKETS = 10
 """Initial congestion window in packets of the largest size (RFC 9002 §7.2)."""
+
+MINIMUM_WINDOW_PACKETS = 4
+"""RFC 9002 says 2; with 4, two packets that get through still bring the acknowledgements that find a loss."""
 
 
 class Controller(Protocol):
@@ -50,3 +53,12 @@ class Controller(Protocol):
     def pacing_rate(self, rtt: RttEstimator) -> int:
         """Bytes per second at which to send; 0 while no RTT is known."""
         ...
+
+
+def window_pacing_rate(controller: Controller, rtt: RttEstimator) -> int:
+    """5/4 of a window per RTT, twice a window in slow start (RFC 9002 §7.7): the rate of controllers of windows."""
+    if not rtt.smoothed_rtt:
+        return 0
+    window, threshold = controller.congestion_window, controller.slow_start_threshold
+    numerator, denominator = (2, 1) if threshold is None or window < threshold else (5, 4)
+    return window * SECOND * numerator // (denominator * rtt.smoothed_rtt)

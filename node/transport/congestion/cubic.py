@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from node.transport.congestion.base import INITIAL_WINDOW_PACKETS
+from node.transport.congestion.base import INITIAL_WINDOW_PACKETS, MINIMUM_WINDOW_PACKETS, window_pacing_rate
 from node.transport.delivery_rate import RateSample
 from node.transport.packet import SentPacket
 from node.transport.rtt import RttEstimator
-from node.types import SECOND, Instant, to_seconds
+from node.types import Instant, to_seconds
 
 __all__ = ["Cubic"]
 
@@ -28,8 +28,6 @@ _ALPHA = 3 * (1 - _BETA) / (1 + _BETA)
 
 _TARGET_MAX = 1.5
 """The window never grows by more than half in one round trip (§4.2)."""
-
-_MINIMUM_WINDOW_PACKETS = 4
 
 
 class Cubic:
@@ -111,23 +109,20 @@ class Cubic:
         if max(packet.sent_at for packet in packets) <= self._recovery_started_at:
             return
         self._reduce(now)
-        self._window = max(self._window * _BETA, _MINIMUM_WINDOW_PACKETS)
+        self._window = max(self._window * _BETA, MINIMUM_WINDOW_PACKETS)
         self.slow_start_threshold = int(self._window * self._packet_bytes)
         self._publish()
 
     def on_timeout(self, now: Instant) -> None:
         """Starts again from the minimum window, towards what beta leaves of the present one (§4.8)."""
         self._reduce(now)
-        self.slow_start_threshold = int(max(self._window * _BETA, _MINIMUM_WINDOW_PACKETS) * self._packet_bytes)
-        self._window = _MINIMUM_WINDOW_PACKETS
+        self.slow_start_threshold = int(max(self._window * _BETA, MINIMUM_WINDOW_PACKETS) * self._packet_bytes)
+        self._window = MINIMUM_WINDOW_PACKETS
         self._publish()
 
     def pacing_rate(self, rtt: RttEstimator) -> int:
-        """5/4 of a window per RTT, twice a window in slow start (RFC 9002 §7.7)."""
-        if not rtt.smoothed_rtt:
-            return 0
-        numerator, denominator = (2, 1) if self._in_slow_start() else (5, 4)
-        return self.congestion_window * SECOND * numerator // (denominator * rtt.smoothed_rtt)
+        """As `window_pacing_rate`."""
+        return window_pacing_rate(self, rtt)
 
     def _reduce(self, now: Instant) -> None:
         # Fast convergence: a window that did not reach its last maximum has a competitor, and makes room for it.

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Sequence
 from enum import Enum, auto
 
-from node.transport.congestion.base import INITIAL_WINDOW_PACKETS
+from node.transport.congestion.base import INITIAL_WINDOW_PACKETS, MINIMUM_WINDOW_PACKETS
 from node.transport.delivery_rate import RateSample
 from node.transport.packet import SentPacket
 from node.transport.rtt import INITIAL_RTT, RttEstimator
@@ -35,7 +35,6 @@ _FULL_PIPE_ROUNDS = 3
 _MIN_RTT_EXPIRY: Duration = 10 * SECOND
 _MIN_RTT_SLACK = 17 / 16
 _PROBE_RTT_TIME: Duration = 200 * MILLISECOND
-_MINIMUM_WINDOW_PACKETS = 4
 
 _FLOOR_SAMPLES_MIN = 60
 _FLOOR_SAMPLES_MAX = 800
@@ -133,7 +132,7 @@ class LossFloor:
     def on_timeout(self, now: Instant) -> None:
         """Sends next to nothing until something comes back; the model stays, since it is no evidence against it."""
         self._is_stalled = True
-        self._update_window(0)
+        self._update_window()
 
     def on_sample(self, sample: RateSample) -> None:
         """Updates the model, the phase and the window."""
@@ -146,7 +145,7 @@ class LossFloor:
         if is_new_round:
             self._end_round(sample)
         self._advance(sample)
-        self._update_window(sample.bytes_in_flight)
+        self._update_window()
 
     def pacing_rate(self, rtt: RttEstimator) -> int:
         """Bytes per second; in startup at least what the initial window allows."""
@@ -256,8 +255,8 @@ class LossFloor:
             return INITIAL_WINDOW_PACKETS * self._packet_bytes
         return int(self.bandwidth * self._min_rtt / SECOND / (1.0 - self.loss_floor))
 
-    def _update_window(self, bytes_in_flight: int) -> None:
-        minimum = _MINIMUM_WINDOW_PACKETS * self._packet_bytes
+    def _update_window(self) -> None:
+        minimum = MINIMUM_WINDOW_PACKETS * self._packet_bytes
         if self._is_stalled:
             self.congestion_window = minimum
             return

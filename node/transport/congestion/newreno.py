@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from node.transport.congestion.base import INITIAL_WINDOW_PACKETS
+from node.transport.congestion.base import INITIAL_WINDOW_PACKETS, MINIMUM_WINDOW_PACKETS, window_pacing_rate
 from node.transport.delivery_rate import RateSample
 from node.transport.packet import SentPacket
 from node.transport.rtt import RttEstimator
-from node.types import SECOND, Instant
+from node.types import Instant
 
 __all__ = ["NewReno"]
-
-_MINIMUM_WINDOW_PACKETS = 4
-"""RFC 9002 says 2; with 4, two packets that get through still bring the acknowledgements that find a loss."""
 
 
 class NewReno:
@@ -61,21 +58,17 @@ class NewReno:
             return
         self._recovery_started_at = now
         self._acked_bytes = 0
-        self.congestion_window = max(self.congestion_window // 2, _MINIMUM_WINDOW_PACKETS * self._packet_bytes)
+        self.congestion_window = max(self.congestion_window // 2, MINIMUM_WINDOW_PACKETS * self._packet_bytes)
         self.slow_start_threshold = self.congestion_window
 
     def on_timeout(self, now: Instant) -> None:
         """Starts again from the minimum window (RFC 5681 §3.1), towards half of what it was."""
         half = self.congestion_window // 2
-        self.congestion_window = _MINIMUM_WINDOW_PACKETS * self._packet_bytes
+        self.congestion_window = MINIMUM_WINDOW_PACKETS * self._packet_bytes
         self.slow_start_threshold = max(half, self.congestion_window)
         self._recovery_started_at = now
         self._acked_bytes = 0
 
     def pacing_rate(self, rtt: RttEstimator) -> int:
-        """5/4 of a window per RTT, twice a window in slow start (RFC 9002 §7.7)."""
-        if not rtt.smoothed_rtt:
-            return 0
-        in_slow_start = self.slow_start_threshold is None or self.congestion_window < self.slow_start_threshold
-        numerator, denominator = (2, 1) if in_slow_start else (5, 4)
-        return self.congestion_window * SECOND * numerator // (denominator * rtt.smoothed_rtt)
+        """As `window_pacing_rate`."""
+        return window_pacing_rate(self, rtt)
