@@ -12,7 +12,7 @@ from random import Random
 
 from node.errors import QueueFull
 from node.identity.keys import Identity
-from node.sim.link import LinkSettings
+from node.impairment.link import LinkSettings
 from node.sim.world import Host, World
 from node.transport.endpoint import Endpoint
 from node.transport.events import Delivery, MessageReceived

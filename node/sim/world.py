@@ -17,7 +17,7 @@ from random import Random
 from typing import Protocol, TypeAlias
 
 from node.errors import UsageError
-from node.sim.link import Link, LinkSettings
+from node.impairment.link import Link, LinkSettings
 from node.transport.packet import Datagram, Transmit
 from node.types import SECOND, Address, Duration, Instant, from_seconds
 

@@ -11,8 +11,8 @@ from node.core.events import DataReceived, NodeEvent
 from node.core.machine import Machine
 from node.core.settings import CoreSettings
 from node.identity.keys import Identity
+from node.impairment.link import LinkSettings
 from node.peers.table import PeerState
-from node.sim.link import LinkSettings
 from node.sim.world import Host, World
 from node.transport.settings import TransportSettings
 from node.transport.stream import (

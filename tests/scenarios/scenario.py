@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from node.errors import Code, QueueFull, UnknownPeer
-from node.sim.link import GilbertElliott, LinkSettings, Order
+from node.impairment.link import GilbertElliott, LinkSettings, Order
 from node.transport.congestion import CONTROLLERS
 from node.transport.events import Closed, Connected, Delivery, MessageAcknowledged, MessageFailed, MessageReceived
 from node.transport.settings import TransportSettings

@@ -12,7 +12,7 @@ from random import Random
 import pytest
 
 from node.errors import Code
-from node.sim.link import LinkSettings, Order
+from node.impairment.link import LinkSettings, Order
 from node.transport.endpoint import Endpoint
 from node.transport.events import Closed, Connected, Delivery
 from node.transport.packet import Message

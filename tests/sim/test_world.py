@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from node.errors import UsageError
-from node.sim.link import LinkSettings, Order
+from node.impairment.link import LinkSettings, Order
 from node.sim.world import Stalled, World
 from node.transport.packet import Datagram, Transmit
 from node.types import MILLISECOND, SECOND, Address, Instant

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from node.errors import Code, MessageTooLarge, QueueFull, UnknownPeer
-from node.sim.link import LinkSettings
+from node.impairment.link import LinkSettings
 from node.transport.congestion import CONTROLLERS
 from node.transport.events import Closed, Connected, Delivery, MessageAcknowledged, MessageFailed, MessageReceived
 from node.transport.packet import Message

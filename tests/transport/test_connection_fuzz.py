@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.sim.link import LinkSettings
+from node.impairment.link import LinkSettings
 from node.transport.packet import SentPacket
 from node.transport.settings import TransportSettings
 from node.types import MILLISECOND

@@ -9,7 +9,7 @@ import pytest
 
 from node.errors import Code, UnknownPeer, UsageError
 from node.identity.keys import Identity
-from node.sim.link import LinkSettings, Order
+from node.impairment.link import LinkSettings, Order
 from node.transport.events import Closed, Connected, Delivery, MessageFailed
 from node.transport.packet import Datagram, Message
 from node.transport.settings import TransportSettings

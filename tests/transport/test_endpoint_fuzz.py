@@ -7,7 +7,7 @@ from functools import cache
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.sim.link import LinkSettings
+from node.impairment.link import LinkSettings
 from node.transport.packet import Datagram
 from node.transport.stats import EndpointStats
 from node.types import MILLISECOND, Address

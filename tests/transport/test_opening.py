@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from node.errors import Code
-from node.sim.link import LinkSettings
+from node.impairment.link import LinkSettings
 from node.transport.events import Closed, Connected
 from node.types import MILLISECOND, SECOND, Address, Instant
 from node.wire.header import PacketType, parse_header

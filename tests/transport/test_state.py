@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from node.sim.link import LinkSettings
+from node.impairment.link import LinkSettings
 from node.transport.connection import Connection
 from node.transport.settings import TransportSettings
 from node.transport.state import ConnectionState

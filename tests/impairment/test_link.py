@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.errors import UsageError
-from node.sim.link import GilbertElliott, Link, LinkSettings, Order
+from node.impairment.link import GilbertElliott, Link, LinkSettings, Order
 from node.types import MILLISECOND, SECOND, Instant
 
 probabilities = st.floats(0, 1)

@@ -1,4 +1,4 @@
-"""A virtual link in one direction: what netem does to a network interface, in virtual time and by a seed.
+"""A link in one direction: what netem does to a network interface, by a seed and without a clock of its own.
 
 Knows nothing of hosts, machines and protocols. Takes datagrams with the instant they are sent at and answers with the
 instants at which their copies arrive; the world above keeps them until then. The fields carry netem's names and
@@ -11,10 +11,9 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, field
 from enum import StrEnum
-from random import Random
 
 from node.errors import UsageError
-from node.types import SECOND, Duration, Instant
+from node.types import SECOND, Duration, Instant, Random
 from node.wire.limits import MTU_MAX
 
 __all__ = ["Arrival", "GilbertElliott", "Link", "LinkSettings", "LinkStats", "Order"]
@@ -190,7 +189,7 @@ class Link:
         settings = self.settings
         if not settings.jitter:
             return settings.delay
-        return max(0, settings.delay + self.random.randint(-settings.jitter, settings.jitter))
+        return max(0, settings.delay + self.random.randrange(-settings.jitter, settings.jitter + 1))
 
     def _is_lost(self) -> bool:
         lost = self._happens(self.settings.loss)
@@ -204,7 +203,7 @@ class Link:
     def _corrupted(self, data: bytes) -> bytes:
         if not data:
             return data
-        bit = self.random.randrange(len(data) * 8)
+        bit = self.random.randrange(0, len(data) * 8)
         changed = bytearray(data)
         changed[bit // 8] ^= 1 << bit % 8
         return bytes(changed)
