@@ -2,7 +2,8 @@
 
 `receive`, `handle_timeout` and the commands change it; after each, `poll_transmit` and `poll_event` are drained until
 both are empty, and `next_timeout` says when to come back. It knows no socket, clock or peer table: the endpoint routes
-datagrams to it, and decides between two connections with the same peer.
+datagrams to it, and decides between two connections with the same peer. What is here is its life from handshake to
+end; packets are built by `sending`, acted on by `receiving`, and sealed and opened by `protection`.
 """
 
 from __future__ import annotations
@@ -10,71 +11,40 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from node.crypto.aead import PacketCipher
 from node.errors import Code, DecodeError, HandshakeError, ProtocolViolation, UnknownPeer
 from node.transport.ack import AckTracker
-from node.transport.congestion import new_controller
 from node.transport.duplicates import Claim
-from node.transport.events import (
-    Closed,
-    Connected,
-    Delivery,
-    Event,
-    MessageAcknowledged,
-    MessageFailed,
-    MessageReceived,
-)
-from node.transport.flow_control import ReceiveCredit
-from node.transport.fragments import Reassembly
+from node.transport.events import Closed, Connected, Event, MessageFailed
 from node.transport.opening import Opening
-from node.transport.outbox import Outbox
-from node.transport.pacing import Pacer
-from node.transport.packet import Datagram, Message, SentPacket, Transmit
-from node.transport.recovery import Expiry, Recovery
-from node.transport.rtt import RttEstimator
+from node.transport.packet import Datagram, Message, Transmit
+from node.transport.protection import Protection
+from node.transport.receiving import Receiving
+from node.transport.sending import Sending
 from node.transport.settings import TransportSettings
 from node.transport.snapshot import snapshot_of
 from node.transport.state import ConnectionState, Origin
-from node.transport.stats import ConnectionSnapshot, ConnectionStats, Histogram
-from node.types import ConnectionId, Instant, NodeId
-from node.wire.frames import (
-    AckFrame,
-    CloseFrame,
-    ConfirmedFrame,
-    DatagramFrame,
-    Frame,
-    MaxDataFrame,
-    MessageFrame,
-    PingFrame,
-    WithdrawFrame,
-    parse_frames,
-)
+from node.transport.stats import ConnectionSnapshot, Histogram
+from node.types import Instant, NodeId
+from node.wire.frames import CloseFrame, ConfirmedFrame
 from node.wire.handshake import Refusal, RefusalReason
-from node.wire.header import Header, PacketType, pack_header
-from node.wire.limits import AEAD_FAILURES_MAX, HEADER_BYTES, PACKET_NUMBER_MAX, TAG_BYTES
+from node.wire.header import Header, PacketType
+from node.wire.limits import AEAD_FAILURES_MAX, HEADER_BYTES
 from node.wire.parameters import Parameters, parse_parameters
 
 __all__ = ["Connection"]
 
-_PROBE_PACKETS = 2
-"""Packets per probe (RFC 9002 §6.2.4): with one alone, a single further loss would waste the whole wait."""
-
 _CLOSE_REPEATS_MAX = 3
 
 _CODES = {int(code): code for code in Code}
-
-_PADDING_MAX = 8
-"""A packet that lacks no more than this is padded to full size."""
 
 
 class Connection:
     """See the module. `receive` raises DecodeError or HandshakeError for a datagram that was dropped unchanged."""
 
     __slots__ = (
-        "_acks", "_aead_failures", "_close_due", "_close_frame", "_close_repeats", "_events", "_idle_at",
-        "_next_message_id", "_next_number", "_opening", "_pacer", "_peer_cid", "_probes_due", "_reassembly",
-        "_receive_cipher", "_receive_credit", "_send_cipher", "_settings", "claim", "closed_at", "controller",
-        "established_at", "hint", "init_mac", "origin", "outbox", "peer_id", "recovery", "rtt", "state", "stats",
+        "_acks", "_close_due", "_close_frame", "_close_repeats", "_events", "_idle_at", "_next_message_id", "_opening",
+        "_protection", "_receiving", "_settings", "claim", "closed_at", "established_at", "hint", "init_mac", "origin",
+        "peer_id", "sending", "state", "stats",
     )  # fmt: skip
 
     def __init__(
@@ -83,10 +53,6 @@ class Connection:
         """histogram: where RTT samples of this and other connections are counted."""
         self.origin = origin
         self.state = ConnectionState.HANDSHAKE
-        self.stats = ConnectionStats()
-        self.rtt = RttEstimator(settings.max_ack_delay)
-        self.controller = new_controller(settings.congestion, settings.mtu)
-        self.recovery = Recovery(settings, self.controller, self.rtt, self.stats, histogram)
         self.peer_id: NodeId | None = None
         self.claim: Claim | None = None
         self.established_at: Instant | None = None
@@ -97,18 +63,12 @@ class Connection:
         self._opening: Opening | None = opening
         self._events: deque[Event] = deque()
         self._acks = AckTracker(settings.max_ack_delay)
-        self.outbox = Outbox(self._acks, settings.packet_payload)
-        self._pacer = Pacer(settings.mtu)
-        self._receive_credit = ReceiveCredit(settings.initial_window)
-        self._reassembly = Reassembly(self._receive_credit)
-        self._send_cipher: PacketCipher | None = None
-        self._receive_cipher: PacketCipher | None = None
-        self._peer_cid = ConnectionId(0)
-        self._next_number = 0
+        self.sending = Sending(origin.handle, settings, self._acks, self._events, histogram)
+        self.stats = self.sending.stats
+        self._protection: Protection | None = None
+        self._receiving: Receiving | None = None
         self._next_message_id = 0
-        self._probes_due = 0
         self._idle_at = now + settings.idle_timeout
-        self._aead_failures = 0
         self._close_frame: CloseFrame | None = None
         self._close_due = False
         self._close_repeats = 0
@@ -134,8 +94,8 @@ class Connection:
             self._end(Code.IDLE_TIMEOUT, "nothing was received", now)
             return
         try:
-            self._expire_messages(now)
-            self._handle_recovery_timeout(now)
+            if not self.sending.handle_timeout(now):
+                self._end(Code.RETRIES_EXHAUSTED, f"no answer to {self._settings.max_retries} retransmissions", now)
         except ProtocolViolation as violation:
             self._end(violation.code, violation.reason, now)
 
@@ -149,13 +109,12 @@ class Connection:
             return self._transmit_close(now)
         if self.state is not ConnectionState.ESTABLISHED:
             return None
-        first = self._build_packet(now)
+        first = self._next_packet(now)
         if first is None:
             return None
         packets = [first]
-        full = self.outbox.packet_payload + HEADER_BYTES + TAG_BYTES
-        while len(packets) < segments_max and len(packets[-1]) == full:
-            packet = self._build_packet(now)
+        while len(packets) < segments_max and len(packets[-1]) == self.sending.packet_bytes:
+            packet = self._next_packet(now)
             if packet is None:
                 break
             packets.append(packet)
@@ -174,10 +133,8 @@ class Connection:
         timers = (
             self._opening.next_timeout() if self._opening is not None else None,
             self._idle_at if self.state is ConnectionState.ESTABLISHED else None,
-            self.recovery.next_timeout(),
+            self.sending.next_timeout(),
             self._acks.ack_at,
-            self.outbox.queue.next_deadline(),
-            self._pacer.blocked_until,
         )
         return min((instant for instant in timers if instant is not None), default=None)
 
@@ -188,8 +145,8 @@ class Connection:
         if self.state not in (ConnectionState.HANDSHAKE, ConnectionState.ESTABLISHED):
             raise UnknownPeer(f"connection {self.origin.handle} is {self.state.name.lower()}")
         message_id = self._next_message_id
-        self.outbox.push(message_id, message)
-        self.stats.messages_dropped = self.outbox.datagrams_dropped
+        self.sending.outbox.push(message_id, message)
+        self.stats.messages_dropped = self.sending.outbox.datagrams_dropped
         self._next_message_id += 1
         self.stats.messages_sent += 1
         return message_id
@@ -238,7 +195,7 @@ class Connection:
         self._establish(opening, now)
         self._opening = None
         # Elicits an acknowledgement and tells the initiator to stop repeating its CONFIRM.
-        self.outbox.push_control(ConfirmedFrame())
+        self.sending.outbox.push_control(ConfirmedFrame())
 
     def _receive_late_confirm(self, _header: Header, _datagram: Datagram, _now: Instant) -> None:
         # The CONFIRMED frame is on its way and repeated until it is acknowledged.
@@ -263,15 +220,11 @@ class Connection:
             peer_static=agreement.peer_static,
             established_at=now,
         )
-        self._send_cipher = PacketCipher(agreement.send_key)
-        self._receive_cipher = PacketCipher(agreement.receive_key)
-        self._peer_cid = parameters.connection_id
-        self.rtt.max_ack_delay = parameters.max_ack_delay
-        self.outbox.credit.raise_limit(parameters.max_data)
-        payload = min(self._settings.packet_payload, parameters.max_datagram - HEADER_BYTES - TAG_BYTES)
-        self.outbox.packet_payload = payload
-        self.controller.on_packet_size(payload + HEADER_BYTES + TAG_BYTES)
-        self._pacer.on_packet_size(payload + HEADER_BYTES + TAG_BYTES)
+        self._protection = Protection(agreement.send_key, agreement.receive_key, parameters.connection_id)
+        self.sending.start(self._protection, parameters)
+        self._receiving = Receiving(
+            self.origin.handle, agreement.peer_id, self._settings.initial_window, self._acks, self.sending, self._events
+        )
         self.state = ConnectionState.ESTABLISHED
         self.established_at = now
         self._idle_at = now + self._settings.idle_timeout
@@ -297,14 +250,17 @@ class Connection:
         self._idle_at = now + self._settings.idle_timeout
         # Only a responder that has our CONFIRM can seal a packet.
         self._opening = None
+        assert self._receiving is not None
         try:
-            is_eliciting = self._apply_all(parse_frames(payload), now)
+            close = self._receiving.receive(number, payload, now)
         except DecodeError as error:
             self._end(Code.FRAME_ENCODING, str(error), now)
         except ProtocolViolation as violation:
             self._end(violation.code, violation.reason, now)
         else:
-            self._acks.on_received(number, is_eliciting, now)
+            if close is not None:
+                code = _CODES.get(close.code, Code.APPLICATION)
+                self._end(code, close.reason, now, tell_peer=False, by_peer=True)
 
     def _receive_while_closing(self, header: Header, datagram: Datagram, now: Instant) -> None:
         self._open(header.packet_number, datagram.data, now)
@@ -313,146 +269,36 @@ class Connection:
             self._close_due = True
 
     def _open(self, number: int, data: bytes, now: Instant) -> bytes:
-        assert self._receive_cipher is not None
+        assert self._protection is not None
         try:
-            return self._receive_cipher.open(number, data[HEADER_BYTES:], data[:HEADER_BYTES])
+            return self._protection.open(number, data)
         except DecodeError:
-            self._aead_failures += 1
-            if self._aead_failures > AEAD_FAILURES_MAX:
-                self._end(Code.KEY_EXHAUSTED, f"{self._aead_failures} packets were forged", now)
+            if self._protection.aead_failures > AEAD_FAILURES_MAX:
+                self._end(Code.KEY_EXHAUSTED, f"{self._protection.aead_failures} packets were forged", now)
             raise
-
-    def _apply_all(self, frames: list[Frame], now: Instant) -> bool:
-        """Acts on every frame; whether any of them asks for an acknowledgement."""
-        is_eliciting = False
-        for frame in frames:
-            if not isinstance(frame, AckFrame | CloseFrame):
-                is_eliciting = True
-            self._apply(frame, now)
-        limit = self._receive_credit.next_limit(self._reassembly.bytes_announced, now, self.rtt.smoothed_rtt)
-        if limit is not None:
-            self.outbox.push_control(MaxDataFrame(limit))
-        return is_eliciting
-
-    def _apply(self, frame: Frame, now: Instant) -> None:
-        match frame:
-            case AckFrame():
-                self._apply_ack(frame, now)
-            case MessageFrame():
-                delivery = Delivery.RELIABLE if frame.channel is None else Delivery.ORDERED
-                for data in self._reassembly.receive(frame):
-                    self._deliver(data, delivery)
-            case DatagramFrame():
-                self._deliver(frame.data, Delivery.UNRELIABLE)
-            case WithdrawFrame():
-                self._reassembly.withdraw(frame)
-            case MaxDataFrame():
-                self.outbox.credit.raise_limit(frame.limit)
-            case CloseFrame():
-                code = _CODES.get(frame.code, Code.APPLICATION)
-                self._end(code, frame.reason, now, tell_peer=False, by_peer=True)
-            case PingFrame() | ConfirmedFrame():
-                pass
-
-    def _apply_ack(self, frame: AckFrame, now: Instant) -> None:
-        outcome = self.recovery.on_ack(frame, now)
-        for packet in outcome.acked + outcome.spurious:
-            for message in self.outbox.on_packet_acked(packet):
-                self.stats.messages_acknowledged += 1
-                self._events.append(MessageAcknowledged(connection=self.origin.handle, message_id=message.message_id))
-        for packet in outcome.lost:
-            self.outbox.on_packet_lost(packet, "reordering")
-        self._pacer.rate = self.controller.pacing_rate(self.rtt)
-
-    def _deliver(self, data: bytes, delivery: Delivery) -> None:
-        assert self.peer_id is not None
-        self.stats.messages_received += 1
-        self._events.append(
-            MessageReceived(connection=self.origin.handle, peer_id=self.peer_id, data=data, delivery=delivery)
-        )
-
-    # --- timers
-
-    def _expire_messages(self, now: Instant) -> None:
-        for message, frame in self.outbox.queue.expire(now):
-            self.stats.messages_expired += 1
-            self._events.append(
-                MessageFailed(connection=self.origin.handle, message_id=message.message_id, expired=True)
-            )
-            if frame is not None:
-                self.outbox.push_control(frame)
-
-    def _handle_recovery_timeout(self, now: Instant) -> None:
-        expiry, lost = self.recovery.on_timeout(now)
-        if expiry is Expiry.FAILURE:
-            self._end(Code.RETRIES_EXHAUSTED, f"no answer to {self._settings.max_retries} retransmissions", now)
-            return
-        for packet in lost:
-            self.outbox.on_packet_lost(packet, "timeout" if expiry is Expiry.TIMEOUT else "reordering")
-        if expiry in (Expiry.PROBE, Expiry.TIMEOUT):
-            self._probes_due = _PROBE_PACKETS
 
     # --- sending
 
-    def _build_packet(self, now: Instant) -> bytes | None:
-        is_probe = self._probes_due > 0
-        may_elicit = is_probe or self._may_elicit(now)
-        if not may_elicit and not self._acks.is_due(now):
+    def _next_packet(self, now: Instant) -> bytes | None:
+        assert self._protection is not None
+        if self._protection.is_exhausted:
+            self._end(Code.KEY_EXHAUSTED, "packet numbers are used up", now, tell_peer=False)
             return None
-        packet = SentPacket(self._next_number, now, 0, is_ack_eliciting=False)
-        buffer = self.outbox.fill(packet, now, may_elicit)
-        self.stats.messages_dropped = self.outbox.datagrams_dropped
-        if is_probe:
-            self._probes_due -= 1
-            if not packet.is_ack_eliciting:
-                self.outbox.fill_probe(buffer, packet, self.recovery.oldest_eliciting())
-        return self._seal(packet, buffer) if buffer else None
-
-    def _may_elicit(self, now: Instant) -> bool:
-        self._pacer.blocked_until = None
-        size = self.outbox.packet_payload + HEADER_BYTES + TAG_BYTES
-        has_room = self.recovery.bytes_in_flight + size <= self.controller.congestion_window
-        if not self.outbox.has_eliciting():
-            if has_room:
-                self.recovery.on_app_limited()
-            return False
-        return has_room and self._pacer.may_send(now)
+        return self.sending.next_packet(now)
 
     def _transmit_close(self, now: Instant) -> Transmit | None:
         if not self._close_due or self._close_frame is None:
             return None
         self._close_due = False
-        packet = SentPacket(self._next_number, now, 0, is_ack_eliciting=False)
-        data = self._seal(packet, self.outbox.close_packet(packet, now, self._close_frame))
+        data = self.sending.close_packet(self._close_frame, now)
         return Transmit(self.origin.address, data, len(data))
-
-    def _seal(self, packet: SentPacket, buffer: bytearray) -> bytes:
-        assert self._send_cipher is not None
-        if self._next_number >= PACKET_NUMBER_MAX:
-            self._end(Code.KEY_EXHAUSTED, "packet numbers are used up", packet.sent_at, tell_peer=False)
-        missing = self.outbox.packet_payload - len(buffer)
-        if missing <= _PADDING_MAX:
-            # Packets of one size can be handed to the kernel together.
-            buffer += bytes(missing)
-        header = pack_header(PacketType.DATA, self._peer_cid, packet.number)
-        data = header + self._send_cipher.seal(packet.number, bytes(buffer), header)
-        packet.size = len(data)
-        self._next_number += 1
-        self.stats.packets_sent += 1
-        self.stats.bytes_sent += len(data)
-        cause = next((part.cause for part in packet.parts if part.cause), "")
-        if cause:
-            self.stats.packets_retransmitted[cause] += 1
-        self.recovery.on_sent(packet)
-        self._pacer.on_sent(packet.size)
-        return data
 
     # --- the end
 
     def _end(self, code: Code, reason: str, now: Instant, *, tell_peer: bool = True, by_peer: bool = False) -> None:
         if self.state in (ConnectionState.CLOSING, ConnectionState.CLOSED):
             return
-        for message_id in list(self.outbox.queue.messages):
+        for message_id in list(self.sending.outbox.queue.messages):
             self._events.append(MessageFailed(connection=self.origin.handle, message_id=message_id, expired=False))
         self._events.append(
             Closed(
@@ -471,7 +317,7 @@ class Connection:
             self.state = ConnectionState.CLOSING
             self._close_frame = CloseFrame(code, reason)
             self._close_due = True
-            self.closed_at = now + 3 * self.rtt.computed_rto()
+            self.closed_at = now + 3 * self.sending.rtt.computed_rto()
         else:
             self._opening = None
             self.state = ConnectionState.CLOSED

@@ -14,6 +14,7 @@ __all__ = ["snapshot_of"]
 
 def snapshot_of(connection: Connection) -> ConnectionSnapshot:
     """The connection at this instant."""
+    sending = connection.sending
     return ConnectionSnapshot(
         connection=connection.origin.handle,
         transport="udp",
@@ -22,16 +23,16 @@ def snapshot_of(connection: Connection) -> ConnectionSnapshot:
         state=connection.state.name.lower(),
         is_initiator=connection.origin.is_initiator,
         established_at=connection.established_at,
-        latest_rtt=connection.rtt.latest_rtt,
-        smoothed_rtt=connection.rtt.smoothed_rtt,
-        rttvar=connection.rtt.rttvar,
-        min_rtt=connection.rtt.min_rtt,
-        computed_rto=connection.rtt.computed_rto(),
-        effective_rto=connection.recovery.effective_rto(),
-        rto_backoff=connection.recovery.rto_backoff,
-        congestion_window=connection.controller.congestion_window,
-        slow_start_threshold=connection.controller.slow_start_threshold,
-        bytes_in_flight=connection.recovery.bytes_in_flight,
-        send_queue_messages=len(connection.outbox.queue.messages),
+        latest_rtt=sending.rtt.latest_rtt,
+        smoothed_rtt=sending.rtt.smoothed_rtt,
+        rttvar=sending.rtt.rttvar,
+        min_rtt=sending.rtt.min_rtt,
+        computed_rto=sending.rtt.computed_rto(),
+        effective_rto=sending.recovery.effective_rto(),
+        rto_backoff=sending.recovery.rto_backoff,
+        congestion_window=sending.controller.congestion_window,
+        slow_start_threshold=sending.controller.slow_start_threshold,
+        bytes_in_flight=sending.recovery.bytes_in_flight,
+        send_queue_messages=len(sending.outbox.queue.messages),
         stats=connection.stats,
     )

@@ -13,6 +13,7 @@ import pytest
 
 from node.errors import Code
 from node.impairment.link import LinkSettings, Order
+from node.transport.connection import Connection
 from node.transport.endpoint import Endpoint
 from node.transport.events import Closed, Connected, Delivery
 from node.transport.packet import Message
@@ -107,6 +108,11 @@ def established(side: Side) -> list[int]:
     return [snapshot.connection for snapshot in side.endpoint.snapshots() if snapshot.state == "established"]
 
 
+def peer_cid(connection: Connection) -> int:
+    assert connection._protection is not None
+    return connection._protection.peer_cid
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_two_nodes_end_up_with_one_connection_that_both_use(seed: int) -> None:
     meeting = Meeting(seed)
@@ -119,8 +125,8 @@ def test_two_nodes_end_up_with_one_connection_that_both_use(seed: int) -> None:
         ends.append(side.endpoint.connections[handle])
         side.endpoint.send(handle, Message(b"hello", Delivery.RELIABLE), side.now)
         side.drain()
-    assert ends[0].origin.local_id == ends[1]._peer_cid
-    assert ends[1].origin.local_id == ends[0]._peer_cid
+    assert ends[0].origin.local_id == peer_cid(ends[1])
+    assert ends[1].origin.local_id == peer_cid(ends[0])
     meeting.pair.world.run(5)
     assert all(b"hello" in side.received() for side in meeting.sides.values())
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from node.crypto.aead import PacketCipher
 from node.errors import Code
 from node.transport.packet import SentPacket
+from node.transport.protection import Protection
 from node.transport.settings import TransportSettings
 from node.wire.frames import (
     AckFrame,
@@ -21,7 +21,6 @@ from node.wire.frames import (
     append_ping,
     append_withdraw,
 )
-from node.wire.header import PacketType, pack_header
 from tests.pair import CLIENT, SERVER, Pair, Side
 
 
@@ -36,13 +35,11 @@ def pair() -> Pair:
 def seal(side: Side, payload: bytes) -> bytes:
     """A packet as that side's connection would send it, with frames of our choice."""
     connection = side.connection
-    assert connection._send_cipher is not None
-    number = connection._next_number
-    connection._next_number += 1
+    protection = connection._protection
+    assert protection is not None
     # Otherwise the acknowledgement of this packet would look like a lie of the other side.
-    connection.recovery.on_sent(SentPacket(number, side.now, 0, is_ack_eliciting=False))
-    header = pack_header(PacketType.DATA, connection._peer_cid, number)
-    return header + connection._send_cipher.seal(number, payload, header)
+    connection.sending.recovery.on_sent(SentPacket(protection.next_number, side.now, 0, is_ack_eliciting=False))
+    return protection.seal(payload)
 
 
 def inject(pair: Pair, payload: bytes) -> None:
@@ -95,9 +92,9 @@ def test_every_flipped_bit_of_a_packet_is_noticed(pair: Pair) -> None:
 
 
 def test_packet_sealed_with_another_key_is_dropped(pair: Pair) -> None:
-    number = 1_000
-    header = pack_header(PacketType.DATA, pair.client.connection._peer_cid, number)
-    pair.world.inject(CLIENT, SERVER, header + PacketCipher(bytes(32)).seal(number, b"\x01", header))
+    forger = Protection(bytes(32), bytes(32), pair.server.connection.origin.local_id)
+    forger.next_number = 1_000
+    pair.world.inject(CLIENT, SERVER, forger.seal(b"\x01"))
     pair.run(1)
     assert pair.server.endpoint.stats.packets_dropped["decrypt_failed"] == 1
     assert pair.server.closed() is None

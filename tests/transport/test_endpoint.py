@@ -371,7 +371,9 @@ def test_failed_handshakes_are_counted() -> None:
 def test_the_end_of_a_connection_that_ran_out_of_numbers_is_reported() -> None:
     pair = Pair()
     pair.connect()
-    pair.client.connection._next_number = PACKET_NUMBER_MAX
+    protection = pair.client.connection._protection
+    assert protection is not None
+    protection.next_number = PACKET_NUMBER_MAX
     message_id = pair.client.send(b"one too many")
     pair.run(1)
     assert codes(pair.client) == [Code.KEY_EXHAUSTED]

@@ -1,0 +1,88 @@
+"""The receiving half of a connection: acts on the frames of its packets, and grants the credit for more.
+
+Acknowledgements and limits of the peer concern what was sent and go to the sending half; messages go into the events
+of the connection. Replays and forgeries were refused before.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from node.transport.ack import AckTracker
+from node.transport.events import Delivery, Event, MessageReceived
+from node.transport.flow_control import ReceiveCredit
+from node.transport.fragments import Reassembly
+from node.transport.sending import Sending
+from node.types import Instant, NodeId
+from node.wire.frames import (
+    AckFrame,
+    CloseFrame,
+    ConfirmedFrame,
+    DatagramFrame,
+    Frame,
+    MaxDataFrame,
+    MessageFrame,
+    PingFrame,
+    WithdrawFrame,
+    parse_frames,
+)
+
+__all__ = ["Receiving"]
+
+
+class Receiving:
+    """See the module. handle, peer_id: of the connection, for its events. window: bytes of the first credit."""
+
+    __slots__ = ("_acks", "_credit", "_events", "_handle", "_peer_id", "_reassembly", "_sending")
+
+    def __init__(
+        self, handle: int, peer_id: NodeId, window: int, acks: AckTracker, sending: Sending, events: deque[Event]
+    ) -> None:
+        self._handle = handle
+        self._peer_id = peer_id
+        self._acks = acks
+        self._sending = sending
+        self._events = events
+        self._credit = ReceiveCredit(window)
+        self._reassembly = Reassembly(self._credit)
+
+    def receive(self, number: int, payload: bytes, now: Instant) -> CloseFrame | None:
+        """Takes an authenticated packet that is no duplicate; returns the CLOSE in it, if there is one.
+
+        Raises DecodeError for malformed frames and ProtocolViolation for frames that break a rule.
+        """
+        is_eliciting, close = False, None
+        for frame in parse_frames(payload):
+            if isinstance(frame, CloseFrame):
+                close = close or frame
+                continue
+            is_eliciting = is_eliciting or not isinstance(frame, AckFrame)
+            self._apply(frame, now)
+        limit = self._credit.next_limit(self._reassembly.bytes_announced, now, self._sending.rtt.smoothed_rtt)
+        if limit is not None:
+            self._sending.outbox.push_control(MaxDataFrame(limit))
+        self._acks.on_received(number, is_eliciting, now)
+        return close
+
+    def _apply(self, frame: Frame, now: Instant) -> None:
+        match frame:
+            case AckFrame():
+                self._sending.on_ack(frame, now)
+            case MessageFrame():
+                delivery = Delivery.RELIABLE if frame.channel is None else Delivery.ORDERED
+                for data in self._reassembly.receive(frame):
+                    self._deliver(data, delivery)
+            case DatagramFrame():
+                self._deliver(frame.data, Delivery.UNRELIABLE)
+            case WithdrawFrame():
+                self._reassembly.withdraw(frame)
+            case MaxDataFrame():
+                self._sending.outbox.credit.raise_limit(frame.limit)
+            case PingFrame() | ConfirmedFrame() | CloseFrame():
+                pass
+
+    def _deliver(self, data: bytes, delivery: Delivery) -> None:
+        self._sending.stats.messages_received += 1
+        self._events.append(
+            MessageReceived(connection=self._handle, peer_id=self._peer_id, data=data, delivery=delivery)
+        )

@@ -1,0 +1,166 @@
+"""The sending half of a connection: builds packets, and learns from acknowledgements and timers what became of them.
+
+Owns the queue of what is to be said, the ledger of what is in flight, the congestion controller and the pacer, and
+brings them together; the rules are theirs. What happened to messages goes into the events of the connection.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from node.transport.ack import AckTracker
+from node.transport.congestion import new_controller
+from node.transport.events import Event, MessageAcknowledged, MessageFailed
+from node.transport.outbox import Outbox
+from node.transport.pacing import Pacer
+from node.transport.packet import SentPacket
+from node.transport.protection import Protection
+from node.transport.recovery import Expiry, Recovery
+from node.transport.rtt import RttEstimator
+from node.transport.settings import TransportSettings
+from node.transport.stats import ConnectionStats, Histogram
+from node.types import Instant
+from node.wire.frames import AckFrame, CloseFrame
+from node.wire.limits import HEADER_BYTES, TAG_BYTES
+from node.wire.parameters import Parameters
+
+__all__ = ["Sending"]
+
+_PROBE_PACKETS = 2
+"""Packets per probe (RFC 9002 §6.2.4): with one alone, a single further loss would waste the whole wait."""
+
+_PADDING_MAX = 8
+"""A packet that lacks no more than this is padded to full size."""
+
+
+class Sending:
+    """See the module. Messages are accepted from the beginning, packets are built after `start`.
+
+    handle: of the connection, for its events.
+    """
+
+    __slots__ = (
+        "_acks", "_events", "_handle", "_pacer", "_probes_due", "_protection", "_settings", "controller", "outbox",
+        "recovery", "rtt", "stats",
+    )  # fmt: skip
+
+    def __init__(
+        self, handle: int, settings: TransportSettings, acks: AckTracker, events: deque[Event], histogram: Histogram
+    ) -> None:
+        self.stats = ConnectionStats()
+        self.rtt = RttEstimator(settings.max_ack_delay)
+        self.controller = new_controller(settings.congestion, settings.mtu)
+        self.recovery = Recovery(settings, self.controller, self.rtt, self.stats, histogram)
+        self.outbox = Outbox(acks, settings.packet_payload)
+        self._handle = handle
+        self._settings = settings
+        self._acks = acks
+        self._events = events
+        self._pacer = Pacer(settings.mtu)
+        self._protection: Protection | None = None
+        self._probes_due = 0
+
+    @property
+    def packet_bytes(self) -> int:
+        """Size of a full packet, envelope included."""
+        return self.outbox.packet_payload + HEADER_BYTES + TAG_BYTES
+
+    def start(self, protection: Protection, peer: Parameters) -> None:
+        """The handshake is complete: the peer said what it takes."""
+        self._protection = protection
+        self.rtt.max_ack_delay = peer.max_ack_delay
+        self.outbox.credit.raise_limit(peer.max_data)
+        self.outbox.packet_payload = min(self._settings.packet_payload, peer.max_datagram - HEADER_BYTES - TAG_BYTES)
+        self.controller.on_packet_size(self.packet_bytes)
+        self._pacer.on_packet_size(self.packet_bytes)
+
+    # --- packets
+
+    def next_packet(self, now: Instant) -> bytes | None:
+        """The next packet, sealed; None when nothing may or need be sent now."""
+        is_probe = self._probes_due > 0
+        may_elicit = is_probe or self._may_elicit(now)
+        if not may_elicit and not self._acks.is_due(now):
+            return None
+        packet = self._new_packet(now)
+        buffer = self.outbox.fill(packet, now, may_elicit)
+        self.stats.messages_dropped = self.outbox.datagrams_dropped
+        if is_probe:
+            self._probes_due -= 1
+            if not packet.is_ack_eliciting:
+                self.outbox.fill_probe(buffer, packet, self.recovery.oldest_eliciting())
+        return self._seal(packet, buffer) if buffer else None
+
+    def close_packet(self, frame: CloseFrame, now: Instant) -> bytes:
+        """The last packet, sealed."""
+        packet = self._new_packet(now)
+        return self._seal(packet, self.outbox.close_packet(packet, now, frame))
+
+    # --- what became of them
+
+    def on_ack(self, frame: AckFrame, now: Instant) -> None:
+        """Takes an acknowledgement; ProtocolViolation for one of a packet that was never sent."""
+        outcome = self.recovery.on_ack(frame, now)
+        for packet in outcome.acked + outcome.spurious:
+            for message in self.outbox.on_packet_acked(packet):
+                self.stats.messages_acknowledged += 1
+                self._events.append(MessageAcknowledged(connection=self._handle, message_id=message.message_id))
+        for packet in outcome.lost:
+            self.outbox.on_packet_lost(packet, "reordering")
+        self._pacer.rate = self.controller.pacing_rate(self.rtt)
+
+    def handle_timeout(self, now: Instant) -> bool:
+        """Does what is due, if anything; False when the peer has not answered for too long."""
+        self._expire_messages(now)
+        expiry, lost = self.recovery.on_timeout(now)
+        if expiry is Expiry.FAILURE:
+            return False
+        for packet in lost:
+            self.outbox.on_packet_lost(packet, "timeout" if expiry is Expiry.TIMEOUT else "reordering")
+        if expiry in (Expiry.PROBE, Expiry.TIMEOUT):
+            self._probes_due = _PROBE_PACKETS
+        return True
+
+    def next_timeout(self) -> Instant | None:
+        """When `handle_timeout` or `next_packet` has something to do again; None when never."""
+        timers = (self.recovery.next_timeout(), self.outbox.queue.next_deadline(), self._pacer.blocked_until)
+        return min((instant for instant in timers if instant is not None), default=None)
+
+    # --- private
+
+    def _expire_messages(self, now: Instant) -> None:
+        for message, frame in self.outbox.queue.expire(now):
+            self.stats.messages_expired += 1
+            self._events.append(MessageFailed(connection=self._handle, message_id=message.message_id, expired=True))
+            if frame is not None:
+                self.outbox.push_control(frame)
+
+    def _may_elicit(self, now: Instant) -> bool:
+        self._pacer.blocked_until = None
+        has_room = self.recovery.bytes_in_flight + self.packet_bytes <= self.controller.congestion_window
+        if not self.outbox.has_eliciting():
+            if has_room:
+                self.recovery.on_app_limited()
+            return False
+        return has_room and self._pacer.may_send(now)
+
+    def _new_packet(self, now: Instant) -> SentPacket:
+        assert self._protection is not None
+        return SentPacket(self._protection.next_number, now, 0, is_ack_eliciting=False)
+
+    def _seal(self, packet: SentPacket, buffer: bytearray) -> bytes:
+        assert self._protection is not None
+        missing = self.outbox.packet_payload - len(buffer)
+        if missing <= _PADDING_MAX:
+            # Packets of one size can be handed to the kernel together.
+            buffer += bytes(missing)
+        data = self._protection.seal(bytes(buffer))
+        packet.size = len(data)
+        self.stats.packets_sent += 1
+        self.stats.bytes_sent += len(data)
+        cause = next((part.cause for part in packet.parts if part.cause), "")
+        if cause:
+            self.stats.packets_retransmitted[cause] += 1
+        self.recovery.on_sent(packet)
+        self._pacer.on_sent(packet.size)
+        return data
