@@ -16,7 +16,11 @@ from node.errors import UsageError
 from node.types import SECOND, Duration, Instant, Random
 from node.wire.limits import MTU_MAX
 
-__all__ = ["Arrival", "GilbertElliott", "Link", "LinkSettings", "LinkStats", "Order"]
+__all__ = ["Arrival", "GilbertElliott", "Link", "LinkSettings", "LinkStats", "LossAt", "Order"]
+
+_ECT = (1, 2)
+_CE = 3
+"""Codepoints of RFC 3168: capable of ECN (two of them), and congestion experienced."""
 
 
 class Order(StrEnum):
@@ -28,6 +32,17 @@ class Order(StrEnum):
 
     KEEP = "keep"
     NATURAL = "natural"
+
+
+class LossAt(StrEnum):
+    """Where random loss strikes.
+
+    ENTRY: before the line, as netem does; a sender may fill the rate with what survives.
+    EXIT: behind it, as on a radio link; what is lost has cost its time.
+    """
+
+    ENTRY = "entry"
+    EXIT = "exit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +70,11 @@ class LinkSettings:
     delay: time from the end of sending to arrival. jitter: each delay is uniform in delay ± jitter, never below 0.
     order: whether jitter may reorder.
     loss: probability of losing a datagram, independent of all others. bursts: Gilbert-Elliott loss beside it.
+    loss_at: whether what is lost has used up the rate before.
     reorder: probability that a datagram skips delay and queue, as netem's `reorder`.
     duplicate: probability of a second copy, with its own fate. corrupt: probability of one flipped bit.
+    ce_threshold: wait for the line from which a datagram that is capable of ECN is marked (fq_codel's `ce_threshold`),
+        0 for never.
     rate: bytes per second, 0 for no limit. overhead: bytes added to each datagram when the rate is applied.
     limit: datagrams that the link holds at once, delayed ones included; more are dropped (netem `limit`).
     mtu: largest datagram carried, in bytes; larger ones are dropped.
@@ -67,9 +85,11 @@ class LinkSettings:
     order: Order = Order.KEEP
     loss: float = 0.0
     bursts: GilbertElliott | None = None
+    loss_at: LossAt = LossAt.ENTRY
     reorder: float = 0.0
     duplicate: float = 0.0
     corrupt: float = 0.0
+    ce_threshold: Duration = 0
     rate: int = 0
     overhead: int = 0
     limit: int = 1000
@@ -78,7 +98,7 @@ class LinkSettings:
     def __post_init__(self) -> None:
         for name in ("loss", "reorder", "duplicate", "corrupt"):
             _check_probability(name, getattr(self, name))
-        for name in ("delay", "jitter", "rate", "overhead", "mtu"):
+        for name in ("delay", "jitter", "ce_threshold", "rate", "overhead", "mtu"):
             if getattr(self, name) < 0:
                 raise UsageError(f"{name} {getattr(self, name)}: allowed is 0 and more")
         if self.limit < 1:
@@ -97,16 +117,18 @@ class LinkStats:
     duplicated: int = 0
     corrupted: int = 0
     reordered: int = 0
+    marked: int = 0
     overflowed: int = 0
     too_large: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One copy of a datagram and when it reaches the far end."""
+    """One copy of a datagram and when it reaches the far end. ecn: the two ECN bits of its IP header."""
 
     at: Instant
     data: bytes
+    ecn: int = 0
 
 
 @dataclass(slots=True)
@@ -124,8 +146,8 @@ class Link:
     _last_arrival: Instant = 0
     _is_bad: bool = False
 
-    def send(self, data: bytes, now: Instant) -> list[Arrival]:
-        """Arrivals of that datagram: none if it is lost, two if it is duplicated."""
+    def send(self, data: bytes, now: Instant, ecn: int = 0) -> list[Arrival]:
+        """Arrivals of that datagram: none if it is lost, two if it is duplicated. ecn: its two ECN bits."""
         stats = self.stats
         stats.offered += 1
         stats.offered_bytes += len(data)
@@ -135,7 +157,7 @@ class Link:
             copies.append(data)
         arrivals = []
         for copy in copies:
-            arrival = self._carry(copy, now)
+            arrival = self._carry(copy, now, ecn)
             if arrival is not None:
                 stats.delivered += 1
                 stats.delivered_bytes += len(copy)
@@ -149,23 +171,34 @@ class Link:
             heapq.heappop(held)
         return len(held)
 
-    def _carry(self, data: bytes, now: Instant) -> Arrival | None:
+    def queue_delay(self, now: Instant) -> Duration:
+        """How long a datagram sent at that instant would wait for the line."""
+        return max(0, self._busy_until - now)
+
+    def _carry(self, data: bytes, now: Instant, ecn: int) -> Arrival | None:
         settings = self.settings
         if len(data) > settings.mtu:
             self.stats.too_large += 1
             return None
-        if self._is_lost():
+        is_lost = self._is_lost()
+        if is_lost and settings.loss_at is LossAt.ENTRY:
             self.stats.lost += 1
             return None
         if self.held(now) >= settings.limit:
             self.stats.overflowed += 1
             return None
+        if settings.ce_threshold and ecn in _ECT and self.queue_delay(now) >= settings.ce_threshold:
+            ecn = _CE
+            self.stats.marked += 1
         if self._happens(settings.corrupt):
             data = self._corrupted(data)
             self.stats.corrupted += 1
         arrive_at = self._arrival_of(len(data), now)
         heapq.heappush(self._held, arrive_at)
-        return Arrival(arrive_at, data)
+        if is_lost:
+            self.stats.lost += 1
+            return None
+        return Arrival(arrive_at, data, ecn)
 
     def _arrival_of(self, size: int, now: Instant) -> Instant:
         settings = self.settings

@@ -159,10 +159,11 @@ class World:
         self._sequence += 1
         heapq.heappush(self._heap, (max(at, self.now), self._sequence, action))
 
-    def inject(self, source: Address, target: Address, data: bytes) -> None:
-        """Sends a datagram over the link as if the source had sent it."""
-        for arrival in self.link(source, target).send(data, self.now):
-            self.call_at(arrival.at, partial(self._arrive, source, target, arrival.data))
+    def inject(self, source: Address, target: Address, data: bytes, ecn: int = 0) -> None:
+        """Sends a datagram over the link as if the source had sent it. ecn: the two ECN bits of its IP header."""
+        for arrival in self.link(source, target).send(data, self.now, ecn):
+            datagram = Datagram(source, arrival.data, arrival.ecn)
+            self.call_at(arrival.at, partial(self._arrive, target, datagram))
 
     def clock_of(self, host: Host) -> Instant:
         """What the monotonic clock of that host shows now."""
@@ -207,16 +208,16 @@ class World:
         for start in range(0, len(output.data), size):
             self.inject(host.address, output.address, output.data[start : start + size])
 
-    def _arrive(self, source: Address, target: Address, data: bytes) -> None:
+    def _arrive(self, target: Address, datagram: Datagram) -> None:
         host = self.hosts.get(target)
         if host is None:
             self.undeliverable += 1
             return
         if host.paused_until > self.now:
-            self.call_at(host.paused_until, partial(self._arrive, source, target, data))
+            self.call_at(host.paused_until, partial(self._arrive, target, datagram))
             return
-        self._record("datagram", target, data)
-        host.machine.receive(Datagram(source, data), self.clock_of(host))
+        self._record("datagram", target, datagram.data)
+        host.machine.receive(datagram, self.clock_of(host))
         self.drain(host)
 
     def _arm(self, host: Host) -> None:

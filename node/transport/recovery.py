@@ -168,6 +168,7 @@ class Recovery:
         latest_rtt = self._sample_rtt(frame, answered, now)
         if outcome.spurious:
             self._on_spurious(len(outcome.spurious))
+            self._controller.on_packets_spurious(outcome.spurious)
         if not outcome.acked:
             return outcome
         outcome.lost = self._detect_lost(now)
@@ -206,7 +207,7 @@ class Recovery:
         lost = self.in_flight()
         for packet in lost:
             self._declare_lost(packet, "pto_expired")
-        self._controller.on_timeout(now)
+        self._controller.on_timeout(lost, now)
         return Expiry.TIMEOUT, lost
 
     def _collect(self, frame: AckFrame, outcome: AckOutcome) -> None:

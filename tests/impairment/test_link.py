@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import pairwise
 from random import Random
 from typing import Any
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.errors import UsageError
-from node.impairment.link import GilbertElliott, Link, LinkSettings, Order
+from node.impairment.link import GilbertElliott, Link, LinkSettings, LossAt, Order
 from node.types import MILLISECOND, SECOND, Instant
 
 probabilities = st.floats(0, 1)
@@ -23,6 +23,8 @@ link_settings = st.builds(
     order=st.sampled_from(Order),
     loss=probabilities,
     bursts=st.none() | st.builds(GilbertElliott, p=probabilities, r=probabilities),
+    loss_at=st.sampled_from(LossAt),
+    ce_threshold=st.sampled_from((0, MILLISECOND)),
     reorder=probabilities,
     duplicate=probabilities,
     corrupt=probabilities,
@@ -216,3 +218,25 @@ def test_impossible_settings_are_refused(fields: dict[str, Any]) -> None:
 def test_impossible_burst_is_refused() -> None:
     with pytest.raises(UsageError, match="loss_bad"):
         GilbertElliott(p=0.1, r=0.1, loss_bad=1.5)
+
+
+def test_what_is_lost_at_the_exit_has_used_the_rate() -> None:
+    link = make_link(rate=1_000_000, loss=1.0, loss_at=LossAt.EXIT)
+    link.send(bytes(1_000), 0)
+    link.settings = replace(link.settings, loss=0.0)
+    assert [arrival.at for arrival in link.send(bytes(1_000), 0)] == [2 * MILLISECOND]
+
+
+def test_the_wait_for_the_line_is_known() -> None:
+    link = make_link(rate=1_000_000)
+    assert link.queue_delay(0) == 0
+    link.send(bytes(3_000), 0)
+    assert link.queue_delay(MILLISECOND) == 2 * MILLISECOND
+
+
+@pytest.mark.parametrize(("ecn", "arrived"), [(0, 0), (1, 3), (2, 3), (3, 3)])
+def test_a_queue_above_its_threshold_marks_what_can_be_marked(ecn: int, arrived: int) -> None:
+    link = make_link(rate=1_000_000, ce_threshold=2 * MILLISECOND)
+    assert [arrival.ecn for arrival in link.send(bytes(2_000), 0, ecn)] == [ecn]
+    assert [arrival.ecn for arrival in link.send(bytes(2_000), 0, ecn)] == [arrived]
+    assert link.stats.marked == (ecn in (1, 2))

@@ -123,14 +123,14 @@ class Scenario:
         pair.run_until(self._is_settled, SETTLE_SECONDS)
         pair.run(1)
 
-    def _watch(self, source: Address, target: Address, data: bytes) -> None:
+    def _watch(self, source: Address, target: Address, data: bytes, ecn: int = 0) -> None:
         # Connection id and packet number: the nonce under one key. A second use would give both plaintexts away.
         header = parse_header(data)
         if header.packet_type is PacketType.DATA:
             nonce = repr(source).encode() + data[4:HEADER_BYTES]
             self.numbers_reused += nonce in self.numbers_seen
             self.numbers_seen.add(nonce)
-        self._inject(source, target, data)
+        self._inject(source, target, data, ecn)
 
     def _send(self, name: str, side: Side) -> None:
         random = self.random

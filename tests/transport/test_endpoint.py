@@ -416,9 +416,9 @@ def test_identity_never_shows_in_what_a_stranger_sees() -> None:
     seen: list[bytes] = []
     inject = pair.world.inject
 
-    def spy(source: Address, target: Address, data: bytes) -> None:
+    def spy(source: Address, target: Address, data: bytes, ecn: int = 0) -> None:
         seen.append(data)
-        inject(source, target, data)
+        inject(source, target, data, ecn)
 
     pair.world.inject = spy  # type: ignore[method-assign]
     pair.connect()

@@ -25,9 +25,9 @@ def fresh() -> tuple[Pair, list[tuple[Address, bytes]]]:
     recorded: list[tuple[Address, bytes]] = []
     inject = pair.world.inject
 
-    def record(source: Address, target: Address, data: bytes) -> None:
+    def record(source: Address, target: Address, data: bytes, ecn: int = 0) -> None:
         recorded.append((target, data))
-        inject(source, target, data)
+        inject(source, target, data, ecn)
 
     pair.world.inject = record  # type: ignore[method-assign]
     pair.connect()

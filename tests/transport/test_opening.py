@@ -27,9 +27,9 @@ class Wiretap:
     def times(self, kind: PacketType) -> list[Instant]:
         return [at for at, _, seen, _ in self.seen if seen is kind]
 
-    def _note(self, source: Address, target: Address, data: bytes) -> None:
+    def _note(self, source: Address, target: Address, data: bytes, ecn: int = 0) -> None:
         self.seen.append((self._pair.world.now, source, parse_header(data).packet_type, len(data)))
-        self._inject(source, target, data)
+        self._inject(source, target, data, ecn)
 
 
 def test_init_is_repeated_with_growing_pauses_until_the_time_is_up() -> None:

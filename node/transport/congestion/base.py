@@ -10,10 +10,20 @@ from node.transport.packet import SentPacket
 from node.transport.rtt import RttEstimator
 from node.types import SECOND, Instant
 
-__all__ = ["INITIAL_WINDOW_PACKETS", "MINIMUM_WINDOW_PACKETS", "Controller", "window_pacing_rate"]
+__all__ = [
+    "INITIAL_WINDOW_BYTES",
+    "INITIAL_WINDOW_PACKETS",
+    "MINIMUM_WINDOW_PACKETS",
+    "Controller",
+    "initial_window",
+    "window_pacing_rate",
+]
 
 INITIAL_WINDOW_PACKETS = 10
 """Initial congestion window in packets of the largest size (RFC 9002 §7.2)."""
+
+INITIAL_WINDOW_BYTES = 14_720
+"""What it may be at most, except that two packets are always allowed (RFC 9002 §7.2)."""
 
 MINIMUM_WINDOW_PACKETS = 4
 """RFC 9002 says 2; with 4, two packets that get through still bring the acknowledgements that find a loss."""
@@ -42,8 +52,20 @@ class Controller(Protocol):
         """Packets were declared lost by an acknowledgement or the time threshold."""
         ...
 
-    def on_timeout(self, now: Instant) -> None:
-        """The retransmission timer expired: nothing came back for a whole effective RTO."""
+    def on_packets_spurious(self, packets: Sequence[SentPacket]) -> None:
+        """Packets that had been declared lost have arrived after all."""
+        ...
+
+    def on_congestion_experienced(self, sent_at: Instant, now: Instant) -> None:
+        """The path marked packets instead of dropping them (ECN); sent_at: of the newest one acknowledged."""
+        ...
+
+    def on_persistent_congestion(self, now: Instant) -> None:
+        """Everything sent over more than three probe timeouts was lost (RFC 9002 §7.6); follows `on_packets_lost`."""
+        ...
+
+    def on_timeout(self, packets: Sequence[SentPacket], now: Instant) -> None:
+        """The retransmission timer expired: nothing came back for a whole effective RTO; packets: all declared lost."""
         ...
 
     def on_sample(self, sample: RateSample) -> None:
@@ -53,6 +75,11 @@ class Controller(Protocol):
     def pacing_rate(self, rtt: RttEstimator) -> int:
         """Bytes per second at which to send; 0 while no RTT is known."""
         ...
+
+
+def initial_window(packet_bytes: int) -> int:
+    """min(10 packets, max(14720, 2 packets)) in bytes (RFC 9002 §7.2)."""
+    return min(INITIAL_WINDOW_PACKETS * packet_bytes, max(INITIAL_WINDOW_BYTES, 2 * packet_bytes))
 
 
 def window_pacing_rate(controller: Controller, rtt: RttEstimator) -> int:

@@ -8,8 +8,10 @@ themselves.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
-from node.transport.congestion.base import INITIAL_WINDOW_PACKETS, MINIMUM_WINDOW_PACKETS, window_pacing_rate
+from node.transport.congestion.base import MINIMUM_WINDOW_PACKETS, initial_window, window_pacing_rate
+from node.transport.congestion.episode import RecoveryEpisode
 from node.transport.delivery_rate import RateSample
 from node.transport.packet import SentPacket
 from node.transport.rtt import RttEstimator
@@ -30,18 +32,23 @@ _TARGET_MAX = 1.5
 """The window never grows by more than half in one round trip (§4.2)."""
 
 
+_State: TypeAlias = tuple[float, float, float, Instant | None, float, float, int | None]
+"""Window, largest window, window before the last reduction, epoch with its first window and Reno's, threshold."""
+
+
 class Cubic:
     """Windows are bytes outside and packets inside, as the RFC writes them."""
 
     __slots__ = (
         "_acked",
         "_curve_window",
+        "_episode",
         "_epoch_at",
         "_estimate",
         "_packet_bytes",
         "_prior",
-        "_recovery_started_at",
         "_rtt",
+        "_sampled_at",
         "_window",
         "_window_max",
         "congestion_window",
@@ -52,22 +59,22 @@ class Cubic:
 
     def __init__(self, packet_bytes: int) -> None:
         """packet_bytes: the largest packet that the path takes."""
-        self._packet_bytes = packet_bytes
-        self._window = float(INITIAL_WINDOW_PACKETS)
         self._window_max = 0.0
         self._prior = 0.0
         self._estimate = 0.0
         self._curve_window = 0.0
         self._epoch_at: Instant | None = None
-        self._recovery_started_at: Instant = -1
+        self._episode: RecoveryEpisode[_State] = RecoveryEpisode()
         self._acked = 0.0
         self._rtt = 0.0
-        self.congestion_window = INITIAL_WINDOW_PACKETS * packet_bytes
+        self._sampled_at: Instant = 0
         self.slow_start_threshold: int | None = None
+        self.on_packet_size(packet_bytes)
 
     def on_packet_size(self, packet_bytes: int) -> None:
-        """Begins with a window of that many bytes per packet."""
+        """Begins with the initial window for packets of that many bytes."""
         self._packet_bytes = packet_bytes
+        self._window = initial_window(packet_bytes) / packet_bytes
         self._publish()
 
     def on_packet_sent(self, packet: SentPacket) -> None:
@@ -76,7 +83,7 @@ class Cubic:
     def on_packets_acked(self, packets: Sequence[SentPacket], is_window_limited: bool) -> None:
         """Grows in slow start; counts what the curve grows by, unless the window was not used or is recovering."""
         for packet in packets:
-            if packet.sent_at <= self._recovery_started_at or not is_window_limited:
+            if self._episode.covers(packet.sent_at) or not is_window_limited:
                 continue
             if self._in_slow_start():
                 self._window += packet.size / self._packet_bytes
@@ -89,7 +96,11 @@ class Cubic:
         if sample.latest_rtt is not None:
             self._rtt = to_seconds(sample.latest_rtt)
         acked, self._acked = self._acked, 0.0
+        idle, self._sampled_at = sample.now - self._sampled_at, sample.now
         if not acked:
+            # The curve stands still while the window is not used; it would rise steeply after a pause otherwise (§5.8).
+            if self._epoch_at is not None:
+                self._epoch_at += idle
             return
         if self._epoch_at is None:
             self._epoch_at = sample.now
@@ -106,17 +117,34 @@ class Cubic:
 
     def on_packets_lost(self, packets: Sequence[SentPacket], now: Instant) -> None:
         """Shrinks the window once for all losses among packets sent before it last did (§4.6, §4.7)."""
-        if max(packet.sent_at for packet in packets) <= self._recovery_started_at:
+        if self._episode.on_lost(packets, now, self._state()):
+            self._shrink()
+
+    def on_packets_spurious(self, packets: Sequence[SentPacket]) -> None:
+        """Takes back a reduction for which there was no reason (§4.9); what the window has grown to meanwhile stays."""
+        restored = self._episode.on_spurious(packets)
+        if restored is None:
             return
-        self._reduce(now)
-        self._window = max(self._window * _BETA, MINIMUM_WINDOW_PACKETS)
-        self.slow_start_threshold = int(self._window * self._packet_bytes)
+        window, self._window_max, self._prior, self._epoch_at, self._curve_window, self._estimate, threshold = restored
+        self._window = max(window, self._window)
+        self.slow_start_threshold = threshold
         self._publish()
 
-    def on_timeout(self, now: Instant) -> None:
+    def on_congestion_experienced(self, sent_at: Instant, now: Instant) -> None:
+        """A mark is worth a loss (§4.6)."""
+        if self._episode.on_marked(sent_at, now):
+            self._shrink()
+
+    def on_persistent_congestion(self, now: Instant) -> None:
+        """Starts again from the minimum window; the next loss begins another period (RFC 9002 §7.6.2)."""
+        self._window = MINIMUM_WINDOW_PACKETS
+        self._episode.end()
+        self._publish()
+
+    def on_timeout(self, packets: Sequence[SentPacket], now: Instant) -> None:
         """Starts again from the minimum window, towards what beta leaves of the present one (§4.8)."""
-        self._reduce(now)
-        self.slow_start_threshold = int(max(self._window * _BETA, MINIMUM_WINDOW_PACKETS) * self._packet_bytes)
+        self._episode.on_timeout(packets, now, self._state())
+        self._shrink()
         self._window = MINIMUM_WINDOW_PACKETS
         self._publish()
 
@@ -124,14 +152,27 @@ class Cubic:
         """As `window_pacing_rate`."""
         return window_pacing_rate(self, rtt)
 
-    def _reduce(self, now: Instant) -> None:
+    def _shrink(self) -> None:
         # Fast convergence: a window that did not reach its last maximum has a competitor, and makes room for it.
         is_falling = self._window < self._window_max
         self._window_max = self._window * (1 + _BETA) / 2 if is_falling else self._window
         self._prior = self._window
         self._epoch_at = None
-        self._recovery_started_at = now
         self._acked = 0.0
+        self._window = max(self._window * _BETA, MINIMUM_WINDOW_PACKETS)
+        self.slow_start_threshold = int(self._window * self._packet_bytes)
+        self._publish()
+
+    def _state(self) -> _State:
+        return (
+            self._window,
+            self._window_max,
+            self._prior,
+            self._epoch_at,
+            self._curve_window,
+            self._estimate,
+            self.slow_start_threshold,
+        )
 
     def _curve(self, elapsed: float) -> float:
         """W_cubic after that many seconds of the present epoch, in packets."""

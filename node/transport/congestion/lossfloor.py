@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Sequence
 from enum import Enum, auto
 
-from node.transport.congestion.base import INITIAL_WINDOW_PACKETS, MINIMUM_WINDOW_PACKETS
+from node.transport.congestion.base import INITIAL_WINDOW_PACKETS, MINIMUM_WINDOW_PACKETS, initial_window
 from node.transport.delivery_rate import RateSample
 from node.transport.packet import SentPacket
 from node.transport.rtt import INITIAL_RTT, RttEstimator
@@ -66,6 +66,7 @@ class LossFloor:
         "_floor_sent",
         "_full_bandwidth",
         "_full_rounds",
+        "_is_marked",
         "_is_stalled",
         "_min_rtt",
         "_min_rtt_at",
@@ -100,9 +101,10 @@ class LossFloor:
         self._floor_sent = 0.0
         self._floor_lost = 0.0
         self._backoff = 1.0
+        self._is_marked = False
         self._is_stalled = False
         self.loss_floor = 0.0
-        self.congestion_window = INITIAL_WINDOW_PACKETS * packet_bytes
+        self.congestion_window = initial_window(packet_bytes)
         self.slow_start_threshold: int | None = None
 
     @property
@@ -111,9 +113,9 @@ class LossFloor:
         return self._bandwidths[0][1] if self._bandwidths else 0
 
     def on_packet_size(self, packet_bytes: int) -> None:
-        """Begins with a window of that many bytes per packet."""
+        """Begins with the initial window for packets of that many bytes."""
         self._packet_bytes = packet_bytes
-        self.congestion_window = INITIAL_WINDOW_PACKETS * packet_bytes
+        self.congestion_window = initial_window(packet_bytes)
 
     def on_packet_sent(self, packet: SentPacket) -> None:
         """Marks packets that no queue of ours can have dropped."""
@@ -129,7 +131,20 @@ class LossFloor:
         lost = sum(packet.is_below_rate for packet in packets)
         self._count(lost, lost)
 
-    def on_timeout(self, now: Instant) -> None:
+    def on_packets_spurious(self, packets: Sequence[SentPacket]) -> None:
+        """Those were not lost: the floor counts them as arrived."""
+        self._count(0, -sum(packet.is_below_rate for packet in packets))
+
+    def on_congestion_experienced(self, sent_at: Instant, now: Instant) -> None:
+        """A mark tells of a queue, as a round trip does that has become long."""
+        self._is_marked = True
+
+    def on_persistent_congestion(self, now: Instant) -> None:
+        """As `on_timeout`."""
+        self._is_stalled = True
+        self._update_window()
+
+    def on_timeout(self, packets: Sequence[SentPacket], now: Instant) -> None:
         """Sends next to nothing until something comes back; the model stays, since it is no evidence against it."""
         self._is_stalled = True
         self._update_window()
@@ -152,7 +167,7 @@ class LossFloor:
         rate = int(self._gain() * self._backoff * self.bandwidth / (1.0 - self.loss_floor))
         if self._phase is _Phase.STARTUP:
             # Until the pipe was full once, the estimate may only show how little there was to send.
-            initial = INITIAL_WINDOW_PACKETS * self._packet_bytes * SECOND // (rtt.smoothed_rtt or INITIAL_RTT)
+            initial = initial_window(self._packet_bytes) * SECOND // (rtt.smoothed_rtt or INITIAL_RTT)
             return max(int(_STARTUP_GAIN * initial), rate)
         return max(1, rate)
 
@@ -169,7 +184,7 @@ class LossFloor:
 
     def _count(self, sent: int, lost: int) -> None:
         self._floor_sent += sent
-        self._floor_lost += lost
+        self._floor_lost = max(0.0, self._floor_lost + lost)
         if self._floor_sent > _FLOOR_SAMPLES_MAX:
             self._floor_sent /= 2
             self._floor_lost /= 2
@@ -252,7 +267,7 @@ class LossFloor:
     def _bdp(self) -> int:
         """Bytes that fill the path, what it will lose included."""
         if self._min_rtt is None:
-            return INITIAL_WINDOW_PACKETS * self._packet_bytes
+            return initial_window(self._packet_bytes)
         return int(self.bandwidth * self._min_rtt / SECOND / (1.0 - self.loss_floor))
 
     def _update_window(self) -> None:

@@ -107,7 +107,7 @@ def test_a_window_that_is_not_used_does_not_grow() -> None:
 
 def test_a_timeout_starts_again_from_the_minimum() -> None:
     controller = after_loss_at(100)
-    controller.on_timeout(RTT)
+    controller.on_timeout([], RTT)
     assert window(controller) == 4
     assert controller.slow_start_threshold == 49 * PACKET
 
@@ -117,3 +117,45 @@ def test_never_falls_below_its_minimum() -> None:
     for turn in range(1, 30):
         controller.on_packets_lost([sent(turn * SECOND)], turn * SECOND + 1)
     assert window(controller) == 4
+
+
+def test_a_reduction_for_losses_that_were_none_is_taken_back_with_its_curve() -> None:
+    controller, untouched = after_loss_at(100), after_loss_at(100)
+    for step in range(1, 20):
+        for one in (controller, untouched):
+            round_trip(one, step * RTT)
+    late = [sent(19 * RTT)]
+    controller.on_packets_lost(late, 20 * RTT)
+    assert window(controller) < window(untouched)
+    controller.on_packets_spurious(late)
+    for step in range(21, 60):
+        for one in (controller, untouched):
+            round_trip(one, step * RTT)
+    assert window(controller) == pytest.approx(window(untouched), rel=0.01)
+    assert controller.slow_start_threshold == untouched.slow_start_threshold
+
+
+def test_a_mark_shrinks_the_window_once_per_round() -> None:
+    controller = Cubic(PACKET)
+    controller.on_congestion_experienced(50, 100)
+    controller.on_congestion_experienced(100, 150)
+    assert window(controller) == 7
+
+
+def test_persistent_congestion_leaves_the_minimum() -> None:
+    controller = after_loss_at(100)
+    controller.on_persistent_congestion(RTT)
+    assert window(controller) == 4
+
+
+def test_a_pause_does_not_move_along_the_curve() -> None:
+    paused, busy = after_loss_at(100), after_loss_at(100)
+    for step in range(1, 6):
+        round_trip(paused, step * RTT)
+        round_trip(busy, step * RTT)
+    for step in range(6, 106):
+        round_trip(paused, step * RTT, is_window_limited=False)
+    for step in range(6, 11):
+        round_trip(paused, (step + 100) * RTT)
+        round_trip(busy, step * RTT)
+    assert window(paused) == pytest.approx(window(busy), rel=0.01)

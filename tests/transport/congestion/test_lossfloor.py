@@ -126,8 +126,24 @@ def test_an_estimate_from_long_ago_gives_way_to_a_slower_path() -> None:
 def test_a_timeout_leaves_a_trickle_until_something_comes_back() -> None:
     controller = cruising()
     window = controller.congestion_window
-    controller.on_timeout(0)
+    controller.on_timeout([], 0)
     assert controller.congestion_window == 4 * PACKET
     controller.on_packets_acked([packet(is_below_rate=False)], is_window_limited=True)
     feed(controller, 1)
     assert controller.congestion_window == pytest.approx(window, rel=0.1)
+
+
+def test_losses_that_were_none_are_taken_out_of_the_floor() -> None:
+    controller = cruising()
+    late = [packet(is_below_rate=True) for _ in range(50)]
+    controller.on_packets_acked([packet(is_below_rate=True) for _ in range(450)], is_window_limited=True)
+    controller.on_packets_lost(late, 0)
+    assert controller.loss_floor == pytest.approx(0.1)
+    controller.on_packets_spurious(late)
+    assert controller.loss_floor == 0.0
+
+
+def test_persistent_congestion_leaves_a_trickle_until_something_comes_back() -> None:
+    controller = cruising()
+    controller.on_persistent_congestion(0)
+    assert controller.congestion_window == 4 * PACKET

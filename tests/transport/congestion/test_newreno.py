@@ -82,7 +82,7 @@ def test_avoidance_grows_by_one_packet_per_window() -> None:
 def test_timeout_starts_again_from_the_minimum_towards_half() -> None:
     controller = NewReno(PACKET)
     controller.on_packets_acked([sent(1) for _ in range(30)], is_window_limited=True)
-    controller.on_timeout(500)
+    controller.on_timeout([], 500)
     assert controller.congestion_window == MINIMUM
     assert controller.slow_start_threshold == 20 * PACKET
     controller.on_packets_acked([sent(600)], is_window_limited=True)
@@ -116,3 +116,46 @@ def test_pacing_leads_the_window_by_its_factor() -> None:
     assert controller.pacing_rate(rtt) == 10 * PACKET * per_second * 2
     controller.on_packets_lost([sent(1)], 2)
     assert controller.pacing_rate(rtt) == 5 * PACKET * per_second * 5 // 4
+
+
+def test_a_round_of_losses_that_were_none_is_taken_back() -> None:
+    controller = NewReno(PACKET)
+    controller.on_packets_acked([sent(1) for _ in range(10)], is_window_limited=True)
+    late = [sent(50), sent(51)]
+    controller.on_packets_lost(late, 100)
+    controller.on_packets_spurious(late[:1])
+    assert controller.congestion_window == 10 * PACKET
+    controller.on_packets_spurious(late[1:])
+    assert controller.congestion_window == 20 * PACKET
+    assert controller.slow_start_threshold is None
+
+
+def test_a_timeout_that_was_none_is_taken_back() -> None:
+    controller = NewReno(PACKET)
+    late = [sent(50), sent(51)]
+    controller.on_timeout(late, 500)
+    controller.on_packets_spurious(late)
+    assert controller.congestion_window == 10 * PACKET
+
+
+def test_a_mark_halves_the_window_once_per_round_and_for_good() -> None:
+    controller = NewReno(PACKET)
+    controller.on_congestion_experienced(50, 100)
+    controller.on_congestion_experienced(99, 110)
+    assert controller.congestion_window == 5 * PACKET
+    controller.on_packets_spurious([sent(50)])
+    assert controller.congestion_window == 5 * PACKET
+
+
+def test_persistent_congestion_leaves_the_minimum_and_the_next_loss_counts() -> None:
+    controller, reference = NewReno(PACKET), Reference(PACKET)
+    packet = sent(50)
+    plain = ReferencePacket(packet.number, ack_eliciting=True, in_flight=True, sent_bytes=PACKET, time_sent=50)
+    controller.on_packets_lost([packet], 100)
+    controller.on_persistent_congestion(100)
+    reference.on_packets_lost([plain], 100, is_persistent=True)
+    # The RFC's minimum is 2 packets, ours 4; both keep the halved threshold.
+    assert (controller.congestion_window, reference.congestion_window) == (MINIMUM, 2 * PACKET)
+    assert controller.slow_start_threshold == reference.ssthresh
+    controller.on_packets_acked([sent(60)], is_window_limited=True)
+    assert controller.congestion_window == MINIMUM + PACKET
