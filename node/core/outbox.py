@@ -16,7 +16,7 @@ from node.core.events import DataReceived, SendFinished
 from node.core.stats import CoreStats
 from node.errors import Code, ConnectionFailed, DecodeError, PositronError, QueueFull, SendTimeout
 from node.gossip.store import SeenIds
-from node.messages.envelope import Sealer, is_authentic, message_id, parse_envelope
+from node.messages.envelope import Sealer, check_network, check_signature, message_id, parse_envelope
 from node.messages.frame import encode_frame
 from node.messages.packing import Value, pack, unpack
 from node.messages.types import MessageType
@@ -139,8 +139,8 @@ class Outbox:
             raise DecodeError("unexpected", f"kind {envelope.kind} in a direct message")
         if envelope.origin != peer:
             raise DecodeError("wrong_origin")
-        if not is_authentic(envelope, self._domain):
-            raise DecodeError("bad_signature")
+        check_network(envelope, self._domain)
+        check_signature(envelope, self._domain, peer)
         payload = unpack(envelope.payload)
         self._seen.add(identifier)
         self._stats.delivered += 1

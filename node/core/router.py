@@ -248,6 +248,8 @@ class Router:
                 )
             case gossip_actions.Blame(peer=node_id, reason=reason):
                 self._peers.blame(node_id, reason)
+            case gossip_actions.Accuse():
+                pass
 
     def _spread(self, node_id: NodeId, action: gossip_actions.Send, now: Instant) -> None:
         peer = self._peers.table.get(node_id)

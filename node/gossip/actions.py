@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from node.messages.equivocation import Equivocation
 from node.messages.packing import Value
 from node.types import Duration, NodeId
 
-__all__ = ["Action", "Blame", "Deliver", "Send"]
+__all__ = ["Accuse", "Action", "Blame", "Deliver", "Send"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,4 +44,11 @@ class Blame:
     reason: str
 
 
-Action: TypeAlias = Send | Deliver | Blame
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accuse:
+    """An author signed two messages with the same number; whoever passed them on is not concerned."""
+
+    evidence: Equivocation
+
+
+Action: TypeAlias = Send | Deliver | Blame | Accuse

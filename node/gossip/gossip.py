@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from node.errors import DecodeError, UsageError
-from node.gossip.actions import Action, Blame, Deliver, Send
+from node.gossip.actions import Accuse, Action, Blame, Deliver, Send
 from node.gossip.settings import GossipSettings
 from node.gossip.stats import GossipStats
 from node.gossip.store import Retained, SeenIds, Store
@@ -30,11 +30,13 @@ from node.messages.envelope import (
     MESSAGE_ID_BYTES,
     Envelope,
     Sealer,
-    is_authentic,
+    check_network,
+    check_signature,
     message_id,
     parse_envelope,
     signing_domain,
 )
+from node.messages.equivocation import Equivocation, FirstMessages
 from node.messages.frame import encode_frame
 from node.messages.packing import Value, pack, unpack
 from node.messages.types import MessageType
@@ -56,7 +58,7 @@ _MESSAGE, _ANNOUNCEMENT, _REQUEST = 0, 1, 2
 ANNOUNCE_GRACE: Duration = 200 * MILLISECOND
 """A message this young is not announced yet: the copies that are under way will mostly make it needless."""
 
-_BLAMELESS = ("stale", "future", "replayed", "own_origin", "unknown_kind")
+_BLAMELESS = ("stale", "future", "replayed", "equivocating", "own_origin", "unknown_kind")
 """Refusals that honest peers cause too: clocks differ, tables forget, versions grow."""
 
 
@@ -72,6 +74,7 @@ class Gossip:
         self._domain = signing_domain(settings.network_id)
         self._seen = SeenIds()
         self._origins = OriginTable()
+        self._firsts = FirstMessages()
         self._store = Store()
         self._wants = Wants()
         self._owed: dict[NodeId, dict[bytes, None]] = {}
@@ -169,7 +172,7 @@ class Gossip:
             raise DecodeError("too_many_hops", str(hops))
         try:
             envelope = parse_envelope(body, signature)
-            self._check(envelope, now)
+            self._check(peer, envelope, now)
         except DecodeError as error:
             if error.reason != "future":
                 # The id names exactly these bytes, and these bytes will never be right: a copy costs one hash.
@@ -178,24 +181,36 @@ class Gossip:
             raise
         self._accept(peer, envelope, hops, now)
 
-    def _check(self, envelope: Envelope, now: Instant) -> None:
+    def _check(self, peer: NodeId, envelope: Envelope, now: Instant) -> None:
         age = envelope.age(self._wall(now))
         if envelope.kind != MessageType.GOSSIP_MESSAGE and envelope.kind <= max(MessageType):
             raise DecodeError("unexpected", f"kind {envelope.kind} in gossip")
         if envelope.origin == self._own_id:
             raise DecodeError("own_origin")
+        check_network(envelope, self._domain)
         if age > MESSAGE_AGE_MAX:
             raise DecodeError("stale")
         if age < -CLOCK_AHEAD_MAX:
             raise DecodeError("future")
         if not self._origins.is_new(envelope.origin, envelope.epoch, envelope.sequence):
+            self._check_again(peer, envelope)
             raise DecodeError("replayed")
-        if not is_authentic(envelope, self._domain):
-            raise DecodeError("bad_signature")
+        check_signature(envelope, self._domain, peer)
+
+    def _check_again(self, peer: NodeId, envelope: Envelope) -> None:
+        """Another message with a number that was seen: evidence against its author, if that author signed it."""
+        identifier = self._firsts.id_of(envelope)
+        kept = self._store.get(identifier) if identifier is not None else None
+        if kept is None or kept.body == envelope.body:
+            return
+        check_signature(envelope, self._domain, peer)
+        self._actions.append(Accuse(evidence=Equivocation(parse_envelope(kept.body, kept.signature), envelope)))
+        raise DecodeError("equivocating")
 
     def _accept(self, peer: NodeId, envelope: Envelope, hops: int, now: Instant) -> None:
         was_wanted = self._wants.arrived(envelope.message_id)
         self._origins.mark(envelope.origin, envelope.epoch, envelope.sequence)
+        self._firsts.add(envelope)
         if was_wanted and envelope.timestamp < self._settings.epoch:
             # Asked for after a restart: an earlier life of this node may have delivered it.
             self._seen.add(envelope.message_id)

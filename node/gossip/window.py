@@ -6,12 +6,16 @@ nobody. Bounded in authors and in numbers per author.
 
 from __future__ import annotations
 
+from node.errors import DecodeError
+from node.identity.keys import NODE_ID_BYTES
+from node.messages.packing import Value
 from node.types import NodeId
 from node.wire.limits import EPOCHS_PER_ORIGIN, ORIGINS_MAX, SEQUENCE_WINDOW
 
 __all__ = ["OriginTable", "SequenceWindow"]
 
 _MASK = (1 << SEQUENCE_WINDOW) - 1
+_BYTES_MAX = SEQUENCE_WINDOW // 8
 
 
 class SequenceWindow:
@@ -39,6 +43,22 @@ class SequenceWindow:
             self.highest = sequence
         elif self.highest - sequence < SEQUENCE_WINDOW:
             self._bits |= 1 << self.highest - sequence
+
+    def fields(self) -> list[Value]:
+        """The window as plain data, for `of_fields`."""
+        return [self.epoch, self.highest, self._bits.to_bytes(self._bits.bit_length() + 7 >> 3, "little")]
+
+    @classmethod
+    def of_fields(cls, fields: Value) -> SequenceWindow:
+        """The window that `fields` described; DecodeError for anything else."""
+        match fields:
+            case [int(epoch), int(highest), bytes(bits), *_] if epoch >= 0 and highest >= 0 and len(bits) <= _BYTES_MAX:
+                window = cls(epoch)
+                window.highest = highest
+                window._bits = int.from_bytes(bits, "little") & _MASK
+                return window
+            case _:
+                raise DecodeError("malformed", "a window is epoch, highest and bits")
 
 
 class OriginTable:
@@ -74,3 +94,21 @@ class OriginTable:
         window.mark(sequence)
         if len(self._origins) > ORIGINS_MAX:
             del self._origins[next(iter(self._origins))]
+
+    def snapshot(self) -> list[Value]:
+        """Everything that is remembered as plain data, the author heard longest ago first."""
+        return [[origin, [window.fields() for window in windows]] for origin, windows in self._origins.items()]
+
+    def restore(self, rows: Value) -> None:
+        """Remembers what `snapshot` told of an earlier life; DecodeError, and no change, for anything else."""
+        if not isinstance(rows, list):
+            raise DecodeError("malformed", "watermarks are a list")
+        origins: dict[NodeId, list[SequenceWindow]] = {}
+        for row in rows[-ORIGINS_MAX:]:
+            match row:
+                case [bytes(origin), list(windows), *_] if len(origin) == NODE_ID_BYTES:
+                    found = sorted(map(SequenceWindow.of_fields, windows), key=lambda window: window.epoch)
+                    origins[NodeId(origin)] = found[-EPOCHS_PER_ORIGIN:]
+                case _:
+                    raise DecodeError("malformed", "a watermark is an author and its windows")
+        self._origins = origins

@@ -17,6 +17,7 @@ import msgpack
 from node.errors import DecodeError, UsageError
 from node.wire.limits import (
     PACKED_BYTES_MAX,
+    VALUE_CONTAINERS_MAX,
     VALUE_DEPTH_MAX,
     VALUE_ITEMS_MAX,
     VALUE_KEY_BYTES_MAX,
@@ -34,7 +35,9 @@ INTEGER_MAX = (1 << 64) - 1
 
 def pack(value: Value | Sequence[Value]) -> bytes:
     """The value in msgpack; UsageError names the part that cannot travel. Tuples are packed as lists."""
-    _check(value, "value", VALUE_DEPTH_MAX)
+    containers = _check(value, "value", VALUE_DEPTH_MAX)
+    if containers > VALUE_CONTAINERS_MAX:
+        raise UsageError(f"value of {containers} lists and maps: allowed are {VALUE_CONTAINERS_MAX}")
     packed: bytes = msgpack.packb(value, use_bin_type=True)
     if len(packed) > PACKED_BYTES_MAX:
         raise UsageError(f"value of {len(packed)} bytes: allowed are {PACKED_BYTES_MAX}")
@@ -49,12 +52,14 @@ def unpack(data: bytes) -> Value:
     """
     if len(data) > PACKED_BYTES_MAX:
         raise DecodeError("too_large", f"{len(data)} bytes")
+    budget = _Budget()
     try:
         value = msgpack.unpackb(
             data,
             raw=False,
             strict_map_key=True,
-            object_pairs_hook=_map_of,
+            object_pairs_hook=budget.map_of,
+            list_hook=budget.list_of,
             ext_hook=_refuse_extension,
             max_str_len=PACKED_BYTES_MAX,
             max_bin_len=PACKED_BYTES_MAX,
@@ -78,17 +83,35 @@ def unpack_list(data: bytes, length_min: int) -> list[Value]:
     return value
 
 
-def _map_of(pairs: list[tuple[object, object]]) -> dict[str, object]:
-    result: dict[str, object] = {}
-    for key, value in pairs:
-        if not isinstance(key, str):
-            raise DecodeError("malformed", "a key that is no string")
-        if len(key.encode()) > VALUE_KEY_BYTES_MAX:
-            raise DecodeError("too_large", "a key")
-        if key in result:
-            raise DecodeError("duplicate_key", key)
-        result[key] = value
-    return result
+class _Budget:
+    """Counts the containers while the decoder makes them, so that a bomb of empty ones ends early."""
+
+    __slots__ = ("_left",)
+
+    def __init__(self) -> None:
+        self._left = VALUE_CONTAINERS_MAX
+
+    def list_of(self, parts: list[object]) -> list[object]:
+        self._spend()
+        return parts
+
+    def map_of(self, pairs: list[tuple[object, object]]) -> dict[str, object]:
+        self._spend()
+        result: dict[str, object] = {}
+        for key, value in pairs:
+            if not isinstance(key, str):
+                raise DecodeError("malformed", "a key that is no string")
+            if len(key.encode()) > VALUE_KEY_BYTES_MAX:
+                raise DecodeError("too_large", "a key")
+            if key in result:
+                raise DecodeError("duplicate_key", key)
+            result[key] = value
+        return result
+
+    def _spend(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise DecodeError("too_large", f"more than {VALUE_CONTAINERS_MAX} lists and maps")
 
 
 def _refuse_extension(code: int, data: bytes) -> object:
@@ -106,12 +129,13 @@ def _verify(value: object, depth: int) -> None:
             _verify(part, depth - 1)
 
 
-def _check(value: object, path: str, depth: int) -> None:
+def _check(value: object, path: str, depth: int) -> int:
+    """Refuses what cannot travel; the number of lists and maps in it."""
     if isinstance(value, list | tuple | dict):
-        _check_container(value, path, depth)
-    elif isinstance(value, bool | bytes | None):
-        pass
-    elif isinstance(value, int):
+        return _check_container(value, path, depth)
+    if isinstance(value, bool | bytes | None):
+        return 0
+    if isinstance(value, int):
         if not INTEGER_MIN <= value <= INTEGER_MAX:
             raise UsageError(f"{path}: {value} does not fit in 64 bits")
     elif isinstance(value, float):
@@ -121,6 +145,7 @@ def _check(value: object, path: str, depth: int) -> None:
         _check_text(value, path)
     else:
         raise UsageError(f"{path}: a {type(value).__name__} cannot travel")
+    return 0
 
 
 def _check_text(value: str, path: str) -> None:
@@ -130,21 +155,21 @@ def _check_text(value: str, path: str) -> None:
         raise UsageError(f"{path}: text that has no UTF-8 form") from error
 
 
-def _check_container(value: list[object] | tuple[object, ...] | dict[object, object], path: str, depth: int) -> None:
+def _check_container(value: list[object] | tuple[object, ...] | dict[object, object], path: str, depth: int) -> int:
     if depth == 0:
         raise UsageError(f"{path}: more than {VALUE_DEPTH_MAX} levels")
     if not isinstance(value, dict):
         if len(value) > VALUE_ITEMS_MAX:
             raise UsageError(f"{path}: {len(value)} elements, allowed are {VALUE_ITEMS_MAX}")
-        for index, part in enumerate(value):
-            _check(part, f"{path}[{index}]", depth - 1)
-        return
+        return 1 + sum(_check(part, f"{path}[{index}]", depth - 1) for index, part in enumerate(value))
     if len(value) > VALUE_KEYS_MAX:
         raise UsageError(f"{path}: {len(value)} keys, allowed are {VALUE_KEYS_MAX}")
+    containers = 1
     for key, part in value.items():
         if not isinstance(key, str):
             raise UsageError(f"{path}: key {key!r} is no string")
         _check_text(key, path)
         if len(key.encode()) > VALUE_KEY_BYTES_MAX:
             raise UsageError(f"{path}: a key of {len(key.encode())} bytes, allowed are {VALUE_KEY_BYTES_MAX}")
-        _check(part, f"{path}.{key}", depth - 1)
+        containers += _check(part, f"{path}.{key}", depth - 1)
+    return containers

@@ -41,10 +41,15 @@ REJECTION_REASONS = (
     "not_finite",
     "unknown_kind",
     "unexpected",
+    "bad_topic",
+    "wrong_network",
+    "unsigned",
+    "wrong_key",
     "bad_signature",
     "stale",
     "future",
     "replayed",
+    "equivocating",
     "own_origin",
     "wrong_origin",
     "too_many_hops",
@@ -52,8 +57,10 @@ REJECTION_REASONS = (
 """Why an arriving message was refused.
 
 malformed, too_large, too_deep, duplicate_key, not_finite: it does not decode. unknown_kind: a type of a later version.
-unexpected: a known type at a moment that has no use for it. bad_signature: not signed by the author it names, or for
-another network. stale, future: its time is out of bounds. replayed: its sequence number was seen, or its epoch is over.
+unexpected: a known type at a moment that has no use for it. bad_topic: its topic is no short text. wrong_network: made
+for another network. unsigned: it has no signature. wrong_key: the peer that passed it on signed it in another's name.
+bad_signature: altered after it was signed, or made up. stale, future: its time is out of bounds. replayed: its sequence
+number was seen, or its epoch is over. equivocating: its author signed another message with the same sequence number.
 own_origin: it names this node as its author. wrong_origin: a direct message whose author is not the peer that sent it.
 too_many_hops: it has travelled over more links than the limit.
 """

@@ -146,6 +146,12 @@ VALUE_KEYS_MAX = 256
 VALUE_KEY_BYTES_MAX = 256
 """Bytes of one key."""
 
+VALUE_CONTAINERS_MAX = 4096
+"""Lists and maps in one message, counted together: an empty one is a byte on the wire and 64 in memory."""
+
+TOPIC_BYTES_MAX = 32
+"""The name of what a message is about."""
+
 HOPS_MAX = 16
 """Links that a gossip message may travel; in a mesh of degree 3 and more it reaches thousands of nodes in 10."""
 
@@ -154,6 +160,18 @@ MESSAGE_AGE_MAX: Duration = 600 * SECOND
 
 CLOCK_AHEAD_MAX: Duration = 90 * SECOND
 """How far in the future a signed message may be dated: a minute of clock error and the way."""
+
+CLOCK_SKEW_MAX: Duration = 60 * SECOND
+"""By how much the two bounds above are widened at most when this node's clock differs from those of its peers."""
+
+CLOCK_SKEW_NOTED: Duration = 10 * SECOND
+"""Difference of this node's clock to the median of its peers from which it is a problem that is told."""
+
+SKEW_SAMPLES_MAX = 8
+"""Measurements of one peer's clock among which the best one counts."""
+
+EVIDENCE_BYTES_MAX = 64 << 10
+"""Bytes of two messages that are kept as evidence against their author."""
 
 SEQUENCE_WINDOW = 4096
 """Sequence numbers below an author's highest that can still be told apart from replays; 512 bytes per author."""

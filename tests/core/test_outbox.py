@@ -55,7 +55,7 @@ def test_two_equal_messages_are_two() -> None:
     [
         (6, ALICE, "net", pack({}), "unexpected"),
         (11, BOB, "net", pack({}), "wrong_origin"),
-        (11, ALICE, "other", pack({}), "bad_signature"),
+        (11, ALICE, "other", pack({}), "wrong_network"),
         (11, ALICE, "net", b"\xc1", "malformed"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -11,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.errors import DecodeError, UsageError
-from node.gossip.actions import Blame, Deliver, Send
+from node.gossip.actions import Accuse, Blame, Deliver, Send
 from node.gossip.gossip import Gossip
 from node.gossip.settings import GossipSettings
 from node.identity.keys import Identity
 from node.messages.envelope import Envelope, Sealer
+from node.messages.equivocation import Equivocation
 from node.messages.frame import parse_frame
 from node.messages.packing import Value, pack
 from node.messages.types import MessageType
@@ -31,7 +33,7 @@ from node.wire.limits import (
 
 WALL = 1_700_000_000 * SECOND
 EPOCH = WALL // MILLISECOND
-STRANGER = Identity(b"s" * 32)
+STRANGER, CAROL = Identity(b"s" * 32), Identity(b"c" * 32)
 
 
 def make_gossip(identity: Identity, *, fanout: int = 3, epoch: int = EPOCH) -> Gossip:
@@ -51,7 +53,7 @@ class Mesh:
         self.ids = [identity.public_key for identity in self.identities]
         self.nodes = {identity.public_key: make_gossip(identity, fanout=fanout) for identity in self.identities}
         self.delivered: dict[NodeId, list[Deliver]] = {node_id: [] for node_id in self.ids}
-        self.blamed: list[Blame] = []
+        self.blamed: list[Blame | Accuse] = []
         self.frames = 0
         self.under_way: list[tuple[NodeId, NodeId, Send]] = []
         self.loses: Callable[[NodeId, NodeId], bool] = lambda source, target: False
@@ -95,7 +97,7 @@ class Mesh:
                     self.under_way += [(node_id, peer, action) for peer in action.peers]
                 case Deliver():
                     self.delivered[node_id].append(action)
-                case Blame():
+                case Blame() | Accuse():
                     self.blamed.append(action)
 
     def counts(self, message_id: bytes) -> list[int]:
@@ -244,7 +246,10 @@ def seal(
 
 
 REFUSED = {
-    "another network": (seal(network_id="other"), "bad_signature", True),
+    "another network": (seal(network_id="other"), "wrong_network", True),
+    "not signed": (replace(seal(), signature=bytes(64)), "unsigned", True),
+    "signed with a wrong key": (replace(seal(), signature=CAROL.sign(seal().body)), "bad_signature", True),
+    "altered": (replace(seal(), body=seal(pack({"n": 1})).body), "bad_signature", True),
     "too old": (seal(at=-MESSAGE_AGE_MAX - SECOND), "stale", False),
     "from the future": (seal(at=CLOCK_AHEAD_MAX + SECOND), "future", False),
     "this node's own name": (seal(author=Identity(b"o" * 32)), "own_origin", False),
@@ -264,7 +269,7 @@ def test_a_wrong_message_is_refused_counted_and_blamed_on_the_link_peer_alone(na
 
 def test_a_forged_copy_that_comes_first_does_not_block_the_true_one() -> None:
     single, envelope = Single(), seal()
-    single.receive(0, 1, envelope.body, bytes(64))
+    single.receive(0, 1, envelope.body, b"s" * 64)
     actions = single.message(envelope)
     assert any(isinstance(action, Deliver) for action in actions)
 
@@ -272,15 +277,28 @@ def test_a_forged_copy_that_comes_first_does_not_block_the_true_one() -> None:
 def test_a_forged_copy_is_verified_once() -> None:
     single, envelope = Single(), seal()
     for _ in range(3):
-        single.receive(0, 1, envelope.body, bytes(64))
+        single.receive(0, 1, envelope.body, b"s" * 64)
     assert single.node.stats.rejected["bad_signature"] == 1
     assert single.node.stats.duplicates == 2
 
 
-def test_a_second_body_with_the_same_number_is_refused() -> None:
+def test_a_second_body_with_the_same_number_is_evidence_against_its_author_alone() -> None:
+    single, first, second = Single(), seal(pack({"n": 1})), seal(pack({"n": 2}))
+    assert any(isinstance(action, Deliver) for action in single.message(first))
+    assert single.message(second) == [Accuse(evidence=Equivocation(first, second))]
+    assert single.node.stats.rejected["equivocating"] == 1
+
+
+def test_a_forged_second_body_is_blamed_on_the_link_peer_and_accuses_nobody() -> None:
+    single, second = Single(), seal(pack({"n": 2}))
+    single.message(seal(pack({"n": 1})))
+    assert single.receive(0, 1, second.body, b"s" * 64) == [Blame(peer=single.peer, reason="bad_signature")]
+
+
+def test_a_number_that_was_seen_long_ago_is_replayed() -> None:
     single = Single()
-    assert any(isinstance(action, Deliver) for action in single.message(seal(pack({"n": 1}))))
-    assert single.message(seal(pack({"n": 2}))) == []
+    single.node._origins.mark(STRANGER.public_key, EPOCH, 1)
+    assert single.message(seal()) == []
     assert single.node.stats.rejected["replayed"] == 1
 
 

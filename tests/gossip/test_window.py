@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node.errors import DecodeError
 from node.gossip.window import OriginTable, SequenceWindow
+from node.messages.packing import Value, pack, unpack
 from node.types import NodeId
 from node.wire.limits import EPOCHS_PER_ORIGIN, ORIGINS_MAX, SEQUENCE_WINDOW
 
@@ -63,3 +66,33 @@ def test_the_author_heard_longest_ago_is_forgotten_first() -> None:
     assert len(table) == ORIGINS_MAX
     assert not table.is_new(authors[0], 1, 1)
     assert table.is_new(authors[1], 1, 1)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(1, 6), st.integers(1, 2 * SEQUENCE_WINDOW)), max_size=60))
+def test_a_table_that_was_stored_remembers_the_same(marks: list[tuple[int, int, int]]) -> None:
+    table, restored = OriginTable(), OriginTable()
+    for origin, epoch, sequence in marks:
+        table.mark(NodeId(bytes([origin]) * 32), epoch, sequence)
+    restored.restore(unpack(pack(table.snapshot())))
+    assert restored.snapshot() == table.snapshot()
+    for origin, epoch, sequence in marks:
+        assert not restored.is_new(NodeId(bytes([origin]) * 32), epoch, sequence)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        None,
+        [1],
+        [[b"short", []]],
+        [[b"o" * 32, [[1, 2, "bits"]]]],
+        [[b"o" * 32, [[-1, 2, b""]]]],
+        [[b"o" * 32, [[1, 2, bytes(SEQUENCE_WINDOW)]]]],
+    ],
+)
+def test_what_is_no_stored_table_is_refused_and_changes_nothing(rows: Value) -> None:
+    table = OriginTable()
+    table.mark(NodeId(b"o" * 32), 1, 1)
+    with pytest.raises(DecodeError):
+        table.restore(rows)
+    assert not table.is_new(NodeId(b"o" * 32), 1, 1)

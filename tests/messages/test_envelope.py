@@ -12,18 +12,29 @@ from hypothesis import strategies as st
 
 from node.errors import DecodeError, UsageError
 from node.identity.keys import Identity
-from node.messages.envelope import Sealer, is_authentic, message_id, parse_envelope, signing_domain
+from node.messages.envelope import (
+    Sealer,
+    check_network,
+    check_signature,
+    is_authentic,
+    message_id,
+    parse_envelope,
+    signing_domain,
+)
 from node.messages.types import MessageType
 from node.types import MILLISECOND, SECOND
 from node.wire.limits import PAYLOAD_BYTES_MAX
 
-ALICE = Identity(b"a" * 32)
+ALICE, BOB, CAROL = (Identity(letter * 32) for letter in (b"a", b"b", b"c"))
 WALL = 1_700_000_000 * SECOND
 DOMAIN = signing_domain("net")
 
 
 def sealer(network_id: str = "net") -> Sealer:
     return Sealer(ALICE, network_id=network_id, epoch=5)
+
+
+SEALED = sealer().seal(MessageType.GOSSIP_MESSAGE, b"payload", WALL)
 
 
 def test_a_sealed_message_parses_to_itself_and_verifies() -> None:
@@ -34,10 +45,9 @@ def test_a_sealed_message_parses_to_itself_and_verifies() -> None:
     assert parsed.age(WALL + 3 * MILLISECOND) == 3 * MILLISECOND
 
 
-def test_sequence_numbers_count_per_kind() -> None:
+def test_one_stream_has_one_sequence_for_all_of_its_kinds() -> None:
     own = sealer()
-    kinds = (MessageType.GOSSIP_MESSAGE, MessageType.CUSTOM_DATA, MessageType.GOSSIP_MESSAGE)
-    assert [own.seal(kind, b"", WALL).sequence for kind in kinds] == [1, 1, 2]
+    assert [own.seal(kind, b"", WALL).sequence for kind in (MessageType.GOSSIP_MESSAGE, 100, 6)] == [1, 2, 3]
 
 
 def test_two_equal_payloads_have_two_ids() -> None:
@@ -59,12 +69,62 @@ def test_one_flipped_bit_anywhere_never_verifies(position: int, bit: int) -> Non
 def test_a_message_of_another_network_does_not_verify() -> None:
     foreign = sealer("other").seal(6, b"payload", WALL)
     assert not is_authentic(foreign, DOMAIN)
+    with pytest.raises(DecodeError) as caught:
+        check_network(foreign, DOMAIN)
+    assert caught.value.reason == "wrong_network"
+
+
+def test_a_message_that_claims_this_network_must_be_signed_for_it() -> None:
+    foreign = sealer("other").seal(6, b"payload", WALL)
+    claimed = foreign.body.replace(foreign.network, SEALED.network)
+    renamed = parse_envelope(claimed, foreign.signature)
+    check_network(renamed, DOMAIN)
+    assert not is_authentic(renamed, DOMAIN)
 
 
 def test_a_message_under_another_name_does_not_verify() -> None:
     sealed = sealer().seal(6, b"payload", WALL)
     body = sealed.body.replace(ALICE.public_key, Identity(b"b" * 32).public_key)
     assert not is_authentic(parse_envelope(body, sealed.signature), DOMAIN)
+
+
+WRONG_SIGNATURES = {
+    "no signature": (bytes(64), BOB.public_key, "unsigned"),
+    "altered": (b"x" * 64, BOB.public_key, "bad_signature"),
+    "signed by the peer that sent it": (BOB.sign(DOMAIN + SEALED.body), BOB.public_key, "wrong_key"),
+    "signed by somebody else": (CAROL.sign(DOMAIN + SEALED.body), BOB.public_key, "bad_signature"),
+    "signed without the domain": (ALICE.sign(SEALED.body), BOB.public_key, "bad_signature"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_SIGNATURES)
+def test_each_wrong_signature_has_its_reason(name: str) -> None:
+    signature, forwarder, reason = WRONG_SIGNATURES[name]
+    with pytest.raises(DecodeError) as caught:
+        check_signature(parse_envelope(SEALED.body, signature), DOMAIN, forwarder)
+    assert caught.value.reason == reason
+
+
+def test_an_empty_signature_is_none() -> None:
+    with pytest.raises(DecodeError) as caught:
+        parse_envelope(SEALED.body, b"")
+    assert caught.value.reason == "unsigned"
+
+
+@pytest.mark.parametrize("topic", ["t" * 33, "é" * 17, "two\nlines", "\x1b[2J"])
+def test_a_topic_that_is_no_short_text_is_refused_on_both_sides(topic: str) -> None:
+    own = sealer()
+    with pytest.raises(UsageError, match="topic"):
+        own.seal(6, b"", WALL, topic=topic)
+    assert own.seal(6, b"", WALL).sequence == 1
+    with pytest.raises(DecodeError) as caught:
+        parse_envelope(msgpack.packb([*GOOD[:6], topic, *GOOD[7:]]), b"s" * 64)
+    assert caught.value.reason == "bad_topic"
+
+
+def test_a_topic_travels_with_the_message() -> None:
+    sealed = sealer().seal(6, b"", WALL, topic="prices/eur")
+    assert parse_envelope(sealed.body, sealed.signature).topic == "prices/eur"
 
 
 def test_an_oversized_payload_is_refused_and_takes_no_sequence_number() -> None:
@@ -74,7 +134,7 @@ def test_an_oversized_payload_is_refused_and_takes_no_sequence_number() -> None:
     assert own.seal(6, bytes(PAYLOAD_BYTES_MAX), WALL).sequence == 1
 
 
-GOOD: list[Any] = [1, 6, b"o" * 32, 5, 1, 0, b""]
+GOOD: list[Any] = [1, 6, b"o" * 32, 5, 1, 0, "", b"", b"networks"]
 
 
 @pytest.mark.parametrize(
@@ -90,19 +150,25 @@ GOOD: list[Any] = [1, 6, b"o" * 32, 5, 1, 0, b""]
         (4, 0),
         (4, 1 << 63),
         (5, 1.5),
-        (6, "text"),
+        (0, True),
+        (6, b"topic"),
         (6, None),
+        (7, "text"),
+        (7, None),
+        (8, b"short"),
+        (8, "networks"),
     ],
 )
 def test_a_body_with_one_wrong_field_is_malformed(index: int, value: Any) -> None:
     fields = [*GOOD]
     fields[index] = value
-    with pytest.raises(DecodeError, match="malformed"):
-        parse_envelope(msgpack.packb(fields), bytes(64))
+    with pytest.raises(DecodeError) as caught:
+        parse_envelope(msgpack.packb(fields), b"s" * 64)
+    assert caught.value.reason == ("bad_topic" if index == 6 else "malformed")
 
 
 def test_fields_of_a_later_version_are_ignored() -> None:
-    assert parse_envelope(msgpack.packb([*GOOD, "more"]), bytes(64)).sequence == 1
+    assert parse_envelope(msgpack.packb([*GOOD, "more"]), b"s" * 64).sequence == 1
 
 
 def test_a_signature_of_another_length_is_malformed() -> None:

@@ -74,6 +74,8 @@ HOSTILE = {
     "a list that claims 4 billion elements": (b"\xdd\xff\xff\xff\xff", "malformed"),
     "a list that is too long": (msgpack.packb([0] * (VALUE_ITEMS_MAX + 1)), "malformed"),
     "too many keys": (msgpack.packb({str(n): n for n in range(VALUE_KEYS_MAX + 1)}), "malformed"),
+    "a bomb of empty lists": (msgpack.packb([[[]] * 1024] * 5), "too_large"),
+    "a bomb of empty maps": (msgpack.packb([[{}] * 1024] * 5), "too_large"),
     "too many bytes": (b"\x01" * (PACKED_BYTES_MAX + 1), "too_large"),
 }
 
@@ -99,6 +101,8 @@ MISTAKES: dict[str, tuple[Any, str]] = {
     "too many elements": ([0] * (VALUE_ITEMS_MAX + 1), "1025 elements"),
     "too many keys": ({str(n): n for n in range(VALUE_KEYS_MAX + 1)}, "257 keys"),
     "too long a key": ({"k" * 300: 1}, "300 bytes"),
+    "a bomb of empty lists": ([[[]] * 1024] * 5, "lists and maps: allowed"),
+    "a bomb of empty maps": ([[{}] * 1024] * 5, "lists and maps: allowed"),
     "too many bytes": (b"x" * (PACKED_BYTES_MAX + 1), "bytes: allowed"),
 }
 
