@@ -1,0 +1,212 @@
+"""What links are asked to do: settings as people write them, presets, regions, and how several demands combine.
+
+Knows nothing of nodes; `topology.py` says which link gets what. The result is always the one link model that the
+simulator and every backend share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from node.impairment.link import GilbertElliott, LinkSettings, Order
+from node.testnet.scenario.quantities import BITS, BYTES, DURATION, SHARE, BadQuantity, Quantity
+from node.types import MILLISECOND, SECOND, Duration
+
+__all__ = ["CLEAN", "PRESETS", "REGIONS", "SETTINGS", "combined", "delay_between", "described", "parse_settings"]
+
+CLEAN = LinkSettings()
+
+PACKET_BYTES = 1400
+"""A packet's size where a queue given in bytes or time has to become a number of packets."""
+
+LIMIT_MIN = 1000
+LIMIT_MAX = 1_000_000
+RATE_UNLIMITED = 125_000_000
+"""Bytes per second that a link without a rate is taken for where packets under way are counted: 1 Gbit/s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One field of a link as people write it. quantity: None for words and mappings, which `words` or code explains."""
+
+    help: str
+    quantity: Quantity | None = None
+    words: tuple[str, ...] = ()
+
+
+SETTINGS: Mapping[str, Setting] = MappingProxyType(
+    {
+        "loss": Setting("share of packets lost, each on its own", SHARE),
+        "bursts": Setting("loss in bursts: p, r, loss_bad, loss_good of a Gilbert-Elliott chain"),
+        "delay": Setting("one-way delay", DURATION),
+        "jitter": Setting("variation of the delay, uniform, at most the delay", DURATION),
+        "order": Setting("whether jitter may reorder", words=tuple(order.value for order in Order)),
+        "reorder": Setting("share of packets that overtake delay and queue", SHARE),
+        "duplicate": Setting("share of packets that arrive twice", SHARE),
+        "corrupt": Setting("share of packets with one flipped bit", SHARE),
+        "rate": Setting("bits per second", BITS),
+        "queue": Setting("bytes that wait for the rate; more are dropped", BYTES),
+        "mtu": Setting("largest UDP payload carried, in bytes", BYTES),
+    }
+)
+"""Every field of a link, in the order in which they are shown."""
+
+
+def parse_settings(fields: Mapping[str, Any]) -> LinkSettings:
+    """The settings that those fields ask for, everything else clean; raises BadQuantity naming the field."""
+    values: dict[str, Any] = {}
+    for name, value in fields.items():
+        try:
+            values[name] = _parsed(name, value)
+        except BadQuantity as error:
+            raise BadQuantity(f"{name}: {value!r}: allowed is {error}") from error
+    if values.get("jitter", 0) > values.get("delay", 0):
+        raise BadQuantity(
+            f"jitter: {fields['jitter']!r}: allowed is at most delay, {fields.get('delay', 'which is 0')}"
+        )
+    rate = values.pop("rate", 0)
+    queue = values.pop("queue", None)
+    delay, jitter = values.get("delay", 0), values.get("jitter", 0)
+    limit = _limit(rate, queue, delay + 3 * jitter)
+    return LinkSettings(**values, rate=rate, limit=limit)
+
+
+def combined(first: LinkSettings, second: LinkSettings) -> LinkSettings:
+    """What two demands on one link come to: losses as of two links in a row, delays added, the smaller rate."""
+    narrow, other = sorted((first, second), key=lambda settings: settings.rate or RATE_UNLIMITED)
+    return LinkSettings(
+        delay=first.delay + second.delay,
+        jitter=first.jitter + second.jitter,
+        order=Order.NATURAL if Order.NATURAL in (first.order, second.order) else Order.KEEP,
+        loss=_either(first.loss, second.loss),
+        bursts=second.bursts or first.bursts,
+        reorder=_either(first.reorder, second.reorder),
+        duplicate=_either(first.duplicate, second.duplicate),
+        corrupt=_either(first.corrupt, second.corrupt),
+        rate=narrow.rate,
+        limit=min(narrow.limit + 2 * _under_way(narrow.rate, other.delay + 3 * other.jitter), LIMIT_MAX),
+        mtu=min(first.mtu, second.mtu),
+    )
+
+
+def described(settings: LinkSettings) -> dict[str, str | dict[str, float]]:
+    """The settings as people would write them; what is clean is left out. `parse_settings` takes it back."""
+    words: dict[str, str | dict[str, float]] = {}
+    for name in ("loss", "reorder", "duplicate", "corrupt"):
+        if getattr(settings, name):
+            words[name] = SHARE.show(getattr(settings, name))
+    for name in ("delay", "jitter"):
+        if getattr(settings, name):
+            words[name] = DURATION.show(getattr(settings, name))
+    if settings.jitter and settings.order is not Order.KEEP:
+        words["order"] = settings.order.value
+    if settings.bursts is not None:
+        chain = settings.bursts
+        words["bursts"] = {"p": chain.p, "r": chain.r, "loss_bad": chain.loss_bad, "loss_good": chain.loss_good}
+    if settings.rate:
+        words["rate"] = BITS.show(settings.rate * 8)
+    if settings.mtu != CLEAN.mtu:
+        words["mtu"] = BYTES.show(settings.mtu)
+    return words
+
+
+def delay_between(first: str, second: str) -> Duration:
+    """One-way delay between two regions, or within one; both must be in REGIONS."""
+    if first == second:
+        return MILLISECOND
+    return _ROUND_TRIPS[frozenset((first, second))] * MILLISECOND // 2
+
+
+def _parsed(name: str, value: object) -> object:
+    setting = SETTINGS.get(name)
+    if setting is None:
+        raise BadQuantity(f"one of {', '.join(SETTINGS)}")
+    if name == "bursts":
+        return _bursts(value)
+    if setting.words:
+        if value not in setting.words:
+            raise BadQuantity(" or ".join(setting.words))
+        return Order(value)
+    assert setting.quantity is not None
+    number = setting.quantity.parse(value)
+    if name == "rate":
+        return round(number / 8)
+    return number if setting.quantity is SHARE else round(number)
+
+
+def _bursts(value: object) -> GilbertElliott:
+    allowed = "a mapping with the shares p and r, and loss_bad and loss_good if not 1 and 0"
+    if not isinstance(value, Mapping) or not {"p", "r"} <= set(value) <= {"p", "r", "loss_bad", "loss_good"}:
+        raise BadQuantity(allowed)
+    shares = {str(name): SHARE.parse(share) for name, share in value.items()}
+    if not shares["r"]:
+        raise BadQuantity(f"{allowed}; with r = 0 a burst never ends")
+    return GilbertElliott(**shares)
+
+
+def _limit(rate: int, queue: int | None, longest: Duration) -> int:
+    """Packets that the link holds: what is under way for its delay, and the queue before its rate.
+
+    A queue that is full of delayed packets drops without a word, as if it were the loss that was asked for.
+    """
+    waiting = LIMIT_MIN if queue is None else max(1, queue // PACKET_BYTES)
+    return min(2 * _under_way(rate, longest) + waiting, LIMIT_MAX)
+
+
+def _under_way(rate: int, longest: Duration) -> int:
+    return (rate or RATE_UNLIMITED) * longest // SECOND // PACKET_BYTES
+
+
+def _either(first: float, second: float) -> float:
+    return 1 - (1 - first) * (1 - second) if first and second else first or second
+
+
+def _preset(**fields: object) -> LinkSettings:
+    return parse_settings(fields)
+
+
+PRESETS: Mapping[str, LinkSettings] = MappingProxyType(
+    {
+        # WebPageTest's connectivity profiles, half of the round trip each way, the rate of the way up.
+        "dsl": _preset(delay="25ms", rate="384kbit", queue="64KiB"),
+        "lte": _preset(delay="35ms", jitter="5ms", rate="12mbit", queue="512KiB"),
+        "3g": _preset(delay="150ms", jitter="20ms", rate="768kbit", queue="128KiB"),
+        # A shared channel: short, with collisions that come in bursts.
+        "wifi": _preset(delay="3ms", jitter="2ms", bursts={"p": 0.005, "r": 0.3}, rate="50mbit", queue="256KiB"),
+        # A geostationary orbit is 35,786 km high: 240 ms up and down, and the ground stations.
+        "satellite": _preset(delay="300ms", loss="0.5%", rate="5mbit", queue="512KiB"),
+        # Published measurements of a low orbit: 40 to 60 ms round trip, about 1 % loss, in bursts at handovers.
+        "starlink": _preset(delay="25ms", jitter="8ms", bursts={"p": 0.002, "r": 0.2}, rate="20mbit", queue="512KiB"),
+    }
+)
+"""Each direction of a link of that kind."""
+
+_ROUND_TRIP_TABLE = """
+              us-east us-west sa-east eu-west eu-central ap-south ap-southeast ap-northeast
+    us-west        65
+    sa-east       115     177
+    eu-west        70     128     178
+    eu-central     92     145     203      25
+    ap-south      190     220     300     122        113
+    ap-southeast  225     165     325     180        160       57
+    ap-northeast  155      98     258     205        228      125           70
+    australia     200     140     312     257        245      147           93          105
+"""
+"""Milliseconds; rounded medians of the inter-region round trips that large clouds publish (cloudping.co, 2024)."""
+
+
+def _round_trips() -> dict[frozenset[str], int]:
+    header, *rows = _ROUND_TRIP_TABLE.strip().splitlines()
+    columns = header.split()
+    trips = {}
+    for row in rows:
+        name, *cells = row.split()
+        trips.update({frozenset((name, column)): int(cell) for column, cell in zip(columns, cells, strict=False)})
+    return trips
+
+
+_ROUND_TRIPS = _round_trips()
+REGIONS = tuple(sorted({region for pair in _ROUND_TRIPS for region in pair}))

@@ -1,0 +1,100 @@
+"""Settings of links: what people write, and what several demands come to."""
+
+from __future__ import annotations
+
+import pytest
+
+from node.impairment.link import GilbertElliott, LinkSettings, Order
+from node.testnet.scenario.links import (
+    CLEAN,
+    PRESETS,
+    REGIONS,
+    SETTINGS,
+    combined,
+    delay_between,
+    described,
+    parse_settings,
+)
+from node.testnet.scenario.quantities import BadQuantity
+from node.types import MILLISECOND
+
+WRITTEN = {
+    "loss": "5%",
+    "delay": "20ms",
+    "jitter": "5ms",
+    "order": "natural",
+    "rate": "10mbit",
+    "bursts": {"p": "1%", "r": "20%"},
+    "mtu": "1200",
+}
+
+
+def test_settings_are_read_into_the_model_that_all_backends_share() -> None:
+    settings = parse_settings(WRITTEN)
+    assert settings.loss == 0.05
+    assert (settings.delay, settings.jitter, settings.order) == (20 * MILLISECOND, 5 * MILLISECOND, Order.NATURAL)
+    assert settings.rate == 1_250_000
+    assert settings.bursts == GilbertElliott(p=0.01, r=0.2)
+    assert settings.mtu == 1200
+
+
+def test_what_is_described_is_read_back_as_it_was() -> None:
+    settings = parse_settings(WRITTEN)
+    assert parse_settings(described(settings)) == settings
+    assert described(CLEAN) == {}
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"los": "5%"}, "los: '5%': allowed is one of loss, bursts"),
+        ({"loss": "150%"}, "loss: '150%': allowed is a share from 0% to 100%"),
+        ({"jitter": "5ms"}, "jitter: '5ms': allowed is at most delay"),
+        ({"order": "random"}, "order: 'random': allowed is keep or natural"),
+        ({"bursts": {"p": 0.1}}, "bursts: .*allowed is a mapping"),
+        ({"bursts": {"p": 0.1, "r": 0}}, "a burst never ends"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused_by_name(fields: dict[str, object], text: str) -> None:
+    with pytest.raises(BadQuantity, match=text):
+        parse_settings(fields)
+
+
+def test_the_queue_holds_what_is_under_way_and_what_waits() -> None:
+    slow = parse_settings({"delay": "200ms", "rate": "8mbit", "queue": "14000B"})
+    assert 10 + 2 * 142 <= slow.limit <= 10 + 2 * 143
+    fast = parse_settings({"delay": "200ms"})
+    assert fast.limit > 2 * 17_000, "a link without a rate must not drop what it delays"
+
+
+def test_demands_add_up_as_links_in_a_row() -> None:
+    first = parse_settings({"loss": "50%", "delay": "10ms", "rate": "10mbit"})
+    second = parse_settings({"loss": "50%", "delay": "5ms", "rate": "2mbit", "order": "natural"})
+    both = combined(first, second)
+    assert both.loss == pytest.approx(0.75)
+    assert both.delay == 15 * MILLISECOND
+    assert both.rate == second.rate
+    assert both.order is Order.NATURAL
+
+
+def test_nothing_is_added_by_a_clean_demand() -> None:
+    settings = parse_settings({"loss": "5%", "delay": "20ms", "jitter": "1ms", "rate": "1mbit"})
+    assert combined(settings, CLEAN) == settings == combined(CLEAN, settings)
+
+
+def test_a_cut_stays_a_cut() -> None:
+    assert combined(parse_settings({"loss": "5%"}), LinkSettings(loss=1.0)).loss == 1.0
+
+
+def test_every_pair_of_regions_has_a_delay_and_it_is_the_same_both_ways() -> None:
+    assert len(REGIONS) == 9
+    for one in REGIONS:
+        for other in REGIONS:
+            assert 0 < delay_between(one, other) <= 200 * MILLISECOND
+            assert delay_between(one, other) == delay_between(other, one)
+
+
+def test_every_setting_and_preset_is_usable() -> None:
+    assert set(SETTINGS) >= {"loss", "bursts", "delay", "jitter", "order", "rate", "queue", "mtu"}
+    for settings in PRESETS.values():
+        assert settings.delay > 0
