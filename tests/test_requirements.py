@@ -21,6 +21,7 @@ SETS = {
     "runtime": RUNTIME,
     "testnet": [*RUNTIME, *EXTRAS["testnet"]],
     "test": [*RUNTIME, *EXTRAS["testnet"], *EXTRAS["test"]],
+    "bench": [*RUNTIME, *EXTRAS["bench"]],
 }
 
 
@@ -28,7 +29,7 @@ def locked(name: str) -> dict[str, Version]:
     """Versions by canonical name; fails on anything in the file but pinned requirements with their hashes."""
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
     text = re.sub(r"^#.*\n", "", text, flags=re.MULTILINE)
-    entry = re.compile(r"(?P<name>[\w.-]+)==(?P<version>[\w.!+]+)( \\\n +--hash=sha256:[0-9a-f]{64})+\n")
+    entry = re.compile(r"(?P<name>[\w.-]+)==(?P<version>[\w.!+]+)(?: ; [^\n]+)?( \\\n +--hash=sha256:[0-9a-f]{64})+\n")
     found = list(entry.finditer(text))
     assert "".join(match.group() for match in found) == text
     return {canonicalize_name(match["name"]): Version(match["version"]) for match in found}
@@ -45,6 +46,15 @@ def test_every_dependency_is_locked_within_its_range(name: str) -> None:
 @pytest.mark.parametrize("name", ["build", "runtime", "testnet"])
 def test_what_is_shipped_is_what_is_tested(name: str) -> None:
     assert locked(name).items() <= locked("test").items()
+
+
+def test_peers_of_the_benchmarks_are_no_part_of_anything_else() -> None:
+    peers = {canonicalize_name(Requirement(text).name) for text in EXTRAS["bench"]}
+    assert all(locked(name).keys().isdisjoint(peers) for name in SETS if name != "bench")
+
+
+def test_benchmarks_measure_what_is_shipped() -> None:
+    assert locked("runtime").items() <= locked("bench").items()
 
 
 def test_a_node_needs_nothing_that_only_a_testnet_needs() -> None:
