@@ -7,6 +7,7 @@ PositronError
 ├── UsageError           our caller; nothing changed; never in normal operation
 │   ├── MessageTooLarge
 │   ├── UnknownPeer
+│   ├── AmbiguousPeer
 │   └── NotRunning
 ├── QueueFull            nobody: the peer is slower than the caller; nothing changed; try again later
 ├── SendTimeout          the network or the peer; the message was withdrawn
@@ -21,6 +22,7 @@ from collections.abc import Sequence
 from enum import IntEnum
 
 __all__ = [
+    "AmbiguousPeer",
     "Code",
     "ConfigError",
     "ConnectionFailed",
@@ -107,6 +109,10 @@ class MessageTooLarge(UsageError):
 
 class UnknownPeer(UsageError):
     """No connection or address is known for the peer that was named."""
+
+
+class AmbiguousPeer(UsageError):
+    """More than one peer is called so; the text names some of them."""
 
 
 class NotRunning(UsageError):

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from node.wire.limits import MESSAGE_BYTES_MAX
+from node.wire.limits import PACKED_BYTES_MAX
 
-__all__ = ["BODY_BYTES_MAX"]
+__all__ = ["BODY_BYTES_MAX", "PAGE_ENTRIES_MAX", "SEND_TIMEOUT_MAX", "WAIT_MAX"]
 
-BODY_BYTES_MAX = MESSAGE_BYTES_MAX
-"""A message is hardly ever longer than its JSON; the exact limit is the message's own, after packing."""
+BODY_BYTES_MAX = 4 * PACKED_BYTES_MAX
+"""A message is seldom a quarter of its JSON; the exact limit is the message's own, after packing."""
+
+PAGE_ENTRIES_MAX = 1000
+"""Entries of a journal in one answer: what a loop that has peers to serve can turn into JSON without being missed."""
+
+WAIT_MAX = 30.0
+"""Seconds that a question may wait for news."""
+
+SEND_TIMEOUT_MAX = 60.0
+"""Seconds in which a message must be acknowledged; a connection that is silent for longer is closed."""

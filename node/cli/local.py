@@ -10,7 +10,8 @@ from pathlib import Path
 from node.cli.errors import CommandFailed
 from node.cli.flags import config_flags
 from node.cli.tables import table
-from node.config import load
+from node.config import FIELDS, load
+from node.config.kinds import Secret
 from node.config.network import KEY_FILE
 
 __all__ = ["check", "keygen"]
@@ -35,7 +36,7 @@ def keygen(arguments: argparse.Namespace) -> int:
 def check(arguments: argparse.Namespace) -> int:
     """Shows the effective configuration with the origin of each value; every mistake is reported, with status 2."""
     loaded = load(flags=config_flags(arguments), path=arguments.config, unknown_flags=arguments.unknown)
-    values = asdict(loaded.config)
+    values = {name: _shown(name, value) for name, value in asdict(loaded.config).items()}
     if arguments.json:
         described = {name: {"value": value, "origin": loaded.origins[name]} for name, value in values.items()}
         print(json.dumps(described, indent=2))
@@ -43,6 +44,10 @@ def check(arguments: argparse.Namespace) -> int:
     rows = [(name, _text(value), loaded.origins[name]) for name, value in values.items()]
     print("\n".join(table(("SETTING", "VALUE", "ORIGIN"), rows)))
     return 0
+
+
+def _shown(name: str, value: object) -> object:
+    return "***" if value and isinstance(FIELDS[name].kind, Secret) else value
 
 
 def _text(value: object) -> str:

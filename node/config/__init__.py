@@ -4,6 +4,7 @@ from node.config.fields import FIELDS, Field
 from node.config.kinds import format_address, parse_address
 from node.config.network import NetworkConfig
 from node.config.sources import CONFIG_VARIABLE, URL_VARIABLE, Loaded, load
+from node.config.token import read_token
 
 __all__ = [
     "CONFIG_VARIABLE",
@@ -15,4 +16,5 @@ __all__ = [
     "format_address",
     "load",
     "parse_address",
+    "read_token",
 ]

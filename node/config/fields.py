@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from node.config.kinds import Addresses, Choice, Host, Integer, Kind, Number, PublicAddress, Switch, Text
+from node.config.kinds import Addresses, Choice, Host, Hosts, Integer, Kind, Number, PublicAddress, Secret, Switch, Text
 from node.transport.congestion import CONTROLLERS
 from node.wire.limits import MSS_MIN, MTU_MAX, MTU_MIN
 
@@ -18,6 +18,9 @@ ENVIRONMENT_PREFIX = "POSITRON_"
 
 BOOTSTRAP_NODES_MAX = 64
 """Each is dialled for ever; more than a few add nothing but traffic."""
+
+API_HOSTS_MAX = 64
+"""More names than a machine has."""
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -90,6 +93,21 @@ _TABLE = (
     Field(name="enable_http", kind=Switch(), help="serve metrics, health and API over HTTP"),
     Field(name="metrics_host", kind=Host(), help="address of metrics, health and API"),
     Field(name="metrics_port", kind=_PORT, help="port of metrics, health and API", derived="port + 576"),
+    Field(
+        name="api_token",
+        kind=Secret(r"[\x21-\x7e]{0,512}", "at most 512 visible ASCII characters, or empty for none"),
+        help="bearer token that metrics and API ask for; api_token_file keeps it out of listings of processes",
+    ),
+    Field(
+        name="api_token_file",
+        kind=Text(r"[^\x00]{0,4096}", "a path, or empty for none"),
+        help="file with the bearer token that metrics and API ask for",
+    ),
+    Field(
+        name="api_hosts",
+        kind=Hosts(API_HOSTS_MAX),
+        help="names with a dot under which metrics and API may be asked; addresses and short names always may",
+    ),
     Field(name="mtu", kind=Integer(MTU_MIN, MTU_MAX), help="largest UDP payload sent, headers included, in bytes"),
     Field(name="mss", kind=Integer(MSS_MIN, MTU_MAX), help="most bytes of frames in one packet"),
     Field(name="initial_window", kind=Integer(512, 1 << 26), help="receive window of a connection, in bytes"),

@@ -19,10 +19,12 @@ __all__ = [
     "Addresses",
     "Choice",
     "Host",
+    "Hosts",
     "Integer",
     "Kind",
     "Number",
     "PublicAddress",
+    "Secret",
     "Switch",
     "Text",
     "Unacceptable",
@@ -175,6 +177,45 @@ class Host:
     def check(self, value: object) -> object:
         if not isinstance(value, str) or not is_host(value):
             raise Unacceptable(value)
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """Up to `most` host names; as text they are separated by commas."""
+
+    most: int
+
+    @property
+    def allowed(self) -> str:
+        return f"at most {self.most} host names, separated by commas"
+
+    def from_text(self, text: str) -> object:
+        return self.check([part.strip() for part in text.split(",") if part.strip()])
+
+    def check(self, value: object) -> object:
+        if isinstance(value, str):
+            return self.from_text(value)
+        if not isinstance(value, list | tuple) or len(value) > self.most:
+            raise Unacceptable(value)
+        if not all(isinstance(item, str) and is_host(item) for item in value):
+            raise Unacceptable(value)
+        return tuple(dict.fromkeys(item.lower() for item in value))
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """Text that no message and no listing shows."""
+
+    pattern: str
+    allowed: str
+
+    def from_text(self, text: str) -> object:
+        return self.check(text)
+
+    def check(self, value: object) -> object:
+        if not isinstance(value, str) or not re.fullmatch(self.pattern, value):
+            raise Unacceptable("***")
         return value
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 from node.config.fields import FIELDS, PROFILES
-from node.config.kinds import Unacceptable, format_address, parse_address
+from node.config.kinds import Secret, Unacceptable, format_address, parse_address
 from node.errors import ConfigError
 from node.types import Address
 from node.wire.limits import HEADER_BYTES, TAG_BYTES
@@ -73,6 +73,9 @@ class NetworkConfig:
     enable_http: bool = True
     metrics_host: str = "127.0.0.1"
     metrics_port: int = None  # type: ignore[assignment]  # derived
+    api_token: str = field(default="", repr=False)
+    api_token_file: str = ""
+    api_hosts: Sequence[str] = ()
     mtu: int = 1400
     mss: int = 1400
     initial_window: int = 65535
@@ -91,12 +94,12 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         problems = []
-        for name, field in FIELDS.items():
+        for name, known in FIELDS.items():
             value = getattr(self, name)
             if value is None and name in _DERIVED:
                 continue
             try:
-                object.__setattr__(self, name, field.kind.check(value))
+                object.__setattr__(self, name, known.kind.check(value))
             except Unacceptable:
                 problems.append(describe(name, value))
         if problems:
@@ -122,7 +125,7 @@ class NetworkConfig:
 
 def describe(name: str, value: object) -> str:
     """One line that names the field, the value and what is allowed."""
-    text = repr(value)
+    text = "***" if isinstance(FIELDS[name].kind, Secret) else repr(value)
     if len(text) > _VALUE_CHARACTERS_MAX:
         text = text[:_VALUE_CHARACTERS_MAX] + "..."
     return f"{name} = {text}: allowed is {FIELDS[name].kind.allowed}"
@@ -184,10 +187,12 @@ def _conflicts(config: NetworkConfig) -> Iterator[Conflict]:
             f"connection_timeout = {config.connection_timeout:g}: allowed is twice heartbeat_interval = "
             f"{config.heartbeat_interval:g} and more, or idle connections would not live",
         )
+    if config.api_token and config.api_token_file:
+        yield Conflict(("api_token", "api_token_file"), "api_token_file is given: allowed is one of it and api_token")
     if config.enable_http and config.enable_tcp and config.metrics_port == config.tcp_port != 0:
         yield Conflict(
             ("metrics_port", "tcp_port"), f"metrics_port = {config.metrics_port}: allowed is any port but tcp_port"
         )
 
 
-assert [field.name for field in fields(NetworkConfig)] == list(FIELDS), "the table and the class name other fields"
+assert [known.name for known in fields(NetworkConfig)] == list(FIELDS), "the table and the class name other fields"

@@ -23,8 +23,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from node.api.access import Access
 from node.api.server import ApiServer
-from node.config import FIELDS, NetworkConfig, format_address, parse_address
+from node.config import FIELDS, NetworkConfig, format_address, parse_address, read_token
 from node.config.kinds import Unacceptable
 from node.config.network import KEY_FILE
 from node.config.version import package_version
@@ -34,7 +35,9 @@ from node.errors import Code, ConnectionFailed, NotRunning, SendTimeout, StartEr
 from node.identity.keys import Identity, parse_node_id
 from node.messages.packing import Value
 from node.metrics.readings import Observation, RuntimeStats
+from node.node.api_source import ApiSource
 from node.node.blank import blank_snapshot
+from node.node.chronicle import Chronicle
 from node.node.engine import Engine, Target
 from node.node.handlers import DataHandler, DataHandlers
 from node.node.listening import open_http_listener
@@ -48,7 +51,7 @@ from node.transport.shell import random_identity
 from node.transport.tcp_transport import TCPTransport
 from node.transport.udp_socket import SocketStats
 from node.transport.udp_transport import UDPTransport
-from node.types import Address, Duration, NodeId, short_id, to_seconds
+from node.types import Address, Duration, Instant, NodeId, short_id, to_seconds
 
 __all__ = ["Node"]
 
@@ -84,6 +87,7 @@ class Node:
         self.peer_manager = PeerManager(self)
         self.gossip = GossipView(self)
         self.http_address: Address | None = None
+        self.chronicle = Chronicle(self.wall_offset)
         self._runtime = RuntimeStats()
         self._log = EventLog(self._runtime)
         self._handlers = DataHandlers(self)
@@ -93,7 +97,6 @@ class Node:
             self.wall_offset,
             snapshot=self.snapshot,
             socket_stats=self._socket_stats,
-            publish=self._publish,
         )
         self._unreachable: dict[Address, bool] = {}
         self._life = _Life.NEW
@@ -125,6 +128,7 @@ class Node:
             self._life = _Life.RUNNING if has_opened else _Life.NEW
             if not has_opened:
                 self._engine, self.http_address = None, None
+        self.chronicle.started(self.identity.public_key, self._running().now())
         self._log.info("node_started", **self._introduction())
 
     async def stop(self) -> None:
@@ -164,7 +168,7 @@ class Node:
 
         Raises NotRunning, MessageTooLarge, UsageError for what no message can hold.
         """
-        return self._publish(data)
+        return self.publish(data)
 
     async def send_message(
         self,
@@ -221,7 +225,14 @@ class Node:
         """The TCP transport of a started node."""
         return None if self._engine is None else self._engine.tcp
 
-    # --- for the views ------------------------------------------------------------------------------------------
+    # --- for the views and the API ------------------------------------------------------------------------------
+
+    def publish(self, data: dict[str, Value]) -> str:
+        """As `broadcast`."""
+        engine = self._running()
+        message_id = engine.broadcast(data)
+        self.chronicle.published(message_id, engine.now())
+        return message_id
 
     async def connect(self, address: Address, seconds: float) -> str:
         """As `PeerManager.connect_to_peer`."""
@@ -243,10 +254,12 @@ class Node:
         for address in (event.address, *event.aliases):
             if address in self._unreachable:
                 self._unreachable[address] = False
+        self.chronicle.peer_up(event, self._now())
         self._log.info("peer_up", peer=short_id(event.node_id), name=event.name)
 
     def peer_down(self, event: PeerDown) -> None:
         """An active peer is gone."""
+        self.chronicle.peer_down(event, self._now())
         self._log.info("peer_down", peer=short_id(event.node_id), name=event.name, reason=event.reason)
 
     def data_received(self, event: DataReceived) -> None:
@@ -255,6 +268,7 @@ class Node:
         self._log.debug(
             "message_delivered", id=event.message_id, author=author[:8], hops=event.hops, age=to_seconds(event.age)
         )
+        self.chronicle.delivered(event, self._now())
         self._handlers.dispatch(event.payload, author)
 
     def dial_failed(self, event: DialFailed) -> None:
@@ -288,6 +302,7 @@ class Node:
         config = self.config
         if config.data_dir:
             stack.enter_context(_locked(config.data_dir))
+        token = read_token(config)
         listener = await self._open_listener()
         if listener is not None:
             stack.callback(listener.close)
@@ -300,7 +315,8 @@ class Node:
         upkeep.add_done_callback(self._on_upkeep_done)
         stack.push_async_callback(_cancel, upkeep)
         if listener is not None:
-            server = ApiServer(self._observer)
+            access = Access(token, config.api_hosts)
+            server = ApiServer(ApiSource(self, self._observer), access)
             stack.push_async_callback(server.stop)
             await server.start(listener)
             self.http_address = listener.getsockname()[:2]
@@ -358,13 +374,13 @@ class Node:
             "min_rto": self.config.min_rto,
         }
 
+    def _now(self) -> Instant:
+        return time.monotonic_ns() if self._engine is None else self._engine.now()
+
     def _running(self) -> Engine:
         if self._engine is None or self._life is not _Life.RUNNING:
             raise NotRunning(f"the node is {self._life}")
         return self._engine
-
-    def _publish(self, data: dict[str, Value]) -> str:
-        return self._running().broadcast(data)
 
     def _socket_stats(self) -> SocketStats | None:
         if not self.config.enable_udp:

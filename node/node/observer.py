@@ -17,8 +17,8 @@ from node.core.snapshot import NodeSnapshot
 from node.metrics.impairment import Impairment, read_impairment
 from node.metrics.process import read_process
 from node.metrics.readings import Observation, RuntimeStats, SocketReading
-from node.metrics.text import CONTENT_TYPE, render
-from node.node.report import node_report, peer_report
+from node.metrics.text import render
+from node.node.report import node_report, peer_report, runtime_report
 from node.transport.udp_socket import SocketStats
 from node.types import Duration
 
@@ -26,9 +26,7 @@ __all__ = ["Observer"]
 
 
 class Observer:
-    """Reads one node. snapshot, socket_stats, publish: the node's own functions."""
-
-    metrics_content_type = CONTENT_TYPE
+    """Reads one node. snapshot, socket_stats: the node's own functions."""
 
     def __init__(
         self,
@@ -38,14 +36,12 @@ class Observer:
         *,
         snapshot: Callable[[], NodeSnapshot],
         socket_stats: Callable[[], SocketStats | None],
-        publish: Callable[[dict[str, Any]], str],
     ) -> None:
         self._config = config
         self._runtime = runtime
         self._wall_offset = wall_offset
         self._snapshot = snapshot
         self._socket_stats = socket_stats
-        self._publish = publish
 
     def render_metrics(self) -> bytes:
         """The exposition; takes a fraction of a millisecond per link, which the next exposition tells."""
@@ -66,16 +62,13 @@ class Observer:
         """What `Node.get_stats` returns."""
         stats = self._socket_stats()
         socket = None if stats is None else asdict(stats)
-        return node_report(self._snapshot(), wall_offset=self._wall_offset, socket=socket)
+        report = node_report(self._snapshot(), wall_offset=self._wall_offset, socket=socket)
+        return report | {"runtime": runtime_report(self._runtime)}
 
     def peers(self) -> list[Json]:
         """Every known peer."""
         snapshot = self._snapshot()
         return [peer_report(peer, snapshot, self._wall_offset) for peer in snapshot.peers]
-
-    def publish(self, payload: dict[str, Json]) -> str:
-        """Sends to every node; the id of the message."""
-        return self._publish(payload)
 
     def impairment(self) -> Impairment | None:
         """What is configured on this node's network; None if that cannot be known."""

@@ -12,10 +12,11 @@ from typing import Any
 from node.config import format_address
 from node.core.snapshot import LinkSnapshot, NodeSnapshot, PeerSnapshot
 from node.gossip.stats import GossipStats
+from node.metrics.readings import RuntimeStats
 from node.transport.stats import EndpointStats
 from node.types import Duration, short_id, to_seconds
 
-__all__ = ["gossip_report", "link_report", "node_report", "peer_report", "transport_report"]
+__all__ = ["gossip_report", "link_report", "node_report", "peer_report", "runtime_report", "transport_report"]
 
 
 def node_report(snapshot: NodeSnapshot, *, wall_offset: Duration, socket: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -141,6 +142,17 @@ def transport_report(stats: EndpointStats, socket: Mapping[str, Any] | None) -> 
         "probes": stats.probes,
         "rto_expirations": stats.rto_expirations,
         "socket": dict(socket),
+    }
+
+
+def runtime_report(stats: RuntimeStats) -> dict[str, Any]:
+    """What the shell has counted. loop_lag_seconds: sum over `loop_lag_samples` timers of how late each fired."""
+    return {
+        "loop_lag_seconds": to_seconds(stats.loop_lag.total),
+        "loop_lag_samples": sum(stats.loop_lag.counts),
+        "handler_errors": stats.handler_errors,
+        "handler_drops": stats.handler_drops,
+        "log_messages": dict(stats.log_messages),
     }
 
 

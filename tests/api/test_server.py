@@ -3,72 +3,17 @@ from __future__ import annotations
 import asyncio
 import io
 import socket
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 
-import aiohttp
 import pytest
 
+from node.api.handlers import BODIES_MAX
 from node.api.limits import BODY_BYTES_MAX
-from node.api.problems import Json
-from node.api.server import BODIES_MAX, ApiServer
+from node.api.server import READER_TIMEOUT, ApiServer
 from node.errors import MessageTooLarge, NotRunning, PositronError, QueueFull
+from tests.api.source import FakeNode, problem_of, serving
 
 pytestmark = pytest.mark.loopback
-
-
-class FakeNode:
-    """A source with fixed answers."""
-
-    metrics_content_type = "text/plain; version=0.0.4; charset=utf-8"
-
-    def __init__(self) -> None:
-        self.healthy = True
-        self.ready = True
-        self.published: list[dict[str, Json]] = []
-        self.error: PositronError | None = None
-
-    def render_metrics(self) -> bytes:
-        return b"positron_ready 1\n"
-
-    def is_healthy(self) -> bool:
-        return self.healthy
-
-    def is_ready(self) -> bool:
-        return self.ready
-
-    def stats(self) -> dict[str, Json]:
-        return {"node_id": "00"}
-
-    def peers(self) -> list[Json]:
-        return [{"name": "node-2"}]
-
-    def publish(self, payload: dict[str, Json]) -> str:
-        if self.error is not None:
-            raise self.error
-        self.published.append(payload)
-        return "ab" * 16
-
-
-@asynccontextmanager
-async def serving(source: FakeNode) -> AsyncIterator[aiohttp.ClientSession]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server = ApiServer(source)
-    await server.start(listener)
-    try:
-        async with aiohttp.ClientSession(url) as session:
-            yield session
-    finally:
-        await server.stop()
-
-
-async def problem_of(response: aiohttp.ClientResponse) -> tuple[int, str]:
-    assert response.content_type == "application/problem+json"
-    body = await response.json()
-    assert body["status"] == response.status
-    assert set(body) == {"type", "title", "status", "detail"}
-    return response.status, body["detail"]
 
 
 @pytest.mark.asyncio
@@ -252,3 +197,44 @@ async def test_bodies_that_never_end_hold_up_neither_health_nor_metrics() -> Non
                 assert response.status == 200
         async with session.post("/api/v1/broadcast", json={}) as response:
             assert (await problem_of(response))[0] == 503
+
+
+@pytest.mark.asyncio
+async def test_a_connection_that_says_nothing_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("node.api.server.HEAD_TIMEOUT", 0.05)
+    async with serving(FakeNode()) as session, asyncio.timeout(10):
+        assert session._base_url is not None
+        reader, writer = await asyncio.open_connection("127.0.0.1", session._base_url.port)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHo")
+        assert await reader.read() == b""
+        writer.close()
+        async with session.get("/healthz") as response:
+            assert response.status == 200
+
+
+@pytest.mark.asyncio
+async def test_clients_that_take_no_answers_hold_up_nobody() -> None:
+    class Talkative(FakeNode):
+        def render_metrics(self) -> bytes:
+            return bytes(4 << 20)
+
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(serving(Talkative()))
+        assert session._base_url is not None
+        for _ in range(20):
+            _, writer = await asyncio.open_connection("127.0.0.1", session._base_url.port, limit=1)
+            stack.callback(writer.transport.abort)
+            writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+            await writer.drain()
+        for _ in range(3):
+            async with asyncio.timeout(5), session.get("/api/v1/stats") as response:
+                assert response.status == 200
+
+
+@pytest.mark.asyncio
+async def test_the_kernel_cuts_a_client_that_takes_nothing() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = ApiServer(FakeNode())
+    await server.start(listener)
+    assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == READER_TIMEOUT * 1000
+    await server.stop()

@@ -8,8 +8,10 @@ from node.config.kinds import (
     Addresses,
     Choice,
     Host,
+    Hosts,
     Integer,
     Number,
+    Secret,
     Switch,
     Text,
     Unacceptable,
@@ -24,6 +26,8 @@ ALL_KINDS = (
     Text("[a-z]+", "letters"),
     Choice(("a", "b")),
     Host(),
+    Hosts(2),
+    Secret("[a-z]*", "letters"),
     Addresses(2),
 )
 

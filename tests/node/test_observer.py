@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,16 +15,12 @@ from tests.metrics.samples import WALL_OFFSET, link, node_snapshot, peer
 def observer(
     snapshot: NodeSnapshot, config: NetworkConfig | None = None, socket: SocketStats | None = None
 ) -> Observer:
-    def publish(payload: dict[str, Any]) -> str:
-        return json.dumps(payload)
-
     return Observer(
         config or NetworkConfig(),
         RuntimeStats(),
         WALL_OFFSET,
         snapshot=lambda: snapshot,
         socket_stats=lambda: socket,
-        publish=publish,
     )
 
 
@@ -71,7 +65,3 @@ def test_an_impairment_that_cannot_be_known_counts_as_one(tmp_path: Path) -> Non
     file.write_text("{")
     assert watched.is_impaired()
     assert watched.impairment() is None
-
-
-def test_publishing_passes_on_what_was_given() -> None:
-    assert observer(node_snapshot()).publish({"n": 1}) == '{"n": 1}'

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from node.api.access import Access
+from node.api.handlers import WAITS_MAX
+from node.errors import AmbiguousPeer, Code, ConnectionFailed, NotRunning, PositronError, SendTimeout, UnknownPeer
+from tests.api.source import FakeNode, problem_of, serving
+
+pytestmark = [pytest.mark.loopback, pytest.mark.asyncio]
+
+SEND = "/api/v1/send"
+
+
+async def test_what_is_ready_is_answered_as_it_is() -> None:
+    async with serving(FakeNode()) as session:
+        for path, answer in (
+            ("/api/v1/node", {"name": "node-1"}),
+            ("/api/v1/links", {"links": [{"transport": "udp"}]}),
+            ("/api/v1/trust", {"peers": []}),
+            ("/api/v1/peers/node-2", {"name": "node-2"}),
+            ("/api/v1/peers/%5B::1%5D:9000", {"name": "[::1]:9000"}),
+        ):
+            async with session.get(path) as response:
+                assert (response.status, await response.json()) == (200, answer)
+        async with session.get("/api/v1/openapi.json") as response:
+            assert (await response.json())["openapi"] == "3.1.0"
+
+
+async def test_a_send_is_passed_on_with_its_defaults() -> None:
+    source = FakeNode()
+    async with serving(source) as session:
+        async with session.post(SEND, json={"to": "node-2", "data": [1, None]}) as response:
+            assert (response.status, await response.json()) == (200, {"to": "node-2"})
+        async with session.post(SEND, json={"to": "x", "data": "", "reliable": False, "timeout": 2}) as response:
+            assert response.status == 200
+    assert source.sent == [("node-2", [1, None], True, 5.0), ("x", "", False, 2.0)]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (UnknownPeer("no such"), 404),
+        (AmbiguousPeer("two"), 409),
+        (SendTimeout("late"), 504),
+        (ConnectionFailed(Code.IDLE_TIMEOUT, "gone"), 502),
+        (NotRunning("stopped"), 503),
+    ],
+)
+async def test_each_way_in_which_a_send_can_fail_has_its_status(error: PositronError, status: int) -> None:
+    source = FakeNode()
+    source.error = error
+    async with serving(source) as session:
+        async with session.post(SEND, json={"to": "x", "data": 1}) as response:
+            assert await problem_of(response) == (status, str(error))
+        if isinstance(error, UnknownPeer | AmbiguousPeer):
+            async with session.get("/api/v1/peers/x") as response:
+                assert await problem_of(response) == (status, str(error))
+
+
+async def test_a_page_goes_on_where_the_last_one_ended() -> None:
+    source = FakeNode()
+    for text in ("one", "two", "three"):
+        source.messages.journal.append(text)
+    async with serving(source) as session:
+        async with session.get("/api/v1/messages", params={"limit": 2}) as response:
+            page = await response.json()
+        assert page["entries"] == ["one", "two"]
+        async with session.get("/api/v1/messages", params={"after": page["cursor"]}) as response:
+            assert (await response.json())["entries"] == ["three"]
+        async with session.get("/api/v1/messages", params={"tail": 1}) as response:
+            assert (await response.json())["entries"] == ["three"]
+        async with session.get("/api/v1/messages", params={"tail": 1, "after": "a-1"}) as response:
+            assert (await problem_of(response))[0] == 400
+        async with session.get("/api/v1/history", params={"after": "nonsense"}) as response:
+            assert (await problem_of(response))[0] == 400
+
+
+async def test_a_question_that_waits_is_answered_with_the_news_and_holds_up_nobody() -> None:
+    source = FakeNode()
+    async with serving(source) as session, asyncio.timeout(20):
+        waiting = asyncio.ensure_future(session.get("/api/v1/history", params={"wait": 30}))
+        while not source.history.journal._waiting:
+            async with session.get("/api/v1/stats") as response:
+                assert response.status == 200
+        source.history.journal.append("news")
+        async with await waiting as response:
+            assert (await response.json())["entries"] == ["news"]
+
+
+async def test_a_question_that_waits_in_vain_is_answered_with_nothing() -> None:
+    async with serving(FakeNode()) as session, session.get("/api/v1/history", params={"wait": 0.01}) as response:
+        assert await response.json() == {"entries": [], "cursor": "a-0", "missed": 0, "is_reset": False}
+
+
+async def test_questions_that_wait_are_bounded_and_end_when_the_node_does() -> None:
+    source = FakeNode()
+    async with asyncio.timeout(30):
+        async with serving(source) as session:
+            session._connector._limit = 0  # type: ignore[union-attr]  # as many connections as wanted
+            waiting = [
+                asyncio.ensure_future(session.get("/api/v1/messages", params={"wait": 30})) for _ in range(WAITS_MAX)
+            ]
+            while len(source.messages.journal._waiting) < WAITS_MAX:
+                await asyncio.sleep(0)
+            async with session.get("/api/v1/messages", params={"wait": 30}) as response:
+                assert (await problem_of(response))[0] == 503
+            source.messages.wake()
+            for question in waiting:
+                async with await question as response:
+                    assert response.status == 200
+
+
+async def test_without_the_token_nothing_but_health_answers() -> None:
+    source = FakeNode()
+    async with serving(source, Access("s3cret")) as session:
+        for path in ("/metrics", "/api/v1/stats", "/api/v1/messages", "/api/v1/openapi.json"):
+            async with session.get(path) as response:
+                assert (await problem_of(response))[0] == 401
+                assert response.headers["WWW-Authenticate"] == "Bearer"
+            async with session.get(path, headers={"Authorization": "Bearer s3cret"}) as response:
+                assert response.status == 200
+        async with session.post("/api/v1/broadcast", json={}) as response:
+            assert (await problem_of(response))[0] == 401
+        for path in ("/healthz", "/readyz"):
+            async with session.get(path) as response:
+                assert response.status == 200
+    assert source.published == []
+
+
+async def test_a_name_that_was_made_to_lead_here_gets_no_answer_but_health() -> None:
+    source = FakeNode()
+    headers = {"Host": "evil.example"}
+    async with serving(source) as session:
+        for path in ("/metrics", "/api/v1/stats"):
+            async with session.get(path, headers=headers) as response:
+                assert (await problem_of(response))[0] == 403
+        async with session.post("/api/v1/broadcast", json={}, headers=headers) as response:
+            assert (await problem_of(response))[0] == 403
+        async with session.get("/healthz", headers=headers) as response:
+            assert response.status == 200
+    assert source.published == []

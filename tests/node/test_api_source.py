@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import aiohttp
+import jsonschema
+import pytest
+
+from node.api.routes import ROUTES
+from node.api.schemas import SCHEMAS
+from node.node import Node
+from tests.node.network import Inbox, network, udp_address
+
+pytestmark = [pytest.mark.loopback, pytest.mark.asyncio]
+
+
+def url_of(node: Node) -> str:
+    assert node.http_address is not None
+    host, port = node.http_address
+    return f"http://{host}:{port}"
+
+
+async def ask(session: aiohttp.ClientSession, path: str, **query: Any) -> Any:
+    async with session.get(path, params=query) as response:
+        assert response.status == 200, await response.text()
+        return await response.json()
+
+
+async def test_every_answer_of_a_real_node_has_the_form_that_is_promised() -> None:
+    async with network(2) as (one, two), aiohttp.ClientSession(url_of(one)) as session:
+        inbox = Inbox()
+        one.register_data_handler(inbox)
+        await two.broadcast({"raw": b"\x01"})
+        await inbox.wait_for(1)
+        for route in ROUTES:
+            if route.method != "GET" or route.media != "application/json":
+                continue
+            answer = await ask(session, route.path.replace("{peer}", two.name))
+            (schema, _) = route.answers[200]
+            jsonschema.validate(answer, {**schema, "components": {"schemas": SCHEMAS}})
+
+
+async def test_a_message_can_be_sent_by_every_name_of_a_peer_and_read_at_its_end() -> None:
+    async with network(2) as (one, two), aiohttp.ClientSession(url_of(one)) as session:
+        host, port = udp_address(two)
+        names = [two.identity.node_id, two.identity.node_id[:8], two.name, f"{host}:{port}"]
+        for name in names:
+            async with session.post("/api/v1/send", json={"to": name, "data": {"to": name}}) as response:
+                answer = await response.json()
+                assert response.status == 200, answer
+                assert answer["is_acknowledged"]
+                assert answer["seconds"] > 0
+        async with aiohttp.ClientSession(url_of(two)) as other:
+            page = await ask(other, "/api/v1/messages", wait=20)
+            while len(page["messages"]) < len(names):
+                page["messages"] += (await ask(other, "/api/v1/messages", after=page["cursor"], wait=20))["messages"]
+        assert sorted(message["data"]["to"] for message in page["messages"]) == sorted(names)
+        assert {message["origin"] for message in page["messages"]} == {one.identity.node_id}
+        assert not any(message["is_broadcast"] for message in page["messages"])
+
+
+async def test_the_histories_of_two_nodes_tell_one_story() -> None:
+    async with network(2) as (one, two):
+        inbox = Inbox()
+        two.register_data_handler(inbox)
+        async with (
+            aiohttp.ClientSession(url_of(one)) as session,
+            session.post("/api/v1/broadcast", json={"n": 1}) as response,
+        ):
+            message_id = (await response.json())["message_id"]
+        await inbox.wait_for(1)
+
+        told = {node.name: node.chronicle.history.page(None, 100)["events"] for node in (one, two)}
+
+        assert [event["kind"] for event in told[one.name]] == ["started", "peer_up", "published"]
+        assert [event["kind"] for event in told[two.name]] == ["started", "peer_up", "delivered"]
+        assert told[one.name][-1]["message_id"] == told[two.name][-1]["message_id"] == message_id
+        assert told[two.name][-1]["origin"] == one.identity.node_id
+        assert all(event["monotonic"] > 0 and event["at"] > 1.7e9 for events in told.values() for event in events)
+        json.dumps(told, allow_nan=False)
+
+
+async def test_a_peer_that_leaves_is_down_in_the_history() -> None:
+    async with network(2) as (one, two), asyncio.timeout(20):
+        cursor = one.chronicle.history.tail(0)["cursor"]
+        await two.stop()
+        await one.chronicle.history.changed(cursor, 20)
+
+        (event,) = one.chronicle.history.page(cursor, 10)["events"]
+        assert (event["kind"], event["node_id"], event["reason"]) == ("peer_down", two.identity.node_id, "left")
+
+
+async def test_a_peer_is_shown_with_its_links() -> None:
+    async with network(2) as (one, two), aiohttp.ClientSession(url_of(one)) as session:
+        peer = await ask(session, f"/api/v1/peers/{two.identity.node_id[:8]}")
+        assert peer["name"] == two.name
+        assert {link["node_id"] for link in peer["links"]} == {two.identity.node_id}
+        async with session.get("/api/v1/peers/nobody") as response:
+            assert response.status == 404
+
+
+async def test_the_token_of_the_configuration_is_asked_for() -> None:
+    async with network(1, api_token="s3cret") as (node,), aiohttp.ClientSession(url_of(node)) as session:
+        async with session.get("/api/v1/stats") as response:
+            assert response.status == 401
+        async with session.get("/api/v1/stats", headers={"Authorization": "Bearer s3cret"}) as response:
+            assert response.status == 200
