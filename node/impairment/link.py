@@ -11,12 +11,13 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 from node.errors import UsageError
-from node.types import SECOND, Duration, Instant, Random
+from node.types import SECOND, Duration, Instant
 from node.wire.limits import MTU_MAX
 
-__all__ = ["Arrival", "GilbertElliott", "Link", "LinkSettings", "LinkStats", "LossAt", "Order"]
+__all__ = ["Arrival", "Draws", "GilbertElliott", "Link", "LinkSettings", "LinkStats", "LossAt", "Order"]
 
 _ECT = (1, 2)
 _CE = 3
@@ -131,6 +132,13 @@ class Arrival:
     ecn: int = 0
 
 
+class Draws(Protocol):
+    """The part of `random.Random` that a link uses; `Fates` has it too."""
+
+    def random(self) -> float: ...
+    def randrange(self, start: int, stop: int) -> int: ...
+
+
 @dataclass(slots=True)
 class Link:
     """One direction between two hosts.
@@ -139,7 +147,7 @@ class Link:
     """
 
     settings: LinkSettings
-    random: Random
+    random: Draws
     stats: LinkStats = field(default_factory=LinkStats)
     _held: list[Instant] = field(default_factory=list)
     _busy_until: Instant = 0

@@ -1,4 +1,4 @@
-"""What links are asked to do: settings as people write them, presets, regions, and how several demands combine.
+"""What links are asked to do: settings as people write them, presets and regions.
 
 Knows nothing of nodes; `topology.py` says which link gets what. The result is always the one link model that the
 simulator and every backend share.
@@ -11,21 +11,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from node.impairment.combination import queue_limit
 from node.impairment.link import GilbertElliott, LinkSettings, Order
 from node.testnet.scenario.quantities import BITS, BYTES, DURATION, SHARE, BadQuantity, Quantity
-from node.types import MILLISECOND, SECOND, Duration
+from node.types import MILLISECOND, Duration
 
-__all__ = ["CLEAN", "PRESETS", "REGIONS", "SETTINGS", "combined", "delay_between", "described", "parse_settings"]
+__all__ = ["CLEAN", "PRESETS", "REGIONS", "SETTINGS", "delay_between", "described", "parse_settings"]
 
 CLEAN = LinkSettings()
-
-PACKET_BYTES = 1400
-"""A packet's size where a queue given in bytes or time has to become a number of packets."""
-
-LIMIT_MIN = 1000
-LIMIT_MAX = 1_000_000
-RATE_UNLIMITED = 125_000_000
-"""Bytes per second that a link without a rate is taken for where packets under way are counted: 1 Gbit/s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,26 +63,8 @@ def parse_settings(fields: Mapping[str, Any]) -> LinkSettings:
     rate = values.pop("rate", 0)
     queue = values.pop("queue", None)
     delay, jitter = values.get("delay", 0), values.get("jitter", 0)
-    limit = _limit(rate, queue, delay + 3 * jitter)
+    limit = queue_limit(rate, queue, delay + 3 * jitter)
     return LinkSettings(**values, rate=rate, limit=limit)
-
-
-def combined(first: LinkSettings, second: LinkSettings) -> LinkSettings:
-    """What two demands on one link come to: losses as of two links in a row, delays added, the smaller rate."""
-    narrow, other = sorted((first, second), key=lambda settings: settings.rate or RATE_UNLIMITED)
-    return LinkSettings(
-        delay=first.delay + second.delay,
-        jitter=first.jitter + second.jitter,
-        order=Order.NATURAL if Order.NATURAL in (first.order, second.order) else Order.KEEP,
-        loss=_either(first.loss, second.loss),
-        bursts=second.bursts or first.bursts,
-        reorder=_either(first.reorder, second.reorder),
-        duplicate=_either(first.duplicate, second.duplicate),
-        corrupt=_either(first.corrupt, second.corrupt),
-        rate=narrow.rate,
-        limit=min(narrow.limit + 2 * _under_way(narrow.rate, other.delay + 3 * other.jitter), LIMIT_MAX),
-        mtu=min(first.mtu, second.mtu),
-    )
 
 
 def described(settings: LinkSettings) -> dict[str, str | dict[str, float]]:
@@ -145,23 +120,6 @@ def _bursts(value: object) -> GilbertElliott:
     if not shares["r"]:
         raise BadQuantity(f"{allowed}; with r = 0 a burst never ends")
     return GilbertElliott(**shares)
-
-
-def _limit(rate: int, queue: int | None, longest: Duration) -> int:
-    """Packets that the link holds: what is under way for its delay, and the queue before its rate.
-
-    A queue that is full of delayed packets drops without a word, as if it were the loss that was asked for.
-    """
-    waiting = LIMIT_MIN if queue is None else max(1, queue // PACKET_BYTES)
-    return min(2 * _under_way(rate, longest) + waiting, LIMIT_MAX)
-
-
-def _under_way(rate: int, longest: Duration) -> int:
-    return (rate or RATE_UNLIMITED) * longest // SECOND // PACKET_BYTES
-
-
-def _either(first: float, second: float) -> float:
-    return 1 - (1 - first) * (1 - second) if first and second else first or second
 
 
 def _preset(**fields: object) -> LinkSettings:

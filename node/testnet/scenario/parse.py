@@ -14,9 +14,10 @@ from typing import Any
 import jsonschema
 from jsonschema.exceptions import ValidationError
 
+from node.impairment.combination import combined
 from node.impairment.link import LinkSettings
 from node.testnet.scenario.faults import KINDS, Kind, Scope
-from node.testnet.scenario.links import CLEAN, PRESETS, combined, parse_settings
+from node.testnet.scenario.links import CLEAN, PRESETS, parse_settings
 from node.testnet.scenario.quantities import BYTES, DURATION, FREQUENCY, SHARE, BadQuantity
 from node.testnet.scenario.scenario import (
     COLLECTED,

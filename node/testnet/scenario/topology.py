@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from node.impairment.combination import combined
 from node.impairment.link import LinkSettings
-from node.testnet.scenario.links import REGIONS, combined, delay_between
+from node.testnet.scenario.links import REGIONS, delay_between
 
 __all__ = ["ALL", "SEED", "LinkRule", "Topology", "TopologyError", "link_table"]
 

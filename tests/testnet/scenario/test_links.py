@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from node.impairment.link import GilbertElliott, LinkSettings, Order
+from node.impairment.link import GilbertElliott, Order
 from node.testnet.scenario.links import (
     CLEAN,
     PRESETS,
     REGIONS,
     SETTINGS,
-    combined,
     delay_between,
     described,
     parse_settings,
@@ -65,25 +64,6 @@ def test_the_queue_holds_what_is_under_way_and_what_waits() -> None:
     assert 10 + 2 * 142 <= slow.limit <= 10 + 2 * 143
     fast = parse_settings({"delay": "200ms"})
     assert fast.limit > 2 * 17_000, "a link without a rate must not drop what it delays"
-
-
-def test_demands_add_up_as_links_in_a_row() -> None:
-    first = parse_settings({"loss": "50%", "delay": "10ms", "rate": "10mbit"})
-    second = parse_settings({"loss": "50%", "delay": "5ms", "rate": "2mbit", "order": "natural"})
-    both = combined(first, second)
-    assert both.loss == pytest.approx(0.75)
-    assert both.delay == 15 * MILLISECOND
-    assert both.rate == second.rate
-    assert both.order is Order.NATURAL
-
-
-def test_nothing_is_added_by_a_clean_demand() -> None:
-    settings = parse_settings({"loss": "5%", "delay": "20ms", "jitter": "1ms", "rate": "1mbit"})
-    assert combined(settings, CLEAN) == settings == combined(CLEAN, settings)
-
-
-def test_a_cut_stays_a_cut() -> None:
-    assert combined(parse_settings({"loss": "5%"}), LinkSettings(loss=1.0)).loss == 1.0
 
 
 def test_every_pair_of_regions_has_a_delay_and_it_is_the_same_both_ways() -> None:
