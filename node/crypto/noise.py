@@ -22,7 +22,7 @@ from node.crypto.aead import OVERHEAD_BYTES, PacketCipher
 from node.errors import DecodeError, HandshakeError, UsageError
 from node.types import Entropy
 
-__all__ = ["DH_BYTES", "HASH_BYTES", "MESSAGE_BYTES_MAX", "PROTOCOL_NAME", "HandshakeState", "public_key"]
+__all__ = ["DH_BYTES", "HASH_BYTES", "MESSAGE_BYTES_MAX", "PROTOCOL_NAME", "HandshakeState", "StaticKey", "public_key"]
 
 PROTOCOL_NAME = b"Noise_XX_25519_ChaChaPoly_SHA256"
 DH_BYTES = 32
@@ -56,6 +56,19 @@ def public_key(private: bytes) -> bytes:
     return bindings.crypto_scalarmult_base(private)
 
 
+class StaticKey:
+    """The X25519 key pair of one process: made at start from 32 bytes of entropy, never stored (RFC 7748)."""
+
+    __slots__ = ("private", "public")
+
+    def __init__(self, private: bytes) -> None:
+        self.public = public_key(private)
+        self.private = private
+
+    def __repr__(self) -> str:
+        return f"StaticKey({self.public.hex()})"
+
+
 class HandshakeState:
     """One side of one handshake (§5.3): call `write_message` and `read_message` in turn, then `split`.
 
@@ -76,18 +89,16 @@ class HandshakeState:
         "_messages_done",
         "_remote_ephemeral",
         "_static",
-        "_static_public",
         "handshake_hash",
         "remote_static",
     )
 
     # Every attribute is replaced and never modified in place, so that a shallow copy is a snapshot.
 
-    def __init__(self, *, is_initiator: bool, prologue: bytes, static_private: bytes, entropy: Entropy) -> None:
+    def __init__(self, *, is_initiator: bool, prologue: bytes, static: StaticKey, entropy: Entropy) -> None:
         self._is_initiator = is_initiator
         self._entropy = entropy
-        self._static = static_private
-        self._static_public = public_key(static_private)
+        self._static = static
         self._ephemeral = b""
         self._remote_ephemeral = b""
         self.remote_static: bytes | None = None
@@ -165,7 +176,7 @@ class HandshakeState:
                 self._mix_hash(ephemeral_public)
                 return ephemeral_public
             case "s":
-                return self._encrypt_and_hash(self._static_public)
+                return self._encrypt_and_hash(self._static.public)
             case _:
                 self._mix_agreement(token)
                 return b""
@@ -189,7 +200,7 @@ class HandshakeState:
     def _mix_agreement(self, token: str) -> None:
         """Mixes in ee, es or se: the first letter names the initiator's key, the second the responder's (§5.3)."""
         ours, theirs = (0, 1) if self._is_initiator else (1, 0)
-        private = self._ephemeral if token[ours] == "e" else self._static
+        private = self._ephemeral if token[ours] == "e" else self._static.private
         public = self._remote_ephemeral if token[theirs] == "e" else self.remote_static
         assert public is not None
         try:

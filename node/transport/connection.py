@@ -26,7 +26,7 @@ from node.transport.state import ConnectionState, Origin
 from node.transport.stats import ConnectionSnapshot, Histogram
 from node.types import Instant, NodeId
 from node.wire.frames import CloseFrame, ConfirmedFrame
-from node.wire.handshake import Refusal, RefusalReason
+from node.wire.handshake import RefusalReason, parse_refuse
 from node.wire.header import Header, PacketType
 from node.wire.limits import AEAD_FAILURES_MAX, HEADER_BYTES
 from node.wire.parameters import Parameters, parse_parameters
@@ -43,7 +43,7 @@ class Connection:
 
     __slots__ = (
         "_acks", "_close_due", "_close_frame", "_close_repeats", "_events", "_idle_at", "_next_message_id", "_opening",
-        "_protection", "_receiving", "_settings", "claim", "closed_at", "established_at", "hint", "init_mac", "origin",
+        "_protection", "_receiving", "_settings", "claim", "closed_at", "established_at", "hint", "init", "origin",
         "peer_id", "sending", "state", "stats",
     )  # fmt: skip
 
@@ -58,7 +58,7 @@ class Connection:
         self.established_at: Instant | None = None
         self.closed_at: Instant | None = None
         self.hint = ""
-        self.init_mac = opening.init_mac
+        self.init = opening.init
         self._settings = settings
         self._opening: Opening | None = opening
         self._events: deque[Event] = deque()
@@ -160,23 +160,25 @@ class Connection:
         if self._opening is not None:
             self._opening.repeat()
 
-    def refuse(self, refusal: Refusal, now: Instant) -> None:
-        """Takes a REFUSE of the INIT that we sent; DecodeError(`unexpected`) for any other.
-
-        It is not authenticated: only who saw the INIT could send it, but that may be anybody on the path. So it
-        explains the time-out that follows, and brings it nearer where waiting is in vain; it ends nothing.
-        """
-        if self._opening is None or self.state is not ConnectionState.HANDSHAKE or self.init_mac != refusal.mac:
-            raise DecodeError("unexpected", "REFUSE of an INIT that was not sent")
-        self.hint = refusal.reason.name.lower()
-        if refusal.reason is not RefusalReason.BUSY:
-            self._opening.shorten(now)
-
     def snapshot(self) -> ConnectionSnapshot:
         """The connection at this instant."""
         return snapshot_of(self)
 
     # --- handshake
+
+    def _receive_retry(self, _header: Header, datagram: Datagram, now: Instant) -> None:
+        assert self._opening is not None
+        self._opening.on_retry(datagram.data, now)
+
+    def _receive_refuse(self, _header: Header, datagram: Datagram, now: Instant) -> None:
+        # It is not authenticated: only who saw the INIT could send it, but that may be anybody on the path. So it
+        # explains the time-out that follows, and brings it nearer where waiting is in vain; it ends nothing.
+        assert self._opening is not None
+        reason = parse_refuse(datagram.data)
+        self._opening.check_answer(datagram.data)
+        self.hint = reason.name.lower()
+        if reason is not RefusalReason.BUSY:
+            self._opening.shorten(now)
 
     def _receive_response(self, _header: Header, datagram: Datagram, now: Instant) -> None:
         opening = self._opening
@@ -326,6 +328,8 @@ class Connection:
 _Handler = Callable[[Connection, Header, Datagram, Instant], None]
 
 _HANDLERS: dict[tuple[ConnectionState, PacketType], _Handler] = {
+    (ConnectionState.HANDSHAKE, PacketType.RETRY): Connection._receive_retry,
+    (ConnectionState.HANDSHAKE, PacketType.REFUSE): Connection._receive_refuse,
     (ConnectionState.HANDSHAKE, PacketType.RESPONSE): Connection._receive_response,
     (ConnectionState.HANDSHAKE, PacketType.CONFIRM): Connection._receive_confirm,
     (ConnectionState.ESTABLISHED, PacketType.RESPONSE): Connection._receive_late_response,

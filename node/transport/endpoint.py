@@ -2,7 +2,8 @@
 
 Routes datagrams by connection id, answers strangers' INITs within limits, and keeps one connection per peer. It
 knows no socket and no clock; the shell or the simulator feeds it and drains it. Nothing but an INIT is answered before
-it is authenticated, and no unauthenticated datagram changes an established connection.
+it is authenticated, and no unauthenticated datagram changes an established connection. Who may come in says
+`admission`.
 """
 
 from __future__ import annotations
@@ -10,30 +11,23 @@ from __future__ import annotations
 from collections import deque
 from heapq import heappop, heappush
 
-from node.crypto.cookie import equal, init_key, mac, network_tag
+from node.crypto.noise import StaticKey
 from node.errors import Code, DecodeError, HandshakeError, UnknownPeer, UsageError
 from node.identity.keys import Identity
+from node.transport.admission import Admission, NetworkMismatch, Verdict
 from node.transport.connection import Connection
 from node.transport.duplicates import is_newer_kept
 from node.transport.events import Closed, Connected, Event
-from node.transport.handshake import Handshake, HandshakeSetup, StaticKey
+from node.transport.handshake import Handshake, HandshakeSetup
 from node.transport.opening import Opening
 from node.transport.packet import Datagram, Message, Transmit
 from node.transport.settings import TransportSettings
 from node.transport.state import ConnectionState, Origin
 from node.transport.stats import ConnectionSnapshot, EndpointStats
 from node.types import Address, ConnectionId, Entropy, Instant, NodeId
-from node.wire.handshake import (
-    INIT_MAC_BYTES,
-    Refusal,
-    RefusalReason,
-    foreign_init,
-    pack_refuse,
-    parse_init,
-    parse_refuse,
-)
+from node.wire.handshake import Init, RefusalReason
 from node.wire.header import Header, PacketType, parse_header
-from node.wire.limits import HALF_OPEN_MAX, REFUSALS_QUEUED_MAX
+from node.wire.limits import ANSWERS_QUEUED_MAX
 from node.wire.parameters import Parameters, encode_parameters
 
 __all__ = ["Endpoint"]
@@ -53,16 +47,15 @@ class Endpoint:
         self.connections: dict[int, Connection] = {}
         self._entropy = entropy
         self._static = StaticKey(entropy(32))
-        self._init_key = init_key(settings.network_id)
-        self._network_tag = network_tag(settings.network_id)
+        self._admission = Admission(settings, entropy)
         self._retired = EndpointStats()
         self._next_handle = 1
         self._by_local_id: dict[int, Connection] = {}
         self._by_peer: dict[NodeId, Connection] = {}
-        self._by_init: dict[bytes, Connection] = {}
+        self._by_init: dict[tuple[bytes, Address], Connection] = {}
         self._half_open = 0
         self._pending: dict[int, Connection] = {}
-        self._refusals: deque[Transmit] = deque(maxlen=REFUSALS_QUEUED_MAX)
+        self._answers: deque[Transmit] = deque(maxlen=ANSWERS_QUEUED_MAX)
         self._events: deque[Event] = deque()
         self._timers: list[tuple[Instant, int]] = []
         self._armed: dict[int, Instant] = {}
@@ -78,9 +71,6 @@ class Endpoint:
                 self._receive_init(datagram, now)
             elif connection is None:
                 raise DecodeError("unknown_connection", f"{header.destination:#x}")
-            elif header.packet_type is PacketType.REFUSE:
-                connection.refuse(parse_refuse(datagram.data), now)
-                self._after(connection, now)
             else:
                 self._receive_on(connection, header, datagram, now)
         except (DecodeError, HandshakeError) as error:
@@ -101,8 +91,8 @@ class Endpoint:
 
     def poll_transmit(self, now: Instant) -> Transmit | None:
         """The next datagram, or batch of datagrams of one size, to send; None when there is none for now."""
-        if self._refusals:
-            return self._refusals.popleft()
+        if self._answers:
+            return self._answers.popleft()
         while self._pending:
             handle, connection = next(iter(self._pending.items()))
             transmit = connection.poll_transmit(now, self.segments_max)
@@ -195,27 +185,39 @@ class Endpoint:
     # --- handshakes
 
     def _receive_init(self, datagram: Datagram, now: Instant) -> None:
-        init = parse_init(datagram.data)
-        if not equal(init.clear.network_tag, self._network_tag):
-            self._refuse(datagram.address, init.clear.source, RefusalReason.NETWORK_MISMATCH, init.mac)
-            raise DecodeError("network_mismatch", "an INIT of another network")
-        if not equal(init.mac, mac(self._init_key, datagram.data[:-INIT_MAC_BYTES])):
-            raise DecodeError("malformed", "INIT damaged on its way")
-        known = self._by_init.get(init.mac)
+        try:
+            init = self._admission.screen(datagram.data)
+        except NetworkMismatch as error:
+            self._refuse(datagram.address, error.init, RefusalReason.NETWORK_MISMATCH)
+            raise
+        # A copy from another address is another handshake: it must not make us answer where nobody has asked.
+        known = self._by_init.get((init.noise, datagram.address))
         if known is not None:
             known.repeat_response()
             self._after(known, now)
-            return
-        if self._half_open >= HALF_OPEN_MAX or len(self.connections) >= self.settings.max_connections + HALF_OPEN_MAX:
-            self._refuse(datagram.address, init.clear.source, RefusalReason.BUSY, init.mac)
-            raise DecodeError("rate_limited", "too many handshakes at once")
+            raise DecodeError("duplicate", "INIT")
+        self._admit(init, datagram.address, now)
         origin = self._new_origin(datagram.address, is_initiator=False)
         handshake = self._new_handshake(origin, expected=None)
         handshake.read_init(init.noise)
-        connection = self._add(origin, Opening.respond(handshake, init.clear.source, init.mac, now), now)
-        self._by_init[init.mac] = connection
+        connection = self._add(origin, Opening.respond(handshake, init.clear.source, init.noise, now), now)
+        self._by_init[init.noise, datagram.address] = connection
         self._half_open += 1
         self._after(connection, now)
+
+    def _admit(self, init: Init, address: Address, now: Instant) -> None:
+        """Returns if that INIT may begin a handshake; answers it and raises DecodeError(`rate_limited`) if not."""
+        if len(self.connections) >= self.settings.max_connections + self.settings.half_open_max:
+            verdict = Verdict.BUSY
+        else:
+            verdict = self._admission.judge(init, address, self._half_open, now)
+        if verdict is Verdict.RETRY:
+            self._retired.retries_sent += 1
+            self._answer(address, self._admission.retry(init, address, now))
+        elif verdict is Verdict.BUSY:
+            self._refuse(address, init, RefusalReason.BUSY)
+        if verdict is not Verdict.ADMIT:
+            raise DecodeError("rate_limited", f"too many handshakes at once: {verdict.name}")
 
     def _receive_on(self, connection: Connection, header: Header, datagram: Datagram, now: Instant) -> None:
         try:
@@ -225,16 +227,23 @@ class Endpoint:
             raise
         finally:
             self._after(connection, now)
+        if header.packet_type is PacketType.REFUSE:
+            self._retired.refusals_received[connection.hint] += 1
+        elif header.packet_type is PacketType.RETRY:
+            self._retired.retries_received += 1
 
     def _refuse_version(self, datagram: Datagram) -> None:
-        foreign = foreign_init(datagram.data)
-        if foreign is not None:
-            source, tag = foreign
-            self._refuse(datagram.address, source, RefusalReason.VERSION_MISMATCH, tag)
+        answer = self._admission.refuse_version(datagram.data)
+        if answer is not None:
+            self._retired.refusals_sent["version_mismatch"] += 1
+            self._answer(datagram.address, answer)
 
-    def _refuse(self, address: Address, destination: ConnectionId, reason: RefusalReason, tag: bytes) -> None:
-        data = pack_refuse(destination, Refusal(reason, tag))
-        self._refusals.append(Transmit(address, data, len(data)))
+    def _refuse(self, address: Address, init: Init, reason: RefusalReason) -> None:
+        self._retired.refusals_sent[reason.name.lower()] += 1
+        self._answer(address, self._admission.refuse(init, reason))
+
+    def _answer(self, address: Address, data: bytes) -> None:
+        self._answers.append(Transmit(address, data, len(data)))
 
     def _new_origin(self, address: Address, *, is_initiator: bool) -> Origin:
         local_id = 0
@@ -346,7 +355,7 @@ class Endpoint:
         del self._by_local_id[connection.origin.local_id]
         self._armed.pop(connection.origin.handle, None)
         if not connection.origin.is_initiator:
-            del self._by_init[connection.init_mac]
+            del self._by_init[connection.init, connection.origin.address]
 
     def _compact_timers(self) -> None:
         if len(self._timers) > 64 + 4 * len(self._armed):

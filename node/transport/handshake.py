@@ -19,30 +19,17 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Final
 
-from node.crypto.noise import HandshakeState, public_key
+from node.crypto.noise import HandshakeState, StaticKey
 from node.errors import HandshakeError, UsageError
 from node.identity.keys import NODE_ID_BYTES, SIGNATURE_BYTES, Identity, verify
 from node.types import Entropy, NodeId
 from node.wire.limits import HANDSHAKE_PARAMETERS_BYTES_MAX
 
-__all__ = ["Agreement", "Handshake", "HandshakeSetup", "StaticKey"]
+__all__ = ["Agreement", "Handshake", "HandshakeSetup"]
 
 _PROTOCOL: Final = b"positron/1"
 _PROOF_LABEL: Final = b"positron handshake identity v1"
 _PROOF_BYTES: Final = NODE_ID_BYTES + SIGNATURE_BYTES
-
-
-class StaticKey:
-    """The X25519 key pair of one process: made at start from 32 bytes of entropy, never stored (RFC 7748)."""
-
-    __slots__ = ("private", "public")
-
-    def __init__(self, private: bytes) -> None:
-        self.public = public_key(private)
-        self.private = private
-
-    def __repr__(self) -> str:
-        return f"StaticKey({self.public.hex()})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +99,7 @@ class Handshake:
         self._noise = HandshakeState(
             is_initiator=is_initiator,
             prologue=setup.prologue,
-            static_private=setup.static.private,
+            static=setup.static,
             entropy=entropy,
         )
         self._peer: tuple[NodeId, bytes] | None = None

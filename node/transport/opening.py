@@ -6,12 +6,14 @@ never sends more than it was sent. Verification itself is in `handshake`.
 
 from __future__ import annotations
 
-from node.crypto.cookie import init_key, mac, network_tag
+from node.crypto.cookie import equal, init_key, mac, network_tag
+from node.errors import DecodeError
 from node.transport.handshake import Handshake
 from node.types import ConnectionId, Duration, Instant
-from node.wire.handshake import InitClear, init_without_mac, pack_clear, pack_init
+from node.wire.handshake import ANSWER_TAG_BYTES, InitClear, init_without_mac, pack_clear, pack_init, parse_retry
 from node.wire.header import PacketType, pack_header
 from node.wire.limits import (
+    COOKIES_PER_DIAL_MAX,
     HALF_OPEN_TIMEOUT,
     HANDSHAKE_RETRY_INITIAL,
     HANDSHAKE_RETRY_MAX,
@@ -26,15 +28,21 @@ __all__ = ["Opening"]
 class Opening:
     """Until an initiator is confirmed, or a responder has its CONFIRM.
 
-    datagram: what is sent (again): INIT, then CONFIRM; or RESPONSE. init_mac: MAC of the INIT, which a REFUSE repeats.
+    datagram: what is sent (again): INIT, then CONFIRM; or RESPONSE. init: Noise message 1, which names the handshake.
     """
 
-    __slots__ = ("_expires_at", "_retry_after", "_retry_at", "_should_send", "datagram", "handshake", "init_mac")
+    __slots__ = (
+        "_cookies", "_expires_at", "_init_key", "_init_mac", "_retry_after", "_retry_at", "_should_send", "datagram",
+        "handshake", "init",
+    )  # fmt: skip
 
-    def __init__(self, handshake: Handshake, datagram: bytes, init_mac: bytes, expires_at: Instant) -> None:
+    def __init__(self, handshake: Handshake, init: bytes, expires_at: Instant) -> None:
         self.handshake = handshake
-        self.datagram = datagram
-        self.init_mac = init_mac
+        self.datagram = b""
+        self.init = init
+        self._init_key = b""
+        self._init_mac = b""
+        self._cookies = 0
         self._expires_at = expires_at
         self._retry_after: Duration = HANDSHAKE_RETRY_INITIAL
         self._retry_at: Instant | None = None
@@ -44,17 +52,32 @@ class Opening:
     def initiate(cls, handshake: Handshake, local_id: ConnectionId, network_id: str, now: Instant) -> Opening:
         """Begins a handshake with an INIT."""
         clear = pack_clear(InitClear(local_id, network_tag(network_id)))
-        body = init_without_mac(handshake.write_init(clear))
-        tag = mac(init_key(network_id), body)
-        opening = cls(handshake, pack_init(body, tag), tag, now + HANDSHAKE_TIMEOUT)
-        opening._retry_at = now + opening._retry_after
+        opening = cls(handshake, handshake.write_init(clear), now + HANDSHAKE_TIMEOUT)
+        opening._init_key = init_key(network_id)
+        opening._write_init(b"", now)
         return opening
 
     @classmethod
-    def respond(cls, handshake: Handshake, peer_cid: ConnectionId, init_mac: bytes, now: Instant) -> Opening:
+    def respond(cls, handshake: Handshake, peer_cid: ConnectionId, init: bytes, now: Instant) -> Opening:
         """Answers an INIT that `handshake` has read."""
-        datagram = pack_header(PacketType.RESPONSE, peer_cid, 0) + handshake.write_response()
-        return cls(handshake, datagram, init_mac, now + HALF_OPEN_TIMEOUT)
+        opening = cls(handshake, init, now + HALF_OPEN_TIMEOUT)
+        opening.datagram = pack_header(PacketType.RESPONSE, peer_cid, 0) + handshake.write_response()
+        return opening
+
+    def check_answer(self, datagram: bytes) -> None:
+        """Nothing if whoever made that RETRY or REFUSE has seen our INIT; DecodeError(`unexpected`) if not."""
+        text, tag = datagram[:-ANSWER_TAG_BYTES], datagram[-ANSWER_TAG_BYTES:]
+        if not self._init_mac or not equal(tag, mac(self._init_mac, text)):
+            raise DecodeError("unexpected", "answer to an INIT that was not sent")
+
+    def on_retry(self, datagram: bytes, now: Instant) -> None:
+        """Initiator: sends the INIT again with the cookie of a RETRY; DecodeError leaves everything as it was."""
+        cookie = parse_retry(datagram)
+        self.check_answer(datagram)
+        if self._cookies >= COOKIES_PER_DIAL_MAX:
+            raise DecodeError("rate_limited", f"{self._cookies} cookies for one dial")
+        self._cookies += 1
+        self._write_init(cookie, now)
 
     def on_response(self, datagram: bytes, now: Instant) -> None:
         """Initiator: reads the RESPONSE; HandshakeError leaves everything as it was."""
@@ -67,6 +90,13 @@ class Opening:
     def confirm(self, peer_cid: ConnectionId, confirm: bytes) -> None:
         """Initiator: what is sent from now on until the responder has it."""
         self.datagram = pack_header(PacketType.CONFIRM, peer_cid, 0) + confirm
+
+    def _write_init(self, cookie: bytes, now: Instant) -> None:
+        body = init_without_mac(self.init, cookie)
+        self._init_mac = mac(self._init_key, body)
+        self.datagram = pack_init(body, self._init_mac)
+        self._retry_at = now + self._retry_after
+        self._should_send = True
 
     def repeat(self) -> None:
         """The other side has sent its last message again: so must we."""

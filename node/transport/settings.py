@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from node.errors import UsageError
 from node.types import MILLISECOND, SECOND, Duration
-from node.wire.limits import HEADER_BYTES, MSS_MIN, MTU_MAX, MTU_MIN, TAG_BYTES
+from node.wire.limits import HALF_OPEN_MAX, HEADER_BYTES, MSS_MIN, MTU_MAX, MTU_MIN, TAG_BYTES
 
 __all__ = ["TransportSettings"]
 
@@ -20,6 +20,11 @@ class TransportSettings:
     initial_window: receive window of a connection in bytes; at least 2 * mss. Memory: that many bytes
         undelivered per connection, beside the reassembly of large messages.
     max_connections: connections at once, half-open ones apart; at least 1.
+    half_open_max: handshakes that strangers have begun and not finished, at most; from half of it on the node is under
+        load and asks strangers for a cookie first. Memory: about 3 KiB each.
+    handshake_rate_per_address: handshakes admitted per second and address (IPv6: network of 64 bits), at least 1.
+    handshake_rate: handshakes admitted per second in total, at least 1; 1000 take about a fifth of a core. Of both
+        rates half is for addresses that are validated.
     min_rto, max_rto: clamp of the effective retransmission timeout.
     max_retries: expiries of the effective timeout in a row before the connection fails.
     idle_timeout: silence after which a connection is closed.
@@ -33,6 +38,9 @@ class TransportSettings:
     mss: int = 1400
     initial_window: int = 65535
     max_connections: int = 1000
+    half_open_max: int = HALF_OPEN_MAX
+    handshake_rate_per_address: int = 100
+    handshake_rate: int = 1000
     min_rto: Duration = 1 * SECOND
     max_rto: Duration = 60 * SECOND
     max_retries: int = 5
@@ -47,6 +55,9 @@ class TransportSettings:
             raise UsageError(f"mtu {self.mtu}: allowed is {MTU_MIN} to {MTU_MAX}")
         if self.mss < MSS_MIN:
             raise UsageError(f"mss {self.mss}: allowed is {MSS_MIN} and more")
+        for name in ("half_open_max", "handshake_rate_per_address", "handshake_rate"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} {getattr(self, name)}: allowed is 1 and more")
         if self.initial_window < 2 * self.packet_payload:
             raise UsageError(f"initial_window {self.initial_window}: allowed is {2 * self.packet_payload} and more")
         if not 0 < self.min_rto <= self.max_rto:

@@ -15,6 +15,7 @@ from node.types import Address, Duration, Instant, NodeId
 __all__ = [
     "DROP_REASONS",
     "LOSS_TRIGGERS",
+    "REFUSAL_REASONS",
     "RETRANSMISSION_CAUSES",
     "ConnectionSnapshot",
     "ConnectionStats",
@@ -40,6 +41,9 @@ DROP_REASONS = (
 
 LOSS_TRIGGERS = ("reordering_threshold", "time_threshold", "pto_expired")
 """Why a packet was declared lost (qlog `packet_lost.trigger`)."""
+
+REFUSAL_REASONS = ("network_mismatch", "version_mismatch", "busy")
+"""Why a handshake was refused with a word, by this end or by the other."""
 
 RETRANSMISSION_CAUSES = ("reordering", "timeout", "probe")
 """What made a packet carry data again: loss detection by an ack, the retransmission timer, a tail-loss probe."""
@@ -130,6 +134,10 @@ class EndpointStats:
     messages_dropped: int = 0
     handshakes_completed: int = 0
     handshakes_failed: int = 0
+    refusals_sent: dict[str, int] = field(default_factory=lambda: _zeros(REFUSAL_REASONS))
+    refusals_received: dict[str, int] = field(default_factory=lambda: _zeros(REFUSAL_REASONS))
+    retries_sent: int = 0
+    retries_received: int = 0
     rtt: Histogram = field(default_factory=lambda: Histogram(RTT_BOUNDS))
 
     def absorb(self, stats: ConnectionStats) -> None:
@@ -148,6 +156,8 @@ class EndpointStats:
             packets_retransmitted=dict(self.packets_retransmitted),
             packets_lost=dict(self.packets_lost),
             packets_dropped=dict(self.packets_dropped),
+            refusals_sent=dict(self.refusals_sent),
+            refusals_received=dict(self.refusals_received),
         )
         for stats in connections:
             total.absorb(stats)

@@ -11,11 +11,12 @@ from collections import deque
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
+from node.crypto.noise import StaticKey
 from node.errors import Code, DecodeError, HandshakeError, ProtocolViolation, UnknownPeer, UsageError
 from node.identity.keys import Identity
 from node.transport.duplicates import is_newer_kept
 from node.transport.events import Closed, Connected, Event
-from node.transport.handshake import Handshake, HandshakeSetup, StaticKey
+from node.transport.handshake import Handshake, HandshakeSetup
 from node.transport.packet import Message
 from node.transport.settings import TransportSettings
 from node.transport.state import ConnectionState

@@ -1,14 +1,16 @@
-"""The datagrams of the UDP handshake: INIT, RESPONSE, CONFIRM and REFUSE around the Noise messages.
+"""The datagrams of the UDP handshake: INIT, RETRY, RESPONSE, CONFIRM and REFUSE around the Noise messages.
 
-    INIT      header | length (2) | Noise message 1: e (32), clear part | zeros | MAC (16)     1200 bytes
+    INIT      header | length (2) | Noise message 1: e (32), clear part | length (1) | cookie | zeros | MAC (16)
+    RETRY     header | cookie (16) | tag (16)
     RESPONSE  header | Noise message 2
     CONFIRM   header | Noise message 3
-    REFUSE    header | reason (1) | lowest, highest version (1, 1) | MAC of the refused INIT (16)
+    REFUSE    header | reason (1) | lowest, highest version (1, 1) | tag (16)
 
-Clear part of an INIT: source connection id (4) | network tag (8) | lowest, highest version (1, 1) | token (0).
-It is hashed into the Noise transcript, so that tampering with it fails the handshake. The MAC covers every byte of the
+An INIT has 1200 bytes. Its clear part is source connection id (4) | network tag (8) | lowest, highest version (1, 1);
+it is hashed into the Noise transcript, so that tampering with it fails the handshake. The MAC covers every byte of the
 INIT under a key made from the network id: it proves nothing, but a damaged or foreign INIT is dropped before any
-public-key operation. All numbers are big endian.
+public-key operation. The tags of RETRY and REFUSE cover every byte before them, keyed with the MAC of the INIT that
+they answer: whoever made one has seen that INIT, and a damaged one is dropped. All numbers are big endian.
 """
 
 from __future__ import annotations
@@ -23,31 +25,36 @@ from node.wire.header import PacketType, pack_header
 from node.wire.limits import HEADER_BYTES, INIT_BYTES, VERSION
 
 __all__ = [
+    "ANSWER_TAG_BYTES",
+    "COOKIE_BYTES",
     "INIT_MAC_BYTES",
     "Init",
     "InitClear",
-    "Refusal",
     "RefusalReason",
     "foreign_init",
     "init_without_mac",
     "pack_clear",
     "pack_init",
     "pack_refuse",
+    "pack_retry",
     "parse_clear",
     "parse_init",
     "parse_refuse",
+    "parse_retry",
 ]
 
 INIT_MAC_BYTES = 16
+COOKIE_BYTES = 16
+ANSWER_TAG_BYTES = 16
 _KEY_BYTES = 32
-_CLEAR = struct.Struct(">I8sBBB")
-_REFUSE = struct.Struct(">BBB16s")
+_CLEAR = struct.Struct(">I8sBB")
+_REFUSE = struct.Struct(">BBB")
 _NOISE_OFFSET = HEADER_BYTES + 2
-_NOISE_BYTES_MAX = INIT_BYTES - _NOISE_OFFSET - INIT_MAC_BYTES
+_NOISE_BYTES_MAX = INIT_BYTES - _NOISE_OFFSET - 1 - COOKIE_BYTES - INIT_MAC_BYTES
 
 
 class RefusalReason(IntEnum):
-    """Why an INIT is refused. The answer is not authenticated: a hint for people, never a reason to act."""
+    """Why an INIT is refused. The answer is not authenticated: a hint for people, never a reason to end anything."""
 
     NETWORK_MISMATCH = 1
     VERSION_MISMATCH = 2
@@ -64,41 +71,34 @@ class InitClear:
 
 @dataclass(slots=True)
 class Init:
-    """An INIT that has the right shape; nothing in it is verified yet."""
+    """An INIT that has the right shape; nothing in it is verified yet. cookie: of a RETRY, or empty."""
 
     noise: bytes
     clear: InitClear
-    mac: bytes
-
-
-@dataclass(slots=True)
-class Refusal:
-    """A REFUSE: the reason, and the MAC of the INIT that it answers."""
-
-    reason: RefusalReason
+    cookie: bytes
     mac: bytes
 
 
 def pack_clear(clear: InitClear) -> bytes:
     """The clear part of an INIT, which is the payload of Noise message 1."""
-    return _CLEAR.pack(clear.source, clear.network_tag, VERSION, VERSION, 0)
+    return _CLEAR.pack(clear.source, clear.network_tag, VERSION, VERSION)
 
 
 def parse_clear(data: bytes) -> InitClear:
     """The clear part of an INIT; DecodeError(`malformed` or `unsupported_version`)."""
     if len(data) != _CLEAR.size:
         raise DecodeError("malformed", f"clear part of {len(data)} bytes")
-    source, tag, lowest, highest, token_length = _CLEAR.unpack(data)
-    if source == 0 or token_length:
-        raise DecodeError("malformed", "source connection id 0 or a token nobody gave")
+    source, tag, lowest, highest = _CLEAR.unpack(data)
+    if source == 0:
+        raise DecodeError("malformed", "source connection id 0")
     if not lowest <= VERSION <= highest:
         raise DecodeError("unsupported_version", f"versions {lowest} to {highest}")
     return InitClear(ConnectionId(source), tag)
 
 
-def init_without_mac(noise: bytes) -> bytes:
-    """An INIT up to its MAC, padded with zeros."""
-    body = pack_header(PacketType.INIT, 0, 0) + len(noise).to_bytes(2, "big") + noise
+def init_without_mac(noise: bytes, cookie: bytes = b"") -> bytes:
+    """An INIT up to its MAC, padded with zeros. cookie: of a RETRY, or empty."""
+    body = pack_header(PacketType.INIT, 0, 0) + len(noise).to_bytes(2, "big") + noise + bytes((len(cookie),)) + cookie
     return body.ljust(INIT_BYTES - INIT_MAC_BYTES, b"\0")
 
 
@@ -114,8 +114,13 @@ def parse_init(datagram: bytes) -> Init:
     length = int.from_bytes(datagram[HEADER_BYTES:_NOISE_OFFSET], "big")
     if not _KEY_BYTES <= length <= _NOISE_BYTES_MAX:
         raise DecodeError("malformed", f"Noise message of {length} bytes")
-    noise = datagram[_NOISE_OFFSET : _NOISE_OFFSET + length]
-    return Init(noise, parse_clear(noise[_KEY_BYTES:]), datagram[-INIT_MAC_BYTES:])
+    end = _NOISE_OFFSET + length
+    cookie_length = datagram[end]
+    if cookie_length not in (0, COOKIE_BYTES):
+        raise DecodeError("malformed", f"cookie of {cookie_length} bytes")
+    noise = datagram[_NOISE_OFFSET:end]
+    cookie = datagram[end + 1 : end + 1 + cookie_length]
+    return Init(noise, parse_clear(noise[_KEY_BYTES:]), cookie, datagram[-INIT_MAC_BYTES:])
 
 
 def foreign_init(datagram: bytes) -> tuple[ConnectionId, bytes] | None:
@@ -127,17 +132,29 @@ def foreign_init(datagram: bytes) -> tuple[ConnectionId, bytes] | None:
     return ConnectionId(int.from_bytes(datagram[start : start + 4], "big")), datagram[-INIT_MAC_BYTES:]
 
 
-def pack_refuse(destination: ConnectionId, refusal: Refusal) -> bytes:
-    """The REFUSE packet."""
-    return pack_header(PacketType.REFUSE, destination, 0) + _REFUSE.pack(refusal.reason, VERSION, VERSION, refusal.mac)
+def pack_retry(destination: ConnectionId, cookie: bytes) -> bytes:
+    """A RETRY up to its tag."""
+    return pack_header(PacketType.RETRY, destination, 0) + cookie
 
 
-def parse_refuse(datagram: bytes) -> Refusal:
-    """A REFUSE; DecodeError(`malformed`) where its shape is wrong."""
-    if len(datagram) != HEADER_BYTES + _REFUSE.size:
+def parse_retry(datagram: bytes) -> bytes:
+    """The cookie in a RETRY; DecodeError(`malformed`) where its shape is wrong."""
+    if len(datagram) != HEADER_BYTES + COOKIE_BYTES + ANSWER_TAG_BYTES:
+        raise DecodeError("malformed", f"RETRY of {len(datagram)} bytes")
+    return datagram[HEADER_BYTES:-ANSWER_TAG_BYTES]
+
+
+def pack_refuse(destination: ConnectionId, reason: RefusalReason) -> bytes:
+    """A REFUSE up to its tag."""
+    return pack_header(PacketType.REFUSE, destination, 0) + _REFUSE.pack(reason, VERSION, VERSION)
+
+
+def parse_refuse(datagram: bytes) -> RefusalReason:
+    """The reason in a REFUSE; DecodeError(`malformed`) where its shape is wrong."""
+    if len(datagram) != HEADER_BYTES + _REFUSE.size + ANSWER_TAG_BYTES:
         raise DecodeError("malformed", f"REFUSE of {len(datagram)} bytes")
-    number, _lowest, _highest, mac = _REFUSE.unpack_from(datagram, HEADER_BYTES)
+    number, _lowest, _highest = _REFUSE.unpack_from(datagram, HEADER_BYTES)
     try:
-        return Refusal(RefusalReason(number), mac)
+        return RefusalReason(number)
     except ValueError:
         raise DecodeError("malformed", f"refusal reason {number}") from None

@@ -3,8 +3,9 @@
     0        2         3        4                  8                        16
     | 0xBEEF | ver|typ | flags  | destination cid  | packet number          |
 
-All big endian. `flags` is reserved and must be 0. Handshake packets carry packet number 0. The layout of INIT up to
-its source connection id, and REFUSE as a whole, are the same in all versions, so that a mismatch can be told.
+All big endian. Bit 0 of the flags is the key phase; the others are reserved and must be 0. All packets but DATA carry
+flags 0 and packet number 0. The layout of INIT up to its source
+connection id, and REFUSE as a whole, are the same in all versions, so that a mismatch can be told.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from node.wire.limits import HEADER_BYTES, MAGIC, VERSION
 
 __all__ = ["Header", "PacketType", "pack_header", "parse_header"]
 
+KEY_PHASE_BIT = 0x01
 _LAYOUT = struct.Struct(">HBBIQ")
 
 
@@ -28,6 +30,7 @@ class PacketType(IntEnum):
     INIT = 1
     RESPONSE = 2
     CONFIRM = 3
+    RETRY = 4
     DATA = 5
     REFUSE = 6
 
@@ -37,16 +40,21 @@ _TYPES = {int(kind): kind for kind in PacketType}
 
 @dataclass(slots=True)
 class Header:
-    """The clear part of one packet. destination: 0 in an INIT, the receiver's own connection id elsewhere."""
+    """The clear part of one packet.
+
+    destination: 0 in an INIT, the receiver's own connection id elsewhere. key_phase: 0 or 1, which of two successive
+        keys sealed it.
+    """
 
     packet_type: PacketType
     destination: ConnectionId
     packet_number: PacketNumber
+    key_phase: int = 0
 
 
-def pack_header(packet_type: PacketType, destination: int, packet_number: int) -> bytes:
+def pack_header(packet_type: PacketType, destination: int, packet_number: int, key_phase: int = 0) -> bytes:
     """The 16 bytes; destination below 2^32, packet_number below 2^64."""
-    return _LAYOUT.pack(MAGIC, VERSION << 4 | packet_type, 0, destination, packet_number)
+    return _LAYOUT.pack(MAGIC, VERSION << 4 | packet_type, key_phase, destination, packet_number)
 
 
 def parse_header(datagram: bytes) -> Header:
@@ -59,6 +67,8 @@ def parse_header(datagram: bytes) -> Header:
     packet_type = _TYPES.get(version_and_type & 0x0F)
     if version_and_type >> 4 != VERSION and packet_type is not PacketType.REFUSE:
         raise DecodeError("unsupported_version", f"version {version_and_type >> 4}")
-    if packet_type is None or flags:
+    if packet_type is None or flags > KEY_PHASE_BIT:
         raise DecodeError("malformed", f"type {version_and_type & 0x0F}, flags {flags:#x}")
-    return Header(packet_type, destination, packet_number)
+    if packet_type is not PacketType.DATA and (packet_number or flags):
+        raise DecodeError("malformed", f"packet number {packet_number}, flags {flags:#x} in a {packet_type.name}")
+    return Header(packet_type, destination, packet_number, flags)

@@ -75,13 +75,22 @@ AEAD_FAILURES_MAX = 1 << 20
 """Forged packets that one connection tolerates before it ends (RFC 9001 §6.6 allows far more)."""
 
 HALF_OPEN_MAX = 256
-"""Handshakes that strangers have begun and not finished."""
+"""Handshakes that strangers have begun and not finished; under load from half of it."""
+
+ADMISSION_ADDRESSES_MAX = 4096
+"""Addresses (IPv6: networks of 64 bits) whose rate of handshakes is remembered; the longest unheard is forgotten."""
+
+COOKIE_SECRET_LIFETIME: Duration = 120 * SECOND
+"""Time after which cookies are made with another secret; those of the one before are still good."""
+
+COOKIES_PER_DIAL_MAX = 3
+"""RETRYs that one dial obeys: each makes it send 1200 bytes at once."""
 
 HANDSHAKE_PARAMETERS_BYTES_MAX = 512
 """Encoded parameters in a handshake; with them the largest handshake message still fits in the smallest MTU."""
 
-REFUSALS_QUEUED_MAX = 64
-"""Answers to INITs that are refused, waiting to be sent; more are dropped."""
+ANSWERS_QUEUED_MAX = 64
+"""Answers to strangers (RETRY, REFUSE, RESET) waiting to be sent; more are dropped."""
 
 HANDSHAKE_TIMEOUT: Duration = 10 * SECOND
 HANDSHAKE_RETRY_INITIAL: Duration = 250 * MILLISECOND

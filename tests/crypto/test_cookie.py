@@ -55,3 +55,23 @@ def test_tag_and_key_of_one_network_have_nothing_in_common() -> None:
 
 def test_values_of_different_length_are_not_equal() -> None:
     assert not cookie.equal(b"1234", b"12345")
+
+
+# --- the jar
+
+
+def test_a_jar_takes_its_own_cookies_for_their_purpose_and_their_time() -> None:
+    jar = cookie.CookieJar(bytes(32), lifetime=100)
+    baked = jar.bake(b"purpose", now=250)
+    assert len(baked) == cookie.COOKIE_BYTES
+    assert [jar.is_good(baked, b"purpose", now) for now in (199, 200, 299, 300, 399, 400)] == [
+        False, True, True, True, True, False,
+    ]  # fmt: skip
+    assert not jar.is_good(baked, b"another", 250)
+    assert not jar.is_good(b"", b"purpose", 250)
+    assert not cookie.CookieJar(b"1" * 32, lifetime=100).is_good(baked, b"purpose", 250)
+
+
+def test_the_clock_of_a_jar_may_stand_anywhere() -> None:
+    jar = cookie.CookieJar(bytes(32), lifetime=100)
+    assert jar.is_good(jar.bake(b"purpose", now=-250), b"purpose", now=-250)

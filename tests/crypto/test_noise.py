@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from nacl import bindings
 
 from node.crypto.aead import PacketCipher
-from node.crypto.noise import MESSAGE_BYTES_MAX, PROTOCOL_NAME, HandshakeState, public_key
+from node.crypto.noise import MESSAGE_BYTES_MAX, PROTOCOL_NAME, HandshakeState, StaticKey, public_key
 from node.errors import HandshakeError, UsageError
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "noise_xx.json").read_text("utf-8"))
@@ -47,7 +47,7 @@ def side(
     return HandshakeState(
         is_initiator=is_initiator,
         prologue=prologue,
-        static_private=static_private,
+        static=StaticKey(static_private),
         entropy=lambda size: ephemeral_private[:size],
     )
 
@@ -187,7 +187,7 @@ def test_an_ephemeral_key_of_low_order_is_refused_by_the_initiator(point: str) -
 def test_a_static_key_of_low_order_is_refused(index: int, point: str) -> None:
     exchange = Exchange.after(index)
     writer, reader = exchange.writer(index), exchange.reader(index)
-    writer._static_public = bytes.fromhex(point)
+    writer._static.public = bytes.fromhex(point)
     message = writer.write_message(b"payload")
     before = everything_in(reader)
     with pytest.raises(HandshakeError, match="malformed"):

@@ -7,6 +7,7 @@ from itertools import islice
 
 import pytest
 
+from node.crypto.cookie import mac
 from node.errors import Code, UnknownPeer, UsageError
 from node.identity.keys import Identity
 from node.impairment.link import LinkSettings, Order
@@ -14,7 +15,7 @@ from node.transport.events import Closed, Connected, Delivery, MessageFailed
 from node.transport.packet import Datagram, Message
 from node.transport.settings import TransportSettings
 from node.types import MILLISECOND, SECOND, Address, ConnectionId, NodeId
-from node.wire.handshake import Refusal, RefusalReason, pack_refuse, parse_init
+from node.wire.handshake import ANSWER_TAG_BYTES, INIT_MAC_BYTES, RefusalReason, pack_refuse, parse_init
 from node.wire.header import PacketType, pack_header
 from node.wire.limits import HALF_OPEN_MAX, HALF_OPEN_TIMEOUT, INIT_BYTES, PACKET_NUMBER_MAX
 from tests.pair import CLIENT, SERVER, Pair, Side, make_side
@@ -206,27 +207,40 @@ def test_another_network_is_refused_with_a_hint_and_counted() -> None:
     assert closed.hint == "network_mismatch"
     assert closed.code in (Code.HANDSHAKE_TIMEOUT, Code.HANDSHAKE_FAILED)
     assert pair.server.endpoint.stats.packets_dropped["network_mismatch"] >= 1
+    sent, received = pair.server.endpoint.stats.refusals_sent, pair.client.endpoint.stats.refusals_received
+    assert sent == received == {"network_mismatch": sent["network_mismatch"], "version_mismatch": 0, "busy": 0}
     assert pair.server.events == []
 
 
 def test_another_version_is_refused_with_a_hint_and_counted() -> None:
     pair = Pair()
-    datagram = bytearray(next(init_datagrams()))
-    datagram[2] = 9 << 4 | PacketType.INIT
-    pair.server.endpoint.receive(Datagram(STRANGER, bytes(datagram)), 0)
-    answer = pair.server.endpoint.poll_transmit(0)
-    assert answer is not None
-    assert answer.address == STRANGER
-    assert len(answer.data) < INIT_BYTES
-    assert pair.server.endpoint.stats.packets_dropped["unsupported_version"] == 1
+    tap = pair.world.inject
+
+    def with_another_version(source: Address, target: Address, data: bytes, ecn: int = 0) -> None:
+        if target == SERVER:
+            data = data[:2] + bytes((9 << 4 | data[2] & 0x0F,)) + data[3:]
+        tap(source, target, data, ecn)
+
+    pair.world.inject = with_another_version  # type: ignore[method-assign]
+    pair.client.connect(SERVER)
+    assert pair.run_until(lambda: bool(pair.client.of(Closed)), 2), "waiting longer than that is in vain"
+    closed = pair.client.closed()
+    assert closed is not None
+    assert closed.hint == "version_mismatch"
+    server, client = pair.server.endpoint.stats, pair.client.endpoint.stats
+    assert server.packets_dropped["unsupported_version"] == server.refusals_sent["version_mismatch"] >= 1
+    assert client.refusals_received["version_mismatch"] >= 1
 
 
 def test_a_forged_refusal_ends_no_dial() -> None:
     pair = Pair()
     pair.client.connect(SERVER)
-    connection = pair.client.connection
-    refusal = Refusal(RefusalReason.NETWORK_MISMATCH, connection.init_mac)
-    pair.world.inject(SERVER, CLIENT, pack_refuse(ConnectionId(connection.origin.local_id), refusal))
+    opening = pair.client.connection._opening
+    assert opening is not None
+    text = pack_refuse(ConnectionId(pair.client.connection.origin.local_id), RefusalReason.NETWORK_MISMATCH)
+    pair.world.inject(SERVER, CLIENT, text + mac(opening.datagram[-INIT_MAC_BYTES:], text))
+    pair.run(0.012)
+    assert pair.client.endpoint.stats.refusals_received["network_mismatch"] == 1
     pair.run(1)
     assert pair.client.of(Connected)
     assert pair.server.of(Connected)
@@ -235,9 +249,8 @@ def test_a_forged_refusal_ends_no_dial() -> None:
 def test_a_refusal_of_what_was_never_sent_is_dropped() -> None:
     pair = Pair()
     pair.client.connect(SERVER)
-    connection = pair.client.connection
-    refusal = Refusal(RefusalReason.BUSY, bytes(16))
-    pair.world.inject(SERVER, CLIENT, pack_refuse(ConnectionId(connection.origin.local_id), refusal))
+    text = pack_refuse(ConnectionId(pair.client.connection.origin.local_id), RefusalReason.BUSY)
+    pair.world.inject(SERVER, CLIENT, text + bytes(ANSWER_TAG_BYTES))
     pair.run(0.012)
     assert pair.client.endpoint.stats.packets_dropped["unexpected"] == 1
 
@@ -267,11 +280,13 @@ def test_peers_beyond_max_connections_are_told_and_the_others_stay() -> None:
 
 def test_handshakes_that_nobody_finishes_are_bounded_and_forgotten() -> None:
     pair = Pair()
-    for datagram in islice(init_datagrams(), HALF_OPEN_MAX + 20):
-        pair.world.inject(STRANGER, SERVER, datagram)
+    for number, datagram in enumerate(islice(init_datagrams(), HALF_OPEN_MAX)):
+        pair.world.inject((f"10.6.6.{number}", 666), SERVER, datagram)
     pair.run(0.1)
-    assert len(pair.server.endpoint.snapshots()) == HALF_OPEN_MAX
-    assert pair.server.endpoint.stats.packets_dropped["rate_limited"] == 20
+    # The other half is for those who can show a cookie.
+    assert len(pair.server.endpoint.snapshots()) == HALF_OPEN_MAX // 2
+    assert pair.server.endpoint.stats.packets_dropped["rate_limited"] == HALF_OPEN_MAX // 2
+    assert pair.server.endpoint.stats.retries_sent == HALF_OPEN_MAX // 2
     pair.run(HALF_OPEN_TIMEOUT / SECOND)
     assert pair.server.endpoint.snapshots() == []
     assert pair.server.events == []

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.crypto.aead import PacketCipher
-from node.crypto.noise import HandshakeState
+from node.crypto.noise import HandshakeState, StaticKey
 from node.errors import HandshakeError, UsageError
 from node.identity.keys import Identity, verify
-from node.transport.handshake import Agreement, Handshake, HandshakeSetup, StaticKey
+from node.transport.handshake import Agreement, Handshake, HandshakeSetup
 from node.types import NodeId
 from node.wire.limits import HANDSHAKE_PARAMETERS_BYTES_MAX, HEADER_BYTES, MTU_MIN
 

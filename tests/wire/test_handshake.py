@@ -1,4 +1,4 @@
-"""The shapes of INIT and REFUSE datagrams."""
+"""The shapes of INIT, RETRY and REFUSE datagrams."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ from hypothesis import strategies as st
 from node.errors import DecodeError
 from node.types import ConnectionId
 from node.wire.handshake import (
+    ANSWER_TAG_BYTES,
+    COOKIE_BYTES,
     INIT_MAC_BYTES,
     InitClear,
-    Refusal,
     RefusalReason,
     init_without_mac,
     pack_clear,
     pack_init,
     pack_refuse,
+    pack_retry,
     parse_clear,
     parse_init,
     parse_refuse,
+    parse_retry,
 )
 from node.wire.header import PacketType, parse_header
 from node.wire.limits import HEADER_BYTES, INIT_BYTES
@@ -34,10 +37,24 @@ def make_init(key: bytes = b"k" * 32, mac: bytes = b"m" * 16) -> bytes:
     return pack_init(init_without_mac(key + pack_clear(InitClear(ConnectionId(1), b"network!"))), mac)
 
 
-@given(keys, clears, macs)
-def test_init_round_trip(key: bytes, clear: InitClear, mac: bytes) -> None:
-    init = parse_init(pack_init(init_without_mac(key + pack_clear(clear)), mac))
-    assert (init.noise[:32], init.clear, init.mac) == (key, clear, mac)
+@given(keys, clears, st.sampled_from([b"", b"c" * COOKIE_BYTES]), macs)
+def test_init_round_trip(key: bytes, clear: InitClear, cookie: bytes, mac: bytes) -> None:
+    init = parse_init(pack_init(init_without_mac(key + pack_clear(clear), cookie), mac))
+    assert (init.noise[:32], init.clear, init.cookie, init.mac) == (key, clear, cookie, mac)
+
+
+def test_a_cookie_changes_nothing_of_what_the_handshake_is_about() -> None:
+    noise = b"k" * 32 + pack_clear(InitClear(ConnectionId(1), b"network!"))
+    plain, with_cookie = (parse_init(pack_init(init_without_mac(noise, c), b"m" * 16)) for c in (b"", b"c" * 16))
+    assert plain.noise == with_cookie.noise
+
+
+@pytest.mark.parametrize("length", [1, 15, 17, 255])
+def test_a_cookie_of_another_length_is_malformed(length: int) -> None:
+    datagram = bytearray(make_init())
+    datagram[HEADER_BYTES + 2 + len(parse_init(make_init()).noise)] = length
+    with pytest.raises(DecodeError, match="malformed"):
+        parse_init(bytes(datagram))
 
 
 def test_init_is_padded_so_that_no_answer_is_larger() -> None:
@@ -91,16 +108,30 @@ def test_any_bytes_give_a_clear_part_or_a_decode_error(data: bytes) -> None:
     assert clear is None or clear.source != 0
 
 
+@given(st.binary(min_size=COOKIE_BYTES, max_size=COOKIE_BYTES), macs, st.integers(1, (1 << 32) - 1))
+def test_retry_round_trip(cookie: bytes, tag: bytes, destination: int) -> None:
+    datagram = pack_retry(ConnectionId(destination), cookie) + tag
+    assert parse_retry(datagram) == cookie
+    assert parse_header(datagram).destination == destination
+    assert parse_header(datagram).packet_type is PacketType.RETRY
+
+
+@given(st.binary(max_size=64))
+def test_any_bytes_give_a_cookie_or_a_decode_error(rest: bytes) -> None:
+    cookie = decoded(parse_retry, pack_retry(ConnectionId(1), b"")[:HEADER_BYTES] + rest)
+    assert cookie is None or len(cookie) == COOKIE_BYTES
+
+
 @given(st.sampled_from(RefusalReason), macs, st.integers(1, (1 << 32) - 1))
-def test_refuse_round_trip(reason: RefusalReason, mac: bytes, destination: int) -> None:
-    datagram = pack_refuse(ConnectionId(destination), Refusal(reason, mac))
-    assert parse_refuse(datagram) == Refusal(reason, mac)
+def test_refuse_round_trip(reason: RefusalReason, tag: bytes, destination: int) -> None:
+    datagram = pack_refuse(ConnectionId(destination), reason) + tag
+    assert parse_refuse(datagram) == reason
     assert parse_header(datagram).destination == destination
 
 
 @given(st.binary(max_size=64))
 def test_any_bytes_give_a_refusal_or_a_decode_error(rest: bytes) -> None:
-    datagram = pack_refuse(ConnectionId(1), Refusal(RefusalReason.BUSY, bytes(16)))
+    datagram = pack_refuse(ConnectionId(1), RefusalReason.BUSY) + bytes(ANSWER_TAG_BYTES)
     for data in (rest, datagram[:HEADER_BYTES] + rest, datagram[:HEADER_BYTES] + rest.ljust(19, b"\0")[:19]):
-        refusal = decoded(parse_refuse, data)
-        assert refusal is None or refusal.reason in RefusalReason
+        reason = decoded(parse_refuse, data)
+        assert reason is None or reason in RefusalReason

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.errors import DecodeError
+from node.types import ConnectionId, PacketNumber
 from node.wire.header import Header, PacketType, pack_header, parse_header
 from node.wire.limits import HEADER_BYTES, MAGIC, VERSION
 from tests.properties import decoded
@@ -27,19 +28,27 @@ def test_layout_is_the_documented_one() -> None:
     assert pack_header(PacketType.DATA, 0x01020304, 0x05060708090A0B0C) == expected
 
 
-@given(packet_types, identifiers, numbers, st.binary(max_size=40))
-def test_round_trip_whatever_follows(packet_type: PacketType, destination: int, number: int, rest: bytes) -> None:
-    packed = pack_header(packet_type, destination, number)
+@given(packet_types, identifiers, numbers, st.integers(0, 1), st.binary(max_size=40))
+def test_round_trip_whatever_follows(kind: PacketType, destination: int, number: int, phase: int, rest: bytes) -> None:
+    if kind is not PacketType.DATA:
+        number = phase = 0
+    packed = pack_header(kind, destination, number, phase)
     assert len(packed) == HEADER_BYTES
     parsed = parse_header(packed + rest)
-    assert (parsed.packet_type, parsed.destination, parsed.packet_number) == (packet_type, destination, number)
+    assert parsed == Header(kind, ConnectionId(destination), PacketNumber(number), phase)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in PacketType if kind is not PacketType.DATA])
+def test_only_data_has_a_number_and_a_key_phase(kind: PacketType) -> None:
+    assert reason_of(pack_header(kind, 1, 1)) == reason_of(pack_header(kind, 1, 0, 1)) == "malformed"
 
 
 @given(st.binary(max_size=40))
 def test_any_bytes_give_a_header_or_a_decode_error(data: bytes) -> None:
     header = decoded(parse_header, data)
     if header is not None:
-        assert data[:HEADER_BYTES] == pack_header(header.packet_type, header.destination, header.packet_number)
+        assert data[2] & 0x0F == header.packet_type
+        assert data[4:HEADER_BYTES] == pack_header(header.packet_type, header.destination, header.packet_number)[4:]
 
 
 @given(st.binary(min_size=14, max_size=40))
@@ -71,7 +80,7 @@ def test_unknown_packet_types_are_malformed(number: int) -> None:
     assert reason_of(bytes(packed)) == "malformed"
 
 
-@pytest.mark.parametrize("bit", range(8))
+@pytest.mark.parametrize("bit", range(1, 8))
 def test_reserved_flags_must_be_zero(bit: int) -> None:
     packed = bytearray(pack_header(PacketType.DATA, 1, 1))
     packed[3] = 1 << bit
