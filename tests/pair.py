@@ -8,6 +8,7 @@ from random import Random
 from typing import TypeVar
 
 from node.identity.keys import Identity
+from node.sim.clock import Clock
 from node.impairment.link import LinkSettings
 from node.sim.world import Host, World
 from node.transport.connection import Connection
@@ -129,7 +130,7 @@ def make_side(world: World, address: Address, settings: TransportSettings, *, se
     random = Random(seed)
     endpoint = Endpoint(Identity(bytes([identity]) * 32), settings, entropy=random.randbytes)
     # Clocks of two machines have nothing in common.
-    host = world.add_host(address, endpoint, clock_offset=random.randrange(SECOND, 10**6 * SECOND))
+    host = world.add_host(address, endpoint, clock=Clock(random.randrange(SECOND, 10**6 * SECOND)))
     return Side(world, host, endpoint)
 
 

@@ -1,4 +1,4 @@
-"""A virtual world: machines with addresses, links between them, one clock that jumps from event to event.
+"""A virtual world: machines with addresses, links between them, one time that jumps from event to event.
 
 Runs any machine with the five verbs (a UDP endpoint, a whole node) without knowing its protocol: it moves datagrams
 over links, calls timers when they are due and collects events. Nothing here reads a clock or global randomness: the
@@ -11,25 +11,23 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from hashlib import blake2b
 from random import Random
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from node.errors import UsageError
-from node.impairment.link import Link, LinkSettings
+from node.sim.clock import Clock
+from node.impairment.link import Arrival, Link, LinkSettings
 from node.transport.packet import Datagram, Transmit
 from node.types import SECOND, Address, Duration, Instant, from_seconds
 
-__all__ = ["Host", "Machine", "Stalled", "World"]
+__all__ = ["Cut", "Host", "Machine", "Stalled", "World"]
 
 TIMEOUTS_PER_INSTANT_MAX = 100
 """Timeouts that one machine may handle at one instant; more means that its deadline does not advance."""
 
 OUTPUTS_PER_DRAIN_MAX = 100_000
 """Transmits and events that one drain may yield; a machine has far smaller queues."""
-
-Action: TypeAlias = Callable[[], None]
 
 
 class Stalled(AssertionError):
@@ -46,25 +44,35 @@ class Machine(Protocol):
     def next_timeout(self) -> Instant | None: ...
 
 
+class Cut(Protocol):
+    """A break in the network that lasts until it is taken out of `World.cuts`."""
+
+    def stops(self, source: Address, target: Address, /) -> bool:
+        """Whether what is sent from source to target now goes nowhere."""
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class Host:
     """One machine in the world.
 
-    events: everything that the machine reported, oldest first; callers may empty it.
+    events: everything that the machine reported, oldest first, if keeps_events; callers may empty it.
     on_event: called with each event as it happens, after the drain that yielded it.
     on_output: takes the outputs that are no datagrams (those of TCP streams).
-    clock_offset: what the machine's monotonic clock shows at the world's instant 0.
+    timer_at: when the machine's timeout is due, in the world's time. armed_at: when the heap asks for it next.
     """
 
     address: Address
     machine: Machine
+    clock: Clock = field(default_factory=Clock)
     events: list[object] = field(default_factory=list)
+    keeps_events: bool = True
     on_event: Callable[[object], None] | None = None
     on_output: Callable[[object], None] | None = None
-    clock_offset: Duration = 0
     is_alive: bool = True
     paused_until: Instant = 0
     timer_at: Instant | None = None
+    armed_at: Instant | None = None
     timeouts_here: int = 0
     last_timeout_at: Instant = -1
 
@@ -73,30 +81,34 @@ class World:
     """Hosts, directed links and the event heap.
 
     random: seeds every link; each link has its own stream, so that one link's traffic does not change another's fate.
-    default: settings of links that were not set on their own.
+    default: settings of links that were not set on their own. has_trace: False saves the time of computing `digest`.
+    cuts: what breaks the network now. cut_off: datagrams that a cut stopped. events_done: steps taken so far.
     """
 
-    def __init__(self, random: Random, *, default: LinkSettings | None = None) -> None:
+    def __init__(self, random: Random, *, default: LinkSettings | None = None, has_trace: bool = True) -> None:
         self.now: Instant = 0
         self.hosts: dict[Address, Host] = {}
         self.links: dict[tuple[Address, Address], Link] = {}
+        self.cuts: list[Cut] = []
         self.undeliverable = 0
+        self.cut_off = 0
+        self.events_done = 0
         self._default = default or LinkSettings()
         self._seed = random.getrandbits(64)
-        self._heap: list[tuple[Instant, int, Action]] = []
+        self._heap: list[tuple[Instant, int, Callable[..., None], tuple[object, ...]]] = []
         self._sequence = 0
-        self._trace = blake2b(digest_size=16)
+        self._trace = blake2b(digest_size=16) if has_trace else None
 
     # --- what is in the world -----------------------------------------------------------------------------------
 
-    def add_host(self, address: Address, machine: Machine, *, clock_offset: Duration = 0) -> Host:
+    def add_host(self, address: Address, machine: Machine, *, clock: Clock | None = None) -> Host:
         """Puts a machine at an address; a machine that is there already is gone without a word, like a crash."""
         previous = self.hosts.get(address)
         if previous is not None:
             previous.is_alive = False
-        host = Host(address, machine, clock_offset=clock_offset)
+        host = Host(address, machine, clock or Clock())
         self.hosts[address] = host
-        self._record("host", repr(address).encode())
+        self.record("host", repr(address).encode())
         self.drain(host)
         return host
 
@@ -128,6 +140,12 @@ class World:
         if both:
             self.link(target, source).settings = settings
 
+    def set_default(self, settings: LinkSettings) -> None:
+        """Gives these settings to every link, those that are not made yet included."""
+        self._default = settings
+        for link in self.links.values():
+            link.settings = settings
+
     def pause(self, host: Host, duration: Duration) -> None:
         """Keeps a machine from running for that long, as a busy event loop does; its input waits."""
         host.paused_until = max(host.paused_until, self.now + duration)
@@ -136,49 +154,68 @@ class World:
 
     def run(self, seconds: float) -> None:
         """Lets that much virtual time pass."""
-        self.run_until(lambda: False, seconds)
+        deadline = self.now + from_seconds(seconds)
+        heap = self._heap
+        while heap and heap[0][0] <= deadline:
+            self.now, _, function, arguments = heapq.heappop(heap)
+            self.events_done += 1
+            function(*arguments)
+        self.now = deadline
 
-    def run_until(self, condition: Callable[[], bool], seconds: float) -> bool:
+    def run_until(self, condition: Callable[[], bool], seconds: float, *, every: float = 0.0) -> bool:
         """Runs until the condition holds or that much virtual time has passed; whether it holds.
 
-        The condition is asked after every event. Without it the clock stands at the end of the time given.
+        The condition is asked after every event, or each `every` seconds, which costs less. If it never holds, the
+        world's time stands at the end of the time given.
         """
-        deadline = self.now + from_seconds(seconds)
         if condition():
             return True
+        deadline = self.now + from_seconds(seconds)
+        while every and self.now < deadline:
+            self.run(min(every, (deadline - self.now) / SECOND))
+            if condition():
+                return True
         while self._heap and self._heap[0][0] <= deadline:
-            self.now, _, action = heapq.heappop(self._heap)
-            action()
+            self.now, _, function, arguments = heapq.heappop(self._heap)
+            self.events_done += 1
+            function(*arguments)
             if condition():
                 return True
         self.now = deadline
         return False
 
-    def call_at(self, at: Instant, action: Action) -> None:
-        """Runs an action at that instant of the world, or now if that is past."""
+    def call_at(self, at: Instant, function: Callable[..., None], *arguments: object) -> None:
+        """Calls a function at that instant of the world, or now if that is past."""
         self._sequence += 1
-        heapq.heappush(self._heap, (max(at, self.now), self._sequence, action))
+        heapq.heappush(self._heap, (at if at > self.now else self.now, self._sequence, function, arguments))
+
+    def carry(self, source: Address, target: Address, data: bytes, ecn: int = 0) -> list[Arrival]:
+        """Puts bytes on the link; when and how they arrive. Whoever calls sees to it that they do."""
+        for cut in self.cuts:
+            if cut.stops(source, target):
+                self.cut_off += 1
+                return []
+        return self.link(source, target).send(data, self.now, ecn)
 
     def inject(self, source: Address, target: Address, data: bytes, ecn: int = 0) -> None:
         """Sends a datagram over the link as if the source had sent it. ecn: the two ECN bits of its IP header."""
-        for arrival in self.link(source, target).send(data, self.now, ecn):
-            datagram = Datagram(source, arrival.data, arrival.ecn)
-            self.call_at(arrival.at, partial(self._arrive, target, datagram))
+        for arrival in self.carry(source, target, data, ecn):
+            self.call_at(arrival.at, self._arrive, target, Datagram(source, arrival.data, arrival.ecn))
 
     def clock_of(self, host: Host) -> Instant:
         """What the monotonic clock of that host shows now."""
-        return self.now + host.clock_offset
+        return host.clock.local_at(self.now)
 
     def drain(self, host: Host) -> None:
         """Carries out everything that the machine wants; call it after every command given to a machine."""
         if not host.is_alive:
             return
+        machine, local = host.machine, host.clock.local_at(self.now)
         events: list[object] = []
         for _ in range(OUTPUTS_PER_DRAIN_MAX):
-            output = host.machine.poll_transmit(self.clock_of(host))
-            event = host.machine.poll_event()
+            output = machine.poll_transmit(local)
+            event = machine.poll_event()
             if event is not None:
-                self._record("event", host.address, repr(event).encode())
                 events.append(event)
             if output is not None:
                 self._send(host, output)
@@ -187,16 +224,39 @@ class World:
         else:
             raise Stalled(f"{host.address} at {self.now} ns: {OUTPUTS_PER_DRAIN_MAX} outputs in one drain")
         self._arm(host)
-        host.events.extend(events)
-        if host.on_event is not None:
-            for event in events:
-                host.on_event(event)
+        if events:
+            self._report(host, events)
+
+    def record(self, kind: str, *facts: object) -> None:
+        """Makes that happening part of the digest."""
+        trace = self._trace
+        if trace is None:
+            return
+        trace.update(f"{self.now} {kind} ".encode())
+        for fact in facts:
+            trace.update(fact if isinstance(fact, bytes) else repr(fact).encode())
+        trace.update(b"\n")
 
     def digest(self) -> str:
-        """Hash of everything that happened so far: equal for equal seeds, whatever the hash seed of Python."""
+        """Hash of everything that happened so far: equal for equal seeds, whatever the hash seed of Python.
+
+        UsageError in a world without a trace.
+        """
+        if self._trace is None:
+            raise UsageError("this world keeps no trace: make it with has_trace")
         return self._trace.copy().hexdigest()
 
     # --- events -------------------------------------------------------------------------------------------------
+
+    def _report(self, host: Host, events: list[object]) -> None:
+        if self._trace is not None:
+            for event in events:
+                self.record("event", host.address, repr(event).encode())
+        if host.keeps_events:
+            host.events.extend(events)
+        if host.on_event is not None:
+            for event in events:
+                host.on_event(event)
 
     def _send(self, host: Host, output: object) -> None:
         if not isinstance(output, Transmit):
@@ -204,9 +264,12 @@ class World:
                 raise UsageError(f"{host.address}: nobody takes outputs of type {type(output).__name__}")
             host.on_output(output)
             return
-        size = output.segment_size
-        for start in range(0, len(output.data), size):
-            self.inject(host.address, output.address, output.data[start : start + size])
+        data, size = output.data, output.segment_size
+        if len(data) <= size:
+            self.inject(host.address, output.address, data)
+            return
+        for start in range(0, len(data), size):
+            self.inject(host.address, output.address, data[start : start + size])
 
     def _arrive(self, target: Address, datagram: Datagram) -> None:
         host = self.hosts.get(target)
@@ -214,33 +277,40 @@ class World:
             self.undeliverable += 1
             return
         if host.paused_until > self.now:
-            self.call_at(host.paused_until, partial(self._arrive, target, datagram))
+            self.call_at(host.paused_until, self._arrive, target, datagram)
             return
-        self._record("datagram", target, datagram.data)
-        host.machine.receive(datagram, self.clock_of(host))
+        if self._trace is not None:
+            self.record("datagram", target, datagram.data)
+        host.machine.receive(datagram, host.clock.local_at(self.now))
         self.drain(host)
 
     def _arm(self, host: Host) -> None:
         timeout = host.machine.next_timeout()
-        due = None if timeout is None else max(timeout - host.clock_offset, self.now)
-        if due == host.timer_at:
+        if timeout is None:
+            host.timer_at = None
             return
+        due = max(host.clock.world_at(timeout), self.now)
         host.timer_at = due
-        if due is not None:
-            self.call_at(due, partial(self._expire, host, due))
+        # A deadline that moves away keeps its entry in the heap, which then asks again: most of them move all the time.
+        if host.armed_at is None or due < host.armed_at:
+            host.armed_at = due
+            self.call_at(due, self._expire, host, due)
 
-    def _expire(self, host: Host, due: Instant) -> None:
-        if not host.is_alive or host.timer_at != due:
+    def _expire(self, host: Host, armed_at: Instant) -> None:
+        if not host.is_alive or host.armed_at != armed_at:
             return
-        if host.paused_until > self.now:
-            resumes_at = host.paused_until
-            host.timer_at = resumes_at
-            self.call_at(resumes_at, partial(self._expire, host, resumes_at))
+        host.armed_at = None
+        if host.timer_at is None:
+            return
+        due = max(host.timer_at, host.paused_until)
+        if due > self.now:
+            host.armed_at = due
+            self.call_at(due, self._expire, host, due)
             return
         self._check_progress(host)
-        self._record("timeout", host.address, b"")
+        self.record("timeout", host.address)
         host.timer_at = None
-        host.machine.handle_timeout(self.clock_of(host))
+        host.machine.handle_timeout(host.clock.local_at(self.now))
         self.drain(host)
 
     def _check_progress(self, host: Host) -> None:
@@ -251,10 +321,3 @@ class World:
                 f"{host.address} at {self.now / SECOND:.9f} s: {host.timeouts_here} timeouts at one instant, "
                 f"next_timeout {host.machine.next_timeout()}, now {self.clock_of(host)}"
             )
-
-    def _record(self, kind: str, *facts: object) -> None:
-        trace = self._trace
-        trace.update(f"{self.now} {kind} ".encode())
-        for fact in facts:
-            trace.update(fact if isinstance(fact, bytes) else repr(fact).encode())
-        trace.update(b"\n")

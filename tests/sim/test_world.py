@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from node.errors import UsageError
+from node.sim.clock import Clock
 from node.impairment.link import LinkSettings, Order
 from node.sim.world import Stalled, World
 from node.transport.packet import Datagram, Transmit
@@ -146,7 +147,7 @@ def test_machine_that_never_stops_sending_is_found(monkeypatch: pytest.MonkeyPat
 def test_each_host_sees_its_own_clock() -> None:
     world = World(Random(1))
     first, second = Recorder(), Recorder()
-    world.add_host(A, first, clock_offset=5 * SECOND)
+    world.add_host(A, first, clock=Clock(5 * SECOND))
     world.add_host(B, second)
     first.deadline = 6 * SECOND
     first.say(B, b"x")
