@@ -8,8 +8,8 @@ from random import Random
 from typing import TypeVar
 
 from node.identity.keys import Identity
-from node.sim.clock import Clock
 from node.impairment.link import LinkSettings
+from node.sim.clock import Clock
 from node.sim.world import Host, World
 from node.transport.connection import Connection
 from node.transport.endpoint import Endpoint

@@ -16,8 +16,8 @@ from random import Random
 from typing import Protocol
 
 from node.errors import UsageError
-from node.sim.clock import Clock
 from node.impairment.link import Arrival, Link, LinkSettings
+from node.sim.clock import Clock
 from node.transport.packet import Datagram, Transmit
 from node.types import SECOND, Address, Duration, Instant, from_seconds
 

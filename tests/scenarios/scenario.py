@@ -115,7 +115,7 @@ class Scenario:
         for name, side in (("client", pair.client), ("server", pair.server)):
             for _ in range(random.randrange(0, 60)):
                 at = from_seconds(random.uniform(0, TRAFFIC_SECONDS))
-                pair.world.call_at(at, lambda name=name, side=side: self._send(name, side))  # type: ignore[misc]
+                pair.world.call_at(at, lambda name=name, side=side: self._send(name, side))
         for _ in range(random.randrange(0, 4)):
             pair.world.call_at(from_seconds(random.uniform(0, TRAFFIC_SECONDS)), self._disturb)
         pair.run(TRAFFIC_SECONDS)

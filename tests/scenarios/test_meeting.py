@@ -42,12 +42,12 @@ class Meeting:
             at = from_seconds(random.uniform(0, WILD_SECONDS))
             address = random.choice((CLIENT, SERVER))
             action = random.choice((self._dial, self._dial, self._dial, self._restart, self._disconnect, self._change))
-            world.call_at(at, lambda action=action, address=address: action(address))  # type: ignore[misc]
+            world.call_at(at, lambda action=action, address=address: action(address))
         # Dials that cross are what this is about, so every meeting has some.
         crossing = from_seconds(random.uniform(0, WILD_SECONDS))
         for address in (CLIENT, SERVER):
             at = crossing + random.randrange(0, 60) * MILLISECOND
-            world.call_at(at, lambda address=address: self._dial(address))  # type: ignore[misc]
+            world.call_at(at, lambda address=address: self._dial(address))
         world.run(WILD_SECONDS)
         world.set_link(CLIENT, SERVER, CLEAN)
         self._settle()

@@ -9,8 +9,8 @@ from random import Random
 import pytest
 
 from node.errors import UsageError
-from node.sim.clock import Clock
 from node.impairment.link import LinkSettings, Order
+from node.sim.clock import Clock
 from node.sim.world import Stalled, World
 from node.transport.packet import Datagram, Transmit
 from node.types import MILLISECOND, SECOND, Address, Instant

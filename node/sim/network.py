@@ -1,0 +1,302 @@
+"""A network of whole nodes in virtual time: start, crash, pause, partition, impair, publish, and see what happened.
+
+The nodes are the same `Machine` objects that run in containers. Everything is decided by one seed: links, clocks, keys
+and every choice; the same seed gives the same `digest`. What happens goes into `history` as plain data. Seconds are
+floats here, as in every public interface; inside the world they are integers of nanoseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from random import Random
+from typing import Any
+
+from node.errors import UsageError
+from node.identity.keys import Identity
+from node.impairment.link import LinkSettings
+from node.messages.packing import Value
+from node.sim.cuts import GroupCut, OneWayCut
+from node.sim.history import NETWORK, Fact, History
+from node.sim.nodes import HONEST, TCP_PORT, Role, SimNode, address_of
+from node.sim.reporting import Reporter
+from node.sim.streams import Streams
+from node.sim.world import World
+from node.types import MILLISECOND, Address, Instant, NodeId, from_seconds
+
+__all__ = ["LINK", "Network", "NetworkSettings"]
+
+LINK = LinkSettings(delay=25 * MILLISECOND, jitter=2_500_000)
+"""One way in 25 ms ± 10 %: the link of most published figures."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSettings:
+    """nodes: how many, numbered from 0. seeds: the first so many are bootstrap addresses of all others.
+
+    link: of every pair that is not set otherwise. core: fields of `CoreSettings` for every node.
+    start_spread: the nodes start one after the other within that many seconds.
+    has_trace, keeps_history: False to save time and memory in large runs.
+    """
+
+    nodes: int
+    seed: int = 1
+    seeds: int = 1
+    link: LinkSettings = LINK
+    core: dict[str, Any] = field(default_factory=dict)
+    start_spread: float = 0.0
+    has_trace: bool = True
+    keeps_history: bool = True
+
+    def __post_init__(self) -> None:
+        if self.nodes < 1 or not 1 <= self.seeds <= self.nodes:
+            raise UsageError(f"{self.nodes} nodes with {self.seeds} seeds: allowed are 1 and more, seeds among them")
+
+
+class Network:
+    """The nodes, what is between them, and the history of both. Nothing runs before `start_all` or `start`."""
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        self.settings = settings
+        self.random = Random(f"network {settings.seed}")  # noqa: S311  # a simulation must repeat itself
+        self.world = World(
+            Random(self.random.getrandbits(64)),  # noqa: S311
+            default=settings.link,
+            has_trace=settings.has_trace,
+        )
+        self.streams = Streams(self.world, can_refuse=self._is_refused)
+        self.history = History(is_kept=settings.keeps_history)
+        self.nodes: list[SimNode] = []
+        self.number_of: dict[NodeId, int] = {}
+        self.published_at: dict[str, Instant] = {}
+        self._reporter = Reporter(self.world, self.history, self.number_of, self.published_at)
+        for _ in range(settings.nodes):
+            self.add_node()
+
+    # --- nodes ----------------------------------------------------------------------------------------------------
+
+    def add_node(self, role: Role = HONEST, **changes: Any) -> SimNode:
+        """One more node, not started. changes: fields of its `CoreSettings` that differ from the network's."""
+        node = SimNode(
+            len(self.nodes),
+            Identity(self.random.randbytes(32)),
+            Random(self.random.getrandbits(64)),  # noqa: S311
+            role,
+            changes=changes,
+        )
+        self.nodes.append(node)
+        self.number_of[node.node_id] = node.number
+        return node
+
+    def start_all(self) -> None:
+        """Starts every node that does not run, spread over `start_spread`."""
+        waiting = [node for node in self.nodes if not node.is_alive]
+        for order, node in enumerate(waiting):
+            at = self.world.now + from_seconds(self.settings.start_spread * order / len(waiting))
+            if at == self.world.now:
+                self.start(node.number)
+            else:
+                self.world.call_at(at, self.start, node.number)
+
+    def start(self, number: int) -> None:
+        """Starts a node: for the first time, or again with its key and what its disk holds."""
+        node = self.nodes[number]
+        if node.is_alive:
+            raise UsageError(f"{node.name} runs already")
+        is_seed = number < self.settings.seeds
+        seeds = tuple(address_of(seed) for seed in range(self.settings.seeds) if seed != number)
+        machine, clock = node.build({"bootstrap": seeds, "is_seed": is_seed, **self.settings.core}, self.world.now)
+        host = self.world.add_host(node.address, machine, clock=clock)
+        host.keeps_events = False
+        host.on_output = partial(self.streams.take, host)
+        host.on_event = partial(self._reporter.report, node)
+        node.host = host
+        if machine.settings.enable_tcp:
+            self.streams.listen(host, (node.address[0], TCP_PORT))
+        node.role.arrange(node)
+        self._note(number, "started", epoch=node.epoch, life=node.life, role=node.role.name)
+        machine.start(self.world.clock_of(host))
+        self.world.drain(host)
+
+    def stop(self, number: int) -> None:
+        """Ends a node properly: it takes leave, and its disk is written."""
+        node, host = self._running(number)
+        node.saved = _saved_by(node)
+        node.machine.stop(self.world.clock_of(host))
+        self.world.drain(host)
+        self.streams.forget(host, is_silent=False)
+        self.world.remove_host(host)
+        self._note(number, "stopped", life=node.life)
+
+    def crash(self, number: int, *, keeps_state: bool = True, is_silent: bool = False) -> None:
+        """Ends a node without a word.
+
+        keeps_state: False takes its disk, key apart. is_silent: its kernel is gone as well, as in a power failure, so
+        that no TCP peer is told.
+        """
+        node, host = self._running(number)
+        node.saved = _saved_by(node) if keeps_state else None
+        self.streams.forget(host, is_silent=is_silent)
+        self.world.remove_host(host)
+        self._note(number, "crashed", life=node.life, keeps_state=keeps_state, is_silent=is_silent)
+
+    def restart(self, number: int, *, after: float = 0.0, keeps_state: bool = True) -> None:
+        """Crashes a node and starts it again that many seconds later."""
+        self.crash(number, keeps_state=keeps_state)
+        self.at(after, self.start, number)
+
+    def pause(self, number: int, seconds: float) -> None:
+        """Keeps a node from running for that long; what is sent to it waits."""
+        node, host = self._running(number)
+        self.world.pause(host, from_seconds(seconds))
+        self._note(number, "paused", life=node.life, seconds=seconds)
+        self.at(seconds, self._resume, number, node.life)
+
+    def set_clock(self, number: int, *, skew: float = 0.0, drift: int = 0) -> None:
+        """Sets how wrong a node's wall clock is from its next start on, and at once how fast its clocks run (ppm)."""
+        node = self.nodes[number]
+        node.skew, node.drift = from_seconds(skew), drift
+        if node.host is not None:
+            node.host.clock.set_drift(drift, self.world.now)
+        self._note(number, "clock", skew=skew, drift=drift)
+
+    # --- the network between them ---------------------------------------------------------------------------------
+
+    def set_links(
+        self, settings: LinkSettings, sources: Iterable[int] | None = None, targets: Iterable[int] | None = None
+    ) -> None:
+        """Gives these settings to the links from every source to every target; without any, to all links."""
+        if sources is None and targets is None:
+            self.world.set_default(settings)
+        else:
+            everybody = range(len(self.nodes))
+            froms = list(everybody if sources is None else sources)
+            tos = list(everybody if targets is None else targets)
+            for source in froms:
+                for target in tos:
+                    if source != target:
+                        self.world.set_link(address_of(source), address_of(target), settings, both=False)
+        self._note(NETWORK, "links", loss=settings.loss, delay=settings.delay)
+
+    def partition(self, groups: Sequence[Sequence[int]], *, refuses: bool = False) -> GroupCut:
+        """Cuts the groups off from each other until `heal`. refuses: TCP connections are refused, not ignored."""
+        cut = GroupCut([[address_of(number) for number in group] for group in groups], refuses=refuses)
+        self.world.cuts.append(cut)
+        self._note(NETWORK, "cut", groups=[list(group) for group in groups])
+        return cut
+
+    def cut_one_way(self, sources: Sequence[int], targets: Sequence[int]) -> OneWayCut:
+        """Lets nothing from the sources to the targets until `heal`."""
+        cut = OneWayCut(map(address_of, sources), map(address_of, targets))
+        self.world.cuts.append(cut)
+        self._note(NETWORK, "cut", sources=list(sources), targets=list(targets))
+        return cut
+
+    def heal(self, cut: GroupCut | OneWayCut | None = None) -> None:
+        """Ends that cut, or every cut."""
+        if cut is None:
+            self.world.cuts.clear()
+        else:
+            self.world.cuts.remove(cut)
+        self._note(NETWORK, "healed")
+
+    # --- messages -------------------------------------------------------------------------------------------------
+
+    def publish(self, number: int, payload: dict[str, Value] | None = None, *, size: int = 0) -> str:
+        """Broadcasts from that node; the message's id. size: bytes added to the payload. Errors are the node's."""
+        node, host = self._running(number)
+        content: dict[str, Value] = dict(payload or {})
+        content.setdefault("n", len(self.published_at))
+        if size:
+            content["pad"] = bytes(size)
+        message = node.machine.broadcast(content, self.world.clock_of(host))
+        self.published_at[message] = self.world.now
+        self._note(number, "published", message=message)
+        self.world.drain(host)
+        return message
+
+    def send(self, number: int, target: int, payload: Value) -> int:
+        """Sends to one node; the token of the `sent` record that follows."""
+        node, host = self._running(number)
+        token = node.machine.send(self.nodes[target].node_id, payload, self.world.clock_of(host))
+        self.world.drain(host)
+        return token
+
+    # --- time and questions ---------------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> float:
+        """Seconds since the world began."""
+        return self.world.now / 1e9
+
+    def run(self, seconds: float) -> None:
+        """Lets that much time pass."""
+        self.world.run(seconds)
+
+    def run_until(self, condition: Callable[[], bool], seconds: float, *, every: float = 0.05) -> bool:
+        """Runs until the condition, asked each `every` seconds, holds or the time is over; whether it holds."""
+        return self.world.run_until(condition, seconds, every=every)
+
+    def at(self, seconds: float, function: Callable[..., object], *arguments: object) -> None:
+        """Calls a function that many seconds from now."""
+        self.world.call_at(self.world.now + from_seconds(seconds), partial(_ignore_result, function), *arguments)
+
+    def alive(self) -> list[SimNode]:
+        """Nodes that run now."""
+        return [node for node in self.nodes if node.is_alive]
+
+    def has_met(self, number: int, other: int) -> bool:
+        """Whether that node has the other one as an active peer."""
+        peer = self.nodes[number].machine.peers.table.get(self.nodes[other].node_id)
+        return peer is not None and peer.is_active
+
+    def is_connected(self) -> bool:
+        """Whether active peers lead from each living node to every other living node."""
+        alive = {node.number for node in self.alive()}
+        if not alive:
+            return True
+        start = min(alive)
+        reached, frontier = {start}, [start]
+        while frontier:
+            table = self.nodes[frontier.pop()].machine.peers.table
+            for peer in table.active():
+                other = self.number_of.get(peer.node_id)
+                if other in alive and other not in reached:
+                    reached.add(other)
+                    frontier.append(other)
+        return reached == alive
+
+    def digest(self) -> str:
+        """Hash of everything that happened: equal for equal seeds and equal commands."""
+        return self.world.digest()
+
+    # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _running(self, number: int) -> tuple[SimNode, Any]:
+        node = self.nodes[number]
+        if not node.is_alive:
+            raise UsageError(f"{node.name} does not run")
+        return node, node.host
+
+    def _resume(self, number: int, life: int) -> None:
+        node = self.nodes[number]
+        host = node.host
+        if host is not None and host.is_alive and node.life == life and host.paused_until <= self.world.now:
+            self._note(number, "resumed", life=life)
+
+    def _is_refused(self, source: Address, target: Address) -> bool:
+        return any(getattr(cut, "refuses", False) and cut.stops(source, target) for cut in self.world.cuts)
+
+    def _note(self, number: int, kind: str, **facts: Fact) -> None:
+        self.world.record(kind, number)
+        self.history.add(self.world.now, number, kind, facts)
+
+
+def _ignore_result(function: Callable[..., object], *arguments: object) -> None:
+    function(*arguments)
+
+
+def _saved_by(node: SimNode) -> object:
+    """What the node's disk holds. Its epoch is enough until nodes keep more."""
+    return node.epoch
