@@ -27,13 +27,14 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from impaired.end import PEERS  # noqa: E402
+from impaired import end  # noqa: E402
 from impaired.links import LINKS, Link  # noqa: E402
 from impaired.load import MESSAGE_BYTES, MESSAGES_PER_SECOND, Load  # noqa: E402
 
 from tests.netns.hosts import LEFT, RIGHT, Hosts  # noqa: E402
 
-END = Path(__file__).parent / "impaired" / "end.py"
+PEERS = end.PEERS
+END = Path(end.__file__)
 OURS = "positron"
 SERVER_START = 0.7
 """Seconds that a receiver gets before the sender begins; senders that come too early try again."""
