@@ -279,3 +279,42 @@ SUCCESSOR_TIME: Duration = 2 * SECOND
 USURPATIONS_MAX = 3
 USURPATION_TIME: Duration = 60 * SECOND
 """Connections replaced by nothing that this node ever saw, within that time, that mean another process has its key."""
+
+TRUST_HALF_LIFE: Duration = 600 * SECOND
+"""Time in which evidence about a peer loses half of its weight: long enough to matter, short enough to forgive."""
+
+BAN_TIME: Duration = 3600 * SECOND
+"""How long this node keeps away from a peer that broke the rules; the evidence has decayed to 1/64 by then."""
+
+EVIDENCE_RECORDS_MAX = 4096
+"""Nodes of which this node has evidence of its own; the one that says least goes first. About 600 bytes each."""
+
+PROOFS_MAX = 16
+"""Pairs of messages kept as proofs against their authors, EVIDENCE_BYTES_MAX each at most."""
+
+CREDIT_INTERVAL: Duration = 1 * SECOND
+"""Time between two first deliveries that count for the peer that brought them, so that no flood buys trust."""
+
+STATEMENT_LIFE: Duration = 3600 * SECOND
+"""Time after which what a node said about another one no longer counts."""
+
+STATEMENT_INTERVAL: Duration = 60 * SECOND
+"""Time between two statements of one issuer about one subject."""
+
+STATEMENTS_MAX = 4096
+"""Statements remembered, about 1 KiB each; the oldest of the peer that brought most of them goes first."""
+
+STATEMENTS_PER_ISSUER_MAX = 1024
+"""Statements remembered of one issuer."""
+
+STATEMENTS_PER_MESSAGE_MAX = 64
+"""Statements in one page of a list of trusted peers; about 16 KiB."""
+
+STATEMENT_PAGES_MAX = 128
+"""Pages that one question may lead to; twice what the largest table needs."""
+
+STATEMENTS_BURST_MAX = 1024
+"""Statements that one peer may send at once; each costs a signature check."""
+
+STATEMENTS_PER_SECOND_MAX = 16
+"""Statements that one peer may send in the long run."""
