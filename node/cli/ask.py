@@ -1,4 +1,4 @@
-"""Commands that ask a running node: stats, peers, broadcast.
+"""Commands that ask a running node one thing: stats, peers, trust, broadcast, send.
 
 Input is the parsed command line; the answer of the node's HTTP API goes to standard output as a table or as JSON.
 """
@@ -14,13 +14,12 @@ from collections.abc import Callable
 from typing import Any
 
 from node.api.limits import BODY_BYTES_MAX
-from node.cli.client import Client
 from node.cli.errors import CommandMisused
-from node.cli.flags import config_flags
-from node.cli.views import peer_lines, stats_lines
-from node.config import URL_VARIABLE, load
+from node.cli.tables import duration
+from node.cli.target import node_of
+from node.cli.views import peer_lines, stats_lines, trust_lines
 
-__all__ = ["broadcast", "peers", "stats"]
+__all__ = ["broadcast", "peers", "send", "stats", "trust"]
 
 _CLEAR_SCREEN = "\x1b[H\x1b[2J\x1b[3J"
 
@@ -35,32 +34,74 @@ def peers(arguments: argparse.Namespace) -> int:
     return _show(arguments, "/api/v1/peers", peer_lines)
 
 
+def trust(arguments: argparse.Namespace) -> int:
+    """Shows whom the node trusts, and why."""
+    return _show(arguments, "/api/v1/trust", trust_lines)
+
+
 def broadcast(arguments: argparse.Namespace) -> int:
     """Hands a JSON object to the node for every node of the network; prints the id of the message."""
-    body = _standard_input() if arguments.object == "-" else os.fsencode(arguments.object)
-    if len(body) > BODY_BYTES_MAX:
-        raise CommandMisused(f"broadcast: allowed are at most {BODY_BYTES_MAX} bytes")
-    try:
-        is_object = isinstance(json.loads(body), dict)
-    except RecursionError as error:
-        raise CommandMisused("broadcast: nested too deeply") from error
-    except ValueError as error:
-        raise CommandMisused(f"broadcast: not JSON: {error}") from error
-    if not is_object:
+    body = _given("broadcast", arguments.object)
+    if not isinstance(_parsed("broadcast", body), dict):
         raise CommandMisused('broadcast: allowed is a JSON object, such as \'{"text": "hello"}\'')
-    answer = _client(arguments).post("/api/v1/broadcast", body)
+    answer = node_of(arguments).post("/api/v1/broadcast", body)
     print(json.dumps(answer) if arguments.json else answer.get("message_id", "-"))
     return 0
 
 
-def _standard_input() -> bytes:
-    if sys.stdin is None:
-        raise CommandMisused("broadcast: standard input is closed")
-    return sys.stdin.buffer.read(BODY_BYTES_MAX + 1)
+def send(arguments: argparse.Namespace) -> int:
+    """Has the node send a JSON value, or text, to one other node; says whether that has it, and since when."""
+    body = _given("send", arguments.data)
+    question = {
+        "to": arguments.target,
+        "data": _text(body) if arguments.text else _parsed("send", body, hint="; --text sends it as text"),
+        "reliable": not arguments.unreliable,
+        "timeout": arguments.timeout,
+    }
+    try:
+        content = json.dumps(question).encode()
+    except ValueError as error:
+        raise CommandMisused("send: the target is not text") from error
+    answer = node_of(arguments).post("/api/v1/send", content, seconds=arguments.timeout)
+    if arguments.json:
+        print(json.dumps(answer))
+    else:
+        word = "delivered to" if answer.get("is_acknowledged") else "on its way to"
+        print(f"{word} {str(answer.get('to', '-'))[:80]} in {duration(answer.get('seconds'))}")
+    return 0
+
+
+def _given(command: str, word: str) -> bytes:
+    """The content that an argument holds, or that standard input does if it is `-`."""
+    if word != "-":
+        body = os.fsencode(word)
+    elif sys.stdin is None:
+        raise CommandMisused(f"{command}: standard input is closed")
+    else:
+        body = sys.stdin.buffer.read(BODY_BYTES_MAX + 1)
+    if len(body) > BODY_BYTES_MAX:
+        raise CommandMisused(f"{command}: allowed are at most {BODY_BYTES_MAX} bytes")
+    return body
+
+
+def _parsed(command: str, body: bytes, *, hint: str = "") -> Any:
+    try:
+        return json.loads(body)
+    except RecursionError as error:
+        raise CommandMisused(f"{command}: nested too deeply") from error
+    except ValueError as error:
+        raise CommandMisused(f"{command}: not JSON: {error}{hint}") from error
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise CommandMisused(f"send: not UTF-8 at byte {error.start}") from error
 
 
 def _show(arguments: argparse.Namespace, path: str, lines: Callable[[dict[str, Any]], list[str]]) -> int:
-    client = _client(arguments)
+    client = node_of(arguments)
     is_screen = arguments.watch is not None and sys.stdout.isatty() and not arguments.json
     while True:
         answer = client.get(path)
@@ -72,13 +113,3 @@ def _show(arguments: argparse.Namespace, path: str, lines: Callable[[dict[str, A
         if not is_screen and not arguments.json:
             print()
         time.sleep(arguments.watch)
-
-
-def _client(arguments: argparse.Namespace) -> Client:
-    flags = config_flags(arguments)
-    url = arguments.url
-    if url is None and not flags:
-        url = os.environ.get(URL_VARIABLE) or None
-    if url is None:
-        url = load(flags=flags, path=arguments.config).config.http_url
-    return Client(url)

@@ -23,10 +23,11 @@ ANSWER_BYTES_MAX = 64 << 20
 
 
 class Client:
-    """Speaks to the node at `url`, such as http://127.0.0.1:9464."""
+    """Speaks to the node at `url`, such as http://127.0.0.1:9464. token: the bearer token that it asks for, or ""."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, token: str = "") -> None:
         self.url = url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
             parts = urlsplit(self.url)
             host, port = parts.hostname, parts.port
@@ -39,17 +40,17 @@ class Client:
         self._port = port or 80
         self._prefix = parts.path
 
-    def get(self, path: str) -> dict[str, Any]:
-        """The JSON object at `path`; raises CommandFailed."""
-        return self._ask("GET", path, None)
+    def get(self, path: str, *, seconds: float = 0.0) -> dict[str, Any]:
+        """The JSON object at `path`; raises CommandFailed. seconds: that the node may wait before it answers."""
+        return self._ask("GET", path, None, TIMEOUT + seconds)
 
-    def post(self, path: str, body: bytes) -> dict[str, Any]:
-        """The JSON object that the node answers to the JSON document `body`; raises CommandFailed."""
-        return self._ask("POST", path, body)
+    def post(self, path: str, body: bytes, *, seconds: float = 0.0) -> dict[str, Any]:
+        """The JSON object that the node answers to the JSON document `body`; as `get`."""
+        return self._ask("POST", path, body, TIMEOUT + seconds)
 
-    def _ask(self, method: str, path: str, body: bytes | None) -> dict[str, Any]:
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=TIMEOUT)
-        headers = {"Content-Type": "application/json"} if body is not None else {}
+    def _ask(self, method: str, path: str, body: bytes | None, timeout: float) -> dict[str, Any]:
+        connection = http.client.HTTPConnection(self._host, self._port, timeout=timeout)
+        headers = self._headers | ({"Content-Type": "application/json"} if body is not None else {})
         try:
             connection.request(method, self._prefix + path, body, headers)
             response = connection.getresponse()
@@ -57,7 +58,8 @@ class Client:
             status = response.status
         except (OSError, http.client.HTTPException) as error:
             raise CommandFailed(
-                f"no node answers at {self.url}: {_reason(error)}; choose another with --port, --url or POSITRON_URL"
+                f"no node answers at {self.url}: {_reason(error, timeout)}; "
+                "choose another with --port, --url or POSITRON_URL"
             ) from error
         finally:
             connection.close()
@@ -72,13 +74,15 @@ class Client:
             raise CommandFailed(f"what answers at {self.url} is no node (status {status})")
         if status >= 400:
             detail = str(answer.get("detail", "no reason given"))
+            if status == 401:
+                detail = "it asks for its token; give it with --api-token-file or POSITRON_API_TOKEN"
             raise CommandFailed(f"the node at {self.url} refused (status {status}): {detail[:1000]}")
         return answer
 
 
-def _reason(error: OSError | http.client.HTTPException) -> str:
+def _reason(error: OSError | http.client.HTTPException, timeout: float) -> str:
     if isinstance(error, TimeoutError):
-        return f"no answer within {TIMEOUT:g} seconds"
+        return f"no answer within {timeout:g} seconds"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return type(error).__name__

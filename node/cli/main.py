@@ -11,36 +11,35 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from node.cli.ending import Ending
 from node.cli.errors import CommandFailed, CommandMisused
-from node.cli.flags import add_config_flags, unknown_flags
-from node.config.version import package_version
+from node.cli.flags import unknown_flags
+from node.cli.parser import parser
 from node.errors import ConfigError, PositronError
 
 __all__ = ["main"]
 
-_URL_FIELDS = ("port", "metrics_host", "metrics_port")
-_KEY_FIELDS = ("port", "data_dir")
-
-_EPILOG = """\
-commands that ask a running node find it by --url, else by POSITRON_URL, else where a node with the same settings
-would listen: http://127.0.0.1:9464 by default, port + 576 for a node of another --port.
-"""
-
-
-class _VersionAction(argparse.Action):
-    """Prints the version; looked up only when asked for."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
-        print(f"positron {package_version()}")
-        parser.exit()
+_COMMANDS = {
+    "broadcast": ("node.cli.ask", "broadcast"),
+    "config": ("node.cli.local", "check"),
+    "doctor": ("node.cli.doctor", "doctor"),
+    "keygen": ("node.cli.local", "keygen"),
+    "messages": ("node.cli.messages", "messages"),
+    "peers": ("node.cli.ask", "peers"),
+    "send": ("node.cli.ask", "send"),
+    "stats": ("node.cli.ask", "stats"),
+    "top": ("node.cli.top", "top"),
+    "trust": ("node.cli.ask", "trust"),
+}
+"""Where each command is, beside `run`."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status. argv: the words after the program's name; `sys.argv` if None."""
     try:
-        return _run(_parser(), sys.argv[1:] if argv is None else list(argv))
+        return _run(parser(), sys.argv[1:] if argv is None else list(argv))
     except (ConfigError, CommandMisused) as error:
         return _complain(str(error), 2)
     except (CommandFailed, PositronError) as error:
@@ -55,30 +54,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
 
-def _run(parser: argparse.ArgumentParser, argv: list[str]) -> int:
-    arguments, rest = parser.parse_known_args(argv)
+def _run(commands: argparse.ArgumentParser, argv: list[str]) -> int:
+    arguments, rest = commands.parse_known_args(argv)
     unknown = unknown_flags(rest)
-    command = arguments.command
-    if command in ("run", "config"):
+    command: str = arguments.command
+    if command in ("run", "config", "doctor"):
         arguments.unknown = unknown
     elif unknown:
         arguments.parser.error(f"unknown: {' '.join(unknown)}")
-    match command:
-        case "run":
-            function = _run_node
-        case "keygen":
-            from node.cli.local import keygen as function
-        case "config":
-            from node.cli.local import check as function
-        case "stats":
-            from node.cli.ask import stats as function
-        case "peers":
-            from node.cli.ask import peers as function
-        case "broadcast":
-            from node.cli.ask import broadcast as function
-        case _:
-            raise AssertionError(command)
-    status: int = function(arguments)
+    if command == "run":
+        status = _run_node(arguments)
+    else:
+        module, name = _COMMANDS[command]
+        status = getattr(import_module(module), name)(arguments)
     if sys.stdout is not None:  # None: closed by whoever started us
         sys.stdout.flush()
     return status
@@ -102,77 +90,6 @@ def _complain(text: str, status: int) -> int:
     for line in text.splitlines() or ["failed"]:
         print(f"positron: {line}", file=sys.stderr)
     return status
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="positron",
-        description="A peer-to-peer node over an encrypted reliable UDP transport.",
-        epilog=_EPILOG,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action=_VersionAction, nargs=0, help="show the version and exit")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    run = _command(commands, "run", "run a node until SIGINT, SIGTERM or SIGHUP")
-    add_config_flags(run)
-
-    keygen = _command(commands, "keygen", "make the key of a node, and show its id")
-    add_config_flags(keygen, _KEY_FIELDS)
-    _add_json(keygen)
-
-    for name, text in (("stats", "show a running node and its links"), ("peers", "show the peers of a running node")):
-        command = _command(commands, name, text)
-        _add_url(command)
-        _add_json(command)
-        command.add_argument(
-            "--watch",
-            nargs="?",
-            type=_seconds,
-            const=2.0,
-            metavar="SECONDS",
-            help="show it again and again, every 2 seconds or as given, until interrupted",
-        )
-
-    broadcast = _command(commands, "broadcast", "send a JSON object to every node, through a running node")
-    broadcast.add_argument("object", metavar="OBJECT", help='JSON object such as \'{"text": "hello"}\'; - reads it')
-    _add_url(broadcast)
-    _add_json(broadcast)
-
-    config = _command(commands, "config", "look at configurations")
-    check = config.add_subparsers(dest="subcommand", required=True, metavar="check").add_parser(
-        "check", help="show every setting with its origin, or every mistake", allow_abbrev=False
-    )
-    add_config_flags(check)
-    _add_json(check)
-    return parser
-
-
-def _command(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str
-) -> argparse.ArgumentParser:
-    command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False)
-    command.set_defaults(parser=command)
-    return command
-
-
-def _add_url(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--url", metavar="URL", help="address of the node's HTTP side; also POSITRON_URL")
-    add_config_flags(parser, _URL_FIELDS)
-
-
-def _add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="JSON instead of a table")
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0.1 <= seconds <= 3600:
-        raise argparse.ArgumentTypeError(f"{text!r}: allowed is a number of seconds from 0.1 to 3600")
-    return seconds
 
 
 if __name__ == "__main__":

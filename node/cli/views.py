@@ -6,11 +6,13 @@ older node. Input is parsed JSON, output is lines.
 
 from __future__ import annotations
 
+import json
+import time
 from typing import Any
 
 from node.cli.tables import clean, count, duration, ratio, table
 
-__all__ = ["peer_lines", "stats_lines"]
+__all__ = ["message_line", "peer_lines", "stats_lines", "trust_lines"]
 
 _LINK_HEADER = (
     "PEER",
@@ -26,6 +28,7 @@ _LINK_HEADER = (
     "LOST",
     "RECEIVED",
 )
+_TRUST_HEADER = ("PEER", "KEY", "BAND", "TRUST", "SCORE", "RECOMMENDED", "FIRST DELIVERIES", "EVIDENCE AGAINST")
 _PEER_HEADER = ("PEER", "KEY", "STATE", "ADDRESS", "ACTIVE FOR", "LAST HEARD", "RTT", "HEARTBEATS")
 
 
@@ -56,6 +59,32 @@ def peer_lines(answer: dict[str, Any]) -> list[str]:
         for peer in _records(answer.get("peers"))
     ]
     return table(_PEER_HEADER, rows, numbers=range(4, 8)) if rows else ["no peers"]
+
+
+def trust_lines(answer: dict[str, Any]) -> list[str]:
+    """One line per peer that the node has an opinion of: the local score, the one with recommendations, and why."""
+    rows = [
+        (
+            str(peer.get("name") or "-"),
+            str(peer.get("node_id") or "-")[:8],
+            str(peer.get("band", "-")) + (" (banned)" if peer.get("is_banned") else ""),
+            _score(peer.get("trust")),
+            _score(peer.get("score")),
+            _score(peer.get("recommended")),
+            count(peer.get("first_deliveries")),
+            _evidence(peer.get("penalties")),
+        )
+        for peer in _records(answer.get("peers"))
+    ]
+    return table(_TRUST_HEADER, rows, numbers=range(3, 7)) if rows else ["no opinion of anybody"]
+
+
+def message_line(message: dict[str, Any]) -> str:
+    """One received message: when, from whom, how, and what."""
+    hops = message.get("hops")
+    how = f"{count(hops)} hop{'' if hops == 1 else 's'}" if message.get("is_broadcast") else "direct"
+    data = json.dumps(message.get("data"), ensure_ascii=False, separators=(", ", ": "))
+    return f"{_clock(message.get('at'))}  {clean(str(message.get('origin', '-'))[:8])}  {how:<7}  {_printable(data)}"
 
 
 def _node_lines(stats: dict[str, Any]) -> list[str]:
@@ -105,3 +134,26 @@ def _records(value: object) -> list[dict[str, Any]]:
 def _ago(seconds: object) -> str:
     text = duration(seconds)
     return text if text == "-" else f"{text} ago"
+
+
+def _score(value: object) -> str:
+    return f"{value:.2f}" if isinstance(value, int | float) else "-"
+
+
+def _evidence(penalties: object) -> str:
+    if not isinstance(penalties, dict):
+        return "-"
+    return ", ".join(f"{kind} {number}" for kind, number in penalties.items() if number) or "-"
+
+
+def _clock(seconds: object) -> str:
+    """The time of day here."""
+    if not isinstance(seconds, int | float) or not 0 <= seconds < 1 << 40:
+        return "-"
+    moment = time.localtime(seconds)
+    return f"{moment.tm_hour:02}:{moment.tm_min:02}:{moment.tm_sec:02}.{int(seconds % 1 * 1000):03}"
+
+
+def _printable(text: str) -> str:
+    """All of it, without what would control a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)

@@ -223,7 +223,8 @@ class Sends:
             if len(self._successors) >= NAMES_MAX:
                 self._successors.clear()
             self._successors[event.address] = event.peer_id
-        self._end(event.connection, _Ended(event.code, event.reason or event.hint, event.by_peer))
+        reason = f"{event.reason} ({event.hint})" if event.reason and event.hint else event.reason or event.hint
+        self._end(event.connection, _Ended(event.code, reason, event.by_peer))
 
     def _end(self, connection: int, ended: _Ended) -> None:
         for future in [*self._messages.get(connection, {}).values(), *self._rooms.pop(connection, ())]:

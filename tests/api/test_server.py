@@ -222,10 +222,8 @@ async def test_clients_that_take_no_answers_hold_up_nobody() -> None:
         session = await stack.enter_async_context(serving(Talkative()))
         assert session._base_url is not None
         for _ in range(20):
-            _, writer = await asyncio.open_connection("127.0.0.1", session._base_url.port, limit=1)
-            stack.callback(writer.transport.abort)
-            writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-            await writer.drain()
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", session._base_url.port)))
+            client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
         for _ in range(3):
             async with asyncio.timeout(5), session.get("/api/v1/stats") as response:
                 assert response.status == 200

@@ -20,11 +20,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, Any]]:
     """Questions as (url, path, body); each is answered as a node would."""
     questions: list[tuple[str, str, Any]] = []
 
-    def get(client: Client, path: str) -> dict[str, Any]:
+    def get(client: Client, path: str, *, seconds: float = 0.0) -> dict[str, Any]:
         questions.append((client.url, path, None))
         return STATS if path.endswith("stats") else {"peers": []}
 
-    def post(client: Client, path: str, body: bytes) -> dict[str, Any]:
+    def post(client: Client, path: str, body: bytes, *, seconds: float = 0.0) -> dict[str, Any]:
         questions.append((client.url, path, body))
         return {"message_id": "ab" * 16}
 
@@ -128,4 +128,31 @@ def test_what_is_no_message_is_said_in_one_line(
 
     (line,) = capsys.readouterr().err.splitlines()
     assert words in line
+    assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("words", "question"),
+    [
+        (["node-2", '{"n": 1}'], {"to": "node-2", "data": {"n": 1}, "reliable": True, "timeout": 5.0}),
+        (["ab12", "h\u00e9", "--text"], {"to": "ab12", "data": "h\u00e9", "reliable": True, "timeout": 5.0}),
+        (["h:1", "7", "--unreliable"], {"to": "h:1", "data": 7, "reliable": False, "timeout": 5.0}),
+        (["h:1", "null", "--timeout", "0.5"], {"to": "h:1", "data": None, "reliable": True, "timeout": 0.5}),
+    ],
+)
+def test_a_send_asks_what_the_command_line_says(
+    words: list[str], question: dict[str, Any], asked: list[tuple[str, str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["send", *words]) == 0
+    ((_, path, body),) = asked
+    assert (path, json.loads(body)) == ("/api/v1/send", question)
+    assert capsys.readouterr().out
+
+
+def test_text_that_is_not_json_is_told_of_the_flag_for_text(
+    asked: list[tuple[str, str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["send", "node-2", "hello"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("; --text sends it as text")
     assert asked == []

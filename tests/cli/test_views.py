@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from node.cli.views import peer_lines, stats_lines
+from node.cli.views import message_line, peer_lines, stats_lines, trust_lines
 from node.node.report import node_report, peer_report
 from tests.metrics.samples import WALL_OFFSET, link, node_snapshot, peer
 
@@ -47,3 +47,30 @@ def test_a_name_from_the_network_cannot_control_the_terminal() -> None:
     lines = peer_lines({"peers": [{"name": "\x1b[2Jevil"}]})
 
     assert all(line.isprintable() for line in lines)
+
+
+def test_trust_shows_the_band_both_scores_and_the_evidence() -> None:
+    peer = {
+        "node_id": "ab" * 32,
+        "name": "node-2",
+        "score": -0.4,
+        "trust": 0.3,
+        "band": "low",
+        "penalties": {"forged": 2, "replayed": 0},
+        "is_banned": True,
+        "first_deliveries": 7,
+        "recommended": None,
+    }
+    row = trust_lines({"peers": [peer]})[1]
+    assert row.split() == ["node-2", "abababab", "low", "(banned)", "0.30", "-0.40", "-", "7", "forged", "2"]
+    assert trust_lines({"peers": []}) == ["no opinion of anybody"]
+    assert trust_lines({"peers": [{}]})[1].split() == ["-"] * 8
+
+
+def test_a_message_is_one_line_that_cannot_control_the_terminal() -> None:
+    line = message_line({"at": 1.5, "origin": "ab" * 32, "hops": 1, "is_broadcast": True, "data": "\x1b[2J\n\u202e"})
+    assert "\x1b" not in line
+    assert "\n" not in line
+    assert "\u202e" not in line
+    assert "  abababab  1 hop " in line
+    assert message_line({}).split() == ["-", "-", "direct", "null"]

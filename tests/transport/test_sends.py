@@ -74,7 +74,7 @@ class _Handshaking:
 HANDSHAKING: ConnectionSnapshot = _Handshaking()  # type: ignore[assignment]  # only the state is asked for
 
 
-def closed(connection: int, code: Code, *, by_peer: bool = False) -> Closed:
+def closed(connection: int, code: Code, *, by_peer: bool = False, hint: str = "") -> Closed:
     return Closed(
         connection=connection,
         peer_id=PEER_ID,
@@ -83,6 +83,7 @@ def closed(connection: int, code: Code, *, by_peer: bool = False) -> Closed:
         reason="why",
         by_peer=by_peer,
         is_initiator=True,
+        hint=hint,
     )
 
 
@@ -120,6 +121,16 @@ async def test_an_expired_message_to_somebody_who_never_answered_is_a_failed_con
     with pytest.raises(ConnectionFailed) as caught:
         await task
     assert caught.value.code is Code.HANDSHAKE_TIMEOUT
+
+
+@pytest.mark.asyncio
+async def test_a_failed_handshake_tells_what_the_other_side_claimed() -> None:
+    endpoint, sends, (task,) = start()
+    await endpoint.wait_for(1)
+    sends.handle_event(MessageFailed(connection=1, message_id=0, expired=False))
+    sends.handle_event(closed(1, Code.HANDSHAKE_TIMEOUT, hint="network_mismatch"))
+    with pytest.raises(ConnectionFailed, match=r"why \(network_mismatch\)"):
+        await task
 
 
 @pytest.mark.asyncio

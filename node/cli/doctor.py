@@ -1,0 +1,71 @@
+"""The command that looks at everything a node with these settings needs, and says how to get what is missing.
+
+Input is the parsed command line; each check is one line, and a line with its cure where it failed. Status 1 if one did.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from node.cli.client import Client
+from node.cli.doctor_machine import clock, descriptors, kernel, key, ports
+from node.cli.doctor_network import mtu, reachability, skew
+from node.cli.errors import CommandFailed, CommandMisused
+from node.cli.finding import Finding, Verdict, finding_lines
+from node.cli.flags import config_flags
+from node.config import NetworkConfig, load, parse_address, read_token
+from node.config.kinds import Unacceptable
+from node.types import Address
+
+__all__ = ["doctor"]
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """Examines this machine, and the network as far as addresses are given; 1 if anything failed."""
+    config = load(flags=config_flags(arguments), path=arguments.config, unknown_flags=arguments.unknown).config
+    peers = [*config.bootstrap_addresses, *_addresses("--peer", arguments.peer)]
+    streams = _addresses("--peer-tcp", arguments.peer_tcp) or [(host, min(port + 1, 65535)) for host, port in peers]
+    findings = list(_examine(config, peers, streams, arguments.timeout))
+    failed = sum(finding.verdict is Verdict.FAILED for finding in findings)
+    if arguments.json:
+        print(json.dumps({"is_healthy": not failed, "findings": [asdict(finding) for finding in findings]}, indent=2))
+    else:
+        warned = sum(finding.verdict is Verdict.WARNING for finding in findings)
+        print("\n".join([*finding_lines(findings), "", f"{failed} failed, {warned} warnings"]))
+    return 1 if failed else 0
+
+
+def _examine(
+    config: NetworkConfig, peers: Sequence[Address], streams: Sequence[Address], seconds: float
+) -> Iterator[Finding]:
+    running = _ask(config)
+    yield from ports(config, config.http_url if running else "")
+    yield key(config)
+    yield clock()
+    yield skew(running.get("peers", ()))
+    yield descriptors(config)
+    yield from kernel()
+    findings, found = reachability(config, peers, streams, seconds)
+    yield from findings
+    yield from mtu(config, found)
+
+
+def _ask(config: NetworkConfig) -> dict[str, Any]:
+    """What a running node with these settings says of its peers; {} if there is none."""
+    if not config.enable_http or not config.metrics_port:
+        return {}
+    try:
+        return Client(config.http_url, token=read_token(config)).get("/api/v1/peers")
+    except CommandFailed:
+        return {}
+
+
+def _addresses(flag: str, texts: Sequence[str] | None) -> list[Address]:
+    try:
+        return [parse_address(text) for text in texts or ()]
+    except Unacceptable as error:
+        raise CommandMisused(f"{flag} {str(error)[:80]!r}: allowed is HOST:PORT or [IPV6]:PORT") from error

@@ -1,0 +1,134 @@
+"""What `positron doctor` looks at in the network: whether nodes can be reached by UDP and by TCP, MTU, peers' clocks.
+
+Reaching a node means a whole handshake and an acknowledged message, since a port that is open says little.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+from node.cli.finding import Finding, Verdict
+from node.cli.tables import duration
+from node.config import NetworkConfig, format_address
+from node.errors import Code, ConnectionFailed, SendTimeout
+from node.node.probe import path_mtu, reach
+from node.types import Address
+
+__all__ = ["mtu", "reachability", "skew"]
+
+Outcome: TypeAlias = tuple[Address, float] | ConnectionFailed | SendTimeout
+"""Where somebody was found and how long that took, or why not."""
+
+_ANYWHERE: Address = ("198.51.100.1", 9)
+"""An address for documentation (RFC 5737), to which the default route leads; nothing is sent there."""
+
+_HEADERS = {False: 28, True: 48}
+"""Bytes of IP and UDP headers, by whether it is IPv6."""
+
+SKEW_MAX = 1.0
+"""Seconds by which clocks may differ before the ages of messages stop making sense; refused they are much later."""
+
+_CURES = {
+    "udp": "check that the node runs and that UDP {address} passes every firewall and NAT on the way, both directions",
+    "tcp": "check that the node runs and that TCP {address} passes every firewall; another port: --peer-tcp",
+}
+
+
+def reachability(
+    config: NetworkConfig, udp: Sequence[Address], tcp: Sequence[Address], seconds: float
+) -> tuple[list[Finding], list[Address]]:
+    """A finding per address and carrier, and where UDP found somebody. All are tried at once."""
+    wanted = [("udp", address) for address in udp if config.enable_udp]
+    wanted += [("tcp", address) for address in tcp if config.enable_tcp]
+    if not wanted:
+        detail = "no address given: name one with --bootstrap or --peer"
+        return [Finding(subject="reachability", verdict=Verdict.SKIPPED, detail=detail)], []
+    results = asyncio.run(_try_all(wanted, config.network_id, seconds))
+    tried = list(zip(wanted, results, strict=True))
+    findings = [_finding(carrier, address, result, config) for (carrier, address), result in tried]
+    return findings, [result[0] for _, result in tried if isinstance(result, tuple)]
+
+
+async def _try_all(wanted: Sequence[tuple[str, Address]], network_id: str, seconds: float) -> list[Outcome]:
+    async def attempt(carrier: str, address: Address) -> Outcome:
+        try:
+            return await reach(carrier, address, network_id=network_id, seconds=seconds)
+        except (ConnectionFailed, SendTimeout) as error:
+            return error
+
+    return await asyncio.gather(*(attempt(carrier, address) for carrier, address in wanted))
+
+
+def _finding(
+    carrier: str,
+    address: Address,
+    result: Outcome,
+    config: NetworkConfig,
+) -> Finding:
+    text = format_address(address)
+    subject = f"{carrier.upper()} to {text}"
+    if isinstance(result, tuple):
+        detail = f"shook hands and acknowledged a message in {duration(result[1])}"
+        return Finding(subject=subject, verdict=Verdict.OK, detail=detail)
+    cure = _CURES[carrier].format(address=text)
+    if "look up" in str(result) or "looking up" in str(result):
+        cure = "check the spelling of the name and the DNS of this machine"
+    elif "network_mismatch" in str(result):
+        cure = f"it belongs to another network than {config.network_id!r}: choose its --network-id"
+    elif "version_mismatch" in str(result):
+        cure = "it speaks another version of the protocol: update the older of the two"
+    elif isinstance(result, ConnectionFailed) and result.code is Code.CONNECTION_LIMIT:
+        cure = "it has as many connections as it allows: try another node, or raise its --max-connections"
+    return Finding(subject=subject, verdict=Verdict.FAILED, detail=_reason(result), cure=cure)
+
+
+def _reason(error: ConnectionFailed | SendTimeout) -> str:
+    text = str(error)
+    return text if len(text) <= 200 else text[:200] + "..."
+
+
+def mtu(config: NetworkConfig, found: Sequence[Address]) -> Iterator[Finding]:
+    """Whether datagrams of `mtu` bytes fit the routes to those who were found, as far as this kernel knows them."""
+    if not config.enable_udp:
+        return
+    routes = {address: path_mtu(address) for address in dict.fromkeys((host, 9) for host, _ in found) or [_ANYWHERE]}
+    known = {address: size for address, size in routes.items() if size is not None}
+    if not known:
+        yield Finding(subject="MTU", verdict=Verdict.SKIPPED, detail="the kernel knows no route")
+    for address, size in known.items():
+        room = size - _HEADERS[":" in address[0]]
+        subject = "MTU, default route" if address == _ANYWHERE else f"MTU to {address[0]}"
+        if config.mtu <= room:
+            detail = f"{size} bytes leave {room} for a datagram; {config.mtu} are used"
+            yield Finding(subject=subject, verdict=Verdict.OK, detail=detail)
+        else:
+            detail = f"{size} bytes leave {room} for a datagram, and mtu is {config.mtu}: the largest will not pass"
+            yield Finding(
+                subject=subject, verdict=Verdict.WARNING, detail=detail, cure=f"start the node with --mtu {room}"
+            )
+
+
+def skew(peers: Sequence[Any]) -> Finding:
+    """How far the clocks of the running node's peers are from its own, where the node has measured that."""
+    skews = [peer["clock_skew"] for peer in peers if isinstance(peer, dict) and _is_number(peer.get("clock_skew"))]
+    if not skews:
+        return Finding(
+            subject="peers' clocks", verdict=Verdict.SKIPPED, detail="no running node that has measured them"
+        )
+    middle = sorted(skews)[len(skews) // 2]
+    detail = f"the middle one of {len(skews)} differs by {duration(abs(middle))}"
+    if abs(middle) <= SKEW_MAX:
+        return Finding(subject="peers' clocks", verdict=Verdict.OK, detail=detail)
+    side = "behind" if middle > 0 else "ahead of"
+    return Finding(
+        subject="peers' clocks",
+        verdict=Verdict.FAILED,
+        detail=f"{detail}: this machine's clock is {side} theirs",
+        cure="set this machine's clock, and keep it right (timedatectl set-ntp true, or chrony)",
+    )
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

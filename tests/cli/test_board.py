@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from node.cli.board import HISTORY_MAX, Board, spark_line
+
+
+def stats(uptime: float, sent: int = 0, again: int = 0, **changes: Any) -> dict[str, Any]:
+    link = {
+        "node_id": "ab" * 32,
+        "name": "node-2",
+        "transport": "udp",
+        "address": "192.0.2.2:9000",
+        "state": "established",
+        "peer_state": "up",
+        "rtt": 0.02,
+        "rto_effective": 1.0,
+        "packets_sent": sent,
+        "retransmissions": again,
+        "messages_sent": sent,
+        "messages_received": sent,
+    }
+    return {
+        "node_id": "cd" * 32,
+        "name": "node-1",
+        "state": "running",
+        "uptime": uptime,
+        "active_peers": 1,
+        "links": [link],
+        "gossip_stats": {"delivered": sent, "published": 0, "relayed": 0, "duplicates": 0},
+        "runtime": {"loop_lag_seconds": uptime / 1000, "loop_lag_samples": int(uptime)},
+    } | changes
+
+
+def test_rates_are_the_difference_of_two_readings_per_second() -> None:
+    board = Board()
+    board.update(stats(10, sent=100, again=5), at=50.0)
+    board.update(stats(12, sent=300, again=25), at=52.0)
+
+    record = board.record()
+
+    (link,) = record["links"]
+    assert link["retransmissions_per_second"] == 10.0
+    assert link["retransmitted_share"] == 0.1
+    assert link["messages_per_second"] == 200.0
+    assert record["gossip_delivered_per_second"] == 100.0
+    assert record["loop_lag"] == pytest.approx(0.001)
+    assert link["rtt_lately"] == [0.02, 0.02]
+    json.dumps(record, allow_nan=False)
+
+
+def test_one_reading_has_no_rates() -> None:
+    board = Board()
+    board.update(stats(10, sent=100), at=50.0)
+    assert board.record()["links"][0]["messages_per_second"] is None
+    assert board.record()["gossip_delivered_per_second"] is None
+    assert "-" in "\n".join(board.lines())
+
+
+def test_a_node_that_began_anew_has_no_rates_from_before() -> None:
+    board = Board()
+    board.update(stats(10, sent=100), at=50.0)
+    board.update(stats(1, sent=3), at=51.0)
+    assert board.record()["links"][0]["messages_per_second"] is None
+
+
+def test_a_link_that_is_new_has_no_rates_and_one_that_is_gone_no_history() -> None:
+    board = Board()
+    board.update(stats(10), at=50.0)
+    board.update(stats(11, links=[]), at=51.0)
+    assert board.record()["links"] == []
+    board.update(stats(12), at=52.0)
+    assert board.record()["links"][0]["rtt_lately"] == [0.02]
+
+
+def test_the_picture_fits_the_terminal_and_says_what_it_hides() -> None:
+    board = Board()
+    many = [stats(1)["links"][0] | {"address": f"192.0.2.{number}:9000"} for number in range(50)]
+    board.update(stats(10, links=many), at=50.0)
+
+    lines = board.lines(width=60, height=12)
+
+    assert len(lines) == 12
+    assert max(map(len, lines)) <= 60
+    assert lines[-1] == "... 43 more"
+    assert len(board.lines()) == 54
+
+
+@pytest.mark.parametrize("odd", [{}, {"links": 7, "runtime": [], "gossip_stats": None}, {"links": [1, {}]}])
+def test_an_answer_of_another_version_is_drawn_as_far_as_it_goes(odd: dict[str, Any]) -> None:
+    board = Board()
+    board.update(odd, at=1.0)
+    board.update(odd, at=2.0)
+    assert board.lines()
+    json.dumps(board.record(), allow_nan=False)
+
+
+def test_no_peer_can_control_the_terminal() -> None:
+    board = Board()
+    board.update(stats(1, name="\x1b[2J"), at=1.0)
+    board.update(stats(2, links=[stats(1)["links"][0] | {"name": "\x1b]0;x\x07"}]), at=2.0)
+    assert "\x1b" not in "\n".join(board.lines())
+
+
+def test_a_spark_line_goes_from_nothing_to_the_largest() -> None:
+    assert spark_line([]) == ""
+    assert spark_line([0.0, 0.0]) == "▁▁"
+    assert spark_line([0.0, 1.0, 2.0]) == "▁▅█"
+
+
+def test_history_is_bounded() -> None:
+    board = Board()
+    for second in range(100):
+        board.update(stats(second), at=float(second))
+    assert len(board.record()["links"][0]["rtt_lately"]) == HISTORY_MAX

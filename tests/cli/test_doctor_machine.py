@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import resource
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from node.cli.doctor_machine import clock, descriptors, kernel, key, ports
+from node.cli.finding import Verdict
+from node.config import NetworkConfig
+from node.node.probe import KernelFeatures
+from node.storage.keyfile import create
+
+ALL = KernelFeatures(
+    has_segmentation=True,
+    has_coalescing=True,
+    has_drop_counter=True,
+    has_ecn=True,
+    buffer_wanted=4 << 20,
+    receive_buffer=4 << 20,
+    send_buffer=4 << 20,
+)
+
+
+@pytest.mark.loopback
+def test_free_ports_are_free_and_taken_ones_are_named_with_a_cure() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.create_server(("127.0.0.1", 0)) as tcp:
+        udp.bind(("127.0.0.1", 0))
+        config = NetworkConfig(
+            host="127.0.0.1", port=udp.getsockname()[1], tcp_port=tcp.getsockname()[1], metrics_port=0, data_dir=""
+        )
+        taken = list(ports(config, ""))
+        own = list(ports(config, "http://127.0.0.1:9464"))
+    free = list(ports(config, ""))
+
+    assert [finding.verdict for finding in taken] == [Verdict.FAILED, Verdict.FAILED, Verdict.OK]
+    assert "--port" in taken[0].cure
+    assert "--tcp-port" in taken[1].cure
+    assert [finding.verdict for finding in own] == [Verdict.OK] * 3
+    assert "in use by the node at http://127.0.0.1:9464" in own[0].detail
+    assert [finding.verdict for finding in free] == [Verdict.OK] * 3
+
+
+@pytest.mark.loopback
+def test_an_address_of_another_machine_cannot_be_listened_on() -> None:
+    found = list(ports(NetworkConfig(host="192.0.2.77", enable_tcp=False, enable_http=False), ""))
+    assert [finding.verdict for finding in found] == [Verdict.FAILED, Verdict.SKIPPED, Verdict.SKIPPED]
+    assert "--host" in found[0].cure
+
+
+def test_a_key_file_is_looked_at_and_never_made(tmp_path: Path) -> None:
+    config = NetworkConfig(data_dir=str(tmp_path / "state" / "9000"))
+    assert key(config).verdict is Verdict.OK
+    assert list(tmp_path.iterdir()) == []
+
+    identity = create(tmp_path / "state" / "9000" / "identity.key")
+    assert identity.node_id[:8] in key(config).detail
+
+    (tmp_path / "state" / "9000" / "identity.key").chmod(0o644)
+    found = key(config)
+    assert found.verdict is Verdict.FAILED
+    assert "chmod 600" in found.cure
+
+
+def test_a_key_in_memory_is_a_warning() -> None:
+    assert key(NetworkConfig(data_dir="")).verdict is Verdict.WARNING
+
+
+def test_a_clock_before_the_program_was_made_is_wrong() -> None:
+    found = clock(now=0.0)
+    assert (found.verdict, "1970-01-01" in found.detail) == (Verdict.FAILED, True)
+    assert clock().verdict in (Verdict.OK, Verdict.WARNING)
+
+
+def test_a_low_limit_of_open_files_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 4096))
+    assert descriptors(NetworkConfig(max_connections=1000)).verdict is Verdict.WARNING
+    assert descriptors(NetworkConfig(max_connections=100)).verdict is Verdict.OK
+    assert descriptors(NetworkConfig(enable_tcp=False)).verdict is Verdict.OK
+
+
+@pytest.mark.parametrize(
+    ("features", "subject"),
+    [
+        (replace(ALL, has_segmentation=False), "UDP GSO"),
+        (replace(ALL, has_coalescing=False), "UDP GRO"),
+        (replace(ALL, has_drop_counter=False), "drop counter"),
+        (replace(ALL, has_ecn=False), "ECN"),
+        (replace(ALL, receive_buffer=212_992), "receive buffer"),
+        (replace(ALL, send_buffer=212_992), "send buffer"),
+    ],
+)
+def test_each_thing_that_a_kernel_lacks_is_a_warning_with_a_cure(features: KernelFeatures, subject: str) -> None:
+    lacking = [finding for finding in kernel(features) if finding.verdict is not Verdict.OK]
+    assert [(finding.subject, finding.verdict) for finding in lacking] == [(subject, Verdict.WARNING)]
+    assert lacking[0].cure
+    assert all(finding.verdict is Verdict.OK for finding in kernel(ALL))
