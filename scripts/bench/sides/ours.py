@@ -1,0 +1,71 @@
+"""The UDP transport of this project, through its public interface."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from node.transport.packet import Packet
+from node.transport.settings import TransportSettings
+from node.transport.udp_transport import UDPTransport
+from node.types import Address
+from sides.blocks import EXCHANGE, send_blocks
+from sides.blocks import exchange as exchange_one_by_one
+
+PATIENCE = 30.0
+_kept: list[object] = []
+
+
+def settings(options: dict[str, str]) -> TransportSettings:
+    """Defaults, but for the credit of a fast path and what the measurement asks for."""
+    return TransportSettings(
+        mtu=int(options.get("mtu", 1400)),
+        initial_window=int(options.get("window", 4 << 20)),
+        segments_max=int(options.get("segments", TransportSettings().segments_max)),
+    )
+
+
+async def serve(host: str, options: dict[str, str]) -> int:
+    """Takes everything; answers what is as long as a request with the same bytes."""
+    transport = UDPTransport(host, 0, settings=settings(options))
+
+    async def answer(packet: Packet, address: Address) -> None:
+        if len(packet.payload) == EXCHANGE:
+            await transport.send_reliable(address, packet.payload, PATIENCE)
+
+    transport.register_handler(answer)
+    await transport.start()
+    _kept.append(transport)
+    return transport.local_address[1]
+
+
+async def bulk(address: Address, seconds: float, options: dict[str, str]) -> dict[str, Any]:
+    """Blocks as reliable messages."""
+    transport = UDPTransport("0.0.0.0", 0, settings=settings(options))
+    await transport.start()
+    result = await send_blocks(lambda block: transport.send_reliable(address, block, PATIENCE), seconds)
+    await transport.stop()
+    return result
+
+
+async def exchange(address: Address, seconds: float, options: dict[str, str]) -> dict[str, Any]:
+    """A reliable message there, and one back."""
+    transport = UDPTransport("0.0.0.0", 0, settings=settings(options))
+    response: asyncio.Future[bytes] | None = None
+
+    def take(packet: Packet, _address: Address) -> None:
+        assert response is not None
+        response.set_result(packet.payload)
+
+    async def ask(request: bytes) -> None:
+        nonlocal response
+        response = asyncio.get_running_loop().create_future()
+        # Its acknowledgement comes with the response, as a rule in the same packet.
+        await transport.send_reliable(address, request, PATIENCE)
+        await response
+
+    transport.register_handler(take)
+    await transport.start()
+    result = await exchange_one_by_one(ask, seconds)
+    await transport.stop()
+    return result
