@@ -98,7 +98,8 @@ class DialFailed:
 class Problem:
     """Something that a person should look at; the same one is reported at most once per minute.
 
-    kind: `network_mismatch`, `version_mismatch`, `identity_conflict` or `misbehaving_peer`. text: one line.
+    kind: `network_mismatch`, `version_mismatch`, `identity_conflict`, `misbehaving_peer` or
+    `banned_peer`. text: one line.
     """
 
     kind: str

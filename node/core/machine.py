@@ -32,6 +32,8 @@ from node.peers.table import Peer, PeerState
 from node.transport.endpoint import Endpoint
 from node.transport.packet import Datagram, Transmit
 from node.transport.stream import StreamEndpoint, StreamInput, StreamOutput
+from node.trust.settings import TrustSettings
+from node.trust.trust import Trust
 from node.types import SECOND, Address, Duration, Entropy, Instant, NodeId, Random
 
 __all__ = ["Machine", "Output"]
@@ -73,10 +75,15 @@ class Machine:
         self.stats = CoreStats()
         self.peers = Peers(_peers_settings(identity, settings, epoch), random=random)
         self.gossip = Gossip(identity, _gossip_settings(settings, wall_offset, epoch), random=random)
+        trust_settings = TrustSettings(network_id=settings.network_id, epoch=epoch, wall_offset=wall_offset)
+        self.trust = Trust(identity, trust_settings, random=random)
+        self.peers.shun(self.trust.is_shunned)
         self._wall_offset = wall_offset
         sealer = Sealer(identity, network_id=settings.network_id, epoch=epoch)
         self._outbox = Outbox(sealer, signing_domain(settings.network_id), self.stats)
-        services = Services(Endpoints(self.udp, self.tcp), self.peers, self.gossip, self._outbox, self.stats)
+        services = Services(
+            Endpoints(self.udp, self.tcp), self.peers, self.gossip, self.trust, self._outbox, self.stats
+        )
         self._router = Router(services, wall_offset=wall_offset, gossip_timeout=settings.gossip_timeout)
         self._farewell: deque[Output] = deque()
         self._state = State.NEW
@@ -106,7 +113,7 @@ class Machine:
             if endpoint is not None and due is not None and due <= now:
                 endpoint.handle_timeout(now)
         if self._state is State.RUNNING:
-            for service in (self.peers, self.gossip):
+            for service in (self.peers, self.gossip, self.trust):
                 due = service.next_timeout()
                 if due is not None and due <= now:
                     service.handle_timeout(now)
@@ -134,7 +141,8 @@ class Machine:
         """When `handle_timeout` is due; valid once `poll_transmit` has nothing more."""
         times = [endpoint.next_timeout() for endpoint in (self.udp, self.tcp) if endpoint is not None]
         if self._state is State.RUNNING:
-            times += [self.peers.next_timeout(), self.gossip.next_timeout(), self._outbox.next_timeout()]
+            services = (self.peers, self.gossip, self.trust, self._outbox)
+            times += [service.next_timeout() for service in services]
         return min((due for due in times if due is not None), default=None)
 
     # --- commands -----------------------------------------------------------------------------------------------
@@ -145,6 +153,7 @@ class Machine:
             raise UsageError(f"a node that is {self._state} cannot be started")
         self._state = State.RUNNING
         self._started_at = now
+        self.trust.start(now)
         self.peers.start(now)
         self._router.settle(now)
 
@@ -259,6 +268,7 @@ class Machine:
             gossip=self.gossip.stats,
             peering=self.peers.stats,
             messages=self.stats,
+            trust=self.trust.overview(now),
         )
 
     def _require_running(self) -> None:

@@ -26,6 +26,7 @@ from node.core.outbox import Outbox, Pending
 from node.core.stats import CoreStats
 from node.core.switch import Endpoints, Outcome, Parcel, Switch
 from node.errors import (
+    Code,
     ConnectionFailed,
     DecodeError,
     MessageTooLarge,
@@ -43,7 +44,9 @@ from node.peers.actions import Link
 from node.peers.peers import Peers
 from node.peers.table import Peer
 from node.transport.events import Closed, Connected, Event, MessageAcknowledged, MessageFailed, MessageReceived
-from node.types import SECOND, Address, Duration, Instant, NodeId
+from node.trust import actions as trust_actions
+from node.trust.trust import Trust
+from node.types import SECOND, Address, Duration, Instant, NodeId, short_id
 from node.wire.limits import PROBLEM_REPEAT, PROBLEMS_MAX
 
 __all__ = ["Purpose", "Router", "Services"]
@@ -53,6 +56,16 @@ Purpose: TypeAlias = tuple[bytes, ...] | int
 
 CONTROL_TIMEOUT: Duration = 10 * SECOND
 """Time in which a peer must acknowledge a question or an answer that will be repeated anyway."""
+
+_OF_TRUST = (MessageType.TRUST_UPDATE, MessageType.TRUSTED_PEERS_REQUEST, MessageType.TRUSTED_PEERS_RESPONSE)
+_VIOLATIONS = (
+    Code.PROTOCOL_VIOLATION,
+    Code.FRAME_ENCODING,
+    Code.FLOW_CONTROL,
+    Code.ACK_OF_UNSENT,
+    Code.REASSEMBLY_LIMIT,
+)
+"""Ends of a connection that only the other side can be to blame for."""
 
 _UNREPEATED = (MessageType.HANDSHAKE, MessageType.HANDSHAKE_ACK)
 """What must arrive for as long as the connection lives."""
@@ -65,6 +78,7 @@ class Services:
     endpoints: Endpoints
     peers: Peers
     gossip: Gossip
+    trust: Trust
     outbox: Outbox
     stats: CoreStats
 
@@ -77,6 +91,7 @@ class Router:
         self._endpoints = services.endpoints
         self._peers = services.peers
         self._gossip = services.gossip
+        self._trust = services.trust
         self._outbox = services.outbox
         self._stats = services.stats
         self._switch: Switch[Purpose] = Switch(services.endpoints, services.stats)
@@ -105,6 +120,9 @@ class Router:
         while (action := self._gossip.poll_action()) is not None:
             self._on_gossip(action, now)
             is_busy = True
+        while (verdict := self._trust.poll_action()) is not None:
+            self._on_trust(verdict, now)
+            is_busy = True
         while (outcome := self._switch.poll_outcome()) is not None:
             self._on_outcome(outcome)
             is_busy = True
@@ -114,12 +132,9 @@ class Router:
         link = Link(carrier, event.connection)
         match event:
             case Connected():
-                self._peers.connected(link, event, now)
-                self._switch.opened(event.peer_id, link, now)
-                self._dispatch_waiting(event.peer_id, now)
+                self._on_connected(link, event, now)
             case Closed():
-                self._switch.closed(link, event)
-                self._peers.closed(link, event, now)
+                self._on_closed(link, event, now)
             case MessageReceived():
                 self._peers.heard(event.peer_id, now)
                 if is_frame(event.data):
@@ -135,6 +150,22 @@ class Router:
                     return
         self.events.append(TransportEvent(carrier=carrier, event=event))
 
+    def _on_connected(self, link: Link, event: Connected, now: Instant) -> None:
+        self._peers.connected(link, event, now)
+        self._switch.opened(event.peer_id, link, now)
+        self._dispatch_waiting(event.peer_id, now)
+        endpoint = self._endpoints.of(link.carrier)
+        if endpoint is not None and self._trust.is_banned(event.peer_id, now):
+            endpoint.disconnect(link.connection, now, Code.APPLICATION, "banned")
+
+    def _on_closed(self, link: Link, event: Closed, now: Instant) -> None:
+        self._switch.closed(link, event)
+        self._peers.closed(link, event, now)
+        if event.peer_id is None or event.by_peer or event.code not in _VIOLATIONS:
+            return
+        if not self._trust.is_banned(event.peer_id, now):
+            self._trust.blame(event.peer_id, "protocol_violation", now)
+
     def _on_frame(self, link: Link, event: MessageReceived, now: Instant) -> None:
         peer_id = event.peer_id
         try:
@@ -146,6 +177,10 @@ class Router:
                 received = self._outbox.receive(peer_id, frame.fields, now + self._wall_offset)
                 if received is not None:
                     self.events.append(received)
+            elif frame.kind in _OF_TRUST:
+                reason = self._trust.receive(peer_id, frame.kind, frame.fields, now)
+                if reason is not None:
+                    self._peers.blame(peer_id, reason)
             else:
                 self._peers.receive(link, peer_id, frame.kind, frame.fields, now)
         except DecodeError as error:
@@ -169,6 +204,8 @@ class Router:
                 self._on_transition(action, now)
             case peer_actions.Dialled() | peer_actions.Undialled():
                 self._on_dialled(action, now)
+            case peer_actions.Blamed(peer=node_id, reason=reason):
+                self._trust.blame(node_id, reason, now)
             case peer_actions.Report(kind=kind, text=text):
                 self._report(kind, text, now)
 
@@ -176,10 +213,12 @@ class Router:
         node_id, name, address = action.peer, action.name, action.address
         if isinstance(action, peer_actions.Down):
             self._gossip.peer_down(node_id)
+            self._trust.peer_down(node_id)
             self._switch.gone(node_id)
             self.events.append(PeerDown(node_id=node_id, name=name, address=address, reason=action.reason))
             return
         self._gossip.peer_up(node_id, now)
+        self._trust.peer_up(node_id)
         self.events.append(PeerUp(node_id=node_id, name=name, address=address, aliases=action.aliases))
         self._dispatch_waiting(node_id, now)
 
@@ -236,6 +275,7 @@ class Router:
                 for node_id in node_ids:
                     self._spread(node_id, action, now)
             case gossip_actions.Deliver():
+                self._trust.delivered(action.via, action.origin, now)
                 self.events.append(
                     DataReceived(
                         message_id=action.message_id.hex(),
@@ -248,8 +288,17 @@ class Router:
                 )
             case gossip_actions.Blame(peer=node_id, reason=reason):
                 self._peers.blame(node_id, reason)
-            case gossip_actions.Accuse():
-                pass
+            case gossip_actions.Accuse(evidence=evidence):
+                self._trust.accuse(evidence, now)
+
+    def _on_trust(self, action: trust_actions.Action, now: Instant) -> None:
+        match action:
+            case trust_actions.Say(peers=node_ids, kind=kind, fields=fields):
+                for node_id in node_ids:
+                    self._say(peer_actions.Say(peer=node_id, kind=kind, fields=fields), now)
+            case trust_actions.Ban(peer=node_id, reason=reason):
+                self._report("banned_peer", f"peer {short_id(node_id)} is banned for an hour: {reason}", now)
+                self._peers.expel(node_id, "banned")
 
     def _spread(self, node_id: NodeId, action: gossip_actions.Send, now: Instant) -> None:
         peer = self._peers.table.get(node_id)

@@ -12,6 +12,7 @@ from node.core.stats import CoreStats
 from node.gossip.stats import GossipStats
 from node.peers.stats import PeerStats
 from node.transport.stats import ConnectionSnapshot, EndpointStats
+from node.trust.trust import TrustOverview
 from node.types import Address, Duration, Instant, NodeId
 
 __all__ = ["LinkSnapshot", "NodeSnapshot", "PeerSnapshot"]
@@ -71,3 +72,4 @@ class NodeSnapshot:
     gossip: GossipStats
     peering: PeerStats
     messages: CoreStats
+    trust: TrustOverview

@@ -27,13 +27,17 @@ class Send:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deliver:
-    """Hand a message to the application. hops: links travelled; age: in nanoseconds, never negative."""
+    """Hand a message to the application. hops: links travelled; age: in nanoseconds, never negative.
+
+    via: the peer that brought it.
+    """
 
     message_id: bytes
     origin: NodeId
     payload: dict[str, Value]
     hops: int
     age: Duration
+    via: NodeId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

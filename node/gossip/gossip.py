@@ -217,12 +217,12 @@ class Gossip:
             raise DecodeError("stale")
         self._keep(envelope, hops, now)
         if envelope.kind == MessageType.GOSSIP_MESSAGE:
-            self._deliver(envelope, hops, was_wanted=was_wanted, now=now)
+            self._deliver(peer, envelope, hops, was_wanted=was_wanted, now=now)
         else:
             self.stats.rejected["unknown_kind"] += 1
         self._relay(peer, envelope, hops)
 
-    def _deliver(self, envelope: Envelope, hops: int, *, was_wanted: bool, now: Instant) -> None:
+    def _deliver(self, peer: NodeId, envelope: Envelope, hops: int, *, was_wanted: bool, now: Instant) -> None:
         try:
             payload = unpack(envelope.payload)
         except DecodeError as error:
@@ -238,7 +238,9 @@ class Gossip:
         stats.age.observe(age)
         stats.hops[hops] = stats.hops.get(hops, 0) + 1
         self._actions.append(
-            Deliver(message_id=envelope.message_id, origin=envelope.origin, payload=payload, hops=hops, age=age)
+            Deliver(
+                message_id=envelope.message_id, origin=envelope.origin, payload=payload, hops=hops, age=age, via=peer
+            )
         )
 
     def _relay(self, peer: NodeId, envelope: Envelope, hops: int) -> None:

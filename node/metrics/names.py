@@ -12,6 +12,8 @@ from enum import StrEnum
 from node.gossip.stats import AGE_BOUNDS
 from node.messages.types import REJECTION_REASONS, Carrier, MessageType
 from node.transport.stats import DROP_REASONS, LOSS_TRIGGERS, RETRANSMISSION_CAUSES, RTT_BOUNDS
+from node.trust.evidence import PENALTIES
+from node.trust.stats import BANDS
 from node.types import MILLISECOND, Duration, to_seconds
 
 __all__ = [
@@ -289,6 +291,25 @@ _SERVICES = (
     _gauge("gossip_origins", "nodes", "Authors whose sequence numbers are remembered."),
 )
 
+_TRUST = (
+    _gauge("trust_peers", "nodes", "Nodes that trust knows anything of, by band.", Label("band", BANDS)),
+    _counter(
+        "trust_penalties_total",
+        "penalties",
+        "Evidence of this node's own against others, by kind.",
+        Label("kind", tuple(PENALTIES)),
+    ),
+    _counter("trust_credits_total", "messages", "First deliveries that counted for the peer that brought them."),
+    _counter("trust_bans_total", "bans", "Nodes that this node began to keep away from."),
+    _counter(
+        "trust_statements_total",
+        "statements",
+        "Signed statements of others about others, by result.",
+        Label("result", ("accepted", "repeated", "limited", "rejected")),
+    ),
+    _gauge("trust_statements_held", "statements", "Statements that count now."),
+)
+
 _RUNTIME = (
     _histogram("event_loop_lag_seconds", "Lateness of a timer of the event loop, measured twice a second.", LAG_BOUNDS),
     _gauge("tasks", "tasks", "Tasks of the event loop."),
@@ -321,6 +342,6 @@ _IMPAIRMENT = (
 
 CATALOGUE: dict[str, Metric] = {
     metric.name: metric
-    for group in (_NODE, _SOCKET, _TRANSPORT_TOTALS, _LINKS, _SERVICES, _RUNTIME, _IMPAIRMENT)
+    for group in (_NODE, _SOCKET, _TRANSPORT_TOTALS, _LINKS, _SERVICES, _TRUST, _RUNTIME, _IMPAIRMENT)
     for metric in group
 }

@@ -91,6 +91,7 @@ def readings(seen: Observation) -> Iterator[Reading]:
     yield from _messages(seen.snapshot)
     yield from _peering(seen.snapshot)
     yield from _gossip(seen.snapshot)
+    yield from _trust(seen.snapshot)
     yield from _runtime(seen)
     if seen.impairment is not None:
         yield from _impairment(seen.impairment)
@@ -289,6 +290,25 @@ def _gossip(snapshot: NodeSnapshot) -> Iterator[Reading]:
     yield Reading("positron_gossip_cached_messages", stats.cached)
     yield Reading("positron_gossip_cached_bytes", stats.cached_bytes)
     yield Reading("positron_gossip_origins", stats.origins)
+
+
+def _trust(snapshot: NodeSnapshot) -> Iterator[Reading]:
+    overview = snapshot.trust
+    stats = overview.stats
+    for band, count in overview.bands.items():
+        yield Reading("positron_trust_peers", count, (band,))
+    for kind, count in stats.penalties.items():
+        yield Reading("positron_trust_penalties_total", count, (kind,))
+    yield Reading("positron_trust_credits_total", stats.credits)
+    yield Reading("positron_trust_bans_total", stats.bans)
+    for result, count in (
+        ("accepted", stats.statements_accepted),
+        ("repeated", stats.statements_repeated),
+        ("limited", stats.statements_limited),
+        ("rejected", sum(stats.rejected.values())),
+    ):
+        yield Reading("positron_trust_statements_total", count, (result,))
+    yield Reading("positron_trust_statements_held", stats.statements)
 
 
 def _runtime(seen: Observation) -> Iterator[Reading]:

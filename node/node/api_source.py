@@ -19,7 +19,7 @@ from node.metrics.text import CONTENT_TYPE
 from node.node.chronicle import Chronicle
 from node.node.naming import find_peer, find_target
 from node.node.observer import Observer
-from node.node.report import link_report, peer_report
+from node.node.report import link_report, peer_report, trust_report
 from node.transport.tcp_transport import TCPTransport
 from node.transport.udp_transport import UDPTransport
 from node.types import Address, NodeId, to_seconds
@@ -119,7 +119,7 @@ class ApiSource:
         return [link_report(link, self._subject.wall_offset) for link in self._subject.snapshot().links]
 
     def trust(self) -> dict[str, Json]:
-        return {}
+        return trust_report(self._subject.snapshot())
 
     def publish(self, payload: dict[str, Json]) -> str:
         return self._subject.publish(payload)  # type: ignore[arg-type]  # JSON's values are a part of a message's

@@ -9,6 +9,7 @@ from node.gossip.stats import GossipStats
 from node.identity.keys import Identity
 from node.peers.stats import PeerStats
 from node.transport.stats import EndpointStats
+from node.trust.trust import TrustOverview
 
 __all__ = ["blank_snapshot"]
 
@@ -31,4 +32,5 @@ def blank_snapshot(identity: Identity, config: NetworkConfig, name: str) -> Node
         gossip=GossipStats(),
         peering=PeerStats(),
         messages=CoreStats(),
+        trust=TrustOverview.blank(),
     )

@@ -14,9 +14,18 @@ from node.core.snapshot import LinkSnapshot, NodeSnapshot, PeerSnapshot
 from node.gossip.stats import GossipStats
 from node.metrics.readings import RuntimeStats
 from node.transport.stats import EndpointStats
+from node.trust.trust import TRUSTED, TrustOverview
 from node.types import Duration, short_id, to_seconds
 
-__all__ = ["gossip_report", "link_report", "node_report", "peer_report", "runtime_report", "transport_report"]
+__all__ = [
+    "gossip_report",
+    "link_report",
+    "node_report",
+    "peer_report",
+    "transport_report",
+    "trust_report",
+    "trust_stats",
+]
 
 
 def node_report(snapshot: NodeSnapshot, *, wall_offset: Duration, socket: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -41,7 +50,7 @@ def node_report(snapshot: NodeSnapshot, *, wall_offset: Duration, socket: Mappin
         "connections": _connections(snapshot, links),
         "links": links,
         "gossip_stats": gossip_report(snapshot.gossip),
-        "trust_stats": {},
+        "trust_stats": trust_stats(snapshot.trust),
         "peer_stats": _counters(snapshot.peering),
         "message_stats": _counters(snapshot.messages),
     }
@@ -162,6 +171,46 @@ def gossip_report(stats: GossipStats) -> dict[str, Any]:
     report["rejected_by_reason"] = report.pop("rejected")
     report["rejected"] = sum(stats.rejected.values())
     return report
+
+
+def trust_stats(overview: TrustOverview) -> dict[str, Any]:
+    """What trust has counted; `rejected` is the sum over `rejected_by_reason`, `peers` counts nodes by band."""
+    report = _counters(overview.stats)
+    report["rejected_by_reason"] = report.pop("rejected")
+    report["rejected"] = sum(overview.stats.rejected.values())
+    report["peers"] = dict(overview.bands)
+    return report
+
+
+def trust_report(snapshot: NodeSnapshot) -> dict[str, Any]:
+    """Whom this node trusts, best first, and why. `score`, `own`: -1 to 1; `trust`: the same as 0 to 1.
+
+    praise, doubt: what the word of others weighs. banned_for: seconds that are left of a ban, None without one.
+    """
+    names = {peer.node_id: peer.name for peer in snapshot.peers}
+    entries = sorted(snapshot.trust.entries, key=lambda entry: (-entry.score, entry.node_id))
+    return {
+        "trusted_from": TRUSTED,
+        "stats": trust_stats(snapshot.trust),
+        "peers": [
+            {
+                "node_id": entry.node_id.hex(),
+                "name": names.get(entry.node_id) or None,
+                "score": round(entry.score, 4),
+                "trust": round((entry.score + 1) / 2, 4),
+                "band": entry.band,
+                "own": round(entry.own, 4),
+                "praise": round(entry.praise, 4),
+                "doubt": round(entry.doubt, 4),
+                "first_deliveries": entry.first_deliveries,
+                "penalties": dict(entry.penalties),
+                "banned_for": None
+                if entry.banned_until is None
+                else to_seconds(entry.banned_until - snapshot.taken_at),
+            }
+            for entry in entries
+        ],
+    }
 
 
 def _connections(snapshot: NodeSnapshot, links: list[dict[str, Any]]) -> dict[str, Any]:

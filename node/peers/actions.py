@@ -11,7 +11,7 @@ from node.messages.types import Carrier, MessageType
 from node.peers.targets import TargetKey
 from node.types import Address, NodeId
 
-__all__ = ["Action", "Dial", "Dialled", "Down", "Drop", "Link", "Report", "Say", "Undialled", "Up"]
+__all__ = ["Action", "Blamed", "Dial", "Dialled", "Down", "Drop", "Link", "Report", "Say", "Undialled", "Up"]
 
 
 class Link(NamedTuple):
@@ -94,4 +94,12 @@ class Report:
     text: str
 
 
-Action: TypeAlias = Dial | Say | Drop | Up | Down | Dialled | Undialled | Report
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blamed:
+    """A connected peer sent what no honest peer sends: evidence for whoever keeps it."""
+
+    peer: NodeId
+    reason: str
+
+
+Action: TypeAlias = Blamed | Dial | Say | Drop | Up | Down | Dialled | Undialled | Report

@@ -8,6 +8,7 @@ table and the targets; carries nothing out itself but appends to the peer servic
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 from node.errors import Code
 from node.messages.types import Carrier
@@ -39,6 +40,7 @@ class Dialer:
         self, settings: PeersSettings, table: PeerTable, actions: deque[Action], stats: PeerStats, *, random: Random
     ) -> None:
         self.dial_at: Instant | None = None
+        self.is_shunned: Callable[[NodeId], bool] = lambda node_id: False
         self._settings = settings
         self._table = table
         self._actions = actions
@@ -171,6 +173,8 @@ class Dialer:
         node_id = target.node_id
         peer = self._table.get(node_id) if node_id is not None else self._table.at(target.key.address)
         if peer is not None and peer.links:
+            return False
+        if node_id is not None and not target.is_manual and self.is_shunned(node_id):
             return False
         return target.is_bootstrap or target.is_manual or self._has_room
 

@@ -11,11 +11,12 @@ the six kinds that belong here; output are actions.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 from node.errors import Code, DecodeError
 from node.messages.packing import Value
 from node.messages.types import MessageType
-from node.peers.actions import Action, Down, Drop, Link, Report, Say, Up
+from node.peers.actions import Action, Blamed, Down, Drop, Link, Report, Say, Up
 from node.peers.dialer import Dialer
 from node.peers.hello import Hello, parse_hello
 from node.peers.liveness import Liveness
@@ -110,11 +111,22 @@ class Peers:
         if peer is not None:
             self._drop_all(peer, Code.APPLICATION, reason)
 
+    def expel(self, node_id: NodeId, reason: str) -> None:
+        """That peer broke the rules: its connections are closed."""
+        peer = self.table.get(node_id)
+        if peer is not None:
+            self._drop_all(peer, Code.PROTOCOL_VIOLATION, reason)
+
+    def shun(self, is_shunned: Callable[[NodeId], bool]) -> None:
+        """From now on, nodes of which that is true are not dialled, unless a person asks for it."""
+        self._dialer.is_shunned = is_shunned
+
     def blame(self, node_id: NodeId, reason: str) -> None:
         """That peer sent what no honest peer sends; too much of it ends its connections."""
         peer = self.table.get(node_id)
         if peer is None:
             return
+        self._actions.append(Blamed(peer=node_id, reason=reason))
         peer.violations += 1
         if peer.violations == VIOLATIONS_MAX:
             where = f"{short_id(node_id)} at {format_address(peer.address)}"

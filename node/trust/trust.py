@@ -97,6 +97,11 @@ class TrustOverview:
     bands: dict[str, int]
     entries: tuple[TrustEntry, ...]
 
+    @classmethod
+    def blank(cls) -> TrustOverview:
+        """What there is to say before anything happened."""
+        return cls(stats=TrustStats(), bands=dict.fromkeys(BANDS, 0), entries=())
+
 
 class Trust:
     """The trust service of one node. After each call, drain `poll_action`."""
@@ -323,6 +328,10 @@ class Trust:
     def is_banned(self, node_id: NodeId, now: Instant) -> bool:
         """Whether this node wants no connection with that one."""
         return self._evidence.is_banned(node_id, now)
+
+    def is_shunned(self, node_id: NodeId) -> bool:
+        """As `is_banned`, as of the last thing that happened here."""
+        return self._evidence.is_banned(node_id, self._now)
 
     def _score(self, node_id: NodeId) -> float:
         record = self._evidence.get(node_id)

@@ -12,6 +12,7 @@ from node.metrics.process import ProcessReading
 from node.metrics.readings import Observation, RuntimeStats, SocketReading
 from node.peers.stats import PeerStats
 from node.transport.stats import ConnectionSnapshot, ConnectionStats, EndpointStats
+from node.trust.trust import TrustOverview
 from node.types import MILLISECOND, SECOND, NodeId
 
 WALL_OFFSET = 1_700_000_000 * SECOND
@@ -88,6 +89,7 @@ def node_snapshot(*links: LinkSnapshot, peers: tuple[PeerSnapshot, ...] = (), **
         gossip=GossipStats(),
         peering=PeerStats(),
         messages=CoreStats(),
+        trust=TrustOverview.blank(),
     )
     return replace(snapshot, **changes)  # type: ignore[arg-type]  # any field by name
 

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import json
+from random import Random
 
-from node.node.report import gossip_report, link_report, node_report
-from node.types import SECOND
+from node.identity.keys import Identity
+from node.node.report import gossip_report, link_report, node_report, trust_report
+from node.trust.settings import TrustSettings
+from node.trust.trust import Trust
+from node.types import SECOND, NodeId
 from tests.metrics.samples import WALL_OFFSET, link, node_id, node_snapshot, peer
 
 
@@ -59,3 +63,22 @@ def test_rejections_are_a_sum_and_its_parts() -> None:
 
     assert report["rejected"] == 3
     assert report["rejected_by_reason"]["stale"] == 2
+
+
+def test_trust_is_reported_best_first_with_the_time_that_is_left_of_a_ban() -> None:
+    good, bad = NodeId(b"g" * 32), NodeId(b"b" * 32)
+    settings = TrustSettings(network_id="net", epoch=1, wall_offset=WALL_OFFSET)
+    trust = Trust(Identity(b"o" * 32), settings, random=Random(1))
+    for second in range(100):
+        trust.delivered(good, bad, second * SECOND)
+    for _ in range(8):
+        trust.blame(bad, "bad_signature", 100 * SECOND)
+    snapshot = node_snapshot(trust=trust.overview(100 * SECOND), taken_at=160 * SECOND)
+    report = trust_report(snapshot)
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+    assert [(peer["node_id"], peer["band"]) for peer in report["peers"]] == [
+        (good.hex(), "trusted"),
+        (bad.hex(), "banned"),
+    ]
+    assert (report["peers"][1]["banned_for"], report["peers"][1]["penalties"]) == (3540.0, {"bad_signature": 8})
+    assert report["stats"]["peers"] == {"banned": 1, "doubtful": 0, "neutral": 0, "known": 0, "trusted": 1}
