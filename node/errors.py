@@ -62,6 +62,7 @@ class Code(IntEnum):
     DUPLICATE_IDENTITY = 16
     APPLICATION = 17
     CONNECTION_LOST = 18
+    PEER_RESTARTED = 19
 
 
 class PositronError(Exception):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from random import Random
 from typing import TypeVar
 
+from node.crypto.suites import Suite
 from node.identity.keys import Identity
 from node.impairment.link import LinkSettings
 from node.sim.clock import Clock
@@ -22,16 +23,26 @@ from node.transport.events import (
     MessageReceived,
 )
 from node.transport.packet import Message
+from node.transport.protection import Keys, Protection
+from node.transport.rtt import RttEstimator
 from node.transport.settings import TransportSettings
-from node.transport.stats import ConnectionSnapshot
-from node.types import MILLISECOND, SECOND, Address, Instant, from_seconds
+from node.transport.stats import ConnectionSnapshot, ConnectionStats
+from node.types import MILLISECOND, SECOND, Address, ConnectionId, Instant, from_seconds
 
-__all__ = ["CLIENT", "SERVER", "Pair", "Side", "make_side"]
+__all__ = ["CLIENT", "SERVER", "Pair", "Side", "make_protection", "make_side"]
 
 CLIENT: Address = ("10.0.0.1", 9000)
 SERVER: Address = ("10.0.0.2", 9000)
 
 _Event = TypeVar("_Event")
+
+
+def make_protection(
+    send: bytes, receive: bytes, peer_cid: int, *, suite: Suite = Suite.CHACHA20_POLY1305, now: Instant = 0
+) -> Protection:
+    """The keys of one end, apart from any connection; probe timeouts are those before the first round trip."""
+    keys = Keys(suite, send, receive)
+    return Protection(keys, ConnectionId(peer_cid), RttEstimator(10 * MILLISECOND), ConnectionStats(), now)
 
 
 class Side:

@@ -154,7 +154,7 @@ class Switch(Generic[Purpose]):
         lost = [*self._orphans.pop(link, ()), *self._tracked.pop(link, {}).values()]
         for tracked in lost:
             has_other = any(other != link for other in tracked.peer.links)
-            if event.code is Code.REPLACED and tracked.peer.is_active and not has_other:
+            if event.code in (Code.REPLACED, Code.PEER_RESTARTED) and tracked.peer.is_active and not has_other:
                 self._adrift.setdefault(tracked.peer.node_id, []).append(tracked)
             else:
                 self._report(tracked, ConnectionFailed(event.code, event.reason))

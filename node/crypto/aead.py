@@ -21,7 +21,7 @@ try:
 except ImportError:  # pragma: no cover - this private module may move; the public wrapper stays
     ffi = lib = None
 
-__all__ = ["KEY_BYTES", "OVERHEAD_BYTES", "DirectCipher", "PacketCipher", "WrappedCipher", "passes_self_test"]
+__all__ = ["KEY_BYTES", "OVERHEAD_BYTES", "Cipher", "DirectCipher", "PacketCipher", "WrappedCipher", "passes_self_test"]
 
 KEY_BYTES = 32
 OVERHEAD_BYTES = 16

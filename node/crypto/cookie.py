@@ -21,6 +21,7 @@ __all__ = [
     "init_key",
     "mac",
     "network_tag",
+    "reset_token",
 ]
 
 KEY_BYTES = 32
@@ -34,6 +35,7 @@ _PERSON_TAG = b"pos-tag"
 _PERSON_INIT = b"pos-init"
 _PERSON_COOKIE = b"positron cookie"
 _PERSON_SECRET = b"positron jar"
+_PERSON_RESET = b"positron reset"
 
 
 def mac(key: bytes, data: bytes) -> bytes:
@@ -52,6 +54,14 @@ def network_tag(network_id: str) -> bytes:
 def init_key(network_id: str) -> bytes:
     """The 32-byte key of the authenticator in INIT packets: anybody who knows the network's name can compute it."""
     return blake2s(network_id.encode(), digest_size=KEY_BYTES, person=_PERSON_INIT).digest()
+
+
+def reset_token(key: bytes, purpose: bytes) -> bytes:
+    """16 bytes that only the owner of `key` can make for that purpose, again and again.
+
+    key: 32 bytes that survive a restart.
+    """
+    return blake2b(purpose, digest_size=COOKIE_BYTES, key=key, person=_PERSON_RESET).digest()
 
 
 def equal(left: bytes, right: bytes) -> bool:

@@ -7,6 +7,7 @@ simulator's entropy); signatures go to the handshake and to the message envelope
 from __future__ import annotations
 
 import re
+from hashlib import blake2b
 
 from nacl import bindings
 from nacl.exceptions import BadSignatureError
@@ -45,6 +46,10 @@ class Identity:
     def sign(self, data: bytes) -> bytes:
         """64-byte signature of `data`; deterministic (RFC 8032 §5.1.6). The caller separates domains by a prefix."""
         return bindings.crypto_sign(data, self._secret_key)[:SIGNATURE_BYTES]
+
+    def derive(self, purpose: bytes) -> bytes:
+        """32 secret bytes for one purpose, the same in every process that has this key; they do not lead back to it."""
+        return blake2b(purpose, digest_size=32, key=self._secret_key[:SEED_BYTES], person=b"positron derive").digest()
 
     def __repr__(self) -> str:
         return f"Identity({self.node_id})"

@@ -175,6 +175,10 @@ class Peers:
                 # The peer chose another connection, which is not established at this end yet.
                 peer.ended, peer.ended_at = event, now
                 self._dialer.postpone(peer, now + SUCCESSOR_TIME)
+            elif not peer.links and peer.is_active and event.code is Code.PEER_RESTARTED:
+                # Its new process is there already: what is under way waits for the connection with that.
+                peer.ended, peer.ended_at = event, now
+                self._dialer.lost(peer, event, now, was_active=True)
             elif not peer.links:
                 self._lose(peer, event, now)
         self._plan()
@@ -354,8 +358,10 @@ class Peers:
             self._drop_all(peer, Code.IDLE_TIMEOUT, "no sign of life")
         for peer in list(self.table):
             if peer.ended is not None and now - peer.ended_at >= SUCCESSOR_TIME:
+                was_replaced = peer.ended.code is Code.REPLACED
                 self._lose(peer, peer.ended, now)
-                self._usurped(now)
+                if was_replaced:
+                    self._usurped(now)
             for link, state in peer.links.items():
                 if not state.is_greeted and now - state.since >= HELLO_TIMEOUT:
                     self._actions.append(Drop(link=link, code=Code.APPLICATION, reason="no introduction"))

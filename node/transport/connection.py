@@ -17,7 +17,7 @@ from node.transport.duplicates import Claim
 from node.transport.events import Closed, Connected, Event, MessageFailed
 from node.transport.opening import Opening
 from node.transport.packet import Datagram, Message, Transmit
-from node.transport.protection import Protection
+from node.transport.protection import Protection, agreed_keys
 from node.transport.receiving import Receiving
 from node.transport.sending import Sending
 from node.transport.settings import TransportSettings
@@ -42,9 +42,28 @@ class Connection:
     """See the module. `receive` raises DecodeError or HandshakeError for a datagram that was dropped unchanged."""
 
     __slots__ = (
-        "_acks", "_close_due", "_close_frame", "_close_repeats", "_events", "_idle_at", "_next_message_id", "_opening",
-        "_protection", "_receiving", "_settings", "claim", "closed_at", "established_at", "hint", "init", "origin",
-        "peer_id", "sending", "state", "stats",
+        "_acks",
+        "_close_due",
+        "_close_frame",
+        "_close_repeats",
+        "_events",
+        "_idle_at",
+        "_next_message_id",
+        "_opening",
+        "_protection",
+        "_receiving",
+        "_settings",
+        "claim",
+        "closed_at",
+        "established_at",
+        "hint",
+        "init",
+        "origin",
+        "peer_id",
+        "reset_token",
+        "sending",
+        "state",
+        "stats",
     )  # fmt: skip
 
     def __init__(
@@ -59,6 +78,7 @@ class Connection:
         self.closed_at: Instant | None = None
         self.hint = ""
         self.init = opening.init
+        self.reset_token = b""
         self._settings = settings
         self._opening: Opening | None = opening
         self._events: deque[Event] = deque()
@@ -109,6 +129,8 @@ class Connection:
             return self._transmit_close(now)
         if self.state is not ConnectionState.ESTABLISHED:
             return None
+        assert self._protection is not None
+        self._protection.update_if_due(self.sending.recovery.largest_acked, now)
         first = self._next_packet(now)
         if first is None:
             return None
@@ -154,6 +176,10 @@ class Connection:
     def close(self, code: Code, reason: str, now: Instant, *, tell_peer: bool = True) -> None:
         """Ends the connection and, unless the peer is known to know, tells it; does nothing once it is closing."""
         self._end(code, reason, now, tell_peer=tell_peer)
+
+    def reset(self, now: Instant) -> None:
+        """The peer has shown that it lost this connection: it was started again."""
+        self._end(Code.PEER_RESTARTED, "the peer does not know this connection any more", now, tell_peer=False)
 
     def repeat_response(self) -> None:
         """The peer's INIT came again: our RESPONSE may have been lost."""
@@ -222,7 +248,9 @@ class Connection:
             peer_static=agreement.peer_static,
             established_at=now,
         )
-        self._protection = Protection(agreement.send_key, agreement.receive_key, parameters.connection_id)
+        keys = agreed_keys(agreement, self._settings.suites, parameters.suites)
+        self._protection = Protection(keys, parameters.connection_id, self.sending.rtt, self.stats, now)
+        self.reset_token = parameters.reset_token
         self.sending.start(self._protection, parameters)
         self._receiving = Receiving(
             self.origin.handle, agreement.peer_id, self._settings.initial_window, self._acks, self.sending, self._events
@@ -273,7 +301,7 @@ class Connection:
     def _open(self, number: int, data: bytes, now: Instant) -> bytes:
         assert self._protection is not None
         try:
-            return self._protection.open(number, data)
+            return self._protection.open(number, data, now)
         except DecodeError:
             if self._protection.aead_failures > AEAD_FAILURES_MAX:
                 self._end(Code.KEY_EXHAUSTED, f"{self._protection.aead_failures} packets were forged", now)

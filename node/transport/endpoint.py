@@ -1,9 +1,9 @@
 """One UDP socket's worth of connections: a machine of five verbs.
 
 Routes datagrams by connection id, answers strangers' INITs within limits, and keeps one connection per peer. It
-knows no socket and no clock; the shell or the simulator feeds it and drains it. Nothing but an INIT is answered before
-it is authenticated, and no unauthenticated datagram changes an established connection. Who may come in says
-`admission`.
+knows no socket and no clock; the shell or the simulator feeds it and drains it. Nothing is answered before it is
+authenticated but an INIT, and a packet of a connection that a former process of this node may have had; no
+unauthenticated datagram changes an established connection. Who may come in says `admission`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections import deque
 from heapq import heappop, heappush
 
 from node.crypto.noise import StaticKey
+from node.crypto.suites import suites_mask
 from node.errors import Code, DecodeError, HandshakeError, UnknownPeer, UsageError
 from node.identity.keys import Identity
 from node.transport.admission import Admission, NetworkMismatch, Verdict
@@ -21,11 +22,12 @@ from node.transport.events import Closed, Connected, Event
 from node.transport.handshake import Handshake, HandshakeSetup
 from node.transport.opening import Opening
 from node.transport.packet import Datagram, Message, Transmit
+from node.transport.resets import Resets
 from node.transport.settings import TransportSettings
 from node.transport.state import ConnectionState, Origin
 from node.transport.stats import ConnectionSnapshot, EndpointStats
 from node.types import Address, ConnectionId, Entropy, Instant, NodeId
-from node.wire.handshake import Init, RefusalReason
+from node.wire.handshake import Init, RefusalReason, parse_reset
 from node.wire.header import Header, PacketType, parse_header
 from node.wire.limits import ANSWERS_QUEUED_MAX
 from node.wire.parameters import Parameters, encode_parameters
@@ -48,6 +50,8 @@ class Endpoint:
         self._entropy = entropy
         self._static = StaticKey(entropy(32))
         self._admission = Admission(settings, entropy)
+        self._resets = Resets(identity, settings.network_id)
+        self._by_reset_token: dict[bytes, Connection] = {}
         self._retired = EndpointStats()
         self._next_handle = 1
         self._by_local_id: dict[int, Connection] = {}
@@ -69,7 +73,10 @@ class Endpoint:
             connection = self._by_local_id.get(header.destination)
             if header.packet_type is PacketType.INIT:
                 self._receive_init(datagram, now)
+            elif header.packet_type is PacketType.RESET:
+                self._receive_reset(datagram, now)
             elif connection is None:
+                self._reset_stranger(header, datagram, now)
                 raise DecodeError("unknown_connection", f"{header.destination:#x}")
             else:
                 self._receive_on(connection, header, datagram, now)
@@ -219,6 +226,20 @@ class Endpoint:
         if verdict is not Verdict.ADMIT:
             raise DecodeError("rate_limited", f"too many handshakes at once: {verdict.name}")
 
+    def _receive_reset(self, datagram: Datagram, now: Instant) -> None:
+        connection = self._by_reset_token.get(parse_reset(datagram.data))
+        if connection is None:
+            raise DecodeError("unexpected", "RESET of a connection that is not there")
+        self._retired.resets_received += 1
+        connection.reset(now)
+        self._after(connection, now)
+
+    def _reset_stranger(self, header: Header, datagram: Datagram, now: Instant) -> None:
+        answer = self._resets.answer(header, datagram, now)
+        if answer is not None:
+            self._retired.resets_sent += 1
+            self._answer(datagram.address, answer)
+
     def _receive_on(self, connection: Connection, header: Header, datagram: Datagram, now: Instant) -> None:
         try:
             connection.receive(header, datagram, now)
@@ -261,6 +282,8 @@ class Endpoint:
             max_ack_delay=settings.max_ack_delay,
             max_datagram=settings.mtu,
             dial_number=origin.handle if origin.is_initiator else 0,
+            suites=suites_mask(settings.suites),
+            reset_token=self._resets.token(origin.local_id, origin.address),
         )
         setup = HandshakeSetup(
             identity=self.identity,
@@ -296,6 +319,8 @@ class Endpoint:
 
     def _on_connected(self, connection: Connection, event: Connected, now: Instant) -> None:
         self._retired.handshakes_completed += 1
+        if connection.reset_token:
+            self._by_reset_token[connection.reset_token] = connection
         if not event.is_initiator:
             self._half_open -= 1
         if event.peer_id == self.identity.public_key:
@@ -354,6 +379,8 @@ class Endpoint:
         del self.connections[connection.origin.handle]
         del self._by_local_id[connection.origin.local_id]
         self._armed.pop(connection.origin.handle, None)
+        if self._by_reset_token.get(connection.reset_token) is connection:
+            del self._by_reset_token[connection.reset_token]
         if not connection.origin.is_initiator:
             del self._by_init[connection.init, connection.origin.address]
 

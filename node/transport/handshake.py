@@ -71,7 +71,7 @@ class Agreement:
     """The result of a handshake: who the peer is, what it told us, and the keys of both directions.
 
     peer_static: X25519 public key of the peer's process; a new one means that the peer was started again.
-    send_key, receive_key: 32 bytes each.
+    send_key, receive_key: 32 bytes each. transcript: final hash of all that was said, the same at both ends.
     """
 
     peer_id: NodeId
@@ -79,6 +79,7 @@ class Agreement:
     peer_parameters: bytes
     send_key: bytes
     receive_key: bytes
+    transcript: bytes
 
     def __repr__(self) -> str:
         return f"Agreement(peer_id={self.peer_id.hex()}, peer_static={self.peer_static.hex()})"
@@ -184,4 +185,5 @@ class Handshake:
             peer_parameters=self._peer[1],
             send_key=send_key,
             receive_key=receive_key,
+            transcript=self._noise.handshake_hash,
         )

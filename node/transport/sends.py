@@ -56,8 +56,8 @@ class _Ended:
 
     @property
     def is_worth_another(self) -> bool:
-        """Whether the peer is there all the same: it kept another connection, or closed a silent one just now."""
-        return self.code is Code.REPLACED or (self.code is Code.IDLE_TIMEOUT and self.by_peer)
+        """Whether the peer is there all the same: it kept another connection, closed a silent one, or came back."""
+        return self.code in (Code.REPLACED, Code.PEER_RESTARTED) or (self.code is Code.IDLE_TIMEOUT and self.by_peer)
 
 
 _Outcome = _Fate | _Ended

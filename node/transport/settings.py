@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from node.crypto.suites import CIPHERS, Suite
 from node.errors import UsageError
 from node.types import MILLISECOND, SECOND, Duration
 from node.wire.limits import HALF_OPEN_MAX, HEADER_BYTES, MSS_MIN, MTU_MAX, MTU_MIN, TAG_BYTES
@@ -31,6 +32,7 @@ class TransportSettings:
     max_ack_delay: longest time an acknowledgement is held back on purpose.
     segments_max: datagrams of one size handed to the kernel in one call (UDP_SEGMENT); 1 switches it off.
     congestion: name of the congestion controller, one of `congestion.CONTROLLERS`.
+    suites: cipher suites offered to the peer; the best that both ends offer is used.
     network_id: name of the network; nodes of different networks refuse each other.
     """
 
@@ -48,6 +50,7 @@ class TransportSettings:
     max_ack_delay: Duration = 10 * MILLISECOND
     segments_max: int = 16
     congestion: str = "lossfloor"
+    suites: tuple[Suite, ...] = tuple(CIPHERS)
     network_id: str = "positron"
 
     def __post_init__(self) -> None:
@@ -58,6 +61,8 @@ class TransportSettings:
         for name in ("half_open_max", "handshake_rate_per_address", "handshake_rate"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} {getattr(self, name)}: allowed is 1 and more")
+        if not all(suite in CIPHERS for suite in self.suites):
+            raise UsageError(f"suites {self.suites}: this machine has {tuple(CIPHERS)}")
         if self.initial_window < 2 * self.packet_payload:
             raise UsageError(f"initial_window {self.initial_window}: allowed is {2 * self.packet_payload} and more")
         if not 0 < self.min_rto <= self.max_rto:

@@ -96,6 +96,7 @@ class ConnectionStats:
     spurious_losses: int = 0
     probes: int = 0
     rto_expirations: int = 0
+    key_updates: int = 0
     messages_sent: int = 0
     messages_received: int = 0
     messages_acknowledged: int = 0
@@ -111,6 +112,7 @@ _SUMMED = (
     "spurious_losses",
     "probes",
     "rto_expirations",
+    "key_updates",
     "messages_expired",
     "messages_dropped",
 )
@@ -130,6 +132,7 @@ class EndpointStats:
     spurious_losses: int = 0
     probes: int = 0
     rto_expirations: int = 0
+    key_updates: int = 0
     messages_expired: int = 0
     messages_dropped: int = 0
     handshakes_completed: int = 0
@@ -138,6 +141,8 @@ class EndpointStats:
     refusals_received: dict[str, int] = field(default_factory=lambda: _zeros(REFUSAL_REASONS))
     retries_sent: int = 0
     retries_received: int = 0
+    resets_sent: int = 0
+    resets_received: int = 0
     rtt: Histogram = field(default_factory=lambda: Histogram(RTT_BOUNDS))
 
     def absorb(self, stats: ConnectionStats) -> None:

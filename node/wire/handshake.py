@@ -5,12 +5,14 @@
     RESPONSE  header | Noise message 2
     CONFIRM   header | Noise message 3
     REFUSE    header | reason (1) | lowest, highest version (1, 1) | tag (16)
+    RESET     header | token (16)
 
 An INIT has 1200 bytes. Its clear part is source connection id (4) | network tag (8) | lowest, highest version (1, 1);
 it is hashed into the Noise transcript, so that tampering with it fails the handshake. The MAC covers every byte of the
 INIT under a key made from the network id: it proves nothing, but a damaged or foreign INIT is dropped before any
 public-key operation. The tags of RETRY and REFUSE cover every byte before them, keyed with the MAC of the INIT that
-they answer: whoever made one has seen that INIT, and a damaged one is dropped. All numbers are big endian.
+they answer: whoever made one has seen that INIT, and a damaged one is dropped. A RESET answers a packet of a connection
+that is not known (any more), whose id it repeats; the token was agreed in the handshake. All numbers are big endian.
 """
 
 from __future__ import annotations
@@ -22,12 +24,13 @@ from enum import IntEnum
 from node.errors import DecodeError
 from node.types import ConnectionId
 from node.wire.header import PacketType, pack_header
-from node.wire.limits import HEADER_BYTES, INIT_BYTES, VERSION
+from node.wire.limits import HEADER_BYTES, INIT_BYTES, RESET_TOKEN_BYTES, VERSION
 
 __all__ = [
     "ANSWER_TAG_BYTES",
     "COOKIE_BYTES",
     "INIT_MAC_BYTES",
+    "RESET_BYTES",
     "Init",
     "InitClear",
     "RefusalReason",
@@ -36,16 +39,19 @@ __all__ = [
     "pack_clear",
     "pack_init",
     "pack_refuse",
+    "pack_reset",
     "pack_retry",
     "parse_clear",
     "parse_init",
     "parse_refuse",
+    "parse_reset",
     "parse_retry",
 ]
 
 INIT_MAC_BYTES = 16
 COOKIE_BYTES = 16
 ANSWER_TAG_BYTES = 16
+RESET_BYTES = HEADER_BYTES + RESET_TOKEN_BYTES
 _KEY_BYTES = 32
 _CLEAR = struct.Struct(">I8sBB")
 _REFUSE = struct.Struct(">BBB")
@@ -158,3 +164,15 @@ def parse_refuse(datagram: bytes) -> RefusalReason:
         return RefusalReason(number)
     except ValueError:
         raise DecodeError("malformed", f"refusal reason {number}") from None
+
+
+def pack_reset(destination: ConnectionId, token: bytes) -> bytes:
+    """The RESET packet. destination: the connection id of the packet that it answers."""
+    return pack_header(PacketType.RESET, destination, 0) + token
+
+
+def parse_reset(datagram: bytes) -> bytes:
+    """The token in a RESET; DecodeError(`malformed`) where its shape is wrong."""
+    if len(datagram) != RESET_BYTES:
+        raise DecodeError("malformed", f"RESET of {len(datagram)} bytes")
+    return datagram[HEADER_BYTES:]

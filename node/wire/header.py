@@ -33,6 +33,7 @@ class PacketType(IntEnum):
     RETRY = 4
     DATA = 5
     REFUSE = 6
+    RESET = 7
 
 
 _TYPES = {int(kind): kind for kind in PacketType}

@@ -53,8 +53,12 @@ SEND_QUEUE_MESSAGES_MAX = 4096
 ACK_RANGES_MAX = 64
 """Ranges in one ACK frame."""
 
-RECEIVED_RANGES_MAX = 256
-"""Ranges of received packet numbers remembered; what lies below the oldest counts as replayed."""
+REPLAY_WINDOW = 2048
+"""The newest packet numbers of which each can be told to be new or a replay, whatever was lost in between."""
+
+RECEIVED_RANGES_MAX = REPLAY_WINDOW // 2 + 1
+"""Ranges of received packet numbers remembered; what lies below the oldest counts as replayed. With a gap between any
+two, so many reach over REPLAY_WINDOW numbers at least."""
 
 LOST_PACKETS_MAX = 1024
 """Packets declared lost that are remembered, so that a late acknowledgement is seen to be one."""
@@ -85,6 +89,16 @@ COOKIE_SECRET_LIFETIME: Duration = 120 * SECOND
 
 COOKIES_PER_DIAL_MAX = 3
 """RETRYs that one dial obeys: each makes it send 1200 bytes at once."""
+
+KEY_UPDATE_PACKETS = 1 << 20
+"""Packets that one key seals, far below what AES-256-GCM may (2^23 full packets, RFC 9001 §6.6)."""
+
+KEY_UPDATE_INTERVAL: Duration = 600 * SECOND
+"""Time for which one key is used: who learns a key later reads no more than that, and nothing before it."""
+
+RESET_TOKEN_BYTES = 16
+RESETS_PER_SECOND_MAX = 64
+"""RESETs sent by one endpoint, so that packets of strangers cost little more than their checks."""
 
 HANDSHAKE_PARAMETERS_BYTES_MAX = 512
 """Encoded parameters in a handshake; with them the largest handshake message still fits in the smallest MTU."""

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 from node.errors import DecodeError
 from node.types import MICROSECOND, MILLISECOND, ConnectionId, Duration
-from node.wire.limits import MTU_MAX, MTU_MIN
+from node.wire.limits import MTU_MAX, MTU_MIN, RESET_TOKEN_BYTES
 from node.wire.varint import append_varint, read_varint
 
 __all__ = ["Parameters", "encode_parameters", "parse_parameters"]
 
-_CONNECTION_ID, _MAX_DATA, _MAX_ACK_DELAY, _MAX_DATAGRAM, _DIAL_NUMBER = 1, 2, 3, 4, 5
+_CONNECTION_ID, _MAX_DATA, _MAX_ACK_DELAY, _MAX_DATAGRAM, _DIAL_NUMBER, _SUITES, _RESET_TOKEN = 1, 2, 3, 4, 5, 6, 7
 _REQUIRED = (_CONNECTION_ID, _MAX_DATA, _MAX_ACK_DELAY, _MAX_DATAGRAM)
+_NUMBERS = (*_REQUIRED, _DIAL_NUMBER, _SUITES)
 _ACK_DELAY_MAX: Duration = 1_000 * MILLISECOND
 
 
@@ -28,6 +29,8 @@ class Parameters:
     max_ack_delay: longest time this end holds an acknowledgement back; at most 1 s; microseconds on the wire.
     max_datagram: largest UDP payload this end accepts, in bytes.
     dial_number: of an initiator, larger for each later dial of its process; 0 from a responder.
+    suites: cipher suites that this end has, bit n for suite n; 0 for the one that everybody has.
+    reset_token: RESET_TOKEN_BYTES bytes, with which this end can say later that it has lost the connection; or empty.
     """
 
     connection_id: ConnectionId
@@ -35,6 +38,8 @@ class Parameters:
     max_ack_delay: Duration
     max_datagram: int
     dial_number: int = 0
+    suites: int = 0
+    reset_token: bytes = b""
 
 
 def encode_parameters(parameters: Parameters) -> bytes:
@@ -46,18 +51,24 @@ def encode_parameters(parameters: Parameters) -> bytes:
         (_MAX_ACK_DELAY, parameters.max_ack_delay // MICROSECOND),
         (_MAX_DATAGRAM, parameters.max_datagram),
         (_DIAL_NUMBER, parameters.dial_number),
+        (_SUITES, parameters.suites),
     ):
         encoded = bytearray()
         append_varint(encoded, value)
         append_varint(buffer, identifier)
         append_varint(buffer, len(encoded))
         buffer += encoded
+    if parameters.reset_token:
+        append_varint(buffer, _RESET_TOKEN)
+        append_varint(buffer, len(parameters.reset_token))
+        buffer += parameters.reset_token
     return bytes(buffer)
 
 
 def parse_parameters(data: bytes) -> Parameters:
     """The parameters that the peer sent; DecodeError(`malformed`) where one is missing, double or out of range."""
     values: dict[int, int] = {}
+    reset_token = b""
     offset = 0
     while offset < len(data):
         identifier, offset = read_varint(data, offset)
@@ -65,10 +76,14 @@ def parse_parameters(data: bytes) -> Parameters:
         end = offset + length
         if end > len(data) or identifier in values:
             raise DecodeError("malformed", "parameters cut short or double")
-        if identifier in _REQUIRED or identifier == _DIAL_NUMBER:
+        if identifier in _NUMBERS:
             values[identifier], used = read_varint(data, offset)
             if used != end:
                 raise DecodeError("malformed", f"parameter {identifier} has another length")
+        elif identifier == _RESET_TOKEN:
+            if length != RESET_TOKEN_BYTES or reset_token:
+                raise DecodeError("malformed", f"reset token of {length} bytes")
+            reset_token = data[offset:end]
         offset = end
     if not all(identifier in values for identifier in _REQUIRED):
         raise DecodeError("malformed", "a parameter is missing")
@@ -82,4 +97,6 @@ def parse_parameters(data: bytes) -> Parameters:
         max_ack_delay=max_ack_delay,
         max_datagram=max_datagram,
         dial_number=values.get(_DIAL_NUMBER, 0),
+        suites=values.get(_SUITES, 0),
+        reset_token=reset_token,
     )

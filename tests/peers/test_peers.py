@@ -248,6 +248,25 @@ def test_a_successor_that_does_not_come_is_not_awaited_for_long() -> None:
     assert [down.reason for down in desk.take(Down)] == ["replaced"]
 
 
+def test_a_peer_that_was_started_again_stays_active_until_it_is_met_again() -> None:
+    desk = Desk()
+    link = desk.greet(key("a"), 1)
+    desk.closed(link, key("a"), Code.PEER_RESTARTED)
+    desk.run(1)
+    desk.greet(key("a"), 2, epoch=2)
+    desk.run(5)
+    assert [action for action in desk.actions if isinstance(action, Down)] == []
+
+
+def test_a_restarted_peer_that_does_not_come_is_down_soon() -> None:
+    desk = Desk()
+    for number in range(1, 6):
+        desk.closed(desk.greet(key("a"), number), key("a"), Code.PEER_RESTARTED)
+        desk.run(SUCCESSOR_TIME / SECOND + 0.5)
+        assert [down.reason for down in desk.take(Down)] == ["peer_restarted"]
+    assert not any(isinstance(action, Report) for action in desk.actions), "nobody has usurped anything"
+
+
 def test_stopping_takes_leave_of_active_peers_and_asks_for_no_more_time() -> None:
     desk = Desk(("10.9.9.9", 1))
     desk.greet(key("a"))

@@ -6,7 +6,6 @@ import pytest
 
 from node.errors import Code
 from node.transport.packet import SentPacket
-from node.transport.protection import Protection
 from node.transport.settings import TransportSettings
 from node.wire.frames import (
     AckFrame,
@@ -21,7 +20,7 @@ from node.wire.frames import (
     append_ping,
     append_withdraw,
 )
-from tests.pair import CLIENT, SERVER, Pair, Side
+from tests.pair import CLIENT, SERVER, Pair, Side, make_protection
 
 
 @pytest.fixture
@@ -92,7 +91,7 @@ def test_every_flipped_bit_of_a_packet_is_noticed(pair: Pair) -> None:
 
 
 def test_packet_sealed_with_another_key_is_dropped(pair: Pair) -> None:
-    forger = Protection(bytes(32), bytes(32), pair.server.connection.origin.local_id)
+    forger = make_protection(bytes(32), bytes(32), pair.server.connection.origin.local_id)
     forger.next_number = 1_000
     pair.world.inject(CLIENT, SERVER, forger.seal(b"\x01"))
     pair.run(1)

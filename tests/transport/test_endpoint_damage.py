@@ -85,8 +85,10 @@ def assert_every_bit_counts(ends: Ends, endpoint: Endpoint, datagram: bytes) -> 
         answers = ends.give(endpoint, bytes(damaged))
         assert state_of(endpoint) == before, f"bit {bit} changed something"
         assert sum(endpoint.stats.packets_dropped.values()) == dropped + 1, f"bit {bit} was not counted"
-        # Another version or network in an INIT is answered with a word; nothing else is answered at all.
-        assert all(parse_header(answer).packet_type is PacketType.REFUSE for answer in answers), f"bit {bit}"
+        # Another version or network in an INIT is answered with a word, and what looks like the packet of a former
+        # connection with a RESET; nothing else is answered at all.
+        kinds = {parse_header(answer).packet_type for answer in answers}
+        assert kinds <= {PacketType.REFUSE, PacketType.RESET}, f"bit {bit}"
         assert not answers or parse_header(datagram).packet_type is PacketType.INIT
 
 
@@ -222,7 +224,7 @@ def test_no_stranger_is_ever_sent_more_than_it_sent() -> None:
             sent_to_strangers[transmit.address] += len(transmit.data)
             answers[parse_header(transmit.data).packet_type] += 1
             assert sent_to_strangers[transmit.address] <= sent_by_strangers[transmit.address]
-    assert {PacketType.RESPONSE, PacketType.RETRY, PacketType.REFUSE} <= set(answers), "every kind of answer was given"
+    assert set(answers) == {PacketType.RESPONSE, PacketType.RETRY, PacketType.REFUSE, PacketType.RESET}
     assert not any(connection.peer_id for connection in ends.server.connections.values())
 
 

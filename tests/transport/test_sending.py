@@ -7,13 +7,13 @@ from collections import deque
 from node.transport.ack import AckTracker
 from node.transport.events import Delivery, Event, MessageAcknowledged, MessageFailed
 from node.transport.packet import Message
-from node.transport.protection import Protection
 from node.transport.sending import Sending
 from node.transport.settings import TransportSettings
 from node.transport.stats import RTT_BOUNDS, Histogram
 from node.types import MILLISECOND, SECOND, ConnectionId, Instant
 from node.wire.frames import AckFrame, CloseFrame, parse_frames
 from node.wire.parameters import Parameters
+from tests.pair import make_protection
 
 KEY, OTHER_KEY = bytes([1]) * 32, bytes([2]) * 32
 PEER = Parameters(
@@ -30,8 +30,8 @@ class Half:
         self.events: deque[Event] = deque()
         self.acks = AckTracker(settings.max_ack_delay)
         self.sending = Sending(HANDLE, settings, self.acks, self.events, Histogram(RTT_BOUNDS))
-        self.sending.start(Protection(KEY, OTHER_KEY, peer.connection_id), peer)
-        self.peer = Protection(OTHER_KEY, KEY, ConnectionId(8))
+        self.sending.start(make_protection(KEY, OTHER_KEY, peer.connection_id), peer)
+        self.peer = make_protection(OTHER_KEY, KEY, 8)
 
     def push(self, data: bytes, message_id: int = 0, deadline: Instant | None = None) -> None:
         self.sending.outbox.push(message_id, Message(data, Delivery.RELIABLE, deadline))
@@ -52,7 +52,7 @@ def test_a_message_leaves_in_one_packet_and_its_acknowledgement_is_an_event() ->
     half = Half()
     half.push(b"hello", message_id=3)
     (packet,) = half.packets(SECOND)
-    assert b"hello" in half.peer.open(0, packet)
+    assert b"hello" in half.peer.open(0, packet, 0)
     half.sending.on_ack(AckFrame(((0, 0),), 0), SECOND + 20 * MILLISECOND)
     assert list(half.events) == [MessageAcknowledged(connection=HANDLE, message_id=3)]
     assert half.sending.rtt.latest_rtt == 20 * MILLISECOND
@@ -72,7 +72,7 @@ def test_an_acknowledgement_leaves_though_the_window_is_full() -> None:
     count = len(half.packets(0))
     half.acks.on_received(0, is_ack_eliciting=True, now=0)
     (packet,) = half.packets(0)
-    (frame,) = parse_frames(half.peer.open(count, packet))
+    (frame,) = parse_frames(half.peer.open(count, packet, 0))
     assert frame == AckFrame(((0, 0),), 0)
 
 
@@ -112,4 +112,4 @@ def test_a_message_past_its_deadline_is_withdrawn() -> None:
 def test_the_last_packet_ends_with_the_close() -> None:
     half = Half()
     frame = CloseFrame(1, "enough")
-    assert parse_frames(half.peer.open(0, half.sending.close_packet(frame, 0)))[-1] == frame
+    assert parse_frames(half.peer.open(0, half.sending.close_packet(frame, 0), 0))[-1] == frame

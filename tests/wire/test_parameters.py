@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from node.errors import DecodeError
 from node.types import MICROSECOND, MILLISECOND, ConnectionId
-from node.wire.limits import MTU_MAX, MTU_MIN
+from node.wire.limits import MTU_MAX, MTU_MIN, RESET_TOKEN_BYTES
 from node.wire.parameters import Parameters, encode_parameters, parse_parameters
 from node.wire.varint import VARINT_MAX, append_varint, varint_size
 from tests.properties import decoded
@@ -20,6 +20,8 @@ parameters = st.builds(
     max_ack_delay=st.integers(0, 1_000_000).map(lambda delay: delay * MICROSECOND),
     max_datagram=st.integers(MTU_MIN, MTU_MAX),
     dial_number=st.integers(0, VARINT_MAX),
+    suites=st.integers(0, VARINT_MAX),
+    reset_token=st.one_of(st.just(b""), st.binary(min_size=RESET_TOKEN_BYTES, max_size=RESET_TOKEN_BYTES)),
 )
 
 
@@ -69,6 +71,12 @@ def test_each_parameter_is_needed(name: str) -> None:
 def test_a_parameter_given_twice_is_malformed() -> None:
     with pytest.raises(DecodeError):
         parse_parameters(raw(**VALID) + raw(max_data=1))
+
+
+@pytest.mark.parametrize("token", [bytes([7, 15]) + bytes(15), bytes([7, 17]) + bytes(17), 2 * (b"\7\x10" + bytes(16))])
+def test_a_reset_token_has_one_length_and_comes_once(token: bytes) -> None:
+    with pytest.raises(DecodeError):
+        parse_parameters(raw(**VALID) + token)
 
 
 @pytest.mark.parametrize(
