@@ -22,6 +22,7 @@ SETS = {
     "testnet": [*RUNTIME, *EXTRAS["testnet"]],
     "test": [*RUNTIME, *EXTRAS["testnet"], *EXTRAS["test"]],
     "bench": [*RUNTIME, *EXTRAS["bench"]],
+    "fuzz": [*RUNTIME, *EXTRAS["fuzz"]],
 }
 
 
@@ -53,8 +54,9 @@ def test_peers_of_the_benchmarks_are_no_part_of_anything_else() -> None:
     assert all(locked(name).keys().isdisjoint(peers) for name in SETS if name != "bench")
 
 
-def test_benchmarks_measure_what_is_shipped() -> None:
-    assert locked("runtime").items() <= locked("bench").items()
+@pytest.mark.parametrize("name", ["bench", "fuzz"])
+def test_what_is_measured_and_fuzzed_is_what_is_shipped(name: str) -> None:
+    assert locked("runtime").items() <= locked(name).items()
 
 
 def test_a_node_needs_nothing_that_only_a_testnet_needs() -> None:
