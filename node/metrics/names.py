@@ -140,6 +140,8 @@ _SOCKET = (
     _counter("udp_backlog_drops_total", "datagrams", "Datagrams dropped because too many waited for a full socket."),
     _counter("udp_kernel_drops_total", "datagrams", "Datagrams that the kernel dropped for want of receive buffer."),
     _gauge("udp_receive_buffer_bytes", "bytes", "Receive buffer that the kernel granted."),
+    _gauge("udp_send_buffer_bytes", "bytes", "Send buffer that the kernel granted."),
+    _gauge("udp_asked_buffer_bytes", "bytes", "Size asked for each buffer, in the kernel's own counting."),
 )
 
 _TRANSPORT_TOTALS = (

@@ -48,6 +48,8 @@ class SocketReading:
     backlog_drops: int = 0
     kernel_drops: int = 0
     receive_buffer: int | None = None
+    send_buffer: int | None = None
+    asked_buffer: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +147,10 @@ def _socket(socket: SocketReading) -> Iterator[Reading]:
     yield Reading("positron_udp_kernel_drops_total", socket.kernel_drops)
     if socket.receive_buffer is not None:
         yield Reading("positron_udp_receive_buffer_bytes", socket.receive_buffer)
+    if socket.send_buffer is not None:
+        yield Reading("positron_udp_send_buffer_bytes", socket.send_buffer)
+    if socket.asked_buffer is not None:
+        yield Reading("positron_udp_asked_buffer_bytes", socket.asked_buffer)
 
 
 def _transports(snapshot: NodeSnapshot) -> Iterator[Reading]:

@@ -106,4 +106,6 @@ def _reading(stats: SocketStats | None) -> SocketReading | None:
         backlog_drops=stats.backlog_drops,
         kernel_drops=stats.kernel_drops,
         receive_buffer=stats.receive_buffer or None,
+        send_buffer=stats.send_buffer or None,
+        asked_buffer=stats.buffer_asked,
     )

@@ -266,10 +266,10 @@ class World:
             return
         data, size = output.data, output.segment_size
         if len(data) <= size:
-            self.inject(host.address, output.address, data)
+            self.inject(host.address, output.address, data, output.ecn)
             return
         for start in range(0, len(data), size):
-            self.inject(host.address, output.address, data[start : start + size])
+            self.inject(host.address, output.address, data[start : start + size], output.ecn)
 
     def _arrive(self, target: Address, datagram: Datagram) -> None:
         host = self.hosts.get(target)

@@ -67,7 +67,14 @@ class Endpoint:
     # --- the five verbs
 
     def receive(self, datagram: Datagram, now: Instant) -> None:
-        """Takes a datagram from the socket."""
+        """Takes a datagram from the socket, or several that the kernel has joined."""
+        if 0 < datagram.segment_size < len(datagram.data):
+            for data in datagram.payloads():
+                self._receive_one(Datagram(datagram.address, data, datagram.ecn), now)
+        else:
+            self._receive_one(datagram, now)
+
+    def _receive_one(self, datagram: Datagram, now: Instant) -> None:
         try:
             header = parse_header(datagram.data)
             connection = self._by_local_id.get(header.destination)

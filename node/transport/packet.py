@@ -20,20 +20,36 @@ ControlFrame = MaxDataFrame | WithdrawFrame | ConfirmedFrame
 
 @dataclass(frozen=True, slots=True)
 class Datagram:
-    """One UDP payload that arrived. ecn: the two ECN bits of its IP header."""
+    """One UDP payload that arrived, or several of one sender that the kernel has joined (UDP_GRO).
+
+    ecn: the two ECN bits of their IP headers. segment_size: `data` is cut every so many bytes, the last payload may be
+    shorter; 0 for a single one.
+    """
 
     address: Address
     data: bytes
     ecn: int = 0
+    segment_size: int = 0
+
+    def payloads(self) -> list[bytes]:
+        """Each UDP payload by itself."""
+        size = self.segment_size
+        if not 0 < size < len(self.data):
+            return [self.data]
+        return [self.data[start : start + size] for start in range(0, len(self.data), size)]
 
 
 @dataclass(frozen=True, slots=True)
 class Transmit:
-    """One or several UDP payloads to one address: `data` cut every segment_size bytes, the last may be shorter."""
+    """One or several UDP payloads to one address: `data` cut every segment_size bytes, the last may be shorter.
+
+    ecn: the two ECN bits of their IP headers.
+    """
 
     address: Address
     data: bytes
     segment_size: int
+    ecn: int = 0
 
 
 @dataclass(frozen=True, slots=True)

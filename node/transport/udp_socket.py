@@ -21,7 +21,7 @@ from node.transport.packet import Datagram, Transmit
 from node.types import Address, format_address
 from node.wire.limits import DATAGRAMS_PER_TURN_MAX
 
-__all__ = ["SEND_ERRORS", "SocketStats", "UDPSocket", "open_udp_socket"]
+__all__ = ["LOSSES", "SEND_ERRORS", "SocketStats", "UDPSocket", "open_udp_socket"]
 
 # Linux numbers that the socket module lacks (include/uapi/linux/udp.h, asm-generic/socket.h, linux/in.h, in6.h).
 SOL_UDP, UDP_SEGMENT, UDP_GRO = 17, 103, 104
@@ -40,12 +40,21 @@ ADDRESSES_MAX = 4096
 SEND_ERRORS = ("EPERM", "ENOBUFS", "EMSGSIZE", "ECONNREFUSED", "ENETUNREACH", "EHOSTUNREACH", "EINVAL", "other")
 """Names under which refused sends are counted; `other` holds every error without a name of its own."""
 
+LOSSES = ("EPERM", "ENOBUFS", "EMSGSIZE")
+"""Refusals that are a loss on the way like any other: a firewall, a full queue, a probe for a larger path MTU."""
+
+_DATAGRAMS_PER_TURN = 256
+"""Datagrams after which a turn of the loop ends, where the kernel joins many in one read: they wait for their answers,
+and timers wait for them."""
+
 _RECEIVE_BYTES = 1 << 16
 _CONTROL_BYTES = 256
+_CONTROLS_MAX = 1024
 _INTEGER = struct.Struct("=i")
 _SEGMENT_SIZE = struct.Struct("=H")
 _ECN_BITS = 0b11
 _UINT32 = 1 << 32
+_Control = tuple[int, int, bytes]
 
 
 @dataclass(slots=True)
@@ -54,6 +63,9 @@ class SocketStats:
 
     datagrams_dropped: given to this socket and not accepted by the kernel, for whatever reason.
     kernel_drops: arrived, and dropped by the kernel because the receive buffer was full.
+    send_errors: sends that the kernel refused, by name; those in LOSSES are losses and no errors.
+    buffer_asked: what was asked for each of them, in the same counting.
+    has_segmentation, has_coalescing, has_marking: whether UDP_SEGMENT, UDP_GRO and ECN marks work here.
     """
 
     datagrams_received: int = 0
@@ -70,8 +82,16 @@ class SocketStats:
     send_errors: dict[str, int] = field(default_factory=lambda: dict.fromkeys(SEND_ERRORS, 0))
     receive_buffer: int = 0
     send_buffer: int = 0
+    buffer_asked: int = 2 * SOCKET_BUFFER_BYTES
     has_segmentation: bool = False
     has_coalescing: bool = False
+    has_marking: bool = True
+
+    @property
+    def errors(self) -> int:
+        """Sends and reads that failed; what counts as lost on the way is none."""
+        lost = sum(self.send_errors[name] for name in LOSSES)
+        return sum(self.send_errors.values()) - lost + self.receive_errors
 
 
 def open_udp_socket(host: str, port: int) -> socket.socket:
@@ -105,9 +125,10 @@ class UDPSocket:
         self._loop = asyncio.get_running_loop()
         self._buffer = bytearray(_RECEIVE_BYTES)
         self._view = memoryview(self._buffer)
-        self._backlog: deque[tuple[SocketAddress, bytes, int]] = deque()
+        self._backlog: deque[tuple[SocketAddress, bytes, int, int]] = deque()
         self._backlog_bytes = 0
         self._addresses: dict[Address, SocketAddress | None] = {}
+        self._controls: dict[tuple[int, int, bool], list[_Control]] = {}
         self._has_drained = asyncio.Event()
         self._is_reading = False
         self._is_closed = False
@@ -126,7 +147,7 @@ class UDPSocket:
             return
         rest = transmit.data
         if not self._backlog:
-            rest = self._write(address, rest, transmit.segment_size)
+            rest = self._write(address, rest, transmit.segment_size, transmit.ecn)
             if not rest:
                 return
             self._loop.add_writer(self._socket, self._on_writable)
@@ -135,7 +156,7 @@ class UDPSocket:
             self.stats.backlog_drops += dropped
             self.stats.datagrams_dropped += dropped
             return
-        self._backlog.append((address, rest, transmit.segment_size))
+        self._backlog.append((address, rest, transmit.segment_size, transmit.ecn))
         self._backlog_bytes += len(rest)
 
     @property
@@ -175,10 +196,11 @@ class UDPSocket:
 
     def _on_readable(self) -> None:
         datagrams: list[Datagram] = []
-        stats = self.stats
+        stats, receive, buffers, view = self.stats, self._socket.recvmsg_into, [self._buffer], self._view
+        count = 0
         for _ in range(DATAGRAMS_PER_TURN_MAX):
             try:
-                size, control, flags, name = self._socket.recvmsg_into([self._buffer], _CONTROL_BYTES)
+                size, control, flags, name = receive(buffers, _CONTROL_BYTES)
             except BlockingIOError:
                 break
             except OSError:
@@ -190,20 +212,14 @@ class UDPSocket:
                 stats.truncated += 1
                 continue
             segment_size, ecn = self._read_control(control)
-            self._split(size, segment_size or size, (plain_host(name[0]), name[1]), ecn, datagrams)
+            stats.bytes_received += size
+            count += 1 if size <= segment_size or not segment_size else -(-size // segment_size)
+            datagrams.append(Datagram((plain_host(name[0]), name[1]), bytes(view[:size]), ecn, segment_size))
+            if count >= _DATAGRAMS_PER_TURN:
+                break
         if datagrams:
-            stats.datagrams_received += len(datagrams)
+            stats.datagrams_received += count
             self._on_datagrams(datagrams)
-
-    def _split(self, size: int, segment_size: int, address: Address, ecn: int, into: list[Datagram]) -> None:
-        self.stats.bytes_received += size
-        if size <= segment_size:
-            into.append(Datagram(address, bytes(self._view[:size]), ecn))
-            return
-        into.extend(
-            Datagram(address, bytes(self._view[start : min(start + segment_size, size)]), ecn)
-            for start in range(0, size, segment_size)
-        )
 
     def _read_control(self, control: Iterable[tuple[int, int, bytes]]) -> tuple[int, int]:
         """The size of coalesced segments (0: a single one) and the ECN bits."""
@@ -223,51 +239,89 @@ class UDPSocket:
 
     # --------------------------------------------------------------------------------------------------------- sending
 
-    def _write(self, address: SocketAddress, data: bytes, segment_size: int) -> bytes:
+    def _write(self, address: SocketAddress, data: bytes, segment_size: int, ecn: int) -> bytes:
         """Writes datagrams of that size; what is returned did not fit into the kernel's buffer."""
+        is_refused = False
         if len(data) > segment_size and self.stats.has_segmentation:
-            rest = self._write_batch(address, data, segment_size)
-            if rest is not None:
-                return rest
+            number = self._try_batch(address, data, segment_size, ecn)
+            if not number:
+                return b""
+            if number == errno.EAGAIN:
+                return data
+            # The device cannot compute checksums, or the route has become too narrow for the batch.
+            is_refused = True
         for start in range(0, len(data), segment_size):
-            segment = data[start : start + segment_size]
-            try:
-                self._socket.sendto(segment, address)
-            except BlockingIOError:
+            number = self._try_one(address, data[start : start + segment_size], ecn)
+            if number == errno.EAGAIN:
                 return data[start:]
-            except OSError as error:
-                self._count_error(error.errno, 1)
-            else:
-                self._count_sent(len(segment), 1)
+            if number:
+                self._count_error(number, 1)
+                is_refused = is_refused and number != errno.EMSGSIZE
+        if is_refused:
+            # Alone they went: no later batch would fare better.
+            self.stats.has_segmentation = False
         return b""
 
-    def _write_batch(self, address: SocketAddress, data: bytes, segment_size: int) -> bytes | None:
-        """As `_write`, in one call; None if the kernel cannot do that with this batch."""
+    def _try_batch(self, address: SocketAddress, data: bytes, segment_size: int, ecn: int) -> int:
+        """Sends all of it in one call: 0, EAGAIN for a full buffer, or EIO for one that must go in pieces."""
         try:
-            self._socket.sendmsg([data], [(SOL_UDP, UDP_SEGMENT, _SEGMENT_SIZE.pack(segment_size))], 0, address)
+            self._socket.sendmsg([data], self._control(address, segment_size, ecn), 0, address)
         except BlockingIOError:
-            return data
+            return errno.EAGAIN
         except OSError as error:
-            if error.errno in (errno.EIO, errno.EINVAL):
-                # The device cannot compute checksums, or the route needs them: no later batch would fare better.
-                self.stats.has_segmentation = False
-                return None
-            if error.errno == errno.EMSGSIZE:
-                return None
+            if error.errno in (errno.EIO, errno.EINVAL, errno.EMSGSIZE):
+                return errno.EIO
             self._count_error(error.errno, _count(data, segment_size))
-        else:
-            self._count_sent(len(data), _count(data, segment_size))
-        return b""
+            return 0
+        self._count_sent(len(data), _count(data, segment_size))
+        return 0
+
+    def _try_one(self, address: SocketAddress, data: bytes, ecn: int) -> int:
+        """Sends one datagram: 0, or the number of the error."""
+        try:
+            if ecn and self.stats.has_marking:
+                self._socket.sendmsg([data], self._control(address, 0, ecn), 0, address)
+            else:
+                self._socket.sendto(data, address)
+        except BlockingIOError:
+            return errno.EAGAIN
+        except OSError as error:
+            if error.errno == errno.EINVAL and ecn and self.stats.has_marking:
+                # This kernel takes no marks with a datagram; without them it may.
+                self.stats.has_marking = False
+                self._controls.clear()
+                return self._try_one(address, data, 0)
+            return error.errno or errno.EIO
+        self._count_sent(len(data), 1)
+        return 0
+
+    def _control(self, address: SocketAddress, segment_size: int, ecn: int) -> list[_Control]:
+        """What goes along with a send: how to cut it, and its ECN bits."""
+        is_ipv6 = len(address) == 4 and not address[0].startswith("::ffff:")
+        key = (segment_size, ecn, is_ipv6)
+        found = self._controls.get(key)
+        if found is None:
+            if len(self._controls) >= _CONTROLS_MAX:
+                self._controls.clear()
+            found = [(SOL_UDP, UDP_SEGMENT, _SEGMENT_SIZE.pack(segment_size))] if segment_size else []
+            if ecn and self.stats.has_marking:
+                # An IPv4 packet of an IPv6 socket is marked the IPv4 way.
+                level, kind = (
+                    (socket.IPPROTO_IPV6, socket.IPV6_TCLASS) if is_ipv6 else (socket.IPPROTO_IP, socket.IP_TOS)
+                )
+                found.append((level, kind, _INTEGER.pack(ecn)))
+            self._controls[key] = found
+        return found
 
     def _on_writable(self) -> None:
         for _ in range(DATAGRAMS_PER_TURN_MAX):
             if not self._backlog:
                 break
-            address, data, segment_size = self._backlog.popleft()
-            rest = self._write(address, data, segment_size)
+            address, data, segment_size, ecn = self._backlog.popleft()
+            rest = self._write(address, data, segment_size, ecn)
             self._backlog_bytes -= len(data) - len(rest)
             if rest:
-                self._backlog.appendleft((address, rest, segment_size))
+                self._backlog.appendleft((address, rest, segment_size, ecn))
                 return
         if not self._backlog:
             self._loop.remove_writer(self._socket)

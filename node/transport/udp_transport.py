@@ -99,7 +99,7 @@ class UDPTransport(MessageTransport[Datagram]):
 
     def _socket_stats(self) -> tuple[int, JSONObject]:
         stats = self.socket_stats
-        return sum(stats.send_errors.values()) + stats.receive_errors, {"socket": asdict(stats)}
+        return stats.errors, {"socket": asdict(stats)}
 
     def _family(self) -> int:
         return socket.AF_UNSPEC if ":" in self.local_address[0] else socket.AF_INET

@@ -100,7 +100,13 @@ def observation(snapshot: NodeSnapshot | None = None, **changes: object) -> Obse
         if snapshot is not None
         else node_snapshot(link(2), link(3), peers=(peer(2), peer(3, "down"))),
         wall_offset=WALL_OFFSET,
-        socket=SocketReading(sent_datagrams=7, send_errors={"EPERM": 3, "EWHATEVER": 2}, receive_buffer=4 << 20),
+        socket=SocketReading(
+            sent_datagrams=7,
+            send_errors={"EPERM": 3, "EWHATEVER": 2},
+            receive_buffer=4 << 20,
+            send_buffer=4 << 20,
+            asked_buffer=8 << 20,
+        ),
         runtime=RuntimeStats(),
         tasks=3,
         process=ProcessReading(cpu=1.5, resident=40 << 20, open_files=12, started=1_700_000_000.0),

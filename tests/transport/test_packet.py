@@ -37,3 +37,10 @@ def test_packets_on_their_way_share_nothing() -> None:
     assert second.control == []
     assert second.parts == []
     assert second.ack_largest == -1
+
+
+def test_a_joined_datagram_is_cut_into_its_payloads() -> None:
+    assert Datagram(("10.0.0.1", 1), b"aabbc", segment_size=2).payloads() == [b"aa", b"bb", b"c"]
+    assert Datagram(("10.0.0.1", 1), b"aabb", segment_size=4).payloads() == [b"aabb"]
+    assert Datagram(("10.0.0.1", 1), b"aabb").payloads() == [b"aabb"]
+    assert Datagram(("10.0.0.1", 1), b"", segment_size=2).payloads() == [b""]

@@ -36,10 +36,13 @@ class Inbox:
 
     async def wait_for(self, count: int) -> list[bytes]:
         async with asyncio.timeout(DEADLINE):
-            while len(self.datagrams) < count:
+            while len(self.payloads()) < count:
                 await self._arrived.wait()
                 self._arrived.clear()
-        return [datagram.data for datagram in self.datagrams]
+        return self.payloads()
+
+    def payloads(self) -> list[bytes]:
+        return [payload for datagram in self.datagrams for payload in datagram.payloads()]
 
 
 class RefusingSocket(socket.socket):
@@ -80,8 +83,8 @@ def opened(host: str = "127.0.0.1", *, sock: socket.socket | None = None) -> Ite
         udp.close()
 
 
-def to(address: Address, data: bytes, segment_size: int | None = None) -> Transmit:
-    return Transmit(address, data, segment_size or max(1, len(data)))
+def to(address: Address, data: bytes, segment_size: int | None = None, ecn: int = 0) -> Transmit:
+    return Transmit(address, data, segment_size or max(1, len(data)), ecn)
 
 
 @pytest.mark.asyncio
@@ -131,11 +134,12 @@ async def test_a_kernel_that_refuses_segmentation_gets_single_datagrams_from_the
 
 @pytest.mark.asyncio
 async def test_a_batch_too_large_for_the_path_is_sent_singly_without_giving_segmentation_up() -> None:
-    sock = RefusingSocket.bound(errno.EMSGSIZE)
+    sock = RefusingSocket.bound(errno.EMSGSIZE, errno.EMSGSIZE)
     with opened(sock=sock) as (sender, _), opened() as (receiver, inbox):
         sender.stats.has_segmentation = True
         sender.send(to(receiver.address, b"aabb", 2))
-        assert await inbox.wait_for(2) == [b"aa", b"bb"]
+        sender.send(to(receiver.address, b"ccdd", 2))
+        assert await inbox.wait_for(3) == [b"bb", b"cc", b"dd"]
         assert sender.stats.has_segmentation
 
 
@@ -267,10 +271,55 @@ async def test_congestion_marks_of_the_network_are_reported() -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize(("host", "target"), [("127.0.0.1", "127.0.0.1"), ("::1", "::1"), ("::", "127.0.0.1")])
+@pytest.mark.parametrize("segment_size", [None, 3])
+async def test_marks_of_a_transmit_are_sent_with_it(host: str, target: str, segment_size: int | None) -> None:
+    with opened(host) as (sender, _), opened(target) as (receiver, inbox):
+        sender.send(to(receiver.address, b"marked", segment_size, ecn=0b10))
+        await inbox.wait_for(2 if segment_size else 1)
+        assert {datagram.ecn for datagram in inbox.datagrams} == {0b10}
+        sender.send(to(receiver.address, b"plain"))
+        await inbox.wait_for(3 if segment_size else 2)
+        assert inbox.datagrams[-1].ecn == 0
+
+
+@pytest.mark.asyncio
+async def test_a_kernel_that_takes_no_marks_gets_unmarked_datagrams_from_then_on() -> None:
+    sock = RefusingSocket.bound(errno.EINVAL)
+    with opened(sock=sock) as (sender, _), opened() as (receiver, inbox):
+        for _ in range(2):
+            sender.send(to(receiver.address, b"data", ecn=0b10))
+        assert await inbox.wait_for(2) == [b"data"] * 2
+        assert sock.calls == ["sendmsg", "sendto", "sendto"]
+        assert sender.stats.datagrams_dropped == 0
+
+
+@pytest.mark.asyncio
+async def test_a_narrow_route_that_refuses_a_batch_and_its_pieces_does_not_end_segmentation() -> None:
+    sock = RefusingSocket.bound(errno.EINVAL, errno.EMSGSIZE, errno.EMSGSIZE)
+    with opened(sock=sock) as (sender, _), opened() as (receiver, inbox):
+        sender.stats.has_segmentation = True
+        sender.send(to(receiver.address, b"aabb", 2))
+        sender.send(to(receiver.address, b"ccdd", 2))
+        assert await inbox.wait_for(2) == [b"cc", b"dd"]
+        assert sender.stats.has_segmentation
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("refusal", [errno.EPERM, errno.ENOBUFS, errno.EMSGSIZE])
+async def test_what_a_router_might_have_dropped_is_no_error(refusal: int) -> None:
+    with opened(sock=RefusingSocket.bound(refusal, errno.ENODEV)) as (sender, _):
+        sender.send(to(("127.0.0.1", 9), b"lost"))
+        assert (sender.stats.errors, sender.stats.datagrams_dropped) == (0, 1)
+        sender.send(to(("127.0.0.1", 9), b"failed"))
+        assert (sender.stats.errors, sender.stats.datagrams_dropped) == (1, 2)
+
+
+@pytest.mark.asyncio
 async def test_buffers_that_the_kernel_granted_are_reported() -> None:
     with opened() as (udp, _):
-        assert udp.stats.receive_buffer > 0
-        assert udp.stats.send_buffer > 0
+        assert 0 < udp.stats.receive_buffer <= udp.stats.buffer_asked
+        assert 0 < udp.stats.send_buffer <= udp.stats.buffer_asked
 
 
 @pytest.mark.asyncio
