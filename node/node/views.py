@@ -66,23 +66,23 @@ class PeerManager:
         """
         return await self._members.connect(peer_addr, timeout)
 
-    def get_connection_stats(self, peer: PeerName) -> dict[str, Any]:
+    def get_connection_stats(self, peer_addr: PeerName) -> dict[str, Any]:
         """State, round trip time, timeouts and counters of the connection with that peer; {} if there is none."""
         snapshot = self._members.snapshot()
-        keys = [known.node_id for known in snapshot.peers if _is_called(known, peer)]
+        keys = [known.node_id for known in snapshot.peers if _is_called(known, peer_addr)]
         links = [
             link_report(link, self._members.wall_offset) for link in snapshot.links if link.connection.peer_id in keys
         ]
         links.sort(key=lambda link: (link["state"] != "established", link["transport"] != "udp"))
         return links[0] if links else {}
 
-    async def mark_peer_slow(self, peer: PeerName) -> None:
+    async def mark_peer_slow(self, peer_addr: PeerName) -> None:
         """Takes note that a peer is slow; a few signs of life in a row end it. UnknownPeer."""
-        self._members.mark_slow(peer)
+        self._members.mark_slow(peer_addr)
 
-    async def mark_peer_down(self, peer: PeerName) -> None:
+    async def mark_peer_down(self, peer_addr: PeerName) -> None:
         """Gives a peer up for now: its connections are closed, and it is dialled anew. UnknownPeer."""
-        self._members.mark_down(peer)
+        self._members.mark_down(peer_addr)
 
 
 class GossipView:
