@@ -10,6 +10,7 @@ PositronError
 │   ├── AmbiguousPeer
 │   └── NotRunning
 ├── QueueFull            nobody: the peer is slower than the caller; nothing changed; try again later
+│   └── Backpressure     nobody: the network is slower than the caller; nothing changed; try again later
 ├── SendTimeout          the network or the peer; the message was withdrawn
 ├── ConnectionFailed     the network or the peer; the connection is gone
 ├── StartError           the environment, at start only; nothing was left half-started
@@ -23,6 +24,7 @@ from enum import IntEnum
 
 __all__ = [
     "AmbiguousPeer",
+    "Backpressure",
     "Code",
     "ConfigError",
     "ConnectionFailed",
@@ -122,6 +124,10 @@ class NotRunning(UsageError):
 
 class QueueFull(PositronError):
     """The send queue of a peer has reached its limit; the message was not accepted."""
+
+
+class Backpressure(QueueFull):
+    """More broadcasts of this node wait for their turn than its peers accept; the message was not accepted."""
 
 
 class SendTimeout(PositronError, TimeoutError):

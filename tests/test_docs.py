@@ -53,4 +53,8 @@ def test_message_types_keep_their_numbers() -> None:
         (9, "TRUSTED_PEERS_RESPONSE"),
         (10, "DISCONNECT"),
         (11, "CUSTOM_DATA"),
+        (12, "MEMBER"),
+        (13, "SUSPECT"),
+        (14, "DEAD"),
+        (15, "LEAVE"),
     ]

@@ -131,7 +131,9 @@ _TABLE = (
         help="silence after which a connection is closed, in seconds",
     ),
     Field(name="heartbeat_interval", kind=Number(0.1, 60.0, "seconds"), help="time between heartbeats, in seconds"),
-    Field(name="gossip_fanout", kind=Integer(1, 64), help="peers to which a node relays a broadcast of another"),
+    Field(
+        name="gossip_fanout", kind=Integer(1, 64), help="peers in the mesh, to which a node passes on every broadcast"
+    ),
     Field(name="log_level", kind=Choice(LOG_LEVELS, str.upper), help="least level that is logged"),
     Field(name="log_format", kind=Choice(("text", "json")), help="one line of text or of JSON per log record"),
     Field(

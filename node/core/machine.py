@@ -12,6 +12,7 @@ from collections import deque
 from enum import StrEnum
 from typing import TypeAlias
 
+from node.core.conditions import Conditions
 from node.core.events import NodeEvent
 from node.core.outbox import Outbox
 from node.core.router import Router, Services
@@ -78,6 +79,10 @@ class Machine:
         trust_settings = TrustSettings(network_id=settings.network_id, epoch=epoch, wall_offset=wall_offset)
         self.trust = Trust(identity, trust_settings, random=random)
         self.peers.shun(self.trust.is_shunned)
+        self.gossip.mesh.rank = self.trust.rank
+        self.peers.digest = self.gossip.digest
+        conditions = Conditions(self.udp)
+        self.gossip.rtt, self.gossip.loss = conditions.rtt, conditions.read
         self._wall_offset = wall_offset
         sealer = Sealer(identity, network_id=settings.network_id, epoch=epoch)
         self._outbox = Outbox(sealer, signing_domain(settings.network_id), self.stats)
@@ -307,8 +312,7 @@ def _gossip_settings(settings: CoreSettings, wall_offset: Duration, epoch: int) 
         network_id=settings.network_id,
         epoch=epoch,
         wall_offset=wall_offset,
-        fanout=settings.gossip_fanout,
-        announce_interval=settings.heartbeat_interval,
+        degree=settings.gossip_fanout,
     )
 
 

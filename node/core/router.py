@@ -113,10 +113,10 @@ class Router:
             endpoint = self._endpoints.of(carrier)
             while endpoint is not None and (event := endpoint.poll_event()) is not None:
                 self._on_transport(carrier, event, now)
+                # At once: a frame may concern a peer that the one before it has introduced.
+                self._follow_peers(now)
                 is_busy = True
-        while (wish := self._peers.poll_action()) is not None:
-            self._on_peers(wish, now)
-            is_busy = True
+        is_busy = self._follow_peers(now) or is_busy
         while (action := self._gossip.poll_action()) is not None:
             self._on_gossip(action, now)
             is_busy = True
@@ -124,7 +124,14 @@ class Router:
             self._on_trust(verdict, now)
             is_busy = True
         while (outcome := self._switch.poll_outcome()) is not None:
-            self._on_outcome(outcome)
+            self._on_outcome(outcome, now)
+            is_busy = True
+        return is_busy
+
+    def _follow_peers(self, now: Instant) -> bool:
+        is_busy = False
+        while (wish := self._peers.poll_action()) is not None:
+            self._on_peers(wish, now)
             is_busy = True
         return is_busy
 
@@ -206,18 +213,21 @@ class Router:
                 self._on_dialled(action, now)
             case peer_actions.Blamed(peer=node_id, reason=reason):
                 self._trust.blame(node_id, reason, now)
+            case peer_actions.Heard(peer=node_id, digest=digest):
+                self._gossip.digest_heard(node_id, digest, now)
             case peer_actions.Report(kind=kind, text=text):
                 self._report(kind, text, now)
 
     def _on_transition(self, action: peer_actions.Up | peer_actions.Down, now: Instant) -> None:
         node_id, name, address = action.peer, action.name, action.address
+        self._gossip.set_population(len(self._peers.table.active()) + 1, now)
         if isinstance(action, peer_actions.Down):
-            self._gossip.peer_down(node_id)
+            self._gossip.peer_down(node_id, now)
             self._trust.peer_down(node_id)
             self._switch.gone(node_id)
             self.events.append(PeerDown(node_id=node_id, name=name, address=address, reason=action.reason))
             return
-        self._gossip.peer_up(node_id, now)
+        self._gossip.peer_up(node_id, now, is_outbound=action.is_outbound)
         self._trust.peer_up(node_id)
         self.events.append(PeerUp(node_id=node_id, name=name, address=address, aliases=action.aliases))
         self._dispatch_waiting(node_id, now)
@@ -290,6 +300,8 @@ class Router:
                 self._peers.blame(node_id, reason)
             case gossip_actions.Accuse(evidence=evidence):
                 self._trust.accuse(evidence, now)
+            case gossip_actions.Notice() | gossip_actions.Followed():
+                pass
 
     def _on_trust(self, action: trust_actions.Action, now: Instant) -> None:
         match action:
@@ -305,7 +317,7 @@ class Router:
         parcel: Parcel[Purpose] = Parcel(
             kind=MessageType.GOSSIP_MESSAGE,
             data=action.data,
-            route=route_of(MessageType.GOSSIP_MESSAGE, len(action.data)),
+            route=route_of(MessageType.GOSSIP_MESSAGE, len(action.data), reliable=action.is_reliable),
             deadline=now + self._gossip_timeout,
             purpose=action.message_ids or None,
         )
@@ -314,13 +326,13 @@ class Router:
                 raise UnknownPeer("gossip with a node that is gone")
             self._switch.send(peer, parcel, now)
         except (UnknownPeer, QueueFull, MessageTooLarge):
-            self._gossip.send_failed(node_id, action.message_ids)
+            self._gossip.send_failed(node_id, action.message_ids, now)
 
-    def _on_outcome(self, outcome: Outcome[Purpose]) -> None:
+    def _on_outcome(self, outcome: Outcome[Purpose], now: Instant) -> None:
         if isinstance(outcome.purpose, int):
             self.finish(outcome.purpose, outcome.error)
         elif outcome.error is not None:
-            self._gossip.send_failed(outcome.peer, outcome.purpose)
+            self._gossip.send_failed(outcome.peer, outcome.purpose, now)
 
     # --- direct messages ----------------------------------------------------------------------------------------
 

@@ -28,7 +28,7 @@ class CoreSettings:
     is_seed: ready without a peer, because others come to it.
     heartbeat_interval: time between two heartbeats to a peer, ± 10 %; 50 ms or more. A peer that is silent for 2 of
         them is probed, for 3 it is slow, for 6 it is down.
-    gossip_fanout: peers that a relay forwards a message to; at least 1. The author sends to all of its peers.
+    gossip_fanout: peers in the mesh, to which a node passes on every message at once; 1 to 64.
     gossip_timeout: time in which one peer must acknowledge one copy before it is withdrawn and announced instead.
     peers_max: peers that this node keeps dialling for; more are accepted up to transport.max_connections.
     """
@@ -43,7 +43,7 @@ class CoreSettings:
     enable_tcp: bool = True
     is_seed: bool = False
     heartbeat_interval: Duration = 1 * SECOND
-    gossip_fanout: int = 3
+    gossip_fanout: int = 8
     gossip_timeout: Duration = 10 * SECOND
     peers_max: int = 128
 
@@ -58,7 +58,9 @@ class CoreSettings:
                 raise UsageError(f"{field_name} {port}: allowed is 0 to {PORT_MAX}")
         if self.heartbeat_interval < SECOND // 20:
             raise UsageError(f"heartbeat_interval {self.heartbeat_interval}: allowed is {SECOND // 20} and more")
-        for field_name in ("gossip_fanout", "gossip_timeout", "peers_max"):
+        if not 1 <= self.gossip_fanout <= 64:
+            raise UsageError(f"gossip_fanout {self.gossip_fanout}: allowed is 1 to 64")
+        for field_name in ("gossip_timeout", "peers_max"):
             if getattr(self, field_name) < 1:
                 raise UsageError(f"{field_name} {getattr(self, field_name)}: allowed is 1 and more")
 

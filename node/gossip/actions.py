@@ -9,7 +9,7 @@ from node.messages.equivocation import Equivocation
 from node.messages.packing import Value
 from node.types import Duration, NodeId
 
-__all__ = ["Accuse", "Action", "Blame", "Deliver", "Send"]
+__all__ = ["Accuse", "Action", "Blame", "Deliver", "Followed", "Notice", "Send"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,12 +17,14 @@ class Send:
     """Send the same frame to each of these peers.
 
     message_ids: what the frame carries or announces; `Gossip.send_failed` wants them back for each peer that did not
-    acknowledge the frame. Empty when a loss does not matter.
+    acknowledge the frame, `Gossip.send_acked` for each that did. Empty when a loss does not matter.
+    is_reliable: repeat it until it is acknowledged; else one datagram that may be lost.
     """
 
     peers: tuple[NodeId, ...]
     data: bytes
     message_ids: tuple[bytes, ...]
+    is_reliable: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,26 @@ class Deliver:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """A message about members of the network, for the peer service. epoch: of the author's process."""
+
+    kind: int
+    origin: NodeId
+    epoch: int
+    payload: bytes
+    via: NodeId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """Somebody else has a message that the application follows. acked: peers that acknowledged a copy of this node."""
+
+    message_id: bytes
+    holders: tuple[NodeId, ...]
+    acked: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Blame:
     """A connected peer passed on what no honest node passes on. The author that it named is not concerned."""
 
@@ -55,4 +77,4 @@ class Accuse:
     evidence: Equivocation
 
 
-Action: TypeAlias = Send | Deliver | Blame | Accuse
+Action: TypeAlias = Send | Deliver | Notice | Followed | Blame | Accuse

@@ -1,13 +1,9 @@
 """Spreads signed messages to every node, each delivered once.
 
-The author pushes a message to all of its peers; whoever gets it first pushes it on to a few others and announces it to
-the rest, which ask for it if they lack it. An acknowledged copy is done, a failed one is announced again, and a peer
-that comes up is told of everything recent: every message reaches every node that any path leads to. A copy costs one
-hash; the signature is verified once per message, and no state changes before it holds.
-
-    frame = [GOSSIP_MESSAGE, 0, hops, body, signature]   a message; hops counts this link
-            [GOSSIP_MESSAGE, 1, [id...]]                 announcement: I have these
-            [GOSSIP_MESSAGE, 2, [id...]]                 request: send me these
+A message travels through the mesh (`mesh`, `spread`); who was left out is told of it and pulls it (`pulls`); who missed
+even that finds out by the digests in heartbeats and an exchange of claims (`sync`): every message reaches every node
+that any path leads to while it is retained. A copy costs one hash; the signature is verified once per message, and
+no state changes before it holds (`admission`). What a peer may send is bounded before anything is verified (`lane`).
 
 Knows nothing of connections and addresses. Input comes from the node machine, decoded frames with the peer they came
 from; output are actions.
@@ -16,123 +12,142 @@ from; output are actions.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from node.errors import DecodeError, UsageError
-from node.gossip.actions import Accuse, Action, Blame, Deliver, Send
+from node.errors import Backpressure, DecodeError, UsageError
+from node.gossip.actions import Accuse, Action, Blame, Deliver, Notice
+from node.gossip.admission import NOTICES, Admission
+from node.gossip.frames import Act, Urgency, encode, encode_ids, ids_of
+from node.gossip.lane import Lane
+from node.gossip.mesh import BACKOFF, Mesh, Wish
+from node.gossip.pulls import Pulls
+from node.gossip.reconcile import Reconciler
 from node.gossip.settings import GossipSettings
+from node.gossip.spread import Spreader
 from node.gossip.stats import GossipStats
-from node.gossip.store import Retained, SeenIds, Store
-from node.gossip.wants import Wants
-from node.gossip.window import OriginTable
+from node.gossip.sync import DIGEST_BYTES
 from node.identity.keys import Identity
-from node.messages.envelope import (
-    MESSAGE_ID_BYTES,
-    Envelope,
-    Sealer,
-    check_network,
-    check_signature,
-    message_id,
-    parse_envelope,
-    signing_domain,
-)
-from node.messages.equivocation import Equivocation, FirstMessages
-from node.messages.frame import encode_frame
+from node.messages.envelope import Envelope, Sealer, message_id, parse_envelope
 from node.messages.packing import Value, pack, unpack
+from node.messages.skew import Clocks
 from node.messages.types import MessageType
-from node.types import MILLISECOND, Duration, Instant, NodeId, Random
-from node.wire.limits import (
-    ANNOUNCED_IDS_MAX,
-    CLOCK_AHEAD_MAX,
-    HOPS_MAX,
-    LARGE_MESSAGE_BYTES,
-    MESSAGE_AGE_MAX,
-    RETAINED_MESSAGES_MAX,
-    SERVES_MAX,
-)
+from node.types import MILLISECOND, SECOND, Duration, Instant, NodeId, Random
+from node.wire.limits import ANNOUNCED_IDS_MAX, EXCESS_MAX, HOPS_MAX, SMALL_BODY_BYTES, WANT_TIMEOUT
 
 __all__ = ["Gossip"]
 
-_MESSAGE, _ANNOUNCEMENT, _REQUEST = 0, 1, 2
+MAINTENANCE_INTERVAL: Duration = 1 * SECOND
 
-ANNOUNCE_GRACE: Duration = 200 * MILLISECOND
-"""A message this young is not announced yet: the copies that are under way will mostly make it needless."""
+RTT_ASSUMED: Duration = 100 * MILLISECOND
+"""Round trip time of a peer before it is known."""
 
-_BLAMELESS = ("stale", "future", "replayed", "equivocating", "own_origin", "unknown_kind")
-"""Refusals that honest peers cause too: clocks differ, tables forget, versions grow."""
+PATIENCE_MIN: Duration = 200 * MILLISECOND
+"""Time that a peer has to send what was asked of it, at least."""
+
+LAG_GUARDED: Duration = 50 * MILLISECOND
+"""Lateness of the event loop above which this node asks for fewer copies: it spends its time on duplicates."""
+
+_BLAMELESS = ("stale", "future", "replayed", "equivocating", "own_origin", "unknown_kind", "rate_limited")
+"""Refusals that honest peers cause too: clocks differ, tables forget, versions grow, networks bunch."""
 
 
 class Gossip:
-    """The gossip service of one node. After each call, drain `poll_action`."""
+    """The gossip service of one node. After each call, drain `poll_action`.
+
+    rtt: smoothed round trip time of a peer, None while unknown. loss: share of packets lost on this node's links, asked
+    once a second. mesh.rank: how much a peer is trusted, -1 to 1. clocks: how far the clocks of peers are off.
+    """
 
     def __init__(self, identity: Identity, settings: GossipSettings, *, random: Random) -> None:
         self.stats = GossipStats()
-        self._own_id = identity.public_key
+        self.clocks = Clocks()
+        self.mesh = Mesh(settings, random=random)
+        self.rtt: Callable[[NodeId], Duration | None] = lambda peer: None
+        self.loss: Callable[[], float] = lambda: 0.0
         self._settings = settings
         self._random = random
         self._sealer = Sealer(identity, network_id=settings.network_id, epoch=settings.epoch)
-        self._domain = signing_domain(settings.network_id)
-        self._seen = SeenIds()
-        self._origins = OriginTable()
-        self._firsts = FirstMessages()
-        self._store = Store()
-        self._wants = Wants()
-        self._owed: dict[NodeId, dict[bytes, None]] = {}
+        self._admission = Admission(identity.public_key, settings, self.clocks)
+        self._pulls = Pulls()
         self._actions: deque[Action] = deque()
-        self._announce_at: Instant | None = None
+        self._spreader = Spreader(self.mesh, self._admission.store, self.stats, self._actions, random=random)
+        self._reconciler = Reconciler(self._admission, self.mesh, self._spreader, self.stats, settings, random=random)
+        self._maintain_at: Instant | None = None
+        self._tuned = 0, 0
 
     # --- inputs -------------------------------------------------------------------------------------------------
 
-    def peer_up(self, peer: NodeId, now: Instant) -> None:
-        """An active peer is there; it will be told of everything recent."""
-        self._owed[peer] = dict.fromkeys(self._store.ids())
-        self._arm(now)
+    def peer_up(self, peer: NodeId, now: Instant, *, is_outbound: bool = True) -> None:
+        """An active peer is there; the two find out what each lacks."""
+        self._spreader.lanes[peer] = Lane(now, is_outbound=is_outbound)
+        self._graft(self.mesh.add(peer, now, is_outbound=is_outbound))
+        self._reconciler.peer_up(peer, now, is_outbound=is_outbound)
+        if self._maintain_at is None:
+            self._maintain_at = now + round(MAINTENANCE_INTERVAL * self._random.uniform(0.9, 1.1))
 
-    def peer_down(self, peer: NodeId) -> None:
+    def peer_down(self, peer: NodeId, now: Instant) -> None:
         """An active peer is gone."""
-        self._owed.pop(peer, None)
+        self._spreader.lanes.pop(peer, None)
+        self._reconciler.peer_down(peer)
+        self._pulls.forget(peer)
+        self._graft(self.mesh.remove(peer, now))
 
     def publish(self, payload: dict[str, Value], now: Instant) -> bytes:
-        """Sends a message of this node's own to all peers; its id. UsageError for what cannot travel."""
+        """Sends a message of this node's own to everybody; its id.
+
+        UsageError for what cannot travel; Backpressure when most links have more waiting than they may carry.
+        """
         if not isinstance(payload, dict):
             raise UsageError(f"a broadcast is a dict, not a {type(payload).__name__}")
-        envelope = self._sealer.seal(MessageType.GOSSIP_MESSAGE, pack(payload), self._wall(now))
+        packed = pack(payload)
+        if not self._spreader.has_room(len(packed)):
+            raise Backpressure("more broadcasts wait for their turn than most peers accept")
         self.stats.published += 1
-        self._keep(envelope, 0, now)
-        self._push(tuple(self._owed), envelope.message_id, envelope.body, envelope.signature, 1)
-        self._arm(now)
-        return envelope.message_id
+        return self._publish(MessageType.GOSSIP_MESSAGE, packed, now)
+
+    def notify(self, kind: MessageType, payload: bytes, now: Instant) -> None:
+        """Sends a message about members of the network to everybody."""
+        self._publish(kind, payload, now)
 
     def receive(self, peer: NodeId, fields: list[Value], now: Instant) -> None:
         """A gossip frame from that peer; never raises for any fields."""
+        lane = self._spreader.lanes.get(peer)
+        if lane is None:
+            self.stats.rejected["unexpected"] += 1
+            return
         try:
-            self._receive(peer, fields, now)
+            self._receive(peer, lane, fields, now)
         except DecodeError as error:
             self._reject(peer, error.reason)
-        self._arm(now)
 
-    def send_failed(self, peer: NodeId, message_ids: Sequence[bytes]) -> None:
+    def send_failed(self, peer: NodeId, message_ids: Sequence[bytes], now: Instant) -> None:
         """That peer did not acknowledge a frame with these messages: it will be told of them again."""
         self.stats.failed_sends += 1
-        owed = self._owed.get(peer)
-        if owed is not None:
-            for identifier in message_ids:
-                self._owe(owed, identifier)
-                message = self._store.get(identifier)
-                if message is not None and message.served.get(peer):
-                    message.served[peer] -= 1
+        self._spreader.failed(peer, message_ids, now)
+
+    def digest_heard(self, peer: NodeId, digest: bytes, now: Instant) -> None:
+        """A heartbeat of that peer told what it has accepted, in 8 bytes."""
+        if len(digest) == DIGEST_BYTES:
+            self._reconciler.heard(peer, int.from_bytes(digest, "big"), now)
+
+    def set_population(self, nodes: int, now: Instant) -> None:
+        """So many nodes are in the network, this one included."""
+        was_full = self.mesh.is_full
+        self.mesh.population = nodes
+        if self.mesh.is_full and not was_full:
+            self._graft(self.mesh.graft(now))
+
+    def set_lag(self, lag: Duration) -> None:
+        """How late this node's event loop is."""
+        self.mesh.is_guarded = lag > LAG_GUARDED
 
     def handle_timeout(self, now: Instant) -> None:
-        """Announces and asks again whatever is due."""
-        for peer, message_ids in self._wants.overdue(now).items():
+        """Asks, tells, sends and maintains whatever is due."""
+        for peer, message_ids in self._pulls.overdue(now).items():
             self._request(peer, message_ids)
-        if self._announce_at is not None and self._announce_at <= now:
-            self._announce_at = None
-            self._store.expire(now)
-            for peer, owed in self._owed.items():
-                self._announce(peer, owed, now)
-            self._update_gauges()
-        self._arm(now)
+        self._spreader.handle_timeout(now)
+        if self._maintain_at is not None and self._maintain_at <= now:
+            self._maintain(now)
 
     # --- outputs ------------------------------------------------------------------------------------------------
 
@@ -142,87 +157,118 @@ class Gossip:
 
     def next_timeout(self) -> Instant | None:
         """When `handle_timeout` is due."""
-        wanted_at = self._wants.next_timeout()
-        if wanted_at is None or self._announce_at is None:
-            return self._announce_at if wanted_at is None else wanted_at
-        return min(wanted_at, self._announce_at)
+        times = (self._pulls.next_timeout(), self._spreader.next_timeout(), self._maintain_at)
+        return min((due for due in times if due is not None), default=None)
+
+    def digest(self) -> bytes:
+        """What this node has accepted, in 8 bytes."""
+        return self._reconciler.digest()
+
+    def snapshot(self) -> Value:
+        """What must be remembered across a restart, as plain data."""
+        return self._admission.origins.snapshot()
+
+    def restore(self, remembered: Value, *, is_final: bool) -> None:
+        """Remembers what `snapshot` told; DecodeError, and no change, for anything else.
+
+        is_final: nothing was accepted after it was told, so that what was missed since is wanted now. Otherwise an
+        earlier life may have delivered it already, and only what is newer than this life is.
+        """
+        self._admission.origins.restore(remembered)
+        self._reconciler.wants_history = is_final
 
     # --- receiving ----------------------------------------------------------------------------------------------
 
-    def _receive(self, peer: NodeId, fields: list[Value], now: Instant) -> None:
+    def _receive(self, peer: NodeId, lane: Lane, fields: list[Value], now: Instant) -> None:
         match fields:
-            case [int(action), int(hops), bytes(body), bytes(signature), *_] if action == _MESSAGE:
-                self._receive_message(peer, hops, body, signature, now)
-            case [int(action), list(listed), *_] if action == _ANNOUNCEMENT:
-                self._receive_announcement(peer, _ids_of(listed), now)
-            case [int(action), list(listed), *_] if action == _REQUEST:
-                self._receive_request(peer, _ids_of(listed))
-            case [int(action), *_] if action > _REQUEST:
-                raise DecodeError("unknown_kind", f"gossip action {action}")
+            case [int(act), int(hops), bytes(body), bytes(signature), *_] if act == Act.MESSAGE:
+                self._receive_message(peer, lane, hops, body, signature, now)
+            case [int(act), list(listed), *rest] if act == Act.HAVE:
+                urgency = rest[0] if rest and isinstance(rest[0], int) else Urgency.NOW
+                self._receive_ids(peer, lane, ids_of(listed), urgency, now)
+            case [int(act), list(listed), *_] if act == Act.REQUEST:
+                self._admit_ids(lane, len(listed), now)
+                self._spreader.serve(peer, ids_of(listed), now)
+            case [int(act), int(wish), *_] if act == Act.GRAFT:
+                self._receive_graft(peer, Wish(wish & (Wish.EAGER | Wish.GUARDED | Wish.NEEDY)), now)
+            case [int(act), int(backoff), *_] if act == Act.PRUNE:
+                self.stats.prunes += peer in self.mesh
+                self._graft(self.mesh.pruned(peer, min(max(backoff, 0), 1 << 20) * MILLISECOND, now))
+            case [int(act), *rest] if act == Act.SYNC:
+                self._reconciler.receive(peer, rest, now)
+            case [int(act), list(listed), *_] if act == Act.QUESTION:
+                self._admit_ids(lane, len(listed), now)
+                known = [identifier for identifier in ids_of(listed) if identifier in self._admission.seen]
+                self._spreader.tell([peer], known, Urgency.NOW)
+            case [int(act), *_] if act > max(Act):
+                raise DecodeError("unknown_kind", f"gossip action {act}")
             case _:
                 raise DecodeError("malformed", "a gossip frame of another shape")
 
-    def _receive_message(self, peer: NodeId, hops: int, body: bytes, signature: bytes, now: Instant) -> None:
+    def _receive_message(
+        self, peer: NodeId, lane: Lane, hops: int, body: bytes, signature: bytes, now: Instant
+    ) -> None:
+        if not lane.admit(len(body), now):
+            self.stats.rate_limited += 1
+            if lane.excess % EXCESS_MAX == 0:
+                self._actions.append(Blame(peer=peer, reason="rate_limited"))
+            return
         identifier = message_id(body, signature)
-        self._settle(peer, identifier)
-        if identifier in self._seen:
-            self.stats.duplicates += 1
+        lane.settle(identifier)
+        if identifier in self._admission.seen:
+            self._receive_again(peer, identifier, len(body), now)
             return
         if not 1 <= hops <= HOPS_MAX:
             raise DecodeError("too_many_hops", str(hops))
         try:
             envelope = parse_envelope(body, signature)
-            self._check(peer, envelope, now)
+            self._admission.check(peer, envelope, now)
         except DecodeError as error:
-            if error.reason != "future":
-                # The id names exactly these bytes, and these bytes will never be right: a copy costs one hash.
-                self._seen.add(identifier)
-                self._wants.arrived(identifier)
+            self._refuse(identifier, error.reason)
             raise
         self._accept(peer, envelope, hops, now)
 
-    def _check(self, peer: NodeId, envelope: Envelope, now: Instant) -> None:
-        age = envelope.age(self._wall(now))
-        if envelope.kind != MessageType.GOSSIP_MESSAGE and envelope.kind <= max(MessageType):
-            raise DecodeError("unexpected", f"kind {envelope.kind} in gossip")
-        if envelope.origin == self._own_id:
-            raise DecodeError("own_origin")
-        check_network(envelope, self._domain)
-        if age > MESSAGE_AGE_MAX:
-            raise DecodeError("stale")
-        if age < -CLOCK_AHEAD_MAX:
-            raise DecodeError("future")
-        if not self._origins.is_new(envelope.origin, envelope.epoch, envelope.sequence):
-            self._check_again(peer, envelope)
-            raise DecodeError("replayed")
-        check_signature(envelope, self._domain, peer)
+    def _receive_again(self, peer: NodeId, identifier: bytes, size: int, now: Instant) -> None:
+        self.stats.duplicates += 1
+        self.stats.duplicates_large += size > SMALL_BODY_BYTES
+        first = self._admission.store.get(identifier)
+        if first is not None:
+            self.mesh.arrived(peer, now - first.arrived_at)
 
-    def _check_again(self, peer: NodeId, envelope: Envelope) -> None:
-        """Another message with a number that was seen: evidence against its author, if that author signed it."""
-        identifier = self._firsts.id_of(envelope)
-        kept = self._store.get(identifier) if identifier is not None else None
-        if kept is None or kept.body == envelope.body:
-            return
-        check_signature(envelope, self._domain, peer)
-        self._actions.append(Accuse(evidence=Equivocation(parse_envelope(kept.body, kept.signature), envelope)))
-        raise DecodeError("equivocating")
+    def _refuse(self, identifier: bytes, reason: str) -> None:
+        if reason == "equivocating" and self._admission.evidence is not None:
+            self._actions.append(Accuse(evidence=self._admission.evidence))
+        if reason != "future":
+            # The id names exactly these bytes, and these bytes will never be right: a copy costs one hash.
+            self._admission.seen.add(identifier)
+            self._pulls.arrived(identifier)
 
     def _accept(self, peer: NodeId, envelope: Envelope, hops: int, now: Instant) -> None:
-        was_wanted = self._wants.arrived(envelope.message_id)
-        self._origins.mark(envelope.origin, envelope.epoch, envelope.sequence)
-        self._firsts.add(envelope)
-        if was_wanted and envelope.timestamp < self._settings.epoch:
-            # Asked for after a restart: an earlier life of this node may have delivered it.
-            self._seen.add(envelope.message_id)
+        was_missed = self._pulls.arrived(envelope.message_id)
+        if was_missed and not self._reconciler.wants(envelope.timestamp):
+            # From before this life of the node: an earlier one may have delivered it.
+            self._admission.seen.add(envelope.message_id)
             raise DecodeError("stale")
-        self._keep(envelope, hops, now)
+        message = self._admission.accept(envelope, hops, now)
+        self._reconciler.accepted(envelope.message_id, now)
+        self.mesh.arrived(peer, 0)
+        self.stats.accepted += 1
+        self.stats.accepted_large += len(envelope.body) > SMALL_BODY_BYTES
+        if was_missed is not None:
+            self.stats.repaired["sync" if was_missed else "pull"] += 1
         if envelope.kind == MessageType.GOSSIP_MESSAGE:
-            self._deliver(peer, envelope, hops, was_wanted=was_wanted, now=now)
+            self._deliver(peer, envelope, hops, now)
+        elif envelope.kind in NOTICES:
+            self._actions.append(
+                Notice(
+                    kind=envelope.kind, origin=envelope.origin, epoch=envelope.epoch, payload=envelope.payload, via=peer
+                )
+            )
         else:
             self.stats.rejected["unknown_kind"] += 1
-        self._relay(peer, envelope, hops)
+        self._spreader.relay(envelope.message_id, message, peer, now)
 
-    def _deliver(self, peer: NodeId, envelope: Envelope, hops: int, *, was_wanted: bool, now: Instant) -> None:
+    def _deliver(self, peer: NodeId, envelope: Envelope, hops: int, now: Instant) -> None:
         try:
             payload = unpack(envelope.payload)
         except DecodeError as error:
@@ -232,9 +278,8 @@ class Gossip:
             self.stats.rejected["malformed"] += 1
             return
         stats = self.stats
-        age = max(0, envelope.age(self._wall(now)))
+        age = max(0, envelope.age(now + self._settings.wall_offset))
         stats.delivered += 1
-        stats.repaired += was_wanted
         stats.age.observe(age)
         stats.hops[hops] = stats.hops.get(hops, 0) + 1
         self._actions.append(
@@ -243,40 +288,37 @@ class Gossip:
             )
         )
 
-    def _relay(self, peer: NodeId, envelope: Envelope, hops: int) -> None:
-        others = [other for other in self._owed if other not in (peer, envelope.origin)]
-        if hops >= HOPS_MAX:
-            return
-        if len(envelope.body) > LARGE_MESSAGE_BYTES:
-            chosen = []
-        elif len(others) > self._settings.fanout:
-            chosen = self._random.sample(others, self._settings.fanout)
-        else:
-            chosen = others
-        self.stats.relayed += len(chosen)
-        self._push(tuple(chosen), envelope.message_id, envelope.body, envelope.signature, hops + 1)
-        pushed = dict.fromkeys(chosen)
-        for other in others:
-            if other not in pushed:
-                self._owe(self._owed[other], envelope.message_id)
+    def _receive_ids(self, peer: NodeId, lane: Lane, listed: list[bytes], urgency: int, now: Instant) -> None:
+        is_missed = urgency == Urgency.MISSED and self._reconciler.spend(peer, len(listed))
+        if not is_missed:
+            self._admit_ids(lane, len(listed), now)
+        rtt = self.rtt(peer) or RTT_ASSUMED
+        ask_at = now + 3 * rtt // 2 if urgency == Urgency.SOON else now
+        patience = max(PATIENCE_MIN, 4 * rtt) if urgency == Urgency.SOON else WANT_TIMEOUT + 4 * rtt
+        for identifier in listed:
+            lane.settle(identifier)
+            if identifier not in self._admission.seen:
+                self._pulls.announced(identifier, peer, ask_at, patience, is_missed=is_missed)
+            elif urgency == Urgency.SOON:
+                first = self._admission.store.get(identifier)
+                if first is not None:
+                    self.mesh.arrived(peer, now - first.arrived_at)
+        for asked, message_ids in self._pulls.overdue(now).items():
+            self._request(asked, message_ids)
 
-    def _receive_announcement(self, peer: NodeId, message_ids: list[bytes], now: Instant) -> None:
-        missing = []
-        for identifier in message_ids:
-            self._settle(peer, identifier)
-            if identifier not in self._seen and self._wants.announced(identifier, peer, now):
-                missing.append(identifier)
-        if missing:
-            self._request(peer, missing)
+    def _receive_graft(self, peer: NodeId, wish: Wish, now: Instant) -> None:
+        was_member = peer in self.mesh
+        if not self.mesh.grafted(peer, wish, now):
+            self._spreader.say([peer], encode(Act.PRUNE, BACKOFF // MILLISECOND))
+        elif not was_member:
+            self.stats.grafts += 1
+            # The other end learns what this one wishes of it.
+            self._spreader.say([peer], encode(Act.GRAFT, int(self.mesh.wish(peer))))
 
-    def _receive_request(self, peer: NodeId, message_ids: list[bytes]) -> None:
-        for identifier in message_ids:
-            message = self._store.get(identifier)
-            if message is None or message.served.get(peer, 0) >= SERVES_MAX:
-                continue
-            message.served[peer] = message.served.get(peer, 0) + 1
-            self.stats.served += 1
-            self._push((peer,), identifier, message.body, message.signature, message.hops + 1)
+    def _admit_ids(self, lane: Lane, count: int, now: Instant) -> None:
+        if not lane.admit_ids(count, now):
+            self.stats.rate_limited += 1
+            raise DecodeError("rate_limited", "more ids than a peer may tell or ask for")
 
     def _reject(self, peer: NodeId, reason: str) -> None:
         self.stats.rejected[reason] += 1
@@ -285,69 +327,43 @@ class Gossip:
 
     # --- sending ------------------------------------------------------------------------------------------------
 
-    def _push(self, peers: tuple[NodeId, ...], identifier: bytes, body: bytes, signature: bytes, hops: int) -> None:
-        if peers:
-            data = encode_frame(MessageType.GOSSIP_MESSAGE, [_MESSAGE, hops, body, signature])
-            self._actions.append(Send(peers=peers, data=data, message_ids=(identifier,)))
+    def _publish(self, kind: MessageType, payload: bytes, now: Instant) -> bytes:
+        envelope = self._sealer.seal(kind, payload, now + self._settings.wall_offset)
+        message = self._admission.accept(envelope, 0, now)
+        self._reconciler.accepted(envelope.message_id, now)
+        self._spreader.publish(envelope.message_id, message, now)
+        return envelope.message_id
 
     def _request(self, peer: NodeId, message_ids: list[bytes]) -> None:
         self.stats.requested += len(message_ids)
         for start in range(0, len(message_ids), ANNOUNCED_IDS_MAX):
-            listed: list[Value] = [*message_ids[start : start + ANNOUNCED_IDS_MAX]]
-            data = encode_frame(MessageType.GOSSIP_MESSAGE, [_REQUEST, listed])
-            self._actions.append(Send(peers=(peer,), data=data, message_ids=()))
+            self._spreader.say([peer], encode_ids(Act.REQUEST, message_ids[start : start + ANNOUNCED_IDS_MAX]))
 
-    def _announce(self, peer: NodeId, owed: dict[bytes, None], now: Instant) -> None:
-        due: list[Value] = []
-        for identifier in list(owed):
-            message = self._store.get(identifier)
-            if message is None:
-                del owed[identifier]
-            elif now - message.arrived_at >= ANNOUNCE_GRACE and len(due) < ANNOUNCED_IDS_MAX:
-                due.append(identifier)
-                del owed[identifier]
-        if due:
-            self.stats.announced += len(due)
-            data = encode_frame(MessageType.GOSSIP_MESSAGE, [_ANNOUNCEMENT, due])
-            announced = tuple(identifier for identifier in due if isinstance(identifier, bytes))
-            self._actions.append(Send(peers=(peer,), data=data, message_ids=announced))
+    def _graft(self, peers: list[NodeId]) -> None:
+        self.stats.grafts += len(peers)
+        for peer in peers:
+            self._spreader.say([peer], encode(Act.GRAFT, int(self.mesh.wish(peer))))
 
-    # --- bookkeeping --------------------------------------------------------------------------------------------
+    # --- once a second ------------------------------------------------------------------------------------------
 
-    def _keep(self, envelope: Envelope, hops: int, now: Instant) -> None:
-        self._seen.add(envelope.message_id)
-        self._store.expire(now)
-        self._store.add(envelope.message_id, Retained(envelope.body, envelope.signature, hops, now))
-        self._update_gauges()
+    def _maintain(self, now: Instant) -> None:
+        lanes = self._spreader.lanes
+        self._maintain_at = now + round(MAINTENANCE_INTERVAL * self._random.uniform(0.9, 1.1)) if lanes else None
+        self._admission.store.expire(now)
+        self._tune()
+        grafted, pruned, changed = self.mesh.maintain(now)
+        self._graft(grafted)
+        self.stats.prunes += len(pruned)
+        self._spreader.say(pruned, encode(Act.PRUNE, BACKOFF // MILLISECOND))
+        for peer in changed:
+            self._spreader.say([peer], encode(Act.GRAFT, int(self.mesh.wish(peer))))
+        self._reconciler.maintain(now)
+        stats, store = self.stats, self._admission.store
+        stats.cached, stats.cached_bytes, stats.origins = len(store), store.size, len(self._admission.origins)
+        stats.mesh_size, stats.eager_wanted = len(self.mesh), self.mesh.eager_wanted
 
-    def _owe(self, owed: dict[bytes, None], identifier: bytes) -> None:
-        owed[identifier] = None
-        if len(owed) > RETAINED_MESSAGES_MAX:
-            del owed[next(iter(owed))]
-
-    def _settle(self, peer: NodeId, identifier: bytes) -> None:
-        owed = self._owed.get(peer)
-        if owed is not None:
-            owed.pop(identifier, None)
-
-    def _update_gauges(self) -> None:
-        self.stats.cached = len(self._store)
-        self.stats.cached_bytes = self._store.size
-        self.stats.origins = len(self._origins)
-
-    def _arm(self, now: Instant) -> None:
-        if self._announce_at is None and len(self._store):
-            interval = self._settings.announce_interval
-            self._announce_at = now + round(interval * self._random.uniform(0.9, 1.1))
-
-    def _wall(self, now: Instant) -> Duration:
-        return now + self._settings.wall_offset
-
-
-def _ids_of(listed: list[Value]) -> list[bytes]:
-    if len(listed) > ANNOUNCED_IDS_MAX:
-        raise DecodeError("too_large", f"{len(listed)} ids")
-    ids = [identifier for identifier in listed if isinstance(identifier, bytes) and len(identifier) == MESSAGE_ID_BYTES]
-    if len(ids) != len(listed):
-        raise DecodeError("malformed", "an id has 16 bytes")
-    return ids
+    def _tune(self) -> None:
+        self._spreader.loss = self.loss()
+        accepted, duplicates = self.stats.accepted_large, self.stats.duplicates_large
+        self.mesh.tune(self._spreader.loss, accepted - self._tuned[0], duplicates - self._tuned[1])
+        self._tuned = accepted, duplicates

@@ -1,15 +1,16 @@
 """What gossip remembers of messages: the ids it has seen, and recent messages for peers that missed them.
 
 Knows nothing of peers' needs and of time beyond the instants it is given. Both tables are bounded; the oldest entries
-go first.
+go first. Messages are found by id, and by author for whoever compares what two nodes have.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from node.types import Instant, NodeId
-from node.wire.limits import RETAINED_BYTES_MAX, RETAINED_MESSAGES_MAX, RETENTION, SEEN_MESSAGES_MAX
+from node.messages.envelope import Envelope
+from node.types import Duration, Instant, NodeId
+from node.wire.limits import RETAINED_MESSAGES_MAX, RETAINED_OVERHEAD_BYTES, SEEN_MESSAGES_MAX
 
 __all__ = ["Retained", "SeenIds", "Store"]
 
@@ -35,25 +36,49 @@ class SeenIds:
 
 @dataclass(slots=True)
 class Retained:
-    """A message kept for peers that ask for it. hops: links it had travelled. served: times sent, by peer."""
+    """A message kept for peers that ask for it.
+
+    hops: links it had travelled. served: times it was sent to a peer that asked, None before the first.
+    """
 
     body: bytes
     signature: bytes
+    origin: NodeId
+    epoch: int
+    sequence: int
+    timestamp: int
     hops: int
     arrived_at: Instant
-    served: dict[NodeId, int] = field(default_factory=dict)
+    served: dict[NodeId, int] | None = None
+
+    @classmethod
+    def of(cls, envelope: Envelope, hops: int, now: Instant) -> Retained:
+        """That envelope, which arrived now."""
+        return cls(
+            envelope.body,
+            envelope.signature,
+            envelope.origin,
+            envelope.epoch,
+            envelope.sequence,
+            envelope.timestamp,
+            hops,
+            now,
+        )
 
     @property
     def size(self) -> int:
-        """Bytes that it keeps in memory, bookkeeping apart."""
-        return len(self.body) + len(self.signature)
+        """Bytes that it keeps in memory, bookkeeping included."""
+        return len(self.body) + RETAINED_OVERHEAD_BYTES
 
 
 class Store:
-    """Messages of the last RETENTION, at most RETAINED_MESSAGES_MAX of them with RETAINED_BYTES_MAX bytes."""
+    """Messages of the last `retention`, at most RETAINED_MESSAGES_MAX of them with `bytes_max` bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, retention: Duration, bytes_max: int) -> None:
+        self._retention = retention
+        self._bytes_max = bytes_max
         self._messages: dict[bytes, Retained] = {}
+        self._by_origin: dict[NodeId, dict[tuple[int, int], bytes]] = {}
         self.size = 0
 
     def __len__(self) -> int:
@@ -63,25 +88,34 @@ class Store:
         """The message, if it is still kept."""
         return self._messages.get(message_id)
 
-    def ids(self) -> list[bytes]:
-        """The ids of all kept messages, oldest first."""
-        return list(self._messages)
+    def origins(self) -> list[NodeId]:
+        """The authors of kept messages, in the order of their keys."""
+        return sorted(self._by_origin)
+
+    def of(self, origin: NodeId) -> dict[tuple[int, int], bytes]:
+        """The ids of an author's kept messages by epoch and sequence, in the order of arrival."""
+        return self._by_origin.get(origin, {})
 
     def add(self, message_id: bytes, message: Retained) -> None:
         """Keeps a message, and lets the oldest go while there is too much."""
         self._messages[message_id] = message
+        self._by_origin.setdefault(message.origin, {})[(message.epoch, message.sequence)] = message_id
         self.size += message.size
-        while len(self._messages) > RETAINED_MESSAGES_MAX or self.size > RETAINED_BYTES_MAX:
+        while len(self._messages) > RETAINED_MESSAGES_MAX or self.size > self._bytes_max:
             self._drop_oldest()
 
     def expire(self, now: Instant) -> None:
-        """Lets go of what is older than RETENTION."""
+        """Lets go of what is older than the retention."""
         while self._messages:
             oldest = next(iter(self._messages.values()))
-            if now - oldest.arrived_at <= RETENTION:
+            if now - oldest.arrived_at <= self._retention:
                 return
             self._drop_oldest()
 
     def _drop_oldest(self) -> None:
-        message_id = next(iter(self._messages))
-        self.size -= self._messages.pop(message_id).size
+        message = self._messages.pop(next(iter(self._messages)))
+        self.size -= message.size
+        siblings = self._by_origin[message.origin]
+        del siblings[(message.epoch, message.sequence)]
+        if not siblings:
+            del self._by_origin[message.origin]

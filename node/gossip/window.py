@@ -60,6 +60,11 @@ class SequenceWindow:
             case _:
                 raise DecodeError("malformed", "a window is epoch, highest and bits")
 
+    def missing(self) -> int:
+        """A bit for each number that is not marked, counted down from the highest, as far as the window reaches."""
+        reach = min(self.highest, SEQUENCE_WINDOW)
+        return ~self._bits & ((1 << reach) - 1)
+
 
 class OriginTable:
     """Windows per author, one for each of its latest epochs. The author heard longest ago is forgotten first.
@@ -72,6 +77,14 @@ class OriginTable:
 
     def __len__(self) -> int:
         return len(self._origins)
+
+    def origins(self) -> list[NodeId]:
+        """The remembered authors, in the order of their keys."""
+        return sorted(self._origins)
+
+    def windows(self, origin: NodeId) -> list[SequenceWindow]:
+        """The windows of an author, one per epoch."""
+        return self._origins.get(origin, [])
 
     def is_new(self, origin: NodeId, epoch: int, sequence: int) -> bool:
         """Whether that message of that author was not seen; an epoch before the remembered ones is over."""

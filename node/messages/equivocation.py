@@ -13,9 +13,9 @@ from node.errors import DecodeError
 from node.messages.envelope import Envelope, is_authentic, parse_envelope
 from node.messages.packing import pack, unpack_list
 from node.types import NodeId
-from node.wire.limits import EVIDENCE_BYTES_MAX, RETAINED_MESSAGES_MAX
+from node.wire.limits import EVIDENCE_BYTES_MAX
 
-__all__ = ["Equivocation", "FirstMessages", "parse_equivocation"]
+__all__ = ["Equivocation", "parse_equivocation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +51,6 @@ def parse_equivocation(data: bytes, domain: bytes) -> Equivocation:
     if not (is_authentic(first, domain) and is_authentic(second, domain)):
         raise DecodeError("bad_signature")
     return Equivocation(first, second)
-
-
-class FirstMessages:
-    """Which message had which number, for the last RETAINED_MESSAGES_MAX accepted messages of one stream."""
-
-    def __init__(self) -> None:
-        self._ids: dict[tuple[NodeId, int, int], bytes] = {}
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def add(self, envelope: Envelope) -> None:
-        """Remembers a message whose signature held."""
-        self._ids.setdefault(_number_of(envelope), envelope.message_id)
-        if len(self._ids) > RETAINED_MESSAGES_MAX:
-            del self._ids[next(iter(self._ids))]
-
-    def id_of(self, envelope: Envelope) -> bytes | None:
-        """The id of the first message with the number of this one, if it is remembered."""
-        return self._ids.get(_number_of(envelope))
 
 
 def _number_of(envelope: Envelope) -> tuple[NodeId, int, int]:

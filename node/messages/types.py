@@ -11,7 +11,10 @@ __all__ = ["REJECTION_REASONS", "Carrier", "MessageType", "zero_rejections"]
 
 
 class MessageType(IntEnum):
-    """What a message is; the numbers are wire format. 12 to 127 are reserved for later versions of the protocol."""
+    """What a message is; the numbers are wire format. 16 to 127 are reserved for later versions of the protocol.
+
+    MEMBER, SUSPECT, DEAD and LEAVE are kinds of gossip about members of the network, and no frames of their own.
+    """
 
     HANDSHAKE = 1
     HANDSHAKE_ACK = 2
@@ -24,6 +27,10 @@ class MessageType(IntEnum):
     TRUSTED_PEERS_RESPONSE = 9
     DISCONNECT = 10
     CUSTOM_DATA = 11
+    MEMBER = 12
+    SUSPECT = 13
+    DEAD = 14
+    LEAVE = 15
 
 
 class Carrier(StrEnum):
@@ -53,6 +60,7 @@ REJECTION_REASONS = (
     "own_origin",
     "wrong_origin",
     "too_many_hops",
+    "rate_limited",
 )
 """Why an arriving message was refused.
 
@@ -62,7 +70,7 @@ for another network. unsigned: it has no signature. wrong_key: the peer that pas
 bad_signature: altered after it was signed, or made up. stale, future: its time is out of bounds. replayed: its sequence
 number was seen, or its epoch is over. equivocating: its author signed another message with the same sequence number.
 own_origin: it names this node as its author. wrong_origin: a direct message whose author is not the peer that sent it.
-too_many_hops: it has travelled over more links than the limit.
+too_many_hops: it has travelled over more links than the limit. rate_limited: its sender exceeded its allowance.
 """
 
 

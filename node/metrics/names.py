@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from node.gossip.stats import AGE_BOUNDS
+from node.gossip.stats import AGE_BOUNDS, REPAIR_PATHS
 from node.messages.types import REJECTION_REASONS, Carrier, MessageType
 from node.transport.stats import DROP_REASONS, LOSS_TRIGGERS, RETRANSMISSION_CAUSES, RTT_BOUNDS
 from node.trust.evidence import PENALTIES
@@ -272,13 +272,31 @@ _SERVICES = (
     _counter(
         "gossip_delivered_messages_total", "messages", "Broadcasts of others handed to the application, each once."
     ),
+    _counter(
+        "gossip_accepted_messages_total",
+        "messages",
+        "First copies accepted, those about members of the network included.",
+    ),
     _counter("gossip_duplicate_messages_total", "messages", "Copies of broadcasts that arrived again."),
     _counter("gossip_forwarded_messages_total", "messages", "Copies of broadcasts of others sent on."),
     _counter("gossip_announced_messages_total", "messages", "Message ids told to peers."),
     _counter("gossip_requested_messages_total", "messages", "Message ids asked for."),
     _counter("gossip_served_messages_total", "messages", "Copies sent because a peer asked."),
-    _counter("gossip_repaired_messages_total", "messages", "Deliveries that came because this node asked."),
+    _counter(
+        "gossip_repaired_messages_total",
+        "messages",
+        "Messages that came because this node asked, by how it learned of them: told by a peer, or found by a sync.",
+        Label("path", REPAIR_PATHS),
+    ),
     _counter("gossip_failed_sends_total", "messages", "Copies that a peer did not acknowledge in time."),
+    _counter("gossip_overflowed_messages_total", "messages", "Copies that found no room in a queue and became ids."),
+    _counter(
+        "gossip_rate_limited_total", "messages", "Messages and lists of ids dropped because a peer sent too many."
+    ),
+    _counter("gossip_grafts_total", "grafts", "Peers put into the mesh, by either side."),
+    _counter("gossip_prunes_total", "prunes", "Peers put out of the mesh, by either side."),
+    _counter("gossip_syncs_total", "syncs", "Exchanges of claims begun by this node."),
+    _counter("gossip_digest_mismatches_total", "heartbeats", "Heartbeats whose digest differed."),
     _counter("gossip_rejected_messages_total", "messages", "Broadcasts refused, by reason.", _REASON),
     _histogram("gossip_propagation_seconds", "Time from publishing to delivery, as the two clocks see it.", AGE_BOUNDS),
     Metric(
@@ -291,6 +309,8 @@ _SERVICES = (
     _gauge("gossip_cached_messages", "messages", "Broadcasts kept to serve peers that missed them."),
     _gauge("gossip_cached_bytes", "bytes", "Bytes of broadcasts kept."),
     _gauge("gossip_origins", "nodes", "Authors whose sequence numbers are remembered."),
+    _gauge("gossip_mesh_peers", "peers", "Peers in the mesh, to which small messages are pushed at once."),
+    _gauge("gossip_eager_peers", "peers", "Peers in the mesh that are to send large messages unasked."),
 )
 
 _TRUST = (

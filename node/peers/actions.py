@@ -11,7 +11,7 @@ from node.messages.types import Carrier, MessageType
 from node.peers.targets import TargetKey
 from node.types import Address, NodeId
 
-__all__ = ["Action", "Blamed", "Dial", "Dialled", "Down", "Drop", "Link", "Report", "Say", "Undialled", "Up"]
+__all__ = ["Action", "Blamed", "Dial", "Dialled", "Down", "Drop", "Heard", "Link", "Report", "Say", "Undialled", "Up"]
 
 
 class Link(NamedTuple):
@@ -49,9 +49,10 @@ class Drop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Up:
-    """A peer became active."""
+    """A peer became active. is_outbound: this node dialled it."""
 
     peer: NodeId
+    is_outbound: bool
     name: str
     address: Address
     aliases: tuple[Address, ...]
@@ -87,6 +88,14 @@ class Undialled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """A heartbeat of a peer told what messages it has, in 8 bytes."""
+
+    peer: NodeId
+    digest: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """Tell a person. kind: of a closed vocabulary (`node.core.events.Problem`); text: one line."""
 
@@ -102,4 +111,4 @@ class Blamed:
     reason: str
 
 
-Action: TypeAlias = Blamed | Dial | Say | Drop | Up | Down | Dialled | Undialled | Report
+Action: TypeAlias = Blamed | Dial | Say | Drop | Up | Down | Dialled | Undialled | Heard | Report

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from node.errors import Code, DecodeError
 from node.messages.packing import Value
 from node.messages.types import MessageType
-from node.peers.actions import Action, Blamed, Down, Drop, Link, Report, Say, Up
+from node.peers.actions import Action, Blamed, Down, Drop, Heard, Link, Report, Say, Up
 from node.peers.dialer import Dialer
 from node.peers.hello import Hello, parse_hello
 from node.peers.liveness import Liveness
@@ -54,6 +54,7 @@ class Peers:
     def __init__(self, settings: PeersSettings, *, random: Random) -> None:
         self.stats = PeerStats()
         self.table = PeerTable()
+        self.digest: Callable[[], bytes] = bytes
         self._settings = settings
         self._random = random
         self._actions: deque[Action] = deque()
@@ -269,7 +270,9 @@ class Peers:
 
     def _receive_heartbeat(self, peer: Peer, fields: list[Value]) -> None:
         match fields:
-            case [int(sequence), bool(wants_answer), *_]:
+            case [int(sequence), bool(wants_answer), *rest]:
+                if rest and isinstance(rest[0], bytes):
+                    self._actions.append(Heard(peer=peer.node_id, digest=rest[0]))
                 self.stats.heartbeats_received += 1
                 peer.heartbeats_received += 1
                 if wants_answer:
@@ -314,7 +317,15 @@ class Peers:
         peer.connected_at = now
         self._learned_at = now
         self.stats.peers_up += 1
-        self._actions.append(Up(peer=peer.node_id, name=peer.name, address=peer.address, aliases=tuple(peer.aliases)))
+        self._actions.append(
+            Up(
+                peer=peer.node_id,
+                is_outbound=any(state.is_initiator for state in peer.links.values()),
+                name=peer.name,
+                address=peer.address,
+                aliases=tuple(peer.aliases),
+            )
+        )
 
     def _lose(self, peer: Peer, event: Closed, now: Instant) -> None:
         was_active = peer.is_active
@@ -404,7 +415,7 @@ class Peers:
     def _heartbeat(self, peer: Peer, sequence: int, *, wants_answer: bool) -> None:
         self.stats.heartbeats_sent += 1
         peer.heartbeats_sent += 1
-        self._say(peer, MessageType.HEARTBEAT, sequence, wants_answer)
+        self._say(peer, MessageType.HEARTBEAT, sequence, wants_answer, self.digest())
 
     def _say(self, peer: Peer, kind: MessageType, *fields: Value) -> None:
         self._actions.append(Say(peer=peer.node_id, kind=kind, fields=fields))

@@ -208,28 +208,70 @@ EPOCHS_PER_ORIGIN = 4
 SEEN_MESSAGES_MAX = 1 << 16
 """Message ids remembered to drop copies before anything is verified; 16 bytes and about 100 of bookkeeping each."""
 
-RETAINED_MESSAGES_MAX = 4096
-RETAINED_BYTES_MAX = 8 << 20
-RETENTION: Duration = 60 * SECOND
-"""Messages kept for peers that missed them, by number, bytes and time."""
+RETAINED_MESSAGES_MAX = 1 << 15
+RETAINED_BYTES_MAX = 64 << 20
+RETAINED_OVERHEAD_BYTES = 700
+"""Messages kept for peers that were cut off, by number and bytes. Each counts with what Python spends on keeping it."""
 
 ANNOUNCED_IDS_MAX = 512
 """Message ids in one announcement or request."""
 
-WANTED_MESSAGES_MAX = 4096
+WANTED_MESSAGES_MAX = 8192
 """Announced messages that this node lacks and is waiting for."""
 
 ANNOUNCERS_MAX = 4
 """Peers remembered per wanted message, asked one after the other."""
 
 WANT_TIMEOUT: Duration = 1 * SECOND
-"""How long a peer has to send what was asked of it before the next announcer is asked."""
+"""Longest time that a peer has to send what was asked of it before the next announcer is asked."""
 
 SERVES_MAX = 3
 """Times that one message is sent to one peer on request."""
 
+BODIES_PER_SECOND = 200
+BODY_BYTES_PER_SECOND = 2 << 20
+IDS_PER_SECOND = 256
+"""Messages, their bytes, and ids told or asked for, that one peer may send per second; answers to a sync apart."""
+
+BUDGET_BURST = 2
+"""Seconds of an allowance that may be spent at once."""
+
+BUDGET_SLACK = 1.25
+"""How much more than its allowance an arriving peer is granted: the network bunches what was sent evenly."""
+
+PROBATION: Duration = 60 * SECOND
+PROBATION_SHARE = 0.25
+"""A link younger than this has this share of the allowance: identities are cheap, patience is not."""
+
+EXCESS_MAX = 256
+"""Messages beyond its allowance in a row after which a peer is blamed; honest ones keep to it themselves."""
+
+LANE_BYTES_MAX = 256 << 10
+"""Copies that wait for the allowance of one peer. What finds no room is told by its id."""
+
+OWED_IDS_MAX = 4096
+"""Ids that wait to be told to one peer."""
+
+SYNC_ROWS_MAX = 256
+"""Authors in one page of a sync; the page stays below the size that travels over TCP."""
+
+SYNC_PAGES_MAX = 16
+"""Pages of one sync: with all of them every remembered author is listed."""
+
+SYNC_IDS_MAX = 1024
+"""Ids told in answer to one page of a sync; the next sync tells more."""
+
+GAP_RANGES_MAX = 8
+"""Ranges of missing numbers per author that a sync lists as ranges; more are a bit map."""
+
+RECEIPTS_MAX = 1024
+"""Broadcasts whose spreading the application follows at once."""
+
+SMALL_BODY_BYTES = 1200
+"""Messages up to this fit into one datagram, and are pushed to the whole mesh: a hint would cost almost as much."""
+
 LARGE_MESSAGE_BYTES = 16 << 10
-"""Messages above this travel over TCP, and relays announce them instead of pushing them."""
+"""Messages above this are announced, and pulled over TCP: of their dozen fragments one is always lost."""
 
 PEERS_KNOWN_MAX = 4096
 """Nodes remembered, met or heard of; one that never answered, else the longest unheard, is forgotten first."""

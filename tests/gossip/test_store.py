@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from node.gossip.store import Retained, SeenIds, Store
-from node.types import SECOND
-from node.wire.limits import RETAINED_BYTES_MAX, RETAINED_MESSAGES_MAX, RETENTION, SEEN_MESSAGES_MAX
+from node.types import SECOND, NodeId
+from node.wire.limits import RETAINED_MESSAGES_MAX, RETAINED_OVERHEAD_BYTES, SEEN_MESSAGES_MAX
+
+RETENTION = 60 * SECOND
+BYTES = 1 << 20
+ALICE, BOB = NodeId(b"a" * 32), NodeId(b"b" * 32)
 
 
 def identifier(number: int) -> bytes:
     return number.to_bytes(16, "big")
 
 
-def message(at: int = 0, size: int = 10) -> Retained:
-    return Retained(bytes(size), b"", 1, at)
+def message(number: int, *, origin: NodeId = ALICE, at: int = 0, size: int = 10) -> Retained:
+    return Retained(bytes(size), b"", origin, 1, number, 0, 1, at)
+
+
+def make_store(bytes_max: int = 1 << 30) -> Store:
+    return Store(RETENTION, bytes_max)
+
+
+def ids(store: Store) -> list[bytes]:
+    return [message_id for origin in store.origins() for message_id in store.of(origin).values()]
 
 
 def test_the_oldest_id_is_forgotten_first() -> None:
@@ -25,27 +37,35 @@ def test_the_oldest_id_is_forgotten_first() -> None:
 
 
 def test_the_store_is_bounded_in_messages() -> None:
-    store = Store()
+    store = make_store()
     for number in range(RETAINED_MESSAGES_MAX + 1):
-        store.add(identifier(number), message())
-    assert len(store) == RETAINED_MESSAGES_MAX
+        store.add(identifier(number), message(number))
+    assert len(store) == len(ids(store)) == RETAINED_MESSAGES_MAX
     assert store.get(identifier(0)) is None
 
 
-def test_the_store_is_bounded_in_bytes() -> None:
-    store = Store()
+def test_the_store_is_bounded_in_bytes_and_counts_its_own_bookkeeping() -> None:
+    store = make_store(BYTES)
     for number in range(3):
-        store.add(identifier(number), message(size=RETAINED_BYTES_MAX // 2))
-    assert store.ids() == [identifier(1), identifier(2)]
-    assert store.size == RETAINED_BYTES_MAX
+        store.add(identifier(number), message(number, size=BYTES // 2 - RETAINED_OVERHEAD_BYTES))
+    assert ids(store) == [identifier(1), identifier(2)]
+    assert store.size == BYTES
 
 
 def test_messages_are_kept_for_the_retention_and_no_longer() -> None:
-    store = Store()
-    store.add(identifier(1), message(at=0))
-    store.add(identifier(2), message(at=SECOND))
+    store = make_store()
+    store.add(identifier(1), message(1, at=0))
+    store.add(identifier(2), message(2, origin=BOB, at=SECOND))
     store.expire(RETENTION)
-    assert store.ids() == [identifier(1), identifier(2)]
+    assert store.origins() == [ALICE, BOB]
     store.expire(RETENTION + 1)
-    assert store.ids() == [identifier(2)]
-    assert store.size == 10
+    assert ids(store) == [identifier(2)]
+    assert store.origins() == [BOB]
+    assert store.size == 10 + RETAINED_OVERHEAD_BYTES
+
+
+def test_a_message_is_found_by_its_author_and_number() -> None:
+    store = make_store()
+    store.add(identifier(7), message(3))
+    assert store.of(ALICE) == {(1, 3): identifier(7)}
+    assert store.of(BOB) == {}

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from node.errors import DecodeError
 from node.identity.keys import Identity
 from node.messages.envelope import Envelope, Sealer, signing_domain
-from node.messages.equivocation import Equivocation, FirstMessages, parse_equivocation
+from node.messages.equivocation import Equivocation, parse_equivocation
 from node.messages.packing import pack
 from node.types import SECOND
-from node.wire.limits import EVIDENCE_BYTES_MAX, RETAINED_MESSAGES_MAX
+from node.wire.limits import EVIDENCE_BYTES_MAX
 
 ALICE, BOB = Identity(b"a" * 32), Identity(b"b" * 32)
 DOMAIN = signing_domain("net")
@@ -67,19 +67,3 @@ def test_any_bytes_are_evidence_or_a_decode_error(data: bytes) -> None:
 def test_evidence_that_is_too_large_is_not_kept() -> None:
     half = bytes(EVIDENCE_BYTES_MAX // 2)
     assert Equivocation(seal(half), seal(b"1" + half)).packed() is None
-
-
-def test_the_first_message_of_a_number_stays_the_first() -> None:
-    firsts, first = FirstMessages(), seal(b"one")
-    firsts.add(first)
-    firsts.add(seal(b"two"))
-    assert firsts.id_of(seal(b"three")) == first.message_id
-    assert firsts.id_of(seal(b"three", skip=1)) is None
-
-
-def test_the_memory_of_first_messages_is_bounded() -> None:
-    firsts, sealer = FirstMessages(), Sealer(ALICE, network_id="net", epoch=5)
-    for _ in range(RETAINED_MESSAGES_MAX + 1):
-        firsts.add(sealer.seal(6, b"", SECOND))
-    assert len(firsts) == RETAINED_MESSAGES_MAX
-    assert firsts.id_of(seal(b"")) is None

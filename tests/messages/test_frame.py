@@ -58,4 +58,8 @@ def test_the_numbers_of_the_message_types_are_wire_format() -> None:
         ("TRUSTED_PEERS_RESPONSE", 9),
         ("DISCONNECT", 10),
         ("CUSTOM_DATA", 11),
+        ("MEMBER", 12),
+        ("SUSPECT", 13),
+        ("DEAD", 14),
+        ("LEAVE", 15),
     ]

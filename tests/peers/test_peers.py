@@ -392,7 +392,7 @@ def test_active_peers_get_heartbeats_and_questions_get_answers() -> None:
     desk.run(0.5)
     assert len(desk.said(MessageType.HEARTBEAT)) == 1
     desk.receive(link, key("a"), MessageType.HEARTBEAT, 7, True)
-    assert [say.fields for say in desk.said(MessageType.HEARTBEAT)] == [(7, False)]
+    assert [say.fields for say in desk.said(MessageType.HEARTBEAT)] == [(7, False, b"")]
     desk.receive(link, key("a"), MessageType.HEARTBEAT, 8, False)
     assert desk.said(MessageType.HEARTBEAT) == []
     assert desk.peers.stats.heartbeats_received == 2

@@ -1,0 +1,108 @@
+"""Messages that peers announced and this node lacks: when to ask whom for them, and whom next if no answer comes.
+
+One request per message is under way at any time: requests that race the copies of the mesh are what duplicates are
+made of. Knows nothing of the network. Bounded: the oldest wish goes when there are too many, and each is given up after
+every announcer was asked ROUNDS_MAX times.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from heapq import heappop, heappush
+
+from node.types import Duration, Instant, NodeId
+from node.wire.limits import ANNOUNCERS_MAX, WANTED_MESSAGES_MAX
+
+__all__ = ["Pulls"]
+
+ROUNDS_MAX = 8
+
+
+@dataclass(slots=True)
+class _Want:
+    """is_missed: a sync told of it, so that it may be from before this node's time."""
+
+    announcers: list[NodeId]
+    is_missed: bool
+    asked: int
+    ask_at: Instant
+    patience: Duration
+
+
+class Pulls:
+    """Wanted message ids."""
+
+    def __init__(self) -> None:
+        self._wants: dict[bytes, _Want] = {}
+        self._deadlines: list[tuple[Instant, bytes]] = []
+
+    def __contains__(self, message_id: bytes) -> bool:
+        return message_id in self._wants
+
+    def __len__(self) -> int:
+        return len(self._wants)
+
+    def announced(
+        self, message_id: bytes, peer: NodeId, ask_at: Instant, patience: Duration, *, is_missed: bool = False
+    ) -> None:
+        """Notes that a peer has that message, and asks it at that time unless the message comes before.
+
+        patience: time that a peer has to send it before the next announcer is asked.
+        """
+        want = self._wants.get(message_id)
+        if want is None:
+            want = self._wants[message_id] = _Want([peer], is_missed, 0, ask_at, patience)
+            self._schedule(message_id, want)
+            if len(self._wants) > WANTED_MESSAGES_MAX:
+                del self._wants[next(iter(self._wants))]
+            return
+        if peer not in want.announcers and len(want.announcers) < ANNOUNCERS_MAX:
+            want.announcers.append(peer)
+        if not want.asked and ask_at < want.ask_at:
+            want.ask_at = ask_at
+            self._schedule(message_id, want)
+
+    def arrived(self, message_id: bytes) -> bool | None:
+        """Notes that the message is here. None if it was not asked for, else whether a sync had told of it."""
+        want = self._wants.pop(message_id, None)
+        return want.is_missed if want is not None and want.asked else None
+
+    def forget(self, peer: NodeId) -> None:
+        """That peer is gone; whoever else announced a message is asked instead."""
+        for want in self._wants.values():
+            if peer in want.announcers:
+                want.announcers.remove(peer)
+
+    def overdue(self, now: Instant) -> dict[NodeId, list[bytes]]:
+        """Whom to ask now for what."""
+        requests: dict[NodeId, list[bytes]] = {}
+        while self._deadlines and self._deadlines[0][0] <= now:
+            at, message_id = heappop(self._deadlines)
+            want = self._wants.get(message_id)
+            if want is None or want.ask_at != at:
+                continue
+            if not want.announcers or want.asked >= ROUNDS_MAX * len(want.announcers):
+                del self._wants[message_id]
+                continue
+            peer = want.announcers[want.asked % len(want.announcers)]
+            want.asked += 1
+            want.ask_at = now + want.patience
+            self._schedule(message_id, want)
+            requests.setdefault(peer, []).append(message_id)
+        return requests
+
+    def next_timeout(self) -> Instant | None:
+        """When somebody is to be asked."""
+        while self._deadlines:
+            at, message_id = self._deadlines[0]
+            want = self._wants.get(message_id)
+            if want is not None and want.ask_at == at:
+                return at
+            heappop(self._deadlines)
+        return None
+
+    def _schedule(self, message_id: bytes, want: _Want) -> None:
+        heappush(self._deadlines, (want.ask_at, message_id))
+        if len(self._deadlines) > 64 + 4 * len(self._wants):
+            # Wishes that were fulfilled leave their deadlines behind.
+            self._deadlines = sorted((each.ask_at, known) for known, each in self._wants.items())

@@ -1,0 +1,96 @@
+"""Asking for what is missing: when it is time, one announcer after the other, and not for ever."""
+
+from __future__ import annotations
+
+from node.gossip.pulls import ROUNDS_MAX, Pulls
+from node.types import SECOND, Instant, NodeId
+from node.wire.limits import ANNOUNCERS_MAX, WANTED_MESSAGES_MAX
+
+PEERS = [NodeId(bytes([number]) * 32) for number in range(ANNOUNCERS_MAX + 1)]
+ID = b"i" * 16
+
+
+def announce(pulls: Pulls, peer: NodeId, at: Instant = 0, *, message_id: bytes = ID, is_missed: bool = False) -> None:
+    pulls.announced(message_id, peer, at, SECOND, is_missed=is_missed)
+
+
+def test_nobody_is_asked_before_the_time_that_a_copy_under_way_needs() -> None:
+    pulls = Pulls()
+    announce(pulls, PEERS[0], 5)
+    assert pulls.next_timeout() == 5
+    assert pulls.overdue(4) == {}
+    assert pulls.overdue(5) == {PEERS[0]: [ID]}
+
+
+def test_a_more_urgent_announcement_brings_the_question_forward() -> None:
+    pulls = Pulls()
+    announce(pulls, PEERS[0], 5)
+    announce(pulls, PEERS[1], 2)
+    assert pulls.overdue(2) == {PEERS[0]: [ID]}
+
+
+def test_one_request_is_under_way_and_the_next_announcer_follows_after_its_patience() -> None:
+    pulls = Pulls()
+    announce(pulls, PEERS[0])
+    announce(pulls, PEERS[1])
+    assert pulls.overdue(0) == {PEERS[0]: [ID]}
+    assert pulls.overdue(SECOND - 1) == {}
+    assert pulls.overdue(SECOND) == {PEERS[1]: [ID]}
+    assert pulls.overdue(2 * SECOND) == {PEERS[0]: [ID]}
+
+
+def test_a_wish_ends_when_the_message_arrives() -> None:
+    pulls = Pulls()
+    announce(pulls, PEERS[0])
+    pulls.overdue(0)
+    assert pulls.arrived(ID) is False
+    assert pulls.arrived(ID) is None
+    assert pulls.next_timeout() is None
+
+
+def test_a_message_that_came_before_anybody_was_asked_was_not_repaired() -> None:
+    pulls = Pulls()
+    announce(pulls, PEERS[0], 5)
+    assert pulls.arrived(ID) is None
+
+
+def test_a_wish_knows_that_a_sync_told_of_it() -> None:
+    pulls = Pulls()
+    announce(pulls, PEERS[0], is_missed=True)
+    pulls.overdue(0)
+    assert pulls.arrived(ID) is True
+
+
+def test_a_peer_that_is_gone_is_not_asked() -> None:
+    pulls = Pulls()
+    announce(pulls, PEERS[0])
+    announce(pulls, PEERS[1])
+    pulls.forget(PEERS[0])
+    assert pulls.overdue(0) == {PEERS[1]: [ID]}
+    pulls.forget(PEERS[1])
+    assert pulls.overdue(SECOND) == {}
+    assert ID not in pulls
+
+
+def test_a_wish_that_nobody_fulfils_is_given_up() -> None:
+    pulls = Pulls()
+    announce(pulls, PEERS[0])
+    asked = sum(len(pulls.overdue(turn * SECOND)) for turn in range(20))
+    assert asked == ROUNDS_MAX
+    assert ID not in pulls
+
+
+def test_announcers_wishes_and_deadlines_are_bounded() -> None:
+    pulls = Pulls()
+    for peer in PEERS:
+        announce(pulls, peer)
+    turns = [next(iter(pulls.overdue(turn * SECOND))) for turn in range(ANNOUNCERS_MAX)]
+    assert PEERS[-1] not in turns
+    for number in range(WANTED_MESSAGES_MAX + 5):
+        announce(pulls, PEERS[0], message_id=number.to_bytes(16, "big"))
+    assert len(pulls) == WANTED_MESSAGES_MAX
+    for number in range(WANTED_MESSAGES_MAX + 5):
+        pulls.arrived(number.to_bytes(16, "big"))
+        announce(pulls, PEERS[0], message_id=b"x" * 16)
+        pulls.arrived(b"x" * 16)
+    assert len(pulls._deadlines) < 4 * WANTED_MESSAGES_MAX + 100

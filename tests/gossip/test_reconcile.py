@@ -1,0 +1,55 @@
+"""The exchange of claims between two nodes, page by page."""
+
+from __future__ import annotations
+
+import itertools
+
+from node.gossip.frames import Act
+from node.messages.frame import parse_frame
+from node.messages.packing import Value
+from node.types import SECOND
+from node.wire.limits import SYNC_IDS_MAX, SYNC_PAGES_MAX, SYNC_ROWS_MAX
+from tests.gossip.world import STRANGER, Mesh, Single, seal
+
+
+def test_the_end_that_dialled_asks_at_once() -> None:
+    mesh = Mesh(2)
+    mesh.link(0, 1)
+    assert [mesh.nodes[node_id].stats.syncs for node_id in mesh.ids] == [1, 0]
+
+
+def test_a_node_with_more_authors_than_fit_on_a_page_asks_in_pages() -> None:
+    single = Single()
+    for number in range(SYNC_ROWS_MAX + 1):
+        single.node._admission.origins.mark(STRANGER.public_key[:28] + number.to_bytes(4, "big"), 1, 1)  # type: ignore[arg-type]  # any key
+        single.node._admission.origins.mark(number.to_bytes(4, "big") + bytes(28), 1, 1)  # type: ignore[arg-type]  # any key
+    single.node.digest_heard(single.peer, b"digest 8", 100 * SECOND)
+    single.node.digest_heard(single.peer, b"digest 8", 100 * SECOND)
+    frames = [parse_frame(action.data).fields for action in single.actions()]
+    pages = [fields for fields in frames if fields[0] == Act.SYNC]
+    assert 2 <= len(pages) <= SYNC_PAGES_MAX
+    assert pages[0][4] == pages[-1][5] == b""
+    assert all(before[5] == after[4] for before, after in itertools.pairwise(pages))
+
+
+def test_a_peer_that_floods_with_pages_is_answered_so_often_only() -> None:
+    single = Single()
+    answers = [len(single.receive(5, 2, b"digest 8", 0, b"", b"", [], 0, now=SECOND)) for _ in range(500)]
+    assert sum(map(bool, answers)) <= 4 * SYNC_PAGES_MAX + 1
+    assert single.node.stats.rate_limited > 400
+
+
+def test_ids_that_were_asked_for_do_not_count_against_the_allowance() -> None:
+    single = Single()
+    single.node.digest_heard(single.peer, b"digest 8", 100 * SECOND)
+    listed: list[Value] = [number.to_bytes(16, "big") for number in range(500)]
+    for _ in range(SYNC_IDS_MAX // 500):
+        single.receive(1, listed, 2, now=100 * SECOND)
+    assert single.node.stats.rate_limited == 0
+
+
+def test_the_young_are_left_to_the_mesh() -> None:
+    single = Single()
+    single.message(seal(), now=SECOND)
+    assert len(single.receive(5, 2, b"digest 8", 0, b"", b"", [], 0, now=SECOND)) == 1
+    assert len(single.receive(5, 2, b"digest 8", 0, b"", b"", [], 0, now=2 * SECOND)) == 2

@@ -1,0 +1,104 @@
+"""Who gets a message, who is told of it, and when."""
+
+from __future__ import annotations
+
+from collections import deque
+from random import Random
+
+from node.gossip.actions import Action, Send
+from node.gossip.frames import Act
+from node.gossip.lane import Lane
+from node.gossip.mesh import Mesh, Wish
+from node.gossip.settings import GossipSettings
+from node.gossip.spread import Spreader
+from node.gossip.stats import GossipStats
+from node.gossip.store import Retained, Store
+from node.messages.frame import parse_frame
+from node.types import SECOND, NodeId
+from node.wire.limits import HOPS_MAX, LARGE_MESSAGE_BYTES, SMALL_BODY_BYTES
+
+PEERS = [NodeId(bytes([number]) * 32) for number in range(1, 21)]
+AUTHOR = NodeId(b"a" * 32)
+ID = b"i" * 16
+
+
+class Desk:
+    """A spreader with twenty links in a network of a hundred nodes."""
+
+    def __init__(self, *, population: int = 100) -> None:
+        self.actions: deque[Action] = deque()
+        self.mesh = Mesh(GossipSettings(network_id="net", epoch=1, wall_offset=0), random=Random(1))
+        self.mesh.population = population
+        self.store = Store(60 * SECOND, 1 << 30)
+        self.spreader = Spreader(self.mesh, self.store, GossipStats(), self.actions, random=Random(1))
+        for peer in PEERS:
+            self.spreader.lanes[peer] = Lane(0, is_outbound=True)
+            self.mesh.add(peer, 0, is_outbound=True)
+
+    def message(self, size: int, *, hops: int = 1) -> Retained:
+        message = Retained(bytes(size), bytes(64), AUTHOR, 1, 1, 0, hops, 0)
+        self.store.add(ID, message)
+        return message
+
+    def said(self) -> dict[Act, set[NodeId]]:
+        """Whom anything was sent, by what it was."""
+        said: dict[Act, set[NodeId]] = {}
+        while self.actions:
+            send = self.actions.popleft()
+            assert isinstance(send, Send)
+            act = parse_frame(send.data).fields[0]
+            assert isinstance(act, int)
+            said.setdefault(Act(act), set()).update(send.peers)
+        return said
+
+
+def test_an_author_pushes_a_small_body_to_every_linked_peer() -> None:
+    desk = Desk()
+    desk.spreader.publish(ID, desk.message(100, hops=0), 0)
+    assert desk.said() == {Act.MESSAGE: set(PEERS)}
+
+
+def test_a_relay_pushes_a_small_body_to_the_mesh_and_not_back() -> None:
+    desk = Desk()
+    via = desk.mesh.members()[0]
+    desk.spreader.relay(ID, desk.message(SMALL_BODY_BYTES), via, 0)
+    assert desk.said() == {Act.MESSAGE: set(desk.mesh.members()) - {via}}
+
+
+def test_a_larger_body_is_pushed_to_who_wants_it_and_the_others_are_told() -> None:
+    desk = Desk()
+    via, eager, *lazy = desk.mesh.members()
+    for peer in lazy:
+        desk.mesh.grafted(peer, Wish.NONE, 0)
+    desk.spreader.relay(ID, desk.message(SMALL_BODY_BYTES + 1), via, 0)
+    assert desk.said() == {Act.MESSAGE: {eager}, Act.HAVE: set(lazy)}
+
+
+def test_a_body_that_travels_over_tcp_is_told_of_only() -> None:
+    desk = Desk()
+    desk.spreader.relay(ID, desk.message(LARGE_MESSAGE_BYTES + 1), PEERS[-1], 0)
+    assert desk.said() == {Act.HAVE: set(desk.mesh.members())}
+
+
+def test_a_message_at_the_hop_limit_goes_no_further() -> None:
+    desk = Desk()
+    desk.spreader.relay(ID, desk.message(10, hops=HOPS_MAX), PEERS[-1], 0)
+    assert desk.said() == {}
+
+
+def test_a_peer_that_told_of_a_message_is_not_told_of_it() -> None:
+    desk = Desk(population=5)
+    desk.spreader.relay(ID, desk.message(10), PEERS[0], 0)
+    pushed = desk.said()[Act.MESSAGE]
+    teller = next(peer for peer in PEERS[1:] if peer not in pushed)
+    desk.spreader.settle(teller, ID)
+    desk.spreader.handle_timeout(SECOND)
+    assert desk.said() == {Act.HAVE: set(PEERS[1:]) - pushed - {teller}}
+
+
+def test_a_peer_that_is_gone_is_neither_served_nor_told() -> None:
+    desk = Desk()
+    desk.message(10)
+    desk.spreader.serve(NodeId(b"x" * 32), [ID], 0)
+    desk.spreader.failed(NodeId(b"x" * 32), [ID], 0)
+    assert desk.said() == {}
