@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterable
 
 __all__ = ["two_in_a_row"]
 
 
-def two_in_a_row(candidates: range) -> tuple[int, int]:
+def two_in_a_row(candidates: Iterable[int]) -> tuple[int, int]:
     """Two UDP ports in a row, whose TCP and metrics ports are free too."""
     for first in candidates:
         if all(_is_free(port) for port in (first, first + 1, first + 2, first + 576, first + 577)):

@@ -24,8 +24,8 @@ def _state_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def ports() -> tuple[int, int]:
-    """Two ports in a row: the guide's own 9000 and 9001 may be in use."""
-    return two_in_a_row(range(31_000, 32_700, 3))
+    """The guide's own 9000 and 9001, or two others in a row if those are in use."""
+    return two_in_a_row([9000, *range(31_000, 32_700, 3)])
 
 
 @pytest.mark.asyncio
