@@ -159,5 +159,20 @@ SCHEMAS: dict[str, Schema] = {
         is_acknowledged=SWITCH,
         seconds={**SECONDS, "description": "until the peer had it, or until it was on its way"},
     ),
-    "Trust": {"type": "object", "description": "local and transitive scores with their evidence"},
+    "Trust": _object(
+        trusted_from={"type": "number", "description": "score from which a node is trusted"},
+        stats=COUNTERS,
+        peers=_list(reference("Trusted")),
+    ),
+    "Trusted": _object(
+        node_id=NODE_ID,
+        name=_nullable(TEXT),
+        band=TEXT,
+        score={"type": "number", "minimum": -1, "maximum": 1, "description": "with the word of others, within bounds"},
+        own={"type": "number", "description": "from this node's own evidence alone"},
+        trust={"type": "number", "minimum": 0, "maximum": 1, "description": "the score as a share"},
+        first_deliveries=COUNT,
+        penalties={"type": "object", "description": "evidence against it, by kind"},
+        banned_for=SECONDS_OR_NULL,
+    ),
 }

@@ -28,7 +28,9 @@ _LINK_HEADER = (
     "LOST",
     "RECEIVED",
 )
-_TRUST_HEADER = ("PEER", "KEY", "BAND", "TRUST", "SCORE", "RECOMMENDED", "FIRST DELIVERIES", "EVIDENCE AGAINST")
+_TRUST_HEADER = (
+    "PEER", "KEY", "BAND", "SCORE", "OWN", "PRAISE", "DOUBT", "FIRST DELIVERIES", "EVIDENCE AGAINST"
+)  # fmt: skip
 _PEER_HEADER = ("PEER", "KEY", "STATE", "ADDRESS", "ACTIVE FOR", "LAST HEARD", "RTT", "HEARTBEATS")
 
 
@@ -62,21 +64,19 @@ def peer_lines(answer: dict[str, Any]) -> list[str]:
 
 
 def trust_lines(answer: dict[str, Any]) -> list[str]:
-    """One line per peer that the node has an opinion of: the local score, the one with recommendations, and why."""
+    """One line per peer that the node has an opinion of, best first: its score, what that is made of, and why."""
     rows = [
         (
             str(peer.get("name") or "-"),
             str(peer.get("node_id") or "-")[:8],
-            str(peer.get("band", "-")) + (" (banned)" if peer.get("is_banned") else ""),
-            _score(peer.get("trust")),
-            _score(peer.get("score")),
-            _score(peer.get("recommended")),
+            str(peer.get("band", "-")) + _ban(peer.get("banned_for")),
+            *(_score(peer.get(name)) for name in ("score", "own", "praise", "doubt")),
             count(peer.get("first_deliveries")),
             _evidence(peer.get("penalties")),
         )
         for peer in _records(answer.get("peers"))
     ]
-    return table(_TRUST_HEADER, rows, numbers=range(3, 7)) if rows else ["no opinion of anybody"]
+    return table(_TRUST_HEADER, rows, numbers=range(3, 8)) if rows else ["no opinion of anybody"]
 
 
 def message_line(message: dict[str, Any]) -> str:
@@ -134,6 +134,10 @@ def _records(value: object) -> list[dict[str, Any]]:
 def _ago(seconds: object) -> str:
     text = duration(seconds)
     return text if text == "-" else f"{text} ago"
+
+
+def _ban(seconds: object) -> str:
+    return f", banned for {duration(seconds)}" if isinstance(seconds, int | float) else ""
 
 
 def _score(value: object) -> str:

@@ -49,22 +49,24 @@ def test_a_name_from_the_network_cannot_control_the_terminal() -> None:
     assert all(line.isprintable() for line in lines)
 
 
-def test_trust_shows_the_band_both_scores_and_the_evidence() -> None:
+def test_trust_shows_the_band_the_scores_and_the_evidence() -> None:
     peer = {
         "node_id": "ab" * 32,
         "name": "node-2",
         "score": -0.4,
-        "trust": 0.3,
-        "band": "low",
+        "own": -0.3,
+        "praise": 0.0,
+        "doubt": 0.1,
+        "band": "doubtful",
         "penalties": {"forged": 2, "replayed": 0},
-        "is_banned": True,
+        "banned_for": 90.0,
         "first_deliveries": 7,
-        "recommended": None,
     }
     row = trust_lines({"peers": [peer]})[1]
-    assert row.split() == ["node-2", "abababab", "low", "(banned)", "0.30", "-0.40", "-", "7", "forged", "2"]
+    words = "node-2 abababab doubtful, banned for 90.00 s -0.40 -0.30 0.00 0.10 7 forged 2"
+    assert row.split() == words.split()
     assert trust_lines({"peers": []}) == ["no opinion of anybody"]
-    assert trust_lines({"peers": [{}]})[1].split() == ["-"] * 8
+    assert trust_lines({"peers": [{}]})[1].split() == ["-"] * 9
 
 
 def test_a_message_is_one_line_that_cannot_control_the_terminal() -> None:
