@@ -47,7 +47,8 @@ class AckTracker:
 
     def is_duplicate(self, packet_number: int) -> bool:
         """Whether the number was received before, or lies so far back that this can no longer be known."""
-        return packet_number < self._floor or packet_number in self._received
+        received = self._received
+        return packet_number <= received.largest and (packet_number < self._floor or packet_number in received)
 
     def on_received(self, packet_number: int, is_ack_eliciting: bool, now: Instant) -> None:
         """Takes note of an authenticated packet that is no duplicate."""

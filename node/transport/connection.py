@@ -102,6 +102,32 @@ class Connection:
             raise DecodeError("unexpected", f"{header.packet_type.name} while {self.state.name}")
         handler(self, header, datagram, now)
 
+    def receive_data(self, number: int, data: bytes, datagram: Datagram, now: Instant) -> None:
+        """The short way of `receive` for a DATA packet while established.
+
+        data: the packet itself; datagram: as it came in, perhaps joined with others.
+        """
+        if self._acks.is_duplicate(number):
+            raise DecodeError("replayed", f"packet {number}")
+        payload = self._open(number, data, now)
+        stats = self.stats
+        stats.packets_received += 1
+        stats.bytes_received += len(data)
+        self._idle_at = now + self._settings.idle_timeout
+        # Only a responder that has our CONFIRM can seal a packet.
+        self._opening = None
+        assert self._receiving is not None
+        try:
+            close = self._receiving.receive(number, payload, now)
+        except DecodeError as error:
+            self._end(Code.FRAME_ENCODING, str(error), now)
+        except ProtocolViolation as violation:
+            self._end(violation.code, violation.reason, now)
+        else:
+            if close is not None:
+                code = _CODES.get(close.code, Code.APPLICATION)
+                self._end(code, close.reason, now, tell_peer=False, by_peer=True)
+
     def handle_timeout(self, now: Instant) -> None:
         """Does what is due; called early or often it does nothing."""
         if self._opening is not None and not self._opening.handle_timeout(now):
@@ -130,7 +156,9 @@ class Connection:
         if self.state is not ConnectionState.ESTABLISHED:
             return None
         assert self._protection is not None
+        assert self._receiving is not None
         self._protection.update_if_due(self.sending.recovery.largest_acked, now)
+        self._receiving.grant_credit(now)
         first = self._next_packet(now)
         if first is None:
             return None
@@ -270,28 +298,6 @@ class Connection:
 
     # --- receiving
 
-    def _receive_data(self, header: Header, datagram: Datagram, now: Instant) -> None:
-        number = header.packet_number
-        if self._acks.is_duplicate(number):
-            raise DecodeError("replayed", f"packet {number}")
-        payload = self._open(number, datagram.data, now)
-        self.stats.packets_received += 1
-        self.stats.bytes_received += len(datagram.data)
-        self._idle_at = now + self._settings.idle_timeout
-        # Only a responder that has our CONFIRM can seal a packet.
-        self._opening = None
-        assert self._receiving is not None
-        try:
-            close = self._receiving.receive(number, payload, now)
-        except DecodeError as error:
-            self._end(Code.FRAME_ENCODING, str(error), now)
-        except ProtocolViolation as violation:
-            self._end(violation.code, violation.reason, now)
-        else:
-            if close is not None:
-                code = _CODES.get(close.code, Code.APPLICATION)
-                self._end(code, close.reason, now, tell_peer=False, by_peer=True)
-
     def _receive_while_closing(self, header: Header, datagram: Datagram, now: Instant) -> None:
         self._open(header.packet_number, datagram.data, now)
         if self._close_repeats < _CLOSE_REPEATS_MAX:
@@ -362,6 +368,5 @@ _HANDLERS: dict[tuple[ConnectionState, PacketType], _Handler] = {
     (ConnectionState.HANDSHAKE, PacketType.CONFIRM): Connection._receive_confirm,
     (ConnectionState.ESTABLISHED, PacketType.RESPONSE): Connection._receive_late_response,
     (ConnectionState.ESTABLISHED, PacketType.CONFIRM): Connection._receive_late_confirm,
-    (ConnectionState.ESTABLISHED, PacketType.DATA): Connection._receive_data,
     (ConnectionState.CLOSING, PacketType.DATA): Connection._receive_while_closing,
 }

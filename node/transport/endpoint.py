@@ -28,7 +28,7 @@ from node.transport.state import ConnectionState, Origin
 from node.transport.stats import ConnectionSnapshot, EndpointStats
 from node.types import Address, ConnectionId, Entropy, Instant, NodeId
 from node.wire.handshake import Init, RefusalReason, parse_reset
-from node.wire.header import Header, PacketType, parse_header
+from node.wire.header import Header, PacketType, data_header, parse_header
 from node.wire.limits import ANSWERS_QUEUED_MAX
 from node.wire.parameters import Parameters, encode_parameters
 
@@ -68,13 +68,25 @@ class Endpoint:
 
     def receive(self, datagram: Datagram, now: Instant) -> None:
         """Takes a datagram from the socket, or several that the kernel has joined."""
-        if 0 < datagram.segment_size < len(datagram.data):
-            for data in datagram.payloads():
-                self._receive_one(Datagram(datagram.address, data, datagram.ecn), now)
-        else:
-            self._receive_one(datagram, now)
+        changed: Connection | None = None
+        for data in datagram.payloads():
+            found = data_header(data)
+            connection = None if found is None else self._by_local_id.get(found[0])
+            if connection is not changed and changed is not None:
+                self._after(changed, now)
+                changed = None
+            if found is None or connection is None or connection.state is not ConnectionState.ESTABLISHED:
+                self._receive_other(Datagram(datagram.address, data, datagram.ecn), now)
+                continue
+            changed = connection
+            try:
+                connection.receive_data(found[1], data, datagram, now)
+            except DecodeError as error:
+                self._retired.packets_dropped[error.reason] += 1
+        if changed is not None:
+            self._after(changed, now)
 
-    def _receive_one(self, datagram: Datagram, now: Instant) -> None:
+    def _receive_other(self, datagram: Datagram, now: Instant) -> None:
         try:
             header = parse_header(datagram.data)
             connection = self._by_local_id.get(header.destination)

@@ -16,7 +16,7 @@ from node.transport.flow_control import ReceiveCredit, SendCredit
 from node.transport.packet import Message
 from node.transport.ranges import RangeSet
 from node.types import Instant
-from node.wire.frames import MessageFrame, WithdrawFrame
+from node.wire.frames import MessageFrame, WithdrawFrame, append_message, part_beginning, part_middle
 from node.wire.limits import (
     CHANNELS_MAX,
     MESSAGE_BYTES_MAX,
@@ -26,7 +26,6 @@ from node.wire.limits import (
     SEND_QUEUE_BYTES_MAX,
     SEND_QUEUE_MESSAGES_MAX,
 )
-from node.wire.varint import varint_size
 
 __all__ = ["OutgoingMessage", "Part", "Reassembly", "SendQueue", "room_for_data"]
 
@@ -39,7 +38,7 @@ class OutgoingMessage:
     """A reliable message until it is acknowledged or withdrawn.
 
     message_id: what the caller knows it by. wire_id: its number on the wire, given with its first transmission, so
-        that a message withdrawn before leaves no gap; -1 until then.
+        that a message withdrawn before leaves no gap; -1 until then. beginning: of the frames of all its parts.
     """
 
     message_id: int
@@ -52,6 +51,12 @@ class OutgoingMessage:
     acked: RangeSet = field(default_factory=RangeSet)
     acked_bytes: int = 0
     is_finished: bool = False
+    beginning: bytes = b""
+
+    def begin(self, wire_id: int) -> None:
+        """Gives the message its number on the wire."""
+        self.wire_id = wire_id
+        self.beginning = part_beginning(wire_id, len(self.data), self.channel, self.sequence)
 
 
 @dataclass(slots=True, eq=False)
@@ -63,11 +68,16 @@ class Part:
     size: int
     cause: str = ""
 
-    def frame(self) -> MessageFrame:
-        """The frame that carries this part."""
-        message = self.message
-        data = message.data[self.offset : self.offset + self.size]
-        return MessageFrame(message.wire_id, len(message.data), self.offset, data, message.channel, message.sequence)
+    def append_to(self, buffer: bytearray) -> None:
+        """Appends the frame that carries this part."""
+        message, offset, size = self.message, self.offset, self.size
+        data = message.data
+        if size == len(data):
+            append_message(buffer, MessageFrame(message.wire_id, size, 0, data, message.channel, message.sequence))
+            return
+        buffer += message.beginning
+        buffer += part_middle(len(data), offset, size)
+        buffer += data[offset : offset + size]
 
 
 class SendQueue:
@@ -117,7 +127,7 @@ class SendQueue:
             return None
         message = self._unsent[0]
         if message.wire_id < 0:
-            message.wire_id = self._next_wire_id
+            message.begin(self._next_wire_id)
             self._next_wire_id += 1
         rest = len(message.data) - message.sent
         room = room_for_data(message, space)
@@ -208,10 +218,8 @@ def _is_known(part: Part) -> bool:
 
 def room_for_data(message: OutgoingMessage, space: int) -> int:
     """Bytes of this message that fit into `space` bytes beside their frame's own fields."""
-    fields = 1 + varint_size(message.wire_id) + varint_size(len(message.data)) * 2 + varint_size(space)
-    if message.channel is not None:
-        fields += varint_size(message.channel) + varint_size(message.sequence)
-    return space - fields
+    # An offset never needs more than the total does; for totals below 64 the one byte more is never missed.
+    return space - len(message.beginning) - (2 if len(message.data) < 0x4000 else 4) - (2 if space < 0x4000 else 4)
 
 
 @dataclass(slots=True)
@@ -248,17 +256,22 @@ class Reassembly:
 
     def receive(self, frame: MessageFrame) -> list[bytes]:
         """The messages that this frame completes, in the order in which they are to be delivered."""
-        if frame.message_id in self._finished:
-            return []
-        if frame.message_id not in self._partials and len(frame.data) == frame.total:
-            self._credit.on_received(frame.total)
-            return self._complete(frame.message_id, frame.channel, frame.sequence, frame.data)
-        partial = self._partial_of(frame)
-        new = partial.received.add(frame.offset, frame.offset + len(frame.data) - 1)
+        partial = self._partials.get(frame.message_id)
+        if partial is None:
+            if frame.message_id in self._finished:
+                return []
+            if len(frame.data) == frame.total:
+                self._credit.on_received(frame.total)
+                return self._complete(frame.message_id, frame.channel, frame.sequence, frame.data)
+            partial = self._begin(frame)
+        elif (partial.total, partial.channel, partial.sequence) != (frame.total, frame.channel, frame.sequence):
+            raise ProtocolViolation(Code.PROTOCOL_VIOLATION, f"message {frame.message_id} contradicts its earlier part")
+        start, end = frame.offset, frame.offset + len(frame.data)
+        new = partial.received.add(start, end - 1)
         if new:
             self._credit.on_received(new)
             partial.received_bytes += new
-            partial.buffer[frame.offset : frame.offset + len(frame.data)] = frame.data
+            partial.buffer[start:end] = frame.data
         if partial.received_bytes < partial.total:
             return []
         self._forget(frame.message_id)
@@ -278,21 +291,14 @@ class Reassembly:
             self._forget(frame.message_id)
         self._mark_finished(frame.message_id)
 
-    def _partial_of(self, frame: MessageFrame) -> _Partial:
-        partial = self._partials.get(frame.message_id)
-        if partial is None:
-            if (
-                len(self._partials) >= REASSEMBLY_MESSAGES_MAX
-                or self.bytes_announced + frame.total > REASSEMBLY_BYTES_MAX
-            ):
-                raise ProtocolViolation(
-                    Code.REASSEMBLY_LIMIT, f"{len(self._partials)} messages of {self.bytes_announced} bytes are open"
-                )
-            partial = _Partial(frame.total, frame.channel, frame.sequence, RangeSet(), 0, bytearray(frame.total))
-            self._partials[frame.message_id] = partial
-            self.bytes_announced += frame.total
-        if (partial.total, partial.channel, partial.sequence) != (frame.total, frame.channel, frame.sequence):
-            raise ProtocolViolation(Code.PROTOCOL_VIOLATION, f"message {frame.message_id} contradicts its earlier part")
+    def _begin(self, frame: MessageFrame) -> _Partial:
+        if len(self._partials) >= REASSEMBLY_MESSAGES_MAX or self.bytes_announced + frame.total > REASSEMBLY_BYTES_MAX:
+            raise ProtocolViolation(
+                Code.REASSEMBLY_LIMIT, f"{len(self._partials)} messages of {self.bytes_announced} bytes are open"
+            )
+        partial = _Partial(frame.total, frame.channel, frame.sequence, RangeSet(), 0, bytearray(frame.total))
+        self._partials[frame.message_id] = partial
+        self.bytes_announced += frame.total
         return partial
 
     def _forget(self, message_id: int) -> None:

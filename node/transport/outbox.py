@@ -25,7 +25,6 @@ from node.wire.frames import (
     append_confirmed,
     append_datagram,
     append_max_data,
-    append_message,
     append_ping,
     append_withdraw,
 )
@@ -101,13 +100,15 @@ class Outbox:
         may_elicit: whether anything but an acknowledgement may be sent now (window and pacing allow it).
         """
         buffer = bytearray()
-        ack = self.acks.take_frame(now, self.packet_payload)
+        ack = None if self.acks.ack_at is None else self.acks.take_frame(now, self.packet_payload)
         if ack is not None:
             append_ack(buffer, ack)
             packet.ack_largest = ack.ranges[0][1]
         if may_elicit:
-            self._fill_control(buffer, packet)
-            self._fill_datagrams(buffer, packet)
+            if self._control:
+                self._fill_control(buffer, packet)
+            if self._datagrams:
+                self._fill_datagrams(buffer, packet)
             self._fill_parts(buffer, packet)
         if packet.is_ack_eliciting:
             self._lone_acks = 0
@@ -184,8 +185,11 @@ class Outbox:
             packet.is_ack_eliciting = True
 
     def _append_part(self, buffer: bytearray, packet: SentPacket, part: Part) -> None:
-        append_message(buffer, part.frame())
-        packet.parts.append(part)
+        part.append_to(buffer)
+        if packet.parts:
+            packet.parts = (*packet.parts, part)
+        else:
+            packet.parts = (part,)
         packet.is_ack_eliciting = True
 
     def _append_control(self, buffer: bytearray, packet: SentPacket, frame: ControlFrame) -> None:
@@ -196,5 +200,5 @@ class Outbox:
                 append_withdraw(buffer, frame)
             case ConfirmedFrame():
                 append_confirmed(buffer)
-        packet.control.append(frame)
+        packet.control = (*packet.control, frame)
         packet.is_ack_eliciting = True

@@ -52,7 +52,8 @@ class Pacer:
         self.blocked_until = None
         if not self.rate:
             return True
-        self._fill(now)
+        if now != self._filled_at:
+            self._fill(now)
         # A packet of any size may overdraw the bucket: small ones must not wait until a large one could be paid for.
         if self._tokens > 0:
             return True

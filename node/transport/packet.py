@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from node.transport.events import Delivery
@@ -75,7 +76,7 @@ class Packet:
     delivery: Delivery
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class SentPacket:
     """A packet on its way. size: bytes of UDP payload; ack_largest: the largest number its ACK covered, or -1.
 
@@ -93,5 +94,5 @@ class SentPacket:
     first_sent_at: Instant = 0
     is_app_limited: bool = False
     is_below_rate: bool = False
-    parts: list[Part] = field(default_factory=list)
-    control: list[ControlFrame] = field(default_factory=list)
+    parts: Sequence[Part] = ()
+    control: Sequence[ControlFrame] = ()

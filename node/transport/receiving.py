@@ -53,32 +53,36 @@ class Receiving:
         """
         is_eliciting, close = False, None
         for frame in parse_frames(payload):
+            if type(frame) is MessageFrame:
+                is_eliciting = True
+                for data in self._reassembly.receive(frame):
+                    self._deliver(data, Delivery.RELIABLE if frame.channel is None else Delivery.ORDERED)
+                continue
             if isinstance(frame, CloseFrame):
                 close = close or frame
                 continue
             is_eliciting = is_eliciting or not isinstance(frame, AckFrame)
             self._apply(frame, now)
+        self._acks.on_received(number, is_eliciting, now)
+        return close
+
+    def grant_credit(self, now: Instant) -> None:
+        """Queues the next limit for the peer, if it is time for one: once for all that has arrived together."""
         limit = self._credit.next_limit(self._reassembly.bytes_announced, now, self._sending.rtt.smoothed_rtt)
         if limit is not None:
             self._sending.outbox.push_control(MaxDataFrame(limit))
-        self._acks.on_received(number, is_eliciting, now)
-        return close
 
     def _apply(self, frame: Frame, now: Instant) -> None:
         match frame:
             case AckFrame():
                 self._sending.on_ack(frame, now)
-            case MessageFrame():
-                delivery = Delivery.RELIABLE if frame.channel is None else Delivery.ORDERED
-                for data in self._reassembly.receive(frame):
-                    self._deliver(data, delivery)
             case DatagramFrame():
                 self._deliver(frame.data, Delivery.UNRELIABLE)
             case WithdrawFrame():
                 self._reassembly.withdraw(frame)
             case MaxDataFrame():
                 self._sending.outbox.credit.raise_limit(frame.limit)
-            case PingFrame() | ConfirmedFrame() | CloseFrame():
+            case PingFrame() | ConfirmedFrame() | CloseFrame() | MessageFrame():
                 pass
 
     def _deliver(self, data: bytes, delivery: Delivery) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
+from struct import Struct
 from typing import TypeAlias
 
 from node.errors import DecodeError
@@ -36,6 +37,8 @@ __all__ = [
     "append_ping",
     "append_withdraw",
     "parse_frames",
+    "part_beginning",
+    "part_middle",
 ]
 
 
@@ -131,6 +134,11 @@ Frame: TypeAlias = (
 )
 
 
+_NARROW_PART = Struct(">HH")
+_WIDE_PART = Struct(">IH")
+_WIDEST_PART = Struct(">II")
+
+
 def append_ping(buffer: bytearray) -> None:
     """Appends a PING frame."""
     buffer.append(FrameType.PING)
@@ -171,6 +179,27 @@ def append_message(buffer: bytearray, frame: MessageFrame) -> None:
         append_varint(buffer, frame.offset)
     append_varint(buffer, len(frame.data))
     buffer += frame.data
+
+
+def part_beginning(message_id: int, total: int, channel: int | None, sequence: int) -> bytes:
+    """What all MESSAGE_PART or ORDERED_PART frames of one message begin with, up to their offsets."""
+    buffer = bytearray()
+    buffer.append(FrameType.MESSAGE_PART if channel is None else FrameType.ORDERED_PART)
+    append_varint(buffer, message_id)
+    if channel is not None:
+        append_varint(buffer, channel)
+        append_varint(buffer, sequence)
+    append_varint(buffer, total)
+    return bytes(buffer)
+
+
+def part_middle(total: int, offset: int, size: int) -> bytes:
+    """Offset and length of a part: as wide as any of that message needs, so that full packets are of one size."""
+    if total < 0x4000 and size < 0x4000:
+        return _NARROW_PART.pack(offset | 0x4000, size | 0x4000)
+    if size < 0x4000:
+        return _WIDE_PART.pack(offset | 0x8000_0000, size | 0x4000)
+    return _WIDEST_PART.pack(offset | 0x8000_0000, size | 0x8000_0000)
 
 
 def append_withdraw(buffer: bytearray, frame: WithdrawFrame) -> None:

@@ -38,7 +38,12 @@ def read_varint(data: bytes, offset: int) -> tuple[int, int]:
         raise DecodeError("malformed", "varint missing") from None
     if first < 0x40:
         return first, offset + 1
-    end = offset + (1 << (first >> 6))
+    if first < 0x80:
+        try:
+            return (first & 0x3F) << 8 | data[offset + 1], offset + 2
+        except IndexError:
+            raise DecodeError("malformed", "varint cut short") from None
+    end = offset + (4 if first < 0xC0 else 8)
     if end > len(data):
         raise DecodeError("malformed", "varint cut short")
     value = int.from_bytes(data[offset:end], "big")

@@ -14,7 +14,7 @@ from node.transport.flow_control import ReceiveCredit, SendCredit
 from node.transport.fragments import Part, Reassembly, SendQueue
 from node.transport.packet import Message
 from node.types import SECOND, Instant
-from node.wire.frames import MessageFrame, WithdrawFrame, append_message, parse_frames
+from node.wire.frames import MessageFrame, WithdrawFrame, parse_frames
 from node.wire.limits import (
     CHANNELS_MAX,
     MESSAGE_BYTES_MAX,
@@ -53,7 +53,7 @@ def take_all(queue: SendQueue, space: int = SPACE) -> list[Part]:
 def frame_of(part: Part, space: int = SPACE) -> MessageFrame:
     """The frame as it comes out of a packet, which it must fit."""
     buffer = bytearray()
-    append_message(buffer, part.frame())
+    part.append_to(buffer)
     assert len(buffer) <= space
     (frame,) = parse_frames(bytes(buffer))
     assert isinstance(frame, MessageFrame)
@@ -93,7 +93,7 @@ def test_small_messages_share_what_is_left_of_a_packet() -> None:
     space, taken = SPACE, 0
     while (part := queue.next_part(space)) is not None:
         buffer = bytearray()
-        append_message(buffer, part.frame())
+        part.append_to(buffer)
         space -= len(buffer)
         taken += 1
     assert taken == 13
@@ -210,7 +210,7 @@ def test_a_message_that_was_never_sent_is_withdrawn_without_a_trace() -> None:
     assert frame is None
     push(queue, 1, b"next")
     (part,) = take_all(queue)
-    assert part.frame().message_id == 0, "the wire must not show a gap"
+    assert frame_of(part).message_id == 0, "the wire must not show a gap"
 
 
 def test_a_message_that_was_partly_sent_is_withdrawn_with_what_it_used() -> None:

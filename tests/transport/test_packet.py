@@ -7,8 +7,7 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 from node.transport.events import Delivery
-from node.transport.packet import Datagram, Message, Packet, SentPacket, Transmit
-from node.wire.frames import ConfirmedFrame
+from node.transport.packet import Datagram, Message, Packet, Transmit
 
 
 @pytest.mark.parametrize(
@@ -29,14 +28,6 @@ def test_what_passes_through_the_verbs_is_frozen(passing: object) -> None:
 def test_messages_have_no_deadline_unless_they_are_given_one() -> None:
     message = Message(b"data", Delivery.RELIABLE)
     assert (message.deadline, message.channel) == (None, 0)
-
-
-def test_packets_on_their_way_share_nothing() -> None:
-    first, second = (SentPacket(number, 0, 0, is_ack_eliciting=True) for number in range(2))
-    first.control.append(ConfirmedFrame())
-    assert second.control == []
-    assert second.parts == []
-    assert second.ack_largest == -1
 
 
 def test_a_joined_datagram_is_cut_into_its_payloads() -> None:

@@ -45,7 +45,10 @@ class Half:
         self.receiving = Receiving(HANDLE, PEER_ID, WINDOW, self.acks, self.sending, self.events)
 
     def receive(self, payload: bytes, number: int = 0) -> CloseFrame | None:
-        return self.receiving.receive(number, payload, 0)
+        try:
+            return self.receiving.receive(number, payload, 0)
+        finally:
+            self.receiving.grant_credit(0)
 
     def messages(self) -> list[tuple[bytes, Delivery]]:
         return [(event.data, event.delivery) for event in self.events if isinstance(event, MessageReceived)]

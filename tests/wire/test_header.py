@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from node.errors import DecodeError
 from node.types import ConnectionId, PacketNumber
-from node.wire.header import Header, PacketType, pack_header, parse_header
+from node.wire.header import Header, PacketType, data_header, pack_header, parse_header
 from node.wire.limits import HEADER_BYTES, MAGIC, VERSION
 from tests.properties import decoded
 
@@ -85,3 +85,19 @@ def test_reserved_flags_must_be_zero(bit: int) -> None:
     packed = bytearray(pack_header(PacketType.DATA, 1, 1))
     packed[3] = 1 << bit
     assert reason_of(bytes(packed)) == "malformed"
+
+
+def test_the_short_way_and_the_long_way_agree_on_data_packets() -> None:
+    for phase in (0, 1):
+        packet = pack_header(PacketType.DATA, 7, 1 << 40, phase) + b"sealed"
+        assert data_header(packet) == (7, 1 << 40)
+        assert parse_header(packet) == Header(PacketType.DATA, ConnectionId(7), PacketNumber(1 << 40), phase)
+
+
+@given(st.binary(max_size=24))
+def test_the_short_way_takes_nothing_that_the_long_way_refuses(data: bytes) -> None:
+    for candidate in (data, pack_header(PacketType.DATA, 7, 9)[: len(data)] + data[16:], b"\xbe\xef\x15" + data):
+        found = data_header(candidate)
+        if found is not None:
+            header = parse_header(candidate)
+            assert (header.packet_type, header.destination, header.packet_number) == (PacketType.DATA, *found)
