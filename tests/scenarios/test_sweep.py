@@ -1,6 +1,7 @@
-"""Seeded sweeps: any mix of loss, bursts, duplication, reordering, corruption, delay, jitter, rate and outage.
+"""Seeded sweeps: any mix of loss, bursts, duplication, reordering, corruption, delay, jitter, rate, packet size,
+outage and a peer that is started again.
 
-POSITRON_SEEDS sets how many seeds are run (default 200), or which (`FIRST-LAST`): `POSITRON_SEEDS=1234-1234` replays
+POSITRON_SEEDS sets how many seeds are run (default 1000), or which (`FIRST-LAST`): `POSITRON_SEEDS=1234-1234` replays
 the one that a failure names.
 """
 
@@ -12,7 +13,7 @@ import pytest
 
 from tests.scenarios.scenario import Scenario
 
-DEFAULT = "200"
+DEFAULT = "1000"
 
 
 def seeds() -> range:
