@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from node.api.limits import BODY_BYTES_MAX
-from node.cli.errors import CommandMisused
+from node.cli.errors import CommandMisused, until_interrupted
 from node.cli.tables import duration
 from node.cli.target import node_of
 from node.cli.views import peer_lines, stats_lines, trust_lines
@@ -103,13 +103,17 @@ def _text(body: bytes) -> str:
 def _show(arguments: argparse.Namespace, path: str, lines: Callable[[dict[str, Any]], list[str]]) -> int:
     client = node_of(arguments)
     is_screen = arguments.watch is not None and sys.stdout.isatty() and not arguments.json
-    while True:
+    if arguments.watch is None:
         answer = client.get(path)
-        # With --watch each answer is one line, so that a program can read them one by one.
-        text = json.dumps(answer, indent=None if arguments.watch else 2) if arguments.json else "\n".join(lines(answer))
-        print((_CLEAR_SCREEN if is_screen else "") + text, flush=True)
-        if arguments.watch is None:
-            return 0
-        if not is_screen and not arguments.json:
-            print()
-        time.sleep(arguments.watch)
+        print(json.dumps(answer, indent=2) if arguments.json else "\n".join(lines(answer)))
+        return 0
+    with until_interrupted():
+        while True:
+            answer = client.get(path)
+            # Each answer is one line, so that a program can read them one by one.
+            text = json.dumps(answer) if arguments.json else "\n".join(lines(answer))
+            print((_CLEAR_SCREEN if is_screen else "") + text, flush=True)
+            if not is_screen and not arguments.json:
+                print()
+            time.sleep(arguments.watch)
+    return 0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["CommandFailed", "CommandMisused"]
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+__all__ = ["CommandFailed", "CommandMisused", "until_interrupted"]
 
 
 class CommandFailed(Exception):
@@ -11,3 +14,10 @@ class CommandFailed(Exception):
 
 class CommandMisused(Exception):
     """The command line can never work; one or more lines for standard error, exit status 2."""
+
+
+@contextmanager
+def until_interrupted() -> Iterator[None]:
+    """For what goes on and on: an interrupt is how it is meant to end."""
+    with suppress(KeyboardInterrupt):
+        yield

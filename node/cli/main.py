@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _forget_output()
         return _complain(f"failed: {error.strerror or error}", 1)
     except KeyboardInterrupt:
-        return 0
+        return _complain("interrupted", 1)
 
 
 def _run(commands: argparse.ArgumentParser, argv: list[str]) -> int:

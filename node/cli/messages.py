@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 from node.api.limits import PAGE_ENTRIES_MAX, WAIT_MAX
 from node.cli.client import Client
+from node.cli.errors import until_interrupted
 from node.cli.target import node_of
 from node.cli.views import message_line
 
@@ -31,14 +32,21 @@ def messages(arguments: argparse.Namespace) -> int:
     _show(page, is_json=arguments.json)
     if not arguments.follow and not page.get("messages"):
         print("no messages yet", file=sys.stderr)
-    while arguments.follow:
-        page = _news(client, str(page.get("cursor", "")))
+    if arguments.follow:
+        with until_interrupted():
+            _follow(client, str(page.get("cursor", "")), is_json=arguments.json)
+    return 0
+
+
+def _follow(client: Client, cursor: str, *, is_json: bool) -> None:
+    while True:
+        page = _news(client, cursor)
+        cursor = str(page.get("cursor", ""))
         if page.get("is_reset"):
             print("the node has begun anew", file=sys.stderr)
         elif page.get("missed"):
             print(f"{page['missed']} messages came too fast and are gone", file=sys.stderr)
-        _show(page, is_json=arguments.json)
-    return 0
+        _show(page, is_json=is_json)
 
 
 def _news(client: Client, cursor: str) -> dict[str, Any]:

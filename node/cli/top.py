@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from node.cli.board import Board
 from node.cli.client import Client
-from node.cli.errors import CommandFailed
+from node.cli.errors import CommandFailed, until_interrupted
 from node.cli.target import nodes_of
 
 __all__ = ["top"]
@@ -27,6 +28,9 @@ _HOME = "\x1b[H"
 _CLEAR_LINE = "\x1b[K"
 _CLEAR_BELOW = "\x1b[J"
 
+LINES_MIN = 5
+"""Of one node, however many share the screen."""
+
 FIRST_INTERVAL_MAX = 1.0
 """Seconds to the second reading, without which there are no rates."""
 
@@ -34,18 +38,22 @@ FIRST_INTERVAL_MAX = 1.0
 def top(arguments: argparse.Namespace) -> int:
     """Draws until interrupted; with --once, one picture with rates."""
     boards = [(client, Board()) for client in nodes_of(arguments)]
-    is_screen = sys.stdout.isatty() and not arguments.json and not arguments.once
+    is_screen = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb" and not arguments.json
     problems = _read(boards)
     if len(problems) == len(boards):
         raise CommandFailed(next(iter(problems.values())))
-    time.sleep(min(FIRST_INTERVAL_MAX, arguments.interval))
-    with _screen() if is_screen else _plain():
+    pause = min(FIRST_INTERVAL_MAX, arguments.interval)
+    if arguments.once:
+        time.sleep(pause)
+        problems = _read(boards)
+        _draw(boards, problems, is_json=arguments.json, is_screen=False)
+        return 1 if problems else 0
+    with until_interrupted(), _screen() if is_screen else nullcontext():
         while True:
-            problems = _read(boards)
-            _draw(boards, problems, is_json=arguments.json, is_screen=is_screen)
-            if arguments.once:
-                return 1 if problems else 0
-            time.sleep(arguments.interval)
+            time.sleep(pause)
+            _draw(boards, _read(boards), is_json=arguments.json, is_screen=is_screen)
+            pause = arguments.interval
+    return 0
 
 
 def _read(boards: list[tuple[Client, Board]]) -> dict[str, str]:
@@ -75,7 +83,10 @@ def _draw(
             lines += [problems[client.url], ""]
         else:
             # The height is shared, so that every node keeps its head on the screen.
-            lines += [*(board.lines(size.columns, size.lines // len(boards) - 1) if size else board.lines()), ""]
+            lines += [
+                *(board.lines(size.columns, max(LINES_MIN, size.lines // len(boards) - 1)) if size else board.lines()),
+                "",
+            ]
     if is_screen:
         sys.stdout.write(_HOME + "".join(line + _CLEAR_LINE + "\r\n" for line in lines[:-1]) + _CLEAR_BELOW)
     else:
@@ -92,8 +103,3 @@ def _screen() -> Iterator[None]:
     finally:
         sys.stdout.write(_LEAVE)
         sys.stdout.flush()
-
-
-@contextmanager
-def _plain() -> Iterator[None]:
-    yield

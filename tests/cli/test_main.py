@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from node.cli.client import Client
 from node.cli.main import main
 
 ROOT = Path(__file__).parents[2]
@@ -46,6 +47,18 @@ def test_an_impossible_command_line_ends_with_status_2_and_no_traceback(
     assert captured.err
     assert "Traceback" not in captured.err
     assert captured.out == ""
+
+
+def test_an_interrupted_command_is_one_that_was_not_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def get(client: Client, path: str, *, seconds: float = 0.0) -> dict[str, object]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Client, "get", get)
+    assert status_of("stats") == 1
+    assert capsys.readouterr().err == "positron: interrupted\n"
+    assert status_of("stats", "--watch") == 0
 
 
 def test_help_and_version_end_with_status_0(capsys: pytest.CaptureFixture[str]) -> None:

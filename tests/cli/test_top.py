@@ -54,6 +54,7 @@ def test_a_terminal_gets_its_screen_back(
     pauses: list[float], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
     assert main(["top"]) == 0
     text = capsys.readouterr().out
     assert text.startswith("\x1b[?1049h\x1b[?25l")
