@@ -5,8 +5,6 @@ A property-based client (schemathesis) asks a real node with a real peer, in a t
 
 from __future__ import annotations
 
-import asyncio
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,7 +22,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from node.api.openapi import description
-from tests.node.network import network
+from tests.node.network import network_beside, url_of
 
 pytestmark = [pytest.mark.loopback, pytest.mark.timeout(120)]
 
@@ -47,28 +45,9 @@ BUSY = {503, 504, 502}
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """Of a node that has a peer, in a thread with a loop of its own."""
-    ready: list[str] = []
-    is_up = threading.Event()
-    loop = asyncio.new_event_loop()
-    over = asyncio.Event()
-
-    async def live() -> None:
-        async with network(2) as (node, _):
-            assert node.http_address is not None
-            ready.append(f"http://127.0.0.1:{node.http_address[1]}")
-            is_up.set()
-            await over.wait()
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(live()))
-    thread.start()
-    try:
-        assert is_up.wait(50)
-        yield ready[0]
-    finally:
-        loop.call_soon_threadsafe(over.set)
-        thread.join(50)
-        loop.close()
+    """Of a node that has a peer."""
+    with network_beside(2) as (node, _):
+        yield url_of(node)
 
 
 @schema.parametrize()

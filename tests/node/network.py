@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 from node.config import NetworkConfig
@@ -69,6 +70,37 @@ async def network(size: int, **changes: Any) -> AsyncIterator[list[Node]]:
             nodes.append(node)
         await until(lambda: all(len(node.peer_manager.active_peers) == size - 1 for node in nodes))
         yield nodes
+
+
+@contextmanager
+def network_beside(size: int, **changes: Any) -> Iterator[list[Node]]:
+    """As `network`, in a thread with a loop of its own, for tests that block: ask the nodes over HTTP only."""
+    loop = asyncio.new_event_loop()
+    is_up = threading.Event()
+    over = asyncio.Event()
+    nodes: list[Node] = []
+
+    async def live() -> None:
+        async with network(size, **changes) as running:
+            nodes.extend(running)
+            is_up.set()
+            await over.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(live()))
+    thread.start()
+    try:
+        assert is_up.wait(DEADLINE)
+        yield nodes
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join(DEADLINE)
+        loop.close()
+
+
+def url_of(node: Node) -> str:
+    assert node.http_address is not None
+    host, port = node.http_address
+    return f"http://{host}:{port}"
 
 
 async def until(holds: Callable[[], bool]) -> None:

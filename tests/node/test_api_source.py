@@ -10,16 +10,9 @@ import pytest
 
 from node.api.routes import ROUTES
 from node.api.schemas import SCHEMAS
-from node.node import Node
-from tests.node.network import Inbox, network, udp_address
+from tests.node.network import Inbox, network, udp_address, url_of
 
 pytestmark = [pytest.mark.loopback, pytest.mark.asyncio]
-
-
-def url_of(node: Node) -> str:
-    assert node.http_address is not None
-    host, port = node.http_address
-    return f"http://{host}:{port}"
 
 
 async def ask(session: aiohttp.ClientSession, path: str, **query: Any) -> Any:

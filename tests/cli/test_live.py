@@ -1,0 +1,100 @@
+"""The commands against real nodes, one of them at a real terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from node.cli.main import main
+from node.node import Node
+from tests.node.network import network_beside, udp_address, url_of
+
+pytestmark = pytest.mark.loopback
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[tuple[Node, Node]]:
+    with network_beside(2) as (one, two):
+        yield one, two
+
+
+def output(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    status = main(list(words))
+    captured = capsys.readouterr()
+    assert (status, captured.err) == (0, "")
+    return captured.out
+
+
+def test_what_one_command_sends_another_shows(pair: tuple[Node, Node], capsys: pytest.CaptureFixture[str]) -> None:
+    one, two = pair
+    sent = output(capsys, "send", two.name, '{"text": "hello"}', "--url", url_of(one))
+    assert sent.startswith(f"delivered to {two.identity.node_id} in ")
+    host, port = udp_address(two)
+    output(capsys, "send", f"{host}:{port}", "--text", "bye", "--url", url_of(one))
+
+    shown = output(capsys, "messages", "--url", url_of(two)).splitlines()
+
+    assert [line.split("  ", 1)[1] for line in shown] == [
+        f'{one.identity.node_id[:8]}  direct   {{"text": "hello"}}',
+        f'{one.identity.node_id[:8]}  direct   "bye"',
+    ]
+
+
+def test_a_peer_that_nobody_knows_is_one_line_and_status_1(
+    pair: tuple[Node, Node], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["send", "nobody", "1", "--url", url_of(pair[0])]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "refused (status 404): no peer is called 'nobody'" in line
+
+
+def test_every_table_shows_the_peer(pair: tuple[Node, Node], capsys: pytest.CaptureFixture[str]) -> None:
+    one, two = pair
+    for command in (["stats"], ["peers"], ["top", "--once", "--interval", "0.2"]):
+        assert two.name in output(capsys, *command, "--url", url_of(one))
+    output(capsys, "trust", "--url", url_of(one))
+    record = json.loads(output(capsys, "top", "--once", "--json", "--interval", "0.2", "--url", url_of(one)))
+    assert two.identity.node_id in [link["node_id"] for link in record["links"]]
+    assert record["loop_lag"] is None or record["loop_lag"] >= 0
+
+
+def test_doctor_reaches_it_by_udp_and_by_tcp(pair: tuple[Node, Node], capsys: pytest.CaptureFixture[str]) -> None:
+    one, _ = pair
+    assert one.tcp_transport is not None
+    host, port = udp_address(one)
+    words = ["--port", "0", "--data-dir", "", "--peer", f"{host}:{port}"]
+    words += ["--peer-tcp", f"{host}:{one.tcp_transport.local_address[1]}", "--json"]
+    report = json.loads(output(capsys, "doctor", *words))
+    verdicts = {finding["subject"]: finding["verdict"] for finding in report["findings"]}
+    assert verdicts[f"UDP to {host}:{port}"] == "ok"
+    assert verdicts[f"TCP to {host}:{one.tcp_transport.local_address[1]}"] == "ok"
+
+
+def test_a_terminal_is_drawn_on_and_given_back_at_the_interrupt(pair: tuple[Node, Node]) -> None:
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "node.cli.main", "top", "--interval", "0.2", "--url", url_of(pair[0])]
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "100", "LINES": "30"}
+    with subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=environment) as process:
+        os.close(slave)
+        drawn = b""
+        while drawn.count(b"\x1b[H") < 2:
+            drawn += os.read(master, 65536)
+        process.send_signal(signal.SIGINT)
+        try:
+            while more := os.read(master, 65536):
+                drawn += more
+        except OSError:
+            pass  # the other end is closed: that is how a terminal ends
+        assert process.wait(20) == 0
+    os.close(master)
+    assert drawn.startswith(b"\x1b[?1049h\x1b[?25l")
+    assert drawn.endswith(b"\x1b[?25h\x1b[?1049l")
+    assert pair[1].name.encode() in drawn
+    assert b"Traceback" not in drawn
