@@ -1,4 +1,4 @@
-"""The command `testnet`: up, status, down and doctor. Ends with status 0 (done), 1 (failed) or 2 (usage).
+"""The command `testnet`: up, status, down, doctor and chaos. Ends with status 0 (done), 1 (failed) or 2 (usage).
 
 Tables go to standard output, with --json as JSON; progress and errors, one line each, go to standard error.
 """
@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from node.testnet.commands.chaos import add_chaos_commands
 from node.testnet.compose import DEFAULT_PROJECT, Compose, find_compose_file
 from node.testnet.errors import TestnetError, TestnetFailed, TestnetMisused
 
@@ -186,6 +187,8 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("down", help="stop a testnet and remove all of it", allow_abbrev=False)
     command.set_defaults(function=down)
     _add_common(command, is_shown=False)
+
+    add_chaos_commands(commands)
 
     command = commands.add_parser("doctor", help="say what this machine can do for a testnet", allow_abbrev=False)
     command.set_defaults(function=doctor)

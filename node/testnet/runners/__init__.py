@@ -1,1 +1,17 @@
-"""Where nodes run: one module per kind of place."""
+"""Where nodes run: containers, local processes, a simulation. `make_runner` chooses by name."""
+
+from __future__ import annotations
+
+from node.testnet.runners.base import Runner
+
+__all__ = ["RUNNER_NAMES", "make_runner"]
+
+RUNNER_NAMES = ("auto", "sim")
+
+
+def make_runner(name: str) -> Runner:
+    """The runner of that name. auto: the first of the others that works here."""
+    assert name in RUNNER_NAMES
+    from node.testnet.runners.sim import SimRunner
+
+    return SimRunner()

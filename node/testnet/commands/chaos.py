@@ -1,0 +1,259 @@
+"""`testnet chaos run | list | lint | replay`: scenarios from files to verdicts.
+
+Progress and errors, one line each, go to standard error, results to standard output.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from node.testnet.errors import TestnetFailed, TestnetMisused
+
+if TYPE_CHECKING:
+    from node.testnet.run.verdict import Outcome
+    from node.testnet.scenario.scenario import Scenario
+
+__all__ = ["add_chaos_commands"]
+
+SCENARIOS = Path(__file__).parent.parent / "scenarios"
+DEFAULT_OUT = "runs"
+REPEAT_MAX = 10_000
+SEED_MAX = 1 << 53
+
+
+def add_chaos_commands(commands: Any) -> None:
+    """Adds `chaos` with its own commands to the parsers of `testnet`."""
+    chaos = commands.add_parser("chaos", help="run scripted scenarios that break the testnet", allow_abbrev=False)
+    verbs = chaos.add_subparsers(required=True, metavar="COMMAND")
+
+    verb = verbs.add_parser("run", help="run scenarios and judge them", allow_abbrev=False)
+    verb.set_defaults(function=run)
+    verb.add_argument("scenarios", nargs="+", metavar="SCENARIO", help="a file, or the name of one that is shipped")
+    _add_run_options(verb)
+    verb.add_argument("--seed", type=_whole(0, SEED_MAX), help="of everything left to chance (default: the scenario's)")
+    verb.add_argument("--repeat", type=_whole(1, REPEAT_MAX), default=1, help="runs, each with the next seed")
+    verb.add_argument("--until-fail", action="store_true", help="stop after the first run that does not pass")
+    verb.add_argument("--dry", action="store_true", help="say what would happen, and do nothing")
+
+    verb = verbs.add_parser("list", help="show the scenarios that are shipped", allow_abbrev=False)
+    verb.set_defaults(function=list_scenarios)
+    verb.add_argument("--json", action="store_true", help="JSON instead of a table")
+
+    verb = verbs.add_parser("lint", help="check scenario files", allow_abbrev=False)
+    verb.set_defaults(function=lint)
+    verb.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="files or names (default: all that are shipped)")
+    verb.add_argument("--json", action="store_true", help="JSON instead of lines")
+
+    verb = verbs.add_parser("replay", help="repeat a run that left a folder", allow_abbrev=False)
+    verb.set_defaults(function=replay)
+    verb.add_argument("run", metavar="RUN", help="the folder")
+    _add_run_options(verb)
+
+
+def _add_run_options(verb: argparse.ArgumentParser) -> None:
+    from node.testnet.runners import RUNNER_NAMES
+
+    verb.add_argument("--runner", choices=RUNNER_NAMES, default="auto", help="where the nodes run (default: auto)")
+    verb.add_argument("--out", default=DEFAULT_OUT, help=f"where folders of runs are made (default {DEFAULT_OUT}/)")
+    verb.add_argument("--junit", metavar="FILE", help="also write all verdicts there as JUnit XML")
+    verb.add_argument("--json", action="store_true", help="JSON instead of lines")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs scenarios one after the other; the status is the worst of their verdicts."""
+    loaded = [_load(name) for name in arguments.scenarios]
+    if arguments.dry:
+        return _show_schedules(loaded, arguments)
+    return _run_all(loaded, arguments)
+
+
+def replay(arguments: argparse.Namespace) -> int:
+    """Runs the scenario of a folder again, with its seed; in `sim` to the same digest."""
+    folder = Path(arguments.run)
+    path = folder / "scenario.resolved.yaml"
+    try:
+        former = json.loads((folder / "outcome.json").read_text())
+        name, digest = former["scenario"], former["digest"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TestnetMisused(f"{folder} is not the folder of a run: {error}") from error
+    arguments.seed, arguments.repeat, arguments.until_fail = None, 1, False
+    if arguments.runner == "auto":
+        arguments.runner = former["runner"]
+    outcomes: list[str] = []
+    status = _run_all([_load(str(path), name)], arguments, on_digest=outcomes.append)
+    if digest and outcomes[0] != digest:
+        raise TestnetFailed(f"the digest is {outcomes[0] or 'unknown'}, and was {digest}: the code has changed")
+    return status
+
+
+def list_scenarios(arguments: argparse.Namespace) -> int:
+    """One line for each scenario that is shipped."""
+    from node.cli.tables import table
+
+    scenarios = [_load(str(path))[0] for path in sorted(SCENARIOS.glob("*.yaml"))]
+    if arguments.json:
+        records = [
+            {"name": one.name, "title": one.title, "nodes": one.topology.nodes, "runners": one.runners}
+            for one in scenarios
+        ]
+        print(json.dumps(records, indent=2))
+        return 0
+    rows = [(one.name, str(one.topology.nodes), " ".join(one.runners), one.title) for one in scenarios]
+    print("\n".join(table(("NAME", "NODES", "RUNNERS", "TITLE"), rows, numbers=(1,))))
+    return 0
+
+
+def lint(arguments: argparse.Namespace) -> int:
+    """Says all that is wrong with scenarios, with file, line and field; status 1 if anything is."""
+    from node.testnet.scenario.source import Mistake, SourceError
+
+    mistakes: list[Mistake] = []
+    names = arguments.scenarios or [str(path) for path in sorted(SCENARIOS.glob("*.yaml"))]
+    for name in names:
+        try:
+            _read(_path_of(name))
+        except SourceError as error:
+            mistakes += error.mistakes
+    if arguments.json:
+        records = [{"file": one.file, "line": one.line, "field": one.field, "text": one.text} for one in mistakes]
+        print(json.dumps(records, indent=2))
+    else:
+        print("\n".join(str(mistake) for mistake in mistakes) or f"{len(names)} scenarios, nothing wrong")
+    return 1 if mistakes else 0
+
+
+def _run_all(
+    loaded: Sequence[tuple[Scenario, Any]],
+    arguments: argparse.Namespace,
+    on_digest: Callable[[str], None] | None = None,
+) -> int:
+    from node.testnet.run.folder import junit
+
+    outcomes: list[tuple[str, Outcome]] = []
+    for number in range(arguments.repeat):
+        for scenario, source in loaded:
+            seed = (scenario.seed if arguments.seed is None else arguments.seed) + number
+            outcome = _run_one(replace(scenario, seed=seed), source, arguments)
+            outcomes.append((scenario.name, outcome))
+            if on_digest is not None:
+                on_digest(outcome.digest)
+            if arguments.junit:
+                _write(Path(arguments.junit), junit(outcomes))
+            is_over = arguments.until_fail and outcome.verdict.status
+            if is_over or outcome.reason == "interrupted":
+                return worst(outcomes)
+    return worst(outcomes)
+
+
+def worst(outcomes: Sequence[tuple[str, Outcome]]) -> int:
+    """The exit status of several runs."""
+    return max(outcome.verdict.status for _, outcome in outcomes)
+
+
+def _run_one(scenario: Scenario, source: Any, arguments: argparse.Namespace) -> Outcome:
+    from node.testnet.run.conductor import Conductor
+    from node.testnet.run.folder import RunFolder, outcome_record
+    from node.testnet.runners import make_runner
+    from node.testnet.scenario.resolve import resolve
+
+    runner = make_runner(arguments.runner)
+    folder = RunFolder(Path(arguments.out), scenario.name, scenario.seed, began=time.time_ns() / 1e9)
+    conductor = Conductor(scenario, resolve(scenario), runner, progress=_progress(scenario.name))
+    outcome = conductor.run()
+    folder.write(conductor, source)
+    if arguments.json:
+        print(json.dumps(outcome_record(conductor) | {"folder": str(folder.path)}))
+    else:
+        print(f"{scenario.name}: {outcome.verdict.value}: {outcome.reason}")
+        print(f"{scenario.name}: {folder.path}")
+    return outcome
+
+
+def _show_schedules(loaded: Sequence[tuple[Scenario, Any]], arguments: argparse.Namespace) -> int:
+    from node.testnet.scenario.resolve import resolve
+
+    for scenario, _ in loaded:
+        seed = scenario.seed if arguments.seed is None else arguments.seed
+        records = [fault.record() for fault in resolve(replace(scenario, seed=seed)).faults]
+        if arguments.json:
+            print(json.dumps({"scenario": scenario.name, "seed": seed, "faults": records}))
+            continue
+        print(f"{scenario.name}, seed {seed}: {scenario.topology.nodes} nodes")
+        for record in records:
+            whom = record.get("node") or f"{len(str(record.get('links', '')).split(','))} links"
+            print(f"  {record['at']:>6} s to {record['until']:>6} s  {record['step']}: {record['kind']} of {whom}")
+    return 0
+
+
+def _load(name: str, called: str = "") -> tuple[Scenario, Any]:
+    """A scenario and the values of its file; TestnetMisused says all its mistakes."""
+    from node.testnet.scenario.source import SourceError
+
+    try:
+        scenario, values = _read(_path_of(name))
+    except SourceError as error:
+        more = len(error.mistakes) - 1
+        rest = f" (and {more} more; see `testnet chaos lint`)" if more else ""
+        raise TestnetMisused(f"{error.mistakes[0]}{rest}") from error
+    return (replace(scenario, name=called) if called else scenario), values
+
+
+def _read(path: Path) -> tuple[Scenario, Any]:
+    from node.testnet.run.probes import check_queries
+    from node.testnet.scenario.parse import load_scenario
+    from node.testnet.scenario.resolve import Overlap, resolve
+    from node.testnet.scenario.source import Mistake, SourceError, read
+
+    scenario = load_scenario(path)
+    probes = [*scenario.steady, *(probe for one in scenario.expectations for probe in one.probes)]
+    wrong = [Mistake(str(path), 1, "", text) for text in check_queries(probes)]
+    try:
+        resolve(scenario)
+    except Overlap as error:
+        wrong.append(Mistake(str(path), 1, "timeline", str(error)))
+    if wrong:
+        raise SourceError(wrong)
+    return scenario, read(path).values
+
+
+def _path_of(name: str) -> Path:
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") or path.exists():
+        return path
+    shipped = SCENARIOS / f"{name}.yaml"
+    if not shipped.exists():
+        known = ", ".join(sorted(one.stem for one in SCENARIOS.glob("*.yaml")))
+        raise TestnetMisused(f"no scenario {name!r}; shipped are {known or 'none'}, and any file ending in .yaml")
+    return shipped
+
+
+def _progress(name: str) -> Callable[[str], None]:
+    began = time.monotonic()
+
+    def say(line: str) -> None:
+        sys.stderr.write(f"[{time.monotonic() - began:6.1f} s] {name}: {line}\n")
+
+    return say
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text)
+    except OSError as error:
+        raise TestnetFailed(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text!r}: allowed is a whole number from {low} to {high}")
+        return int(text)
+
+    return parse

@@ -1,0 +1,101 @@
+"""`testnet chaos` as people call it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from node.testnet.main import main
+
+SHORT = """\
+schema: 1
+title: a short one
+topology: {nodes: 3}
+timeline:
+  - {at: 1s, loss: 20%, target: node-1, for: 3s}
+"""
+
+
+@pytest.fixture
+def scenario(tmp_path: Path) -> Path:
+    path = tmp_path / "short.yaml"
+    path.write_text(SHORT)
+    return path
+
+
+def test_a_scenario_is_run_judged_and_kept(scenario: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "runs"
+    junit = tmp_path / "junit.xml"
+    command = ["chaos", "run", str(scenario), "--runner", "sim", "--out", str(out), "--junit", str(junit)]
+    assert main(command) == 0
+    said = capsys.readouterr()
+    assert "short: passed: every expectation and invariant held" in said.out
+    assert "loss of 4 links" in said.err
+    (folder,) = out.iterdir()
+    assert json.loads((folder / "outcome.json").read_text())["verdict"] == "passed"
+    assert 'tests="1"' in junit.read_text()
+
+
+def test_a_replay_comes_to_the_same_digest(scenario: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["chaos", "run", str(scenario), "--runner", "sim", "--out", str(tmp_path / "runs"), "--json", "--seed", "3"])
+    first = json.loads(capsys.readouterr().out)
+    assert main(["chaos", "replay", first["folder"], "--out", str(tmp_path / "again"), "--json"]) == 0
+    second = json.loads(capsys.readouterr().out)
+    assert second["digest"] == first["digest"]
+    assert second["seed"] == 3
+    assert second["scenario"] == "short"
+
+
+def test_a_replay_that_differs_is_said(scenario: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["chaos", "run", str(scenario), "--runner", "sim", "--out", str(tmp_path / "runs")])
+    (folder,) = (tmp_path / "runs").iterdir()
+    outcome = json.loads((folder / "outcome.json").read_text())
+    (folder / "outcome.json").write_text(json.dumps(outcome | {"digest": "0" * 32}))
+    assert main(["chaos", "replay", str(folder), "--out", str(tmp_path / "again")]) == 1
+    assert "the code has changed" in capsys.readouterr().err
+
+
+def test_a_dry_run_says_what_would_happen(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["chaos", "run", str(scenario), "--dry"]) == 0
+    assert "loss-1: loss of 4 links" in capsys.readouterr().out
+
+
+def test_runs_are_repeated_with_the_next_seeds(scenario: Path, tmp_path: Path) -> None:
+    command = ["chaos", "run", str(scenario), "--runner", "sim", "--out", str(tmp_path / "runs"), "--seed", "10"]
+    assert main([*command, "--repeat", "2"]) == 0
+    assert sorted(path.name.rsplit("-", 1)[1] for path in (tmp_path / "runs").iterdir()) == ["10", "11"]
+
+
+def test_lint_names_file_line_and_field(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["chaos", "lint", str(scenario)]) == 0
+    scenario.write_text(SHORT.replace("20%", "200%"))
+    assert main(["chaos", "lint", str(scenario)]) == 1
+    assert capsys.readouterr().out.splitlines()[-1].startswith(f"{scenario}:5: timeline[0].loss")
+
+
+def test_a_bad_scenario_is_one_line_and_status_2(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scenario.write_text(SHORT.replace("node-1", "node-7"))
+    assert main(["chaos", "run", str(scenario)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "no node or group 'node-7'" in line
+
+
+def test_faults_that_exclude_each_other_are_a_mistake(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    twice = "  - {at: 1s, pause: , target: node-1, for: 3s}\n"
+    scenario.write_text(SHORT + twice + twice)
+    assert main(["chaos", "lint", str(scenario)]) == 1
+    assert "exclude each other" in capsys.readouterr().out
+
+
+def test_an_unknown_name_is_answered_with_those_that_are_shipped(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["chaos", "run", "nonsense"]) == 2
+    assert "shipped are " in capsys.readouterr().err
+
+
+def test_every_shipped_scenario_is_listed_and_sound(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["chaos", "lint"]) == 0
+    assert main(["chaos", "list", "--json"]) == 0
+    out = capsys.readouterr().out
+    assert len(json.loads(out[out.index("[") :])) >= 1

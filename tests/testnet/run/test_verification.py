@@ -1,0 +1,81 @@
+"""Links that do what was asked pass, and links that do not are told from them."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from node.impairment.link import GilbertElliott, Link, LinkSettings
+from node.testnet.run.verification import PROBES, expected_loss, verify
+from node.testnet.runners.base import LinkCount
+from node.types import MILLISECOND, SECOND
+
+NAME = ("seed", "node-1")
+
+
+def counted(settings: LinkSettings, seed: int, sent: int = PROBES) -> LinkCount:
+    link = Link(settings, Random(seed))
+    arrivals = [(at, link.send(b"x", at)) for at in range(0, sent * SECOND // 100, SECOND // 100)]
+    delays = tuple((arrival.at - at) / SECOND for at, arrived in arrivals for arrival in arrived[:1])
+    return LinkCount(link=NAME, sent=sent, received=len(delays), delays=delays)
+
+
+def wrong(asked: LinkSettings, count: LinkCount) -> str:
+    return verify([count], {NAME: asked}, base_delay=0.0)[0].text
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        LinkSettings(),
+        LinkSettings(loss=0.05),
+        LinkSettings(loss=0.2, delay=20 * MILLISECOND, jitter=5 * MILLISECOND),
+        LinkSettings(loss=1.0),
+        LinkSettings(bursts=GilbertElliott(p=0.02, r=0.2)),
+        LinkSettings(delay=200 * MILLISECOND),
+    ],
+)
+def test_a_link_that_does_what_was_asked_passes_almost_always(settings: LinkSettings) -> None:
+    failed = sum(bool(wrong(settings, counted(settings, seed))) for seed in range(200))
+    assert failed <= 6, "1 % and what chance adds to it in 200 tries"
+
+
+@pytest.mark.parametrize(
+    ("asked", "real", "said"),
+    [
+        (LinkSettings(loss=0.2), LinkSettings(loss=0.00115), "loss"),
+        (LinkSettings(loss=0.2), LinkSettings(), "loss 0.0%, asked 20.0%"),
+        (LinkSettings(), LinkSettings(loss=0.05), "loss"),
+        (LinkSettings(loss=1.0), LinkSettings(loss=0.9), "loss"),
+        (LinkSettings(bursts=GilbertElliott(p=0.05, r=0.2)), LinkSettings(), "loss"),
+        (LinkSettings(delay=20 * MILLISECOND), LinkSettings(), "delay 0.0 ms, asked 20.0 ms"),
+        (LinkSettings(), LinkSettings(delay=5 * MILLISECOND), "delay"),
+        (LinkSettings(delay=200 * MILLISECOND), LinkSettings(delay=185 * MILLISECOND), "delay"),
+    ],
+)
+def test_a_link_that_does_something_else_is_found_out(asked: LinkSettings, real: LinkSettings, said: str) -> None:
+    assert all(said in wrong(asked, counted(real, seed)) for seed in range(50))
+
+
+def test_the_delay_of_the_clean_link_is_taken_off() -> None:
+    count = LinkCount(link=NAME, sent=10, received=10, delays=(0.031,) * 10)
+    asked = {NAME: LinkSettings(delay=20 * MILLISECOND)}
+    assert verify([count], asked, base_delay=0.01)[0].is_applied
+    assert not verify([count], asked, base_delay=0.0)[0].is_applied
+
+
+def test_a_rate_is_judged_where_it_was_measured() -> None:
+    asked = LinkSettings(rate=125_000)
+    assert not wrong(asked, LinkCount(link=NAME, sent=10, received=10, delays=(0.5,) * 10, rate=0.95e6))
+    assert "rate" in wrong(asked, LinkCount(link=NAME, sent=10, received=10, delays=(0.5,) * 10, rate=5e6))
+
+
+def test_probes_that_were_never_sent_prove_nothing() -> None:
+    assert wrong(LinkSettings(loss=1.0), LinkCount(link=NAME, sent=0, received=0)) == "no probe was sent"
+
+
+def test_the_loss_of_a_chain_is_that_of_its_states() -> None:
+    assert expected_loss(LinkSettings(bursts=GilbertElliott(p=0.01, r=0.2))) == pytest.approx(0.0476, rel=1e-2)
+    mixed = LinkSettings(bursts=GilbertElliott(p=0.01, r=0.2, loss_bad=0.7, loss_good=0.001))
+    assert expected_loss(mixed) == pytest.approx(0.0342, rel=1e-2)

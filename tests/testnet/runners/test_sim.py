@@ -1,0 +1,73 @@
+"""Scenarios in virtual time: whole nodes, real faults, the same result each time."""
+
+from __future__ import annotations
+
+import pytest
+
+from node.testnet.run.conductor import Conductor
+from node.testnet.run.verdict import Outcome, Verdict
+from node.testnet.runners.sim import SimRunner
+from node.testnet.scenario.parse import parse_scenario
+from node.testnet.scenario.resolve import resolve
+
+HEAD = "schema: 1\ntitle: t\nseed: 5\ntopology: {nodes: 4}\nlinks: {all: {delay: 5ms, loss: 2%}}\n"
+
+
+def run(*entries: str, tail: str = "") -> Outcome:
+    lines = "".join(f"  - {{{entry}}}\n" for entry in entries)
+    scenario = parse_scenario(f"{HEAD}timeline:\n{lines}{tail}", file="s.yaml", name="s")
+    return Conductor(scenario, resolve(scenario), SimRunner()).run()
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "at: 1s, id: f, partition: one, for: 6s",
+        "at: 1s, id: f, loss: 20%, target: node-1, for: 6s",
+        "at: 1s, id: f, kill: , target: node-1, for: 6s",
+        "at: 1s, id: f, stop: , target: node-1, for: 4s",
+        "at: 1s, id: f, pause: , target: node-1, for: 3s",
+        "at: 1s, id: f, restart: , target: node-1",
+        "at: 1s, id: f, cpu: 50%, target: node-1, for: 4s",
+        "at: 1s, id: f, flap: , target: node-1, for: 6s",
+    ],
+)
+def test_a_fault_is_survived(entry: str) -> None:
+    outcome = run(entry)
+    assert outcome.verdict is Verdict.PASSED, outcome.reason
+    assert outcome.published
+
+
+def test_the_same_scenario_has_the_same_digest_and_another_load_another() -> None:
+    entry = "at: 1s, partition: halves, for: 3s"
+    assert run(entry).digest == run(entry).digest
+    assert run(entry).digest != run(entry, tail="load: {publish: 3/s}\n").digest
+
+
+def test_a_node_that_is_down_is_missed_and_one_that_is_back_is_found() -> None:
+    tail = (
+        "expect:\n  - {detect: f, when: {state: active_peers, target: seed, below: 3}, within: 8s}\n"
+        "  - {recover: f, to: steady, within: 8s}\n"
+    )
+    outcome = run("at: 1s, id: f, kill: , target: node-1, for: 12s", tail=tail)
+    assert outcome.verdict is Verdict.PASSED, outcome.reason
+    assert [result.holds for result in outcome.expectations] == [True, True]
+
+
+def test_a_partition_that_nobody_heals_is_noticed() -> None:
+    class NeverHeals(SimRunner):
+        def _end(self, key: int) -> None:
+            return
+
+    scenario = parse_scenario(
+        f"{HEAD}settle: 8s\ntimeline:\n  - {{at: 1s, partition: halves, for: 2s}}\n", file="s.yaml", name="s"
+    )
+    outcome = Conductor(scenario, resolve(scenario), NeverHeals()).run()
+    assert outcome.verdict is Verdict.FAILED
+    assert "every_message_everywhere" in outcome.reason
+
+
+def test_what_needs_an_operating_system_is_refused() -> None:
+    outcome = run("at: 1s, memory: 60MiB, target: node-1, for: 3s")
+    assert outcome.verdict is Verdict.UNSUPPORTED
+    assert "a simulated node has no memory" in outcome.reason
