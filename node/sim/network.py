@@ -70,6 +70,7 @@ class Network:
         self.nodes: list[SimNode] = []
         self.number_of: dict[NodeId, int] = {}
         self.published_at: dict[str, Instant] = {}
+        self._cuts_made: list[GroupCut | OneWayCut] = []
         self._reporter = Reporter(self.world, self.history, self.number_of, self.published_at)
         for _ in range(settings.nodes):
             self.add_node()
@@ -115,7 +116,9 @@ class Network:
         if machine.settings.enable_tcp:
             self.streams.listen(host, (node.address[0], TCP_PORT))
         node.role.arrange(node)
-        self._note(number, "started", epoch=node.epoch, life=node.life, role=node.role.name)
+        self._note(
+            number, "started", epoch=node.epoch, life=node.life, role=node.role.name, is_honest=node.role.is_honest
+        )
         machine.start(self.world.clock_of(host))
         self.world.drain(host)
 
@@ -123,11 +126,11 @@ class Network:
         """Ends a node properly: it takes leave, and its disk is written."""
         node, host = self._running(number)
         node.saved = _saved_by(node)
+        self._note(number, "stopped", life=node.life)
         node.machine.stop(self.world.clock_of(host))
         self.world.drain(host)
         self.streams.forget(host, is_silent=False)
         self.world.remove_host(host)
-        self._note(number, "stopped", life=node.life)
 
     def crash(self, number: int, *, keeps_state: bool = True, is_silent: bool = False) -> None:
         """Ends a node without a word.
@@ -182,24 +185,23 @@ class Network:
     def partition(self, groups: Sequence[Sequence[int]], *, refuses: bool = False) -> GroupCut:
         """Cuts the groups off from each other until `heal`. refuses: TCP connections are refused, not ignored."""
         cut = GroupCut([[address_of(number) for number in group] for group in groups], refuses=refuses)
-        self.world.cuts.append(cut)
-        self._note(NETWORK, "cut", groups=[list(group) for group in groups])
+        self._add_cut(cut, groups=[list(group) for group in groups])
         return cut
 
     def cut_one_way(self, sources: Sequence[int], targets: Sequence[int]) -> OneWayCut:
         """Lets nothing from the sources to the targets until `heal`."""
         cut = OneWayCut(map(address_of, sources), map(address_of, targets))
-        self.world.cuts.append(cut)
-        self._note(NETWORK, "cut", sources=list(sources), targets=list(targets))
+        self._add_cut(cut, sources=list(sources), targets=list(targets))
         return cut
 
     def heal(self, cut: GroupCut | OneWayCut | None = None) -> None:
         """Ends that cut, or every cut."""
         if cut is None:
             self.world.cuts.clear()
-        else:
+            self._note(NETWORK, "healed")
+        elif cut in self.world.cuts:
             self.world.cuts.remove(cut)
-        self._note(NETWORK, "healed")
+            self._note(NETWORK, "healed", cut=self._cuts_made.index(cut))
 
     # --- messages -------------------------------------------------------------------------------------------------
 
@@ -284,6 +286,11 @@ class Network:
         host = node.host
         if host is not None and host.is_alive and node.life == life and host.paused_until <= self.world.now:
             self._note(number, "resumed", life=life)
+
+    def _add_cut(self, cut: GroupCut | OneWayCut, **facts: Fact) -> None:
+        self.world.cuts.append(cut)
+        self._cuts_made.append(cut)
+        self._note(NETWORK, "cut", **facts)
 
     def _is_refused(self, source: Address, target: Address) -> bool:
         return any(getattr(cut, "refuses", False) and cut.stops(source, target) for cut in self.world.cuts)

@@ -83,6 +83,7 @@ class World:
     random: seeds every link; each link has its own stream, so that one link's traffic does not change another's fate.
     default: settings of links that were not set on their own. has_trace: False saves the time of computing `digest`.
     cuts: what breaks the network now. cut_off: datagrams that a cut stopped. events_done: steps taken so far.
+    taps: see whatever is put on a link.
     """
 
     def __init__(self, random: Random, *, default: LinkSettings | None = None, has_trace: bool = True) -> None:
@@ -93,6 +94,7 @@ class World:
         self.undeliverable = 0
         self.cut_off = 0
         self.events_done = 0
+        self.taps: list[Callable[[Address, Address, bytes], None]] = []
         self._default = default or LinkSettings()
         self._seed = random.getrandbits(64)
         self._heap: list[tuple[Instant, int, Callable[..., None], tuple[object, ...]]] = []
@@ -191,6 +193,8 @@ class World:
 
     def carry(self, source: Address, target: Address, data: bytes, ecn: int = 0) -> list[Arrival]:
         """Puts bytes on the link; when and how they arrive. Whoever calls sees to it that they do."""
+        for tap in self.taps:
+            tap(source, target, data)
         for cut in self.cuts:
             if cut.stops(source, target):
                 self.cut_off += 1

@@ -1,0 +1,122 @@
+"""What a look into the running nodes must find: tables within their bounds, counters that tell the truth.
+
+Unlike the other checkers these see the network itself, once per second and at the end.
+"""
+
+from __future__ import annotations
+
+from node.sim.checks.base import Check, Report, Situation
+from node.sim.history import Record
+from node.sim.network import Network
+from node.sim.nodes import SimNode
+from node.types import Address, Instant
+from node.wire.header import PacketType
+from node.wire.limits import (
+    HALF_OPEN_MAX,
+    HEADER_BYTES,
+    ORIGINS_MAX,
+    PEERS_KNOWN_MAX,
+    PENDING_SENDS_MAX,
+    RETAINED_BYTES_MAX,
+    RETAINED_MESSAGES_MAX,
+)
+
+__all__ = ["CountersTellTheTruth", "NothingInClear", "TablesAreBounded"]
+
+
+_TYPE_OFFSET = 2
+"""Version and packet type share the byte behind the magic number."""
+
+
+class TablesAreBounded(Check):
+    """No table of an honest node ever holds more than its limit, whatever its peers send."""
+
+    name = "tables-are-bounded"
+
+    def __init__(self, situation: Situation, report: Report, network: Network) -> None:
+        super().__init__(situation, report)
+        self._network = network
+
+    def tick(self, now: Instant) -> None:
+        for number in self.situation.honest_living():
+            for table, size, limit in _tables(self._network.nodes[number]):
+                if size > limit:
+                    self.fail(number, f"table {table}", f"holds {size}, allowed are {limit}")
+
+    def finish(self, now: Instant) -> None:
+        self.tick(now)
+
+
+def _tables(node: SimNode) -> list[tuple[str, int, int]]:
+    machine = node.machine
+    connections = sum(len(endpoint.snapshots()) for endpoint in (machine.udp, machine.tcp) if endpoint is not None)
+    return [
+        ("peers", len(machine.peers.table), PEERS_KNOWN_MAX),
+        ("retained messages", machine.gossip.stats.cached, RETAINED_MESSAGES_MAX),
+        ("retained bytes", machine.gossip.stats.cached_bytes, RETAINED_BYTES_MAX),
+        ("origins", machine.gossip.stats.origins, ORIGINS_MAX),
+        ("connections", connections, 2 * (machine.settings.transport.max_connections + HALF_OPEN_MAX)),
+        ("pending sends", len(machine._outbox), PENDING_SENDS_MAX),
+    ]
+
+
+class CountersTellTheTruth(Check):
+    """What a node counts is what happened: messages published and delivered, packets sent (handshakes apart)."""
+
+    name = "counters-tell-the-truth"
+
+    def __init__(self, situation: Situation, report: Report, network: Network) -> None:
+        super().__init__(situation, report)
+        self._network = network
+        self._published: dict[int, int] = {}
+        self._delivered: dict[int, int] = {}
+        self._sent: dict[Address, int] = {}
+        network.world.taps.append(self._count)
+
+    def observe(self, record: Record) -> None:
+        match record.kind:
+            case "started":
+                self._published[record.node] = self._delivered[record.node] = 0
+                self._sent[self._network.nodes[record.node].address] = 0
+            case "published":
+                self._published[record.node] += 1
+            case "delivered":
+                self._delivered[record.node] += 1
+            case _:
+                pass
+
+    def finish(self, now: Instant) -> None:
+        for number in self.situation.honest_living():
+            stats = self._network.nodes[number].machine.gossip.stats
+            self._compare(number, "published", stats.published, self._published[number])
+            self._compare(number, "delivered", stats.delivered, self._delivered[number])
+            node = self._network.nodes[number]
+            if node.machine.udp is not None:
+                self._compare(number, "packets sent", node.machine.udp.stats.packets_sent, self._sent[node.address])
+
+    def _count(self, source: Address, _target: Address, data: bytes) -> None:
+        if len(data) >= HEADER_BYTES and data[_TYPE_OFFSET] & 0x0F == PacketType.DATA:
+            self._sent[source] = self._sent.get(source, 0) + 1
+
+    def _compare(self, node: int, counter: str, counted: int, true: int) -> None:
+        if counted != true:
+            self.fail(node, f"counter {counter}", f"says {counted}, true is {true}")
+
+
+class NothingInClear(Check):
+    """No byte sequence that applications broadcast is ever seen on a link. Senseless without real encryption."""
+
+    name = "nothing-in-clear"
+
+    CANARY = b"\xc4\x94sing-a-song-of-sixpence"
+    """Part of every payload that the load of a scenario publishes."""
+
+    def __init__(self, situation: Situation, report: Report, network: Network) -> None:
+        super().__init__(situation, report)
+        self._network = network
+        network.world.taps.append(self._look)
+
+    def _look(self, source: Address, target: Address, data: bytes) -> None:
+        if self.CANARY in data:
+            number = next((node.number for node in self._network.nodes if node.address == source), -1)
+            self.fail(number, f"{len(data)} bytes to {target[0]}", "a payload went over the link in clear")
