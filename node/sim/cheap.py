@@ -18,6 +18,7 @@ from unittest.mock import patch
 from zlib import crc32
 
 from node.crypto import aead, noise
+from node.crypto.suites import CIPHERS, Suite
 from node.errors import DecodeError
 from node.identity import keys
 
@@ -34,6 +35,7 @@ def cheap_crypto() -> Iterator[None]:
         stack.enter_context(patch.object(noise, "bindings", _AGREEMENT))
         for name, method in (("__init__", _prepare), ("seal", _seal), ("open", _open)):
             stack.enter_context(patch.object(aead.PacketCipher, name, method))
+        stack.enter_context(patch.dict(CIPHERS, {Suite.CHACHA20_POLY1305: aead.PacketCipher}, clear=True))
         yield
 
 

@@ -19,7 +19,7 @@ from node.impairment.link import LinkSettings
 from node.messages.packing import Value
 from node.sim.cuts import GroupCut, OneWayCut
 from node.sim.history import NETWORK, Fact, History
-from node.sim.nodes import HONEST, TCP_PORT, Role, SimNode, address_of
+from node.sim.nodes import HONEST, SAVE_INTERVAL, TCP_PORT, Role, SimNode, address_of
 from node.sim.reporting import Reporter
 from node.sim.streams import Streams
 from node.sim.world import World
@@ -121,11 +121,12 @@ class Network:
         )
         machine.start(self.world.clock_of(host))
         self.world.drain(host)
+        self._save(node, node.life)
 
     def stop(self, number: int) -> None:
         """Ends a node properly: it takes leave, and its disk is written."""
         node, host = self._running(number)
-        node.saved = _saved_by(node)
+        node.save(is_final=True)
         self._note(number, "stopped", life=node.life)
         node.machine.stop(self.world.clock_of(host))
         self.world.drain(host)
@@ -139,7 +140,8 @@ class Network:
         that no TCP peer is told.
         """
         node, host = self._running(number)
-        node.saved = _saved_by(node) if keeps_state else None
+        if not keeps_state:
+            node.saved = None
         self.streams.forget(host, is_silent=is_silent)
         self.world.remove_host(host)
         self._note(number, "crashed", life=node.life, keeps_state=keeps_state, is_silent=is_silent)
@@ -281,6 +283,11 @@ class Network:
             raise UsageError(f"{node.name} does not run")
         return node, node.host
 
+    def _save(self, node: SimNode, life: int) -> None:
+        if node.is_alive and node.life == life:
+            node.save(is_final=False)
+            self.at(SAVE_INTERVAL, self._save, node, life)
+
     def _resume(self, number: int, life: int) -> None:
         node = self.nodes[number]
         host = node.host
@@ -302,8 +309,3 @@ class Network:
 
 def _ignore_result(function: Callable[..., object], *arguments: object) -> None:
     function(*arguments)
-
-
-def _saved_by(node: SimNode) -> object:
-    """What the node's disk holds. Its epoch is enough until nodes keep more."""
-    return node.epoch

@@ -13,14 +13,16 @@ from typing import Any, TypeAlias
 
 from node.core.machine import Machine
 from node.core.settings import CoreSettings
+from node.crypto.suites import Suite
 from node.identity.keys import Identity
+from node.messages.packing import Value
 from node.sim.clock import Clock
 from node.sim.history import node_name
 from node.sim.world import Host
 from node.transport.settings import TransportSettings
 from node.types import MILLISECOND, SECOND, Address, Duration, Instant, NodeId
 
-__all__ = ["HONEST", "TCP_PORT", "UDP_PORT", "WALL", "Role", "SimNode", "address_of"]
+__all__ = ["HONEST", "SAVE_INTERVAL", "TCP_PORT", "UDP_PORT", "WALL", "Role", "Saved", "SimNode", "address_of"]
 
 WALL: Duration = 1_700_000_000 * SECOND
 """What a right wall clock shows at the world's instant 0, in nanoseconds."""
@@ -31,8 +33,14 @@ TCP_PORT = 8889
 MIN_RTO: Duration = 25 * MILLISECOND
 """The floor of retransmission timers in the testnet's profile."""
 
+SAVE_INTERVAL = 30.0
+"""Seconds between two times that a running node writes its state."""
+
 CLOCK_OFFSET_MAX: Duration = 1_000_000 * SECOND
 """Monotonic clocks of two machines, or of two lives of one, have nothing to do with each other."""
+
+TRANSPORT = TransportSettings(min_rto=MIN_RTO, suites=(Suite.CHACHA20_POLY1305,))
+"""One suite that every machine has, so that a run repeats itself on a processor with other instructions, too."""
 
 Arrange: TypeAlias = Callable[["SimNode"], None]
 
@@ -53,6 +61,16 @@ class Role:
 HONEST = Role("honest")
 
 
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A node's state as its shell writes it. is_final: at a proper stop, so that nothing happened since."""
+
+    epoch: int
+    gossip: Value
+    trust: dict[str, list[Value]]
+    is_final: bool
+
+
 @dataclass(eq=False)
 class SimNode:
     """Node `number` of a network.
@@ -69,7 +87,7 @@ class SimNode:
     drift: int = 0
     life: int = 0
     epoch: int = 0
-    saved: object | None = None
+    saved: Saved | None = None
     host: Host | None = None
     changes: dict[str, Any] = field(default_factory=dict)
     bag: dict[str, Any] = field(default_factory=dict)
@@ -112,7 +130,7 @@ class SimNode:
             CoreSettings(
                 **{
                     "name": self.name,
-                    "transport": TransportSettings(min_rto=MIN_RTO),
+                    "transport": TRANSPORT,
                     "udp_port": UDP_PORT,
                     "tcp_port": TCP_PORT,
                     **settings,
@@ -124,8 +142,16 @@ class SimNode:
             wall_offset=wall - clock.local_at(now),
             epoch=self.epoch,
         )
+        if self.saved is not None:
+            machine.gossip.restore(self.saved.gossip, is_final=self.saved.is_final)
+            machine.trust.restore(self.saved.trust, clock.local_at(now))
         self.life += 1
         return machine, clock
+
+    def save(self, *, is_final: bool) -> None:
+        """Writes the state of the running machine to its disk."""
+        machine = self.machine
+        self.saved = Saved(self.epoch, machine.gossip.snapshot(), machine.trust.snapshot(), is_final)
 
 
 def address_of(number: int) -> Address:

@@ -171,11 +171,10 @@ class Streams:
         self._flows[(host, stream)] = ours
         self._flows[(target, number)] = theirs
         port = PORT_FIRST + self.opened % (65_536 - PORT_FIRST)
-        self._give(host, StreamOpened(stream, address, is_initiator=True))
         # The last message of the handshake takes another trip; bytes that follow arrive after it.
-        arrives_at = self._world.now + (self._world.now - there)
-        ours.last_at = arrives_at
-        self._world.call_at(arrives_at, self._accept, target, number, (host.address[0], port))
+        ours.last_at = self._world.now + (self._world.now - there)
+        self._world.call_at(ours.last_at, self._accept, target, number, (host.address[0], port))
+        self._give(host, StreamOpened(stream, address, is_initiator=True))
 
     def _accept(self, target: Host, number: int, address: Address) -> None:
         if (target, number) in self._flows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from random import Random
 
 import pytest
@@ -36,9 +37,12 @@ class Ends:
     def __init__(self) -> None:
         self.inputs: list[tuple[Instant, StreamInput]] = []
         self.outputs: deque[object] = deque()
+        self.first_words: list[object] = []
 
     def receive(self, happening: StreamInput, now: Instant) -> None:
         self.inputs.append((now, happening))
+        if isinstance(happening, StreamOpened):
+            self.outputs.extend(self.first_words)
 
     def handle_timeout(self, now: Instant) -> None:
         raise AssertionError("no timer was set")
@@ -69,6 +73,7 @@ class Wires:
         self.a, self.b = Ends(), Ends()
         self.host_a, self.host_b = self.world.add_host(A, self.a), self.world.add_host(B, self.b)  # type: ignore[arg-type]
         self.streams.listen(self.host_b, LISTENING)
+        self.host_a.on_output = partial(self.streams.take, self.host_a)
 
     def say(self, host: Host, *outputs: object) -> None:
         for output in outputs:
@@ -209,6 +214,15 @@ def test_paused_host_gets_everything_late_and_in_order() -> None:
     assert [type(happening) for _, happening in wires.b.inputs] == [StreamOpened, StreamData, StreamData]
     assert {at for at, _ in wires.b.inputs} == {2 * SECOND}
     assert wires.b.data == b"12"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_first_bytes_never_overtake_the_opening(seed: int) -> None:
+    wires = Wires(LinkSettings(delay=DELAY, jitter=DELAY // 2), seed)
+    wires.a.first_words.append(StreamWrite(DIALLED, b"first"))
+    wires.connect()
+    wires.world.run(1)
+    assert [type(happening) for _, happening in wires.b.inputs] == [StreamOpened, StreamData]
 
 
 def test_dial_that_is_given_up_leaves_nothing() -> None:

@@ -13,12 +13,17 @@ from dataclasses import dataclass
 from node.sim.checks.base import Check, Report, Situation
 from node.sim.history import Record, node_name
 from node.types import SECOND, Duration, Instant
-from node.wire.limits import RETENTION
 
-__all__ = ["DeliveredOnce", "EverybodyDelivers", "NothingForged"]
+__all__ = ["RETENTION", "DeliveredOnce", "EverybodyDelivers", "NothingForged"]
+
+RETENTION: Duration = 600 * SECOND
+"""How long nodes keep messages for those that were cut off (`GossipSettings.retention`)."""
 
 SPREADING: Duration = 1 * SECOND
 """How long an author must live after publishing for its message to be owed: time for one copy to leave it."""
+
+JOINING: Duration = 2 * SECOND
+"""A node that was started so shortly before a publication may not have been reachable yet."""
 
 GRACE: Duration = 10 * SECOND
 """A message published so shortly before the end of a run is not missed yet, unless the scenario says otherwise."""
@@ -129,7 +134,7 @@ class EverybodyDelivers(Check):
             return
         for node in self.situation.honest_living():
             life = self.situation.lives[node]
-            if life.since <= message.published_at and not message.reached >> node & 1:
+            if life.since + JOINING <= message.published_at and not message.reached >> node & 1:
                 age = (self.situation.now - message.published_at) / SECOND
                 text = f"not delivered {age:.1f} s after {node_name(message.origin)} published it"
                 self.fail(node, f"message {identifier}", text)
@@ -144,10 +149,10 @@ class EverybodyDelivers(Check):
                 return False
             if end + self._grace > until and begin <= until:
                 return False
-        if author.since <= message.published_at and author.ended_at - message.published_at >= SPREADING:
+        if author.since + JOINING <= message.published_at and author.ended_at - message.published_at >= SPREADING:
             return True
         keepers = (node for node in situation.honest_living() if message.reached >> node & 1 and node != message.origin)
-        return any(situation.lives[node].since <= message.published_at for node in keepers)
+        return any(situation.lives[node].since + JOINING <= message.published_at for node in keepers)
 
 
 def _named(origin: object) -> str:
