@@ -81,6 +81,8 @@ class ReceiveCredit:
         counted_at = self._counted_at
         self._counted = self._received
         self._counted_at = now
-        # Half a window in two round trips is slow for a path, but not for one that loses: messages wait for lost parts.
-        if counted_at is not None and smoothed_rtt is not None and now - counted_at < 2 * smoothed_rtt:
+        # A path that loses takes long for a window, since messages wait for lost parts; but it uses up what it has.
+        is_used_up = self.limit - self._received < self.window // 8
+        round_trips = 8 if is_used_up else 2
+        if counted_at is not None and smoothed_rtt is not None and now - counted_at < round_trips * smoothed_rtt:
             self.window += min(self.window, max(0, RECEIVE_WINDOW_MAX - self.window))

@@ -162,5 +162,7 @@ class Sending:
         if cause:
             self.stats.packets_retransmitted[cause] += 1
         self.recovery.on_sent(packet)
-        self._pacer.on_sent(packet.size)
+        if packet.is_ack_eliciting:
+            # Acknowledgements are not paced (RFC 9002 §7.7); many of them must not hold up what little a receiver says.
+            self._pacer.on_sent(packet.size)
         return data

@@ -367,3 +367,17 @@ def test_counters_of_both_ends_agree_on_a_clean_link(pair: Pair) -> None:
     assert (theirs.packets_sent, theirs.bytes_sent) == (ours.packets_received, ours.bytes_received)
     assert ours.messages_sent == ours.messages_acknowledged == theirs.messages_received == 50
     assert sum(ours.packets_retransmitted.values()) == sum(ours.packets_lost.values()) == 0
+
+
+def test_acknowledgements_do_not_hold_up_what_a_receiver_has_to_say() -> None:
+    pair = Pair(link=LinkSettings(delay=20 * MILLISECOND, rate=12_500_000, limit=2_000))
+    pair.connect()
+    for _ in range(60):
+        pair.client.send(bytes(60_000))
+        pair.run(0.01)
+    connection = pair.server.connection
+    connection.sending.controller.congestion_window = 20_000
+    sent_at = pair.world.now
+    pair.server.send(b"a word")
+    assert pair.run_until(lambda: b"a word" in pair.client.received(), 1)
+    assert pair.world.now - sent_at < 60 * MILLISECOND

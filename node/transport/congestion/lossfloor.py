@@ -1,11 +1,12 @@
 """A model of the path instead of a fear of loss: paces at the estimated bandwidth, and tells random loss from overflow.
 
 Bandwidth is the largest delivery rate of the last rounds, propagation delay the smallest round trip of the last
-seconds; pacing cycles around their product as in BBR (draft-cardwell-iccrg-bbr-congestion-control, version 1). What is
-new is the loss floor: packets that were sent while the pacing rate was *below* the estimated bandwidth cannot have
-overflowed a queue that we filled, so the share of them that is lost is the path's own. Pacing rate and window are
-raised by 1 / (1 - floor), which keeps the path full under any such loss; losses above the floor change nothing, the
-queue's delay does: a round in which even the fastest packet waited lowers the rate.
+seconds; pacing cycles around their product as in BBR (draft-cardwell-iccrg-bbr-congestion-control, version 1). Two
+things are new. The loss floor (`floor`): packets that were sent no faster than the estimated bandwidth while the queue
+was short cannot have overflowed a queue that we filled, so the share of them that is lost is the path's own. Pacing
+rate and window are raised by 1 / (1 - floor), which keeps the path full under any such loss, as long as no queue shows
+that it is full already. And the window: the path and a little more, which grows with the root of a flow's share only,
+so that flows in one queue come to equal shares as those of TCP Vegas do.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from collections import deque
 from collections.abc import Sequence
 from enum import Enum, auto
 
-from node.transport.congestion.base import INITIAL_WINDOW_PACKETS, MINIMUM_WINDOW_PACKETS, initial_window
+from node.transport.congestion.base import MINIMUM_WINDOW_PACKETS, initial_window
+from node.transport.congestion.floor import Floor
 from node.transport.delivery_rate import RateSample
 from node.transport.packet import SentPacket
 from node.transport.rtt import INITIAL_RTT, RttEstimator
@@ -28,21 +30,34 @@ _STARTUP_GAIN = 2.885
 _CYCLE = (1.25, 0.75, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
 """Pacing gains of the steady state, one round trip each: look for more, drain what that queued, cruise."""
 
-_WINDOW_GAIN = 2.0
+_RISE = 1.1
+"""Growth of the estimate in one probe from which the next one follows at once."""
+
 _BANDWIDTH_ROUNDS = 10
 _FULL_PIPE_GROWTH = 1.25
 _FULL_PIPE_ROUNDS = 3
-_MIN_RTT_EXPIRY: Duration = 10 * SECOND
-_MIN_RTT_SLACK = 17 / 16
-_PROBE_RTT_TIME: Duration = 200 * MILLISECOND
+_MIN_RTT_EXPIRY: Duration = 5 * SECOND // 2
+"""Often enough for flows that met in a full queue to learn the propagation delay, and with it to share, within seconds;
+at most 1.5 % of the path is spent on it, and nothing where the queue is short anyway."""
 
-_FLOOR_SAMPLES_MIN = 60
-_FLOOR_SAMPLES_MAX = 800
-FLOOR_MAX = 0.3
-"""Beyond this share of loss a path is broken rather than lossy; sending more would not help it."""
+_PROBE_RTT_TIME_MIN: Duration = 10 * MILLISECOND
+_PROBE_RTT_SHARE = 0.5
 
-_QUEUE_SHARE = 0.5
-_QUEUE_DELAY_MIN: Duration = 10 * MILLISECOND
+_SHORT_QUEUE = 1.3
+"""Round trips up to this multiple of the smallest show a queue no longer than the own probes make it."""
+
+_OWN_QUEUE = 9 / 8
+_NO_QUEUE = 33 / 32
+"""Round trips, in multiples of the smallest, that show the queue of an own probe, and that it has gone again."""
+
+_SPARE_ROOT = 2.0
+_SPARE_PACKETS = 4
+_SPARE_TIME: Duration = 2 * MILLISECOND
+_SPARE_JITTER = 2.0
+"""What a window may hold beyond the path: see `_spare`."""
+
+_MADE_UP_STEP = 0.25
+_QUEUE_SAMPLES_MIN = 8
 _BACKOFF_STEP = 0.9
 _BACKOFF_MIN = 0.7
 
@@ -55,29 +70,35 @@ class _Phase(Enum):
 
 
 class LossFloor:
-    """Default for lossy paths. loss_floor: estimated share of packets that the path loses by itself."""
+    """Default for lossy paths."""
 
     __slots__ = (
         "_backoff",
         "_bandwidths",
         "_cycle_index",
         "_cycle_started_at",
-        "_floor_lost",
-        "_floor_sent",
+        "_floor",
         "_full_bandwidth",
         "_full_rounds",
         "_is_marked",
+        "_is_queued",
         "_is_stalled",
+        "_jitter",
+        "_latest_rtt",
+        "_made_up",
         "_min_rtt",
         "_min_rtt_at",
         "_next_round",
+        "_older_min_rtt",
         "_packet_bytes",
         "_phase",
         "_probe_rtt_until",
+        "_probed_bandwidth",
         "_round",
         "_round_min_rtt",
+        "_round_samples",
+        "_was_queued",
         "congestion_window",
-        "loss_floor",
         "slow_start_threshold",
     )
 
@@ -92,18 +113,24 @@ class LossFloor:
         self._min_rtt_at: Instant = 0
         self._round = 0
         self._next_round = 0
+        self._older_min_rtt: Duration | None = None
         self._round_min_rtt: Duration | None = None
+        self._round_samples = 0
+        self._made_up = 1.0
+        self._latest_rtt: Duration | None = None
+        self._jitter = 0.0
         self._full_bandwidth = 0
         self._full_rounds = 0
         self._cycle_index = 0
         self._cycle_started_at: Instant = 0
         self._probe_rtt_until: Instant | None = None
-        self._floor_sent = 0.0
-        self._floor_lost = 0.0
+        self._probed_bandwidth = 0
+        self._floor = Floor()
         self._backoff = 1.0
         self._is_marked = False
+        self._is_queued = False
         self._is_stalled = False
-        self.loss_floor = 0.0
+        self._was_queued = False
         self.congestion_window = initial_window(packet_bytes)
         self.slow_start_threshold: int | None = None
 
@@ -112,6 +139,11 @@ class LossFloor:
         """Estimated bytes per second that the path delivers; 0 while unknown."""
         return self._bandwidths[0][1] if self._bandwidths else 0
 
+    @property
+    def loss_floor(self) -> float:
+        """Estimated share of packets that the path loses by itself."""
+        return self._floor.value
+
     def on_packet_size(self, packet_bytes: int) -> None:
         """Begins with the initial window for packets of that many bytes."""
         self._packet_bytes = packet_bytes
@@ -119,21 +151,21 @@ class LossFloor:
 
     def on_packet_sent(self, packet: SentPacket) -> None:
         """Marks packets that no queue of ours can have dropped."""
-        packet.is_below_rate = self._gain() < 1.0
+        packet.is_below_rate = self._gain() <= 1.0 and not self._is_queued
 
     def on_packets_acked(self, packets: Sequence[SentPacket], is_window_limited: bool) -> None:
         """Counts arrivals among the marked packets."""
         self._is_stalled = False
-        self._count(sum(packet.is_below_rate for packet in packets), 0)
+        self._floor.count(sum(packet.is_below_rate for packet in packets), 0)
 
     def on_packets_lost(self, packets: Sequence[SentPacket], now: Instant) -> None:
         """Counts losses among the marked packets; the others change nothing."""
         lost = sum(packet.is_below_rate for packet in packets)
-        self._count(lost, lost)
+        self._floor.count(lost, lost)
 
     def on_packets_spurious(self, packets: Sequence[SentPacket]) -> None:
         """Those were not lost: the floor counts them as arrived."""
-        self._count(0, -sum(packet.is_below_rate for packet in packets))
+        self._floor.count(0, -sum(packet.is_below_rate for packet in packets))
 
     def on_congestion_experienced(self, sent_at: Instant, now: Instant) -> None:
         """A mark tells of a queue, as a round trip does that has become long."""
@@ -164,7 +196,7 @@ class LossFloor:
 
     def pacing_rate(self, rtt: RttEstimator) -> int:
         """Bytes per second; in startup at least what the initial window allows."""
-        rate = int(self._gain() * self._backoff * self.bandwidth / (1.0 - self.loss_floor))
+        rate = int(self._gain() * self._backoff * self.bandwidth * self._excess())
         if self._phase is _Phase.STARTUP:
             # Until the pipe was full once, the estimate may only show how little there was to send.
             initial = initial_window(self._packet_bytes) * SECOND // (rtt.smoothed_rtt or INITIAL_RTT)
@@ -182,15 +214,6 @@ class LossFloor:
             case _Phase.PROBE_RTT:
                 return 1.0
 
-    def _count(self, sent: int, lost: int) -> None:
-        self._floor_sent += sent
-        self._floor_lost = max(0.0, self._floor_lost + lost)
-        if self._floor_sent > _FLOOR_SAMPLES_MAX:
-            self._floor_sent /= 2
-            self._floor_lost /= 2
-        if self._floor_sent >= _FLOOR_SAMPLES_MIN:
-            self.loss_floor = min(self._floor_lost / self._floor_sent, FLOOR_MAX)
-
     def _update_bandwidth(self, sample: RateSample) -> None:
         window = self._bandwidths
         if not sample.rate or (sample.is_app_limited and sample.rate <= self.bandwidth):
@@ -206,26 +229,46 @@ class LossFloor:
         latest = sample.latest_rtt
         if latest is None:
             return
+        self._round_samples += 1
         if self._round_min_rtt is None or latest < self._round_min_rtt:
             self._round_min_rtt = latest
+        # From one sample to the next, as in RFC 3550 §6.4.1: a queue changes slowly, jitter at once.
+        if self._latest_rtt is not None:
+            self._jitter += (abs(latest - self._latest_rtt) - self._jitter) / 16
+        self._latest_rtt = latest
         if self._min_rtt is None or latest <= self._min_rtt:
             self._min_rtt, self._min_rtt_at = latest, sample.now
-        elif latest <= self._min_rtt * _MIN_RTT_SLACK:
-            # As good as the minimum: the estimate still holds, and the path need not be emptied to renew it.
+        elif latest > self._min_rtt * _OWN_QUEUE:
+            self._was_queued = True
+        elif self._was_queued and latest <= self._min_rtt * _NO_QUEUE:
+            # Our own probe made a queue, and it has gone again: the estimate holds, and need not be renewed.
+            self._was_queued = False
             self._min_rtt_at = sample.now
+        self._is_queued = latest > self._short_queue_rtt()
+
+    def _short_queue_rtt(self) -> float:
+        """The longest round trip that shows no more of a queue than the own probes make."""
+        spare = _SPARE_TIME + _SPARE_JITTER * self._jitter
+        return (self._min_rtt or 0) * _SHORT_QUEUE + spare
 
     def _end_round(self, sample: RateSample) -> None:
+        is_queued = self._round_min_rtt is not None and self._round_min_rtt > self._short_queue_rtt()
         if self._phase is _Phase.STARTUP and not sample.is_app_limited:
             if self.bandwidth >= self._full_bandwidth * _FULL_PIPE_GROWTH:
                 self._full_bandwidth = self.bandwidth
                 self._full_rounds = 0
             else:
                 self._full_rounds += 1
-        if self._phase is _Phase.CRUISE and self._round_min_rtt is not None and self._min_rtt is not None:
-            allowed = self._min_rtt + max(int(self._min_rtt * _QUEUE_SHARE), _QUEUE_DELAY_MIN)
-            is_queued = self._round_min_rtt > allowed
-            self._backoff = max(_BACKOFF_MIN, self._backoff * _BACKOFF_STEP) if is_queued else 1.0
+            if self._is_marked or (is_queued and self._round_samples >= _QUEUE_SAMPLES_MIN):
+                # Even the fastest packet waited: the pipe is full, and every further round would double the queue.
+                self._full_rounds = _FULL_PIPE_ROUNDS
+        # Where a queue stands, the path is full already, whatever it loses.
+        step = -_MADE_UP_STEP if is_queued else _MADE_UP_STEP
+        self._made_up = min(1.0, max(0.0, self._made_up + step))
+        self._backoff = max(_BACKOFF_MIN, self._backoff * _BACKOFF_STEP) if self._is_marked else 1.0
+        self._is_marked = False
         self._round_min_rtt = None
+        self._round_samples = 0
 
     def _advance(self, sample: RateSample) -> None:
         if self._phase is _Phase.STARTUP and self._full_rounds >= _FULL_PIPE_ROUNDS:
@@ -245,30 +288,49 @@ class LossFloor:
         gain = _CYCLE[self._cycle_index]
         has_lasted = sample.now - self._cycle_started_at > (self._min_rtt or 0)
         # Draining may end early, once nothing of ours is queued any more.
-        is_drained = gain < 1.0 and sample.bytes_in_flight <= self._bdp() and self._floor_sent >= _FLOOR_SAMPLES_MIN
-        if has_lasted or is_drained:
+        is_drained = gain < 1.0 and sample.bytes_in_flight <= self._bdp()
+        if not has_lasted and not is_drained:
+            return
+        # A probe that found what it asked for, without a queue, goes on: the path has become faster, or startup
+        # ended too soon.
+        is_rising = gain > 1.0 and not self._is_queued and self.bandwidth >= self._probed_bandwidth * _RISE
+        if not is_rising:
             self._cycle_index = (self._cycle_index + 1) % len(_CYCLE)
-            self._cycle_started_at = sample.now
+        self._cycle_started_at = sample.now
+        self._probed_bandwidth = self.bandwidth
 
     def _probe_rtt(self, sample: RateSample) -> None:
         if self._phase is _Phase.PROBE_RTT:
-            if self._probe_rtt_until is not None and sample.now >= self._probe_rtt_until:
-                self._min_rtt_at = sample.now
-                self._enter_cruise(sample.now)
+            self._advance_probe_rtt(sample)
         elif self._min_rtt is not None and sample.now - self._min_rtt_at > _MIN_RTT_EXPIRY:
+            # A queue of others may hide the propagation delay for one such period, hardly for two.
+            measured = sample.latest_rtt or self._min_rtt
+            self._older_min_rtt, self._min_rtt = self._min_rtt, min(measured, self._older_min_rtt or measured)
             if sample.is_app_limited:
                 # With so little to send there is no queue of ours: the latest round trip is the propagation delay.
-                self._min_rtt, self._min_rtt_at = sample.latest_rtt or self._min_rtt, sample.now
+                self._min_rtt_at = sample.now
                 return
             self._phase = _Phase.PROBE_RTT
-            self._probe_rtt_until = sample.now + max(_PROBE_RTT_TIME, self._min_rtt)
-            self._min_rtt = sample.latest_rtt or self._min_rtt
+            self._probe_rtt_until = None
+
+    def _advance_probe_rtt(self, sample: RateSample) -> None:
+        """Holds the window low until a packet that was sent into the emptied queue has come back."""
+        if self._probe_rtt_until is None:
+            if sample.bytes_in_flight <= self.congestion_window:
+                self._probe_rtt_until = sample.now + max(_PROBE_RTT_TIME_MIN, sample.latest_rtt or self._min_rtt or 0)
+        elif sample.now >= self._probe_rtt_until:
+            self._min_rtt_at = sample.now
+            self._enter_cruise(sample.now)
 
     def _bdp(self) -> int:
         """Bytes that fill the path, what it will lose included."""
         if self._min_rtt is None:
             return initial_window(self._packet_bytes)
-        return int(self.bandwidth * self._min_rtt / SECOND / (1.0 - self.loss_floor))
+        return int(self.bandwidth * self._min_rtt / SECOND * self._excess())
+
+    def _excess(self) -> float:
+        """How much more to send than arrives, to make up for what the path loses by itself."""
+        return 1.0 / (1.0 - self.loss_floor * self._made_up)
 
     def _update_window(self) -> None:
         minimum = MINIMUM_WINDOW_PACKETS * self._packet_bytes
@@ -276,11 +338,20 @@ class LossFloor:
             self.congestion_window = minimum
             return
         if self._phase is _Phase.PROBE_RTT:
-            self.congestion_window = max(minimum, self._bdp() // 2)
+            self.congestion_window = max(minimum, int(_PROBE_RTT_SHARE * self._bdp()))
             return
-        gain = _STARTUP_GAIN if self._phase in (_Phase.STARTUP, _Phase.DRAIN) else _WINDOW_GAIN
-        # Three bursts more: acknowledgements come in batches, and a window just large enough would wait for them.
-        target = int(gain * self._bdp()) + 3 * INITIAL_WINDOW_PACKETS * self._packet_bytes
+        target = int(max(1.0, self._gain()) * self._bdp()) + self._spare()
         if self._phase is _Phase.STARTUP:
             target = max(target, self.congestion_window)
         self.congestion_window = max(minimum, target)
+
+    def _spare(self) -> int:
+        """Bytes that the window holds beyond the path: what a flow may have in a queue that it shares.
+
+        Flows that fill a queue together divide the path in proportion to what each has in it. As in TCP Vegas that
+        must not grow in proportion to a flow's rate, or who has much would keep it; the root gives small flows more.
+        The rest is for bursts of the pacer and for round trips that vary by themselves.
+        """
+        packets = _SPARE_PACKETS + _SPARE_ROOT * (self._bdp() / self._packet_bytes) ** 0.5
+        time = _SPARE_TIME + _SPARE_JITTER * self._jitter
+        return int(packets * self._packet_bytes + self.bandwidth * time / SECOND)
