@@ -14,6 +14,7 @@ PositronError
 ├── SendTimeout          the network or the peer; the message was withdrawn
 ├── ConnectionFailed     the network or the peer; the connection is gone
 ├── StartError           the environment, at start only; nothing was left half-started
+├── StorageError         the environment: state could not be written; what was stored before is still there
 └── ConfigError          the operator, at start only; carries every mistake at once
 """
 
@@ -37,6 +38,7 @@ __all__ = [
     "QueueFull",
     "SendTimeout",
     "StartError",
+    "StorageError",
     "UnknownPeer",
     "UsageError",
 ]
@@ -145,6 +147,10 @@ class ConnectionFailed(PositronError, ConnectionError):
 
 class StartError(PositronError):
     """The node cannot start in this environment (a port is taken, a key file is unreadable)."""
+
+
+class StorageError(PositronError):
+    """The state of the node could not be written (a full or read-only disk); the earlier state still counts."""
 
 
 class ConfigError(PositronError):

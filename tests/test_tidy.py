@@ -28,6 +28,7 @@ WITHOUT_TESTS = frozenset(
 COVERED_BY = {
     "node/gossip/actions.py": "tests/gossip/test_gossip.py",
     "node/peers/actions.py": "tests/peers/test_peers.py",
+    "node/storage/files.py": "tests/storage/test_state_crashes.py",
     "node/trust/actions.py": "tests/trust/test_trust.py",
     "node/transport/congestion/base.py": "tests/transport/congestion/test_newreno.py",
 }
