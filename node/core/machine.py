@@ -18,6 +18,7 @@ from node.core.outbox import Outbox
 from node.core.router import Router, Services
 from node.core.settings import CoreSettings
 from node.core.snapshot import LinkSnapshot, NodeSnapshot, PeerSnapshot
+from node.core.state import Rememberers, Rows, export_rows, import_rows
 from node.core.stats import CoreStats
 from node.core.switch import Endpoints
 from node.errors import Code, ConnectionFailed, NotRunning, PositronError, UnknownPeer, UsageError
@@ -84,6 +85,7 @@ class Machine:
         conditions = Conditions(self.udp)
         self.gossip.rtt, self.gossip.loss = conditions.rtt, conditions.read
         self._wall_offset = wall_offset
+        self._epoch = epoch
         sealer = Sealer(identity, network_id=settings.network_id, epoch=epoch)
         self._outbox = Outbox(sealer, signing_domain(settings.network_id), self.stats)
         services = Services(
@@ -181,6 +183,19 @@ class Machine:
         error = ConnectionFailed(Code.SHUTDOWN, "the node stops")
         for token in self._outbox.tokens():
             self._router.finish(token, error)
+
+    def export_state(self, *, is_final: bool) -> Rows:
+        """What must be remembered across a restart, for `import_state`. is_final: this node does nothing more."""
+        return export_rows(self._rememberers(), epoch=self._epoch, is_final=is_final)
+
+    def import_state(self, rows: Rows, now: Instant) -> int:
+        """Takes up what an earlier life of this node told; before `start`. The number of rows that were of no use."""
+        if self._state is not State.NEW:
+            raise UsageError(f"a node that is {self._state} remembers already")
+        return import_rows(self._rememberers(), rows, now)
+
+    def _rememberers(self) -> Rememberers:
+        return Rememberers(self.peers, self.gossip, self.trust, self._wall_offset)
 
     def broadcast(self, payload: dict[str, Value], now: Instant) -> str:
         """Sends a message to every node; its id, 32 hexadecimal digits. NotRunning, UsageError."""

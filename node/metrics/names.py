@@ -341,6 +341,12 @@ _RUNTIME = (
     _counter(
         "handler_dropped_messages_total", "messages", "Messages dropped because application handlers were behind."
     ),
+    _counter(
+        "state_saves_total",
+        "saves",
+        "Saves of the memory to disk, by result.",
+        Label("result", ("ok", "failed")),
+    ),
     _gauge("scrape_render_seconds", "seconds", "Time that rendering the previous scrape took."),
     _counter("process_cpu_seconds_total", "seconds", "Processor time of the process, user and system."),
     _gauge("process_resident_memory_bytes", "bytes", "Resident memory of the process."),

@@ -33,6 +33,8 @@ class RuntimeStats:
     log_suppressed: int = 0
     handler_errors: int = 0
     handler_drops: int = 0
+    state_saves: int = 0
+    state_save_failures: int = 0
     render_time: Duration = 0
 
 
@@ -336,6 +338,8 @@ def _runtime(seen: Observation) -> Iterator[Reading]:
     yield Reading("positron_log_suppressed_messages_total", runtime.log_suppressed)
     yield Reading("positron_handler_errors_total", runtime.handler_errors)
     yield Reading("positron_handler_dropped_messages_total", runtime.handler_drops)
+    yield Reading("positron_state_saves_total", runtime.state_saves, ("ok",))
+    yield Reading("positron_state_saves_total", runtime.state_save_failures, ("failed",))
     yield Reading("positron_scrape_render_seconds", to_seconds(runtime.render_time))
     yield Reading("positron_process_cpu_seconds_total", process.cpu)
     for name, value in (

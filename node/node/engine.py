@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import time
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from node.config import NetworkConfig, format_address
@@ -27,6 +27,7 @@ from node.core.events import (
 )
 from node.core.machine import Machine
 from node.core.settings import CoreSettings
+from node.core.state import Rows
 from node.errors import Code, ConnectionFailed, PositronError, QueueFull, SendTimeout, StartError
 from node.identity.keys import Identity
 from node.messages.packing import Value
@@ -43,7 +44,7 @@ from node.transport.udp_socket import open_udp_socket
 from node.transport.udp_transport import UDPTransport
 from node.types import Address, NodeId, from_seconds
 
-__all__ = ["Audience", "Engine", "Target"]
+__all__ = ["Audience", "Engine", "Life", "Target"]
 
 Target: TypeAlias = NodeId | Address
 
@@ -52,6 +53,18 @@ WAITERS_MAX = 10_000
 
 FREE_PORT_TRIES = 5
 """Times that a port chosen by the system may be taken by somebody else before the node listens on it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """One life of a node. epoch: wall milliseconds, higher than in any earlier one. remembered: from earlier ones.
+
+    wall_offset: wall clock minus monotonic clock, in nanoseconds.
+    """
+
+    epoch: int
+    wall_offset: int
+    remembered: Rows = field(default_factory=dict)
 
 
 class Audience(Protocol):
@@ -76,10 +89,12 @@ class Engine:
         self._sends: dict[int, asyncio.Future[PositronError | None]] = {}
         self._dials: dict[Address, list[asyncio.Future[NodeId | ConnectionFailed]]] = {}
         self._stack = AsyncExitStack()
+        self.last_words: Rows = {}
+        """What is to be remembered of this life, once it is over."""
 
     @classmethod
     async def start(
-        cls, config: NetworkConfig, identity: Identity, audience: Audience, *, name: str, wall_offset: int
+        cls, config: NetworkConfig, identity: Identity, audience: Audience, *, name: str, life: Life
     ) -> Engine:
         """Opens every socket and begins to take part. StartError leaves nothing behind."""
         tries = 1 if _has_fixed_ports(config) else FREE_PORT_TRIES
@@ -90,8 +105,8 @@ class Engine:
                 settings,
                 entropy=os.urandom,
                 random=random.SystemRandom(),
-                wall_offset=wall_offset,
-                epoch=_epoch(wall_offset),
+                wall_offset=life.wall_offset,
+                epoch=life.epoch,
             )
             engine = cls(machine, audience)
             try:
@@ -101,12 +116,14 @@ class Engine:
                 if not tries:
                     raise
             else:
+                machine.import_state(life.remembered, engine._driver.now())
                 machine.start(engine._driver.now())
                 engine._driver.pump()
                 return engine
 
     async def stop(self) -> None:
         """Takes leave of every peer and closes every socket; under a second."""
+        self.last_words = self.machine.export_state(is_final=True)
         self.machine.stop(self._driver.now())
         self._driver.flush()
         await self._stack.aclose()
@@ -307,8 +324,3 @@ async def _ports(config: NetworkConfig) -> tuple[int, int]:
     except StartError as error:
         raise with_the_way_out(str(error), error.__cause__, host="host", port="port") from error
     return udp_port, tcp_port
-
-
-def _epoch(wall_offset: int) -> int:
-    """Unix milliseconds now."""
-    return (time.monotonic_ns() + wall_offset) // 1_000_000

@@ -54,6 +54,10 @@ class DataHandlers:
                 self._queue.append((handler, payload, author))
         self._start_waiting()
 
+    def open(self) -> None:
+        """Takes calls again after `close`."""
+        self._is_closed = False
+
     async def close(self) -> None:
         """Forgets what waits, cancels what runs and gives it CLOSE_TIMEOUT to end."""
         self._is_closed = True

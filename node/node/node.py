@@ -1,7 +1,8 @@
 """The node as a program runs it: key, sockets, machine, metrics and API, from `start` to `stop`.
 
 Everything that needs the outside world is put together here, and nothing is decided here: what the network does is the
-machine's affair (`node.core`), what HTTP answers is `node.api`'s. A node lives once: made, started, stopped.
+machine's affair (`node.core`), what HTTP answers is `node.api`'s. A node is made, started, stopped, and may be started
+again.
 
     node = Node(NetworkConfig(port=9000))
     node.register_data_handler(lambda data, author: print(author[:8], data))
@@ -31,6 +32,7 @@ from node.config.network import KEY_FILE
 from node.config.version import package_version
 from node.core.events import DataReceived, DialFailed, PeerDown, PeerUp, Problem
 from node.core.snapshot import NodeSnapshot
+from node.core.state import Rows
 from node.errors import Code, ConnectionFailed, NotRunning, SendTimeout, StartError, UnknownPeer, UsageError
 from node.identity.keys import Identity, parse_node_id
 from node.messages.packing import Value
@@ -38,8 +40,9 @@ from node.metrics.readings import Observation, RuntimeStats
 from node.node.api_source import ApiSource
 from node.node.blank import blank_snapshot
 from node.node.chronicle import Chronicle
-from node.node.engine import Engine, Target
+from node.node.engine import Engine, Life, Target
 from node.node.handlers import DataHandler, DataHandlers
+from node.node.keeper import Keeper
 from node.node.listening import open_http_listener
 from node.node.log import EventLog
 from node.node.observer import Observer
@@ -51,7 +54,7 @@ from node.transport.shell import random_identity
 from node.transport.tcp_transport import TCPTransport
 from node.transport.udp_socket import SocketStats
 from node.transport.udp_transport import UDPTransport
-from node.types import Address, Duration, Instant, NodeId, short_id, to_seconds
+from node.types import MILLISECOND, Address, Duration, Instant, NodeId, short_id, to_seconds
 
 __all__ = ["Node"]
 
@@ -100,6 +103,9 @@ class Node:
         )
         self._unreachable: dict[Address, bool] = {}
         self._life = _Life.NEW
+        self._epoch = 0
+        self._remembered: Rows = {}
+        self._keeper = Keeper("", self.identity.public_key, self._log, self._runtime)
         self._engine: Engine | None = None
         self._stack = AsyncExitStack()
         self._stopping: asyncio.Task[None] | None = None
@@ -111,13 +117,19 @@ class Node:
     async def start(self) -> None:
         """Opens every socket and takes part in the network; does nothing while running.
 
-        Raises StartError, with everything that had been opened closed again; UsageError after `stop`.
+        Raises StartError, with everything that had been opened closed again; UsageError while it starts or stops. A
+        node that was stopped may be started again: it has the same key, handlers and memory, and a new epoch.
         """
+        if self._stopping is not None and not self._stopping.done():
+            raise UsageError("a node that is stopping cannot be started yet")
         if self._life is _Life.RUNNING:
             return
-        if self._life is not _Life.NEW:
-            raise UsageError(f"a node that is {self._life} cannot be started: make another")
-        self._life = _Life.STARTING
+        if self._life is _Life.STARTING:
+            raise UsageError("a node that is starting cannot be started again")
+        before, self._life = self._life, _Life.STARTING
+        self._stopping, self._failure = None, None
+        self._ended.clear()
+        self._handlers.open()
         has_opened = False
         try:
             async with AsyncExitStack() as stack:
@@ -125,9 +137,11 @@ class Node:
                 self._stack = stack.pop_all()
             has_opened = True
         finally:
-            self._life = _Life.RUNNING if has_opened else _Life.NEW
+            self._life = _Life.RUNNING if has_opened else before
             if not has_opened:
                 self._engine, self.http_address = None, None
+                if before is _Life.STOPPED:
+                    self._ended.set()
         self.chronicle.started(self.identity.public_key, self._running().now())
         self._log.info("node_started", **self._introduction())
 
@@ -203,7 +217,7 @@ class Node:
 
     def get_stats(self) -> dict[str, Any]:
         """Everything the node knows about itself, fit for JSON, in every state. Durations are seconds."""
-        return self._observer.stats()
+        return self._observer.stats() | {"state_stats": self._keeper.report()}
 
     def snapshot(self) -> NodeSnapshot:
         """The node at this instant."""
@@ -300,18 +314,25 @@ class Node:
 
     async def _open(self, stack: AsyncExitStack) -> None:
         config = self.config
+        keeper = Keeper(config.data_dir, self.identity.public_key, self._log, self._runtime)
         if config.data_dir:
-            stack.enter_context(_locked(config.data_dir))
+            stack.enter_context(_locked(config.data_dir, self._log))
+        stack.callback(keeper.close)
+        remembered = keeper.load()
         token = read_token(config)
         listener = await self._open_listener()
         if listener is not None:
             stack.callback(listener.close)
-        engine = await Engine.start(config, self.identity, self, name=self.name, wall_offset=self.wall_offset)
+        earliest = max(self._epoch + 1, (time.monotonic_ns() + self.wall_offset) // MILLISECOND)
+        self._epoch = await keeper.begin(remembered, earliest)
+        life = Life(epoch=self._epoch, wall_offset=self.wall_offset, remembered=remembered or self._remembered)
+        engine = await Engine.start(config, self.identity, self, name=self.name, life=life)
+        stack.push_async_callback(self._remember, engine, keeper)
         stack.push_async_callback(engine.stop)
         stack.push_async_callback(self._handlers.close)
         engine.limit_segments(self._observer.is_impaired())
-        self._engine = engine
-        upkeep = asyncio.get_running_loop().create_task(self._keep_up(engine))
+        self._engine, self._keeper = engine, keeper
+        upkeep = asyncio.get_running_loop().create_task(self._keep_up(engine, keeper))
         upkeep.add_done_callback(self._on_upkeep_done)
         stack.push_async_callback(_cancel, upkeep)
         if listener is not None:
@@ -326,9 +347,15 @@ class Node:
             return None
         return await open_http_listener(self.config.metrics_host, self.config.metrics_port)
 
-    async def _keep_up(self, engine: Engine) -> None:
+    async def _remember(self, engine: Engine, keeper: Keeper) -> None:
+        self._remembered = engine.last_words
+        await keeper.finish(engine.last_words)
+
+    async def _keep_up(self, engine: Engine, keeper: Keeper) -> None:
         config = self.config
         jobs: list[Coroutine[Any, Any, None]] = [measure_lag(self._runtime.loop_lag)]
+        if config.data_dir:
+            jobs.append(keeper.keep(partial(engine.machine.export_state, is_final=False)))
         if config.health_file:
             jobs.append(keep_health_file(config.health_file, self._observer.is_ready, self._log))
         if config.impairment_file:
@@ -404,14 +431,16 @@ def _own_identity(config: NetworkConfig) -> Identity:
 
 
 @contextlib.contextmanager
-def _locked(directory: str) -> Iterator[None]:
+def _locked(directory: str, log: EventLog) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(lock(directory))
+            problem = stack.enter_context(lock(directory))
         except StartError as error:
             raise StartError(
                 f"{error}; choose another with {FIELDS['data_dir'].flag} or {FIELDS['port'].flag}"
             ) from error
+        if problem:
+            log.warning("data_directory_not_locked", text=problem)
         yield
 
 

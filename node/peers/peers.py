@@ -17,6 +17,7 @@ from node.errors import Code, DecodeError
 from node.messages.packing import Value
 from node.messages.types import MessageType
 from node.peers.actions import Action, Blamed, Down, Drop, Heard, Link, Report, Say, Up
+from node.peers.book import anchors_of, known_rows, parse_anchors, parse_known
 from node.peers.dialer import Dialer
 from node.peers.hello import Hello, parse_hello
 from node.peers.liveness import Liveness
@@ -28,6 +29,8 @@ from node.peers.targets import TargetKey
 from node.transport.events import Closed, Connected
 from node.types import MILLISECOND, SECOND, Address, Duration, Instant, NodeId, Random, format_address, short_id
 from node.wire.limits import (
+    ANCHORS_ALONE,
+    DEAD_MEMORY,
     HELLO_TIMEOUT,
     RECORDS_PER_MESSAGE_MAX,
     RECORDS_PER_SOURCE_MAX,
@@ -90,6 +93,40 @@ class Peers:
         """Dials that address now, and for ever again whenever nobody from there is connected."""
         self._dialer.add_bootstrap(address, now)
         self._plan()
+
+    def snapshot(self, wall_offset: Duration) -> dict[str, list[Value]]:
+        """The address book as plain data: `known` nodes and `anchors`. wall_offset: wall clock minus that of `now`."""
+        return {"known": known_rows(self.table, wall_offset), "anchors": anchors_of(self.table)}
+
+    def restore(self, known: list[Value], anchors: Value, now: Instant, wall_offset: Duration) -> int:
+        """Takes up the address book of an earlier life, to dial the anchors first; the number of useless rows.
+
+        Nodes that were not heard for DEAD_MEMORY are forgotten.
+        """
+        useless, first = 0, []
+        try:
+            first = parse_anchors(anchors)
+        except DecodeError:
+            useless += 1
+        for row in known:
+            try:
+                record, name, heard_at = parse_known(row)
+            except DecodeError:
+                useless += 1
+                continue
+            last = min(heard_at - wall_offset, now)
+            if now - last <= DEAD_MEMORY and record.node_id != self._settings.own_id:
+                self._remember(record, name, last, now if record.node_id in first else now + ANCHORS_ALONE)
+        return useless
+
+    def _remember(self, record: Record, name: str, heard_at: Instant, dial_at: Instant) -> None:
+        peer = self.table.add(record.node_id)
+        if peer is None or peer.links or peer.is_met:
+            return
+        peer.record, peer.name, peer.is_met = record, name, True
+        peer.state, peer.heard_at, peer.down_at = PeerState.DOWN, heard_at, heard_at
+        self.table.touch()
+        self._dialer.learn(record.node_id, record, dial_at)
 
     def connect(self, address: Address, now: Instant) -> NodeId | None:
         """The active peer at that address; None if it is dialled now, and then one outcome follows as an action."""

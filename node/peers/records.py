@@ -16,7 +16,7 @@ from node.peers.hello import is_reachable_host
 from node.types import Address, NodeId
 from node.wire.limits import RECORDS_PER_MESSAGE_MAX
 
-__all__ = ["Record", "parse_records"]
+__all__ = ["Record", "parse_record", "parse_records"]
 
 _PORT_MAX = 65535
 
@@ -49,10 +49,11 @@ def parse_records(fields: list[Value]) -> list[Record]:
         raise DecodeError("malformed", "an announcement is a list of records")
     if len(fields[0]) > RECORDS_PER_MESSAGE_MAX:
         raise DecodeError("too_large", f"{len(fields[0])} records")
-    return [_parse_record(record) for record in fields[0]]
+    return [parse_record(record) for record in fields[0]]
 
 
-def _parse_record(value: Value) -> Record:
+def parse_record(value: Value) -> Record:
+    """The record in these fields; DecodeError for anything else."""
     match value:
         case [bytes(node_id), str(host), int(udp_port), int(tcp_port), *_]:
             if len(node_id) != NODE_ID_BYTES or not is_reachable_host(host):

@@ -24,6 +24,7 @@ from node.identity.keys import SEED_BYTES, Identity
 __all__ = ["create", "load", "load_or_create", "lock"]
 
 _LOCK_NAME = "lock"
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 _SEED_AT = len("positron identity v1\nseed = ")
 _FILE_BYTES_MAX = 4096
 """Far more than a key file has; whatever is longer is something else."""
@@ -75,17 +76,20 @@ def load(path: Path | str) -> Identity:
 
 
 @contextmanager
-def lock(directory: Path | str) -> Iterator[None]:
+def lock(directory: Path | str) -> Iterator[str]:
     """Holds the data directory for this process until the block ends, or the process does in whatever way.
 
-    The directory is made if it is missing, for the owner only. StartError: another node holds it, or it is not usable.
+    The directory is made if it is missing, for the owner only. Yields "", or why there is no lock: a directory that
+    cannot be written to may have no lock file. StartError: another node holds it, or it is not usable.
     """
     directory = Path(directory)
     try:
         _make_directory(directory)
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(directory / _LOCK_NAME, flags, 0o600)
+        descriptor = _open_lock(directory / _LOCK_NAME)
     except OSError as error:
+        if error.errno in _READ_ONLY and directory.is_dir():
+            yield f"data directory {directory} cannot be written to: {error.strerror}"
+            return
         raise StartError(f"data directory {directory} cannot be used: {error.strerror}") from error
     try:
         try:
@@ -95,9 +99,20 @@ def lock(directory: Path | str) -> Iterator[None]:
         except OSError as error:
             raise StartError(f"data directory {directory} cannot be locked: {error.strerror}") from error
         # The file stays: a process that removed it could remove the one that another process has just locked.
-        yield
+        yield ""
     finally:
         os.close(descriptor)
+
+
+def _open_lock(path: Path) -> int:
+    """A descriptor of the lock file; one that can only be read will do."""
+    flags = os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | flags, 0o600)
+    except OSError as error:
+        if error.errno not in _READ_ONLY or not path.exists():
+            raise
+        return os.open(path, os.O_RDONLY | flags)
 
 
 def _create(path: Path) -> Identity:

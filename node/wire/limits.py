@@ -289,6 +289,15 @@ BOOTSTRAP_MAX = 64
 DIALS_MAX = 16
 """Dials under way at once."""
 
+ANCHORS_MAX = 3
+"""Peers that are dialled before all others after a restart."""
+
+ANCHORS_ALONE: Duration = 1 * SECOND
+"""How long after a restart only anchors and bootstrap addresses are dialled."""
+
+DEAD_MEMORY: Duration = 24 * 3600 * SECOND
+"""How long a node that was met is remembered across restarts without a sign of life."""
+
 DIAL_RETRY_INITIAL: Duration = 1 * SECOND
 DIAL_RETRY_MAX: Duration = 8 * SECOND
 """Time between the end of a failed dial and the next; doubled per failure, then shortened at random by up to half."""

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from node.core.events import DataReceived, NodeEvent
 from node.core.machine import Machine
 from node.core.settings import CoreSettings
+from node.core.state import Rows
 from node.identity.keys import Identity
 from node.impairment.link import LinkSettings
 from node.peers.table import PeerState
@@ -114,8 +115,8 @@ class Network:
         """Where that node is."""
         return f"10.0.{number // 250}.{number % 250 + 1}", PORT
 
-    def boot(self, number: int, *, skew: Duration = 0, **changes: Any) -> Host:
-        """A fresh process of that node, started now."""
+    def boot(self, number: int, *, skew: Duration = 0, remembered: Rows | None = None, **changes: Any) -> Host:
+        """A fresh process of that node, started now. remembered: from its disk."""
         now = self.world.now
         settings = CoreSettings(
             **{
@@ -141,6 +142,7 @@ class Network:
         )
         host = self.world.add_host(self.address(number), machine)
         host.on_output = partial(self.streams.take, host)
+        machine.import_state(remembered or {}, now)
         machine.start(now)
         self.world.drain(host)
         return host

@@ -11,7 +11,7 @@ from node.config import NetworkConfig
 from node.core.events import DataReceived, DialFailed, PeerDown, PeerUp, Problem
 from node.errors import Code, ConnectionFailed
 from node.identity.keys import Identity
-from node.node.engine import Engine, core_settings
+from node.node.engine import Engine, Life, core_settings
 from node.types import MILLISECOND, SECOND
 from tests.node.network import configuration, until
 
@@ -42,7 +42,7 @@ async def started(number: int, audience: Audience | None = None) -> Engine:
         Identity(bytes([number]) * 32),
         audience or Audience(),
         name=f"node-{number}",
-        wall_offset=time.time_ns() - time.monotonic_ns(),
+        life=Life(epoch=time.time_ns() // MILLISECOND, wall_offset=time.time_ns() - time.monotonic_ns()),
     )
 
 

@@ -153,15 +153,38 @@ async def test_nothing_can_be_sent_before_start_and_after_stop() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_node_lives_once_and_starting_or_stopping_again_does_nothing() -> None:
+async def test_starting_or_stopping_twice_does_nothing() -> None:
     node = Node(configuration())
     await node.stop()
     await node.start()
     await node.start()
     await asyncio.gather(node.stop(), node.stop())
     await node.stop()
-    with pytest.raises(UsageError, match="stopped"):
+
+
+@pytest.mark.asyncio
+async def test_a_node_that_was_stopped_takes_part_again_with_its_key_and_handlers() -> None:
+    async with network(2) as (first, second):
+        inbox = Inbox()
+        second.register_data_handler(inbox)
+        await second.stop()
+        await second.start()
+        assert second.get_stats()["state"] == "running"
+        await second.peer_manager.connect_to_peer(udp_address(first))
+        await first.broadcast({"n": 1})
+        await second.broadcast({"n": 2})
+        assert await inbox.wait_for(1) == [({"n": 1}, first.identity.node_id)]
+
+
+@pytest.mark.asyncio
+async def test_a_node_that_is_stopping_cannot_be_started_yet() -> None:
+    node = Node(configuration())
+    await node.start()
+    stopping = asyncio.create_task(node.stop())
+    await asyncio.sleep(0)
+    with pytest.raises(UsageError, match="stopping"):
         await node.start()
+    await stopping
 
 
 @pytest.mark.asyncio

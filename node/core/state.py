@@ -1,0 +1,97 @@
+"""What a node must remember across restarts, as rows of plain data by section and key.
+
+    origins     by author: the sequence numbers that were seen, so that no replay is new
+    known       by node: where it was met
+    anchors     the peers to come back to first
+    evidence    by node: what this node has seen of it, and whether it is banned
+    statements  by id: what others say, signed
+    proofs      by digest: two messages that one author signed with one number
+    life        "epoch": of this life; "is_final": whether nothing happened after these rows were told
+
+Sections and keys that are not known are left alone: a later version may have written them. Knows nothing of files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TypeAlias
+
+from node.errors import DecodeError
+from node.gossip.gossip import Gossip
+from node.messages.packing import Value, pack
+from node.peers.peers import Peers
+from node.trust.trust import Trust
+from node.types import Duration, Instant
+
+__all__ = ["Rememberers", "Rows", "epoch_after", "export_rows", "import_rows"]
+
+Rows: TypeAlias = dict[str, dict[bytes, Value]]
+
+_LIFE, _EPOCH, _IS_FINAL = "life", b"epoch", b"is_final"
+_EPOCH_MAX = (1 << 63) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Rememberers:
+    """The services that remember something. wall_offset: wall clock minus that of `now`."""
+
+    peers: Peers
+    gossip: Gossip
+    trust: Trust
+    wall_offset: Duration
+
+
+def export_rows(services: Rememberers, *, epoch: int, is_final: bool) -> Rows:
+    """Everything to be remembered now."""
+    peers, gossip, trust = services.peers, services.gossip, services.trust
+    watermarks = gossip.snapshot()
+    known = peers.snapshot(services.wall_offset)
+    told = trust.snapshot()
+    return {
+        "origins": _by_first(watermarks if isinstance(watermarks, list) else []),
+        "known": {_record_key(row): row for row in known["known"]},
+        "anchors": {b"": known["anchors"]},
+        "evidence": _by_first(told["evidence"]),
+        "statements": _by_digest(told["statements"]),
+        "proofs": _by_digest(told["proofs"]),
+        _LIFE: {_EPOCH: epoch, _IS_FINAL: is_final},
+    }
+
+
+def import_rows(services: Rememberers, rows: Rows, now: Instant) -> int:
+    """Takes up what an earlier life told; the number of rows that were of no use. Never raises for any rows."""
+    peers, gossip, trust = services.peers, services.gossip, services.trust
+    useless = 0
+    try:
+        gossip.restore([*rows.get("origins", {}).values()], is_final=rows.get(_LIFE, {}).get(_IS_FINAL) is True)
+    except DecodeError:
+        useless += len(rows["origins"])
+    known, anchors = [*rows.get("known", {}).values()], rows.get("anchors", {}).get(b"", [])
+    useless += peers.restore(known, anchors, now, services.wall_offset)
+    told = {name: [*rows.get(name, {}).values()] for name in ("evidence", "statements", "proofs")}
+    useless += trust.restore(told, now)
+    return useless
+
+
+def epoch_after(rows: Rows, wall_milliseconds: int) -> int:
+    """The epoch of the next life: the wall clock, or more than the last one where the clock went back."""
+    last = rows.get(_LIFE, {}).get(_EPOCH)
+    if isinstance(last, int) and not isinstance(last, bool) and 0 <= last < _EPOCH_MAX:
+        return max(wall_milliseconds, last + 1)
+    return wall_milliseconds
+
+
+def _by_first(rows: list[Value]) -> dict[bytes, Value]:
+    return {row[0]: row for row in rows if isinstance(row, list) and row and isinstance(row[0], bytes)}
+
+
+def _record_key(row: Value) -> bytes:
+    assert isinstance(row, list)
+    assert isinstance(row[0], list)
+    assert isinstance(row[0][0], bytes)
+    return row[0][0]
+
+
+def _by_digest(rows: list[Value]) -> dict[bytes, Value]:
+    return {blake2b(pack(row), digest_size=16).digest(): row for row in rows}

@@ -1,0 +1,104 @@
+"""Keeps a node's memory on disk while it runs: read at the start, written every SAVE_INTERVAL and at the end.
+
+Knows files and the clock, and nothing of what is remembered. A disk that is full or read only costs the memory of what
+happened since, never the node: it is said once and counted, and every later save tries again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from node.core.state import Rows, epoch_after
+from node.errors import StorageError
+from node.metrics.readings import RuntimeStats
+from node.node.log import EventLog
+from node.storage.state import StateFile
+from node.types import NodeId
+
+__all__ = ["SAVE_INTERVAL", "Keeper"]
+
+SAVE_INTERVAL = 30.0
+"""Seconds; what happened since is forgotten when the process is killed."""
+
+FINAL_SAVE_TIMEOUT = 1.0
+"""Seconds that a node waits for its last save when it stops; a save takes a few hundredths of one."""
+
+
+class Keeper:
+    """The memory of one node in one directory; "" keeps nothing."""
+
+    def __init__(self, directory: str, node_id: NodeId, log: EventLog, stats: RuntimeStats) -> None:
+        self._file = StateFile(Path(directory), node_id) if directory else None
+        self._log = log
+        self._stats = stats
+        self._problem = ""
+        self._saved_at: float | None = None
+        # One thread: a save that is slow must not be overtaken by the next one.
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="positron-state") if directory else None
+
+    def load(self) -> Rows:
+        """What an earlier life remembered. StartError for a file of another version or one that cannot be read."""
+        if self._file is None:
+            return {}
+        loaded = self._file.load()
+        if loaded.problem:
+            self._log.warning("state_not_whole", text=loaded.problem)
+        return loaded.rows
+
+    async def begin(self, rows: Rows, wall_milliseconds: int) -> int:
+        """The epoch of this life, on disk before this returns, if the disk allows it."""
+        epoch = epoch_after(rows, wall_milliseconds)
+        await self.save({**rows, "life": {b"epoch": epoch, b"is_final": False}})
+        return epoch
+
+    async def save(self, rows: Rows) -> None:
+        """Writes these rows; what cannot be written is said and counted."""
+        if self._file is None or self._thread is None:
+            return
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._file.save, rows)
+        except StorageError as error:
+            self._stats.state_save_failures += 1
+            if not self._problem:
+                self._log.warning("state_not_saved", text=str(error), action="the node goes on and tries again")
+            self._problem = str(error)
+        else:
+            self._stats.state_saves += 1
+            self._saved_at = time.monotonic()
+            if self._problem:
+                self._log.info("state_saved_again")
+            self._problem = ""
+
+    async def keep(self, export: Callable[[], Rows]) -> None:
+        """Saves again and again, until it is cancelled."""
+        while True:
+            await asyncio.sleep(SAVE_INTERVAL)
+            await self.save(export())
+
+    async def finish(self, rows: Rows) -> None:
+        """The last save; gives up after FINAL_SAVE_TIMEOUT."""
+        try:
+            async with asyncio.timeout(FINAL_SAVE_TIMEOUT):
+                await self.save(rows)
+        except TimeoutError:
+            self._log.warning("state_not_saved", text=f"the disk took longer than {FINAL_SAVE_TIMEOUT:g} s")
+
+    def close(self) -> None:
+        """Lets go of the thread; a save that still runs in it ends by itself."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=False)
+
+    def report(self) -> dict[str, Any]:
+        """How it goes, fit for JSON. saved_ago: seconds since the last save, None before it or without a directory."""
+        return {
+            "is_kept": self._file is not None,
+            "saves": self._stats.state_saves,
+            "save_failures": self._stats.state_save_failures,
+            "saved_ago": None if self._saved_at is None else time.monotonic() - self._saved_at,
+            "problem": self._problem or None,
+        }

@@ -1,0 +1,124 @@
+"""The address book as plain data."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from node.errors import DecodeError
+from node.messages.packing import Value, pack, unpack
+from node.messages.types import Carrier
+from node.peers.actions import Dial, Link
+from node.peers.book import anchors_of, known_rows, parse_anchors, parse_known
+from node.peers.hello import Hello
+from node.peers.peers import Peers
+from node.peers.records import Record
+from node.peers.settings import PeersSettings
+from node.peers.table import LinkState, Peer, PeerState, PeerTable
+from node.types import SECOND, Instant, NodeId
+from node.wire.limits import ANCHORS_ALONE, ANCHORS_MAX, DEAD_MEMORY
+
+WALL = 1_700_000_000 * SECOND
+OWN = NodeId(b"o" * 32)
+
+
+def key(number: int) -> NodeId:
+    return NodeId(number.to_bytes(32, "big"))
+
+
+def met(table: PeerTable, number: int, *, heard_at: Instant = 0) -> Peer:
+    peer = table.add(key(number))
+    assert peer is not None
+    peer.is_met, peer.name, peer.heard_at = True, f"node-{number}", heard_at
+    peer.record = Record(peer.node_id, f"10.0.0.{number}", 8888, 8889)
+    return peer
+
+
+def active(table: PeerTable, number: int, since: Instant, *, is_initiator: bool) -> Peer:
+    peer = met(table, number)
+    peer.state, peer.connected_at = PeerState.UP, since
+    peer.links[Link(Carrier.UDP, number)] = LinkState(("10.0.0.1", 1), is_initiator, since)
+    return peer
+
+
+def make_peers() -> Peers:
+    hello = Hello(name="own", udp_port=8888, tcp_port=8889, host="", epoch=1, agent="test")
+    settings = PeersSettings(
+        own_id=OWN,
+        network_id="net",
+        hello=hello,
+        enable_udp=True,
+        enable_tcp=True,
+        bootstrap=(),
+        heartbeat_interval=SECOND,
+        peers_max=128,
+    )
+    return Peers(settings, random=Random(1))
+
+
+def test_only_who_was_met_is_written_down() -> None:
+    table = PeerTable()
+    met(table, 1, heard_at=5)
+    hearsay = met(table, 2)
+    hearsay.is_met = False
+    (row,) = known_rows(table, WALL)
+    assert parse_known(unpack(pack(row))) == (Record(key(1), "10.0.0.1", 8888, 8889), "node-1", WALL + 5)
+
+
+def test_anchors_are_the_oldest_peers_that_this_node_chose_itself() -> None:
+    table = PeerTable()
+    for number in range(1, 9):
+        active(table, number, since=100 - number, is_initiator=number % 2 == 0)
+    assert anchors_of(table) == [key(8), key(6), key(4)]
+    assert len(anchors_of(table)) == ANCHORS_MAX
+
+
+@pytest.mark.parametrize(
+    "row", [None, [], [[], "name", 1], [[b"k" * 32, "10.0.0.1", 1, 1], 7, 1], [[b"k" * 32, "0.0.0.0", 1, 1], "name", 1]]
+)
+def test_a_row_of_another_shape_is_refused(row: Value) -> None:
+    with pytest.raises(DecodeError):
+        parse_known(row)
+
+
+@pytest.mark.parametrize("row", [None, 1, [b"short"], ["text"]])
+def test_anchors_of_another_shape_are_refused(row: Value) -> None:
+    with pytest.raises(DecodeError):
+        parse_anchors(row)
+
+
+def dials(peers: Peers, now: Instant) -> list[NodeId | None]:
+    peers.handle_timeout(now)
+    found = []
+    while (action := peers.poll_action()) is not None:
+        if isinstance(action, Dial):
+            found.append(action.target.expected)
+    return found
+
+
+def test_anchors_are_dialled_first_and_the_others_soon() -> None:
+    table, peers = PeerTable(), make_peers()
+    for number in (1, 2, 3):
+        met(table, number)
+    assert peers.restore(known_rows(table, WALL), [key(2)], 0, WALL) == 0
+    peers.start(0)
+    assert dials(peers, ANCHORS_ALONE - 1) == [key(2)]
+    assert sorted(filter(None, dials(peers, 2 * ANCHORS_ALONE))) == [key(1), key(3)]
+
+
+def test_who_was_not_heard_for_a_day_is_forgotten_and_useless_rows_are_counted() -> None:
+    table, peers = PeerTable(), make_peers()
+    met(table, 1)
+    met(table, 2, heard_at=100 * SECOND)
+    rows: list[Value] = [*known_rows(table, WALL), [1, 2]]
+    assert peers.restore(rows, "nobody", 0, WALL + DEAD_MEMORY + SECOND) == 2
+    assert [peer.node_id for peer in peers.table] == [key(2)]
+
+
+def test_what_was_restored_is_kept_for_the_next_life_too() -> None:
+    table, peers = PeerTable(), make_peers()
+    met(table, 1, heard_at=7)
+    rows = known_rows(table, WALL)
+    peers.restore(rows, [], 0, WALL + SECOND)
+    assert peers.snapshot(WALL + SECOND)["known"] == rows
