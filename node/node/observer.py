@@ -18,7 +18,7 @@ from node.metrics.impairment import Impairment, read_impairment
 from node.metrics.process import read_process
 from node.metrics.readings import Observation, RuntimeStats, SocketReading
 from node.metrics.text import render
-from node.node.report import node_report, peer_report, runtime_report
+from node.node.report import node_report, peer_reports, runtime_report
 from node.transport.udp_socket import SocketStats
 from node.types import Duration
 
@@ -67,8 +67,7 @@ class Observer:
 
     def peers(self) -> list[Json]:
         """Every known peer."""
-        snapshot = self._snapshot()
-        return [peer_report(peer, snapshot, self._wall_offset) for peer in snapshot.peers]
+        return list(peer_reports(self._snapshot(), self._wall_offset))
 
     def impairment(self) -> Impairment | None:
         """What is configured on this node's network; None if that cannot be known."""

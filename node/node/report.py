@@ -15,13 +15,14 @@ from node.gossip.stats import GossipStats
 from node.metrics.readings import RuntimeStats
 from node.transport.stats import EndpointStats
 from node.trust.trust import TRUSTED, TrustOverview
-from node.types import Duration, short_id, to_seconds
+from node.types import Duration, Instant, NodeId, short_id, to_seconds
 
 __all__ = [
     "gossip_report",
     "link_report",
     "node_report",
     "peer_report",
+    "peer_reports",
     "transport_report",
     "trust_report",
     "trust_stats",
@@ -104,12 +105,28 @@ def link_report(link: LinkSnapshot, wall_offset: Duration) -> dict[str, Any]:
 
 def peer_report(peer: PeerSnapshot, snapshot: NodeSnapshot, wall_offset: Duration) -> dict[str, Any]:
     """One known peer of the node that `snapshot` shows."""
-    rtts = [
-        link.connection.smoothed_rtt
-        for link in snapshot.links
-        if link.connection.peer_id == peer.node_id and link.connection.smoothed_rtt is not None
-    ]
-    now = snapshot.taken_at
+    return _peer(peer, _rtts(snapshot), snapshot.taken_at, wall_offset)
+
+
+def peer_reports(snapshot: NodeSnapshot, wall_offset: Duration) -> list[dict[str, Any]]:
+    """Every known peer; in time that grows with peers and links, not with their product."""
+    rtts = _rtts(snapshot)
+    return [_peer(peer, rtts, snapshot.taken_at, wall_offset) for peer in snapshot.peers]
+
+
+def _rtts(snapshot: NodeSnapshot) -> dict[NodeId, Duration]:
+    """The round trip time of each peer's first link that has measured one."""
+    found: dict[NodeId, Duration] = {}
+    for link in snapshot.links:
+        peer_id, rtt = link.connection.peer_id, link.connection.smoothed_rtt
+        if peer_id is not None and rtt is not None:
+            found.setdefault(peer_id, rtt)
+    return found
+
+
+def _peer(
+    peer: PeerSnapshot, rtts: Mapping[NodeId, Duration], now: Instant, wall_offset: Duration
+) -> dict[str, Any]:  # fmt: skip
     return {
         "node_id": peer.node_id.hex(),
         "peer": short_id(peer.node_id),
@@ -121,7 +138,7 @@ def peer_report(peer: PeerSnapshot, snapshot: NodeSnapshot, wall_offset: Duratio
         "last_seen": _unix(peer.last_seen_at, wall_offset),
         "active_for": None if peer.connected_at is None else to_seconds(now - peer.connected_at),
         "last_seen_ago": None if peer.last_seen_at is None else to_seconds(now - peer.last_seen_at),
-        "rtt": _seconds(rtts[0]) if rtts else None,
+        "rtt": _seconds(rtts.get(peer.node_id)),
         "heartbeats_sent": peer.heartbeats_sent,
         "heartbeats_received": peer.heartbeats_received,
     }

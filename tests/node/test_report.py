@@ -4,7 +4,7 @@ import json
 from random import Random
 
 from node.identity.keys import Identity
-from node.node.report import gossip_report, link_report, node_report, trust_report
+from node.node.report import gossip_report, link_report, node_report, peer_report, peer_reports, trust_report
 from node.trust.settings import TrustSettings
 from node.trust.trust import Trust
 from node.types import SECOND, NodeId
@@ -82,3 +82,10 @@ def test_trust_is_reported_best_first_with_the_time_that_is_left_of_a_ban() -> N
     ]
     assert (report["peers"][1]["banned_for"], report["peers"][1]["penalties"]) == (3540.0, {"bad_signature": 8})
     assert report["stats"]["peers"] == {"banned": 1, "doubtful": 0, "neutral": 0, "known": 0, "trusted": 1}
+
+
+def test_peers_are_told_one_by_one_as_all_at_once() -> None:
+    snapshot = node_snapshot(link(2), link(2, smoothed_rtt=7 * SECOND), link(4), peers=(peer(2), peer(3, "down")))
+    reports = peer_reports(snapshot, WALL_OFFSET)
+    assert reports == [peer_report(known, snapshot, WALL_OFFSET) for known in snapshot.peers]
+    assert [report["rtt"] for report in reports] == [0.02, None]
