@@ -27,7 +27,7 @@ __all__ = ["doctor"]
 def doctor(arguments: argparse.Namespace) -> int:
     """Examines this machine, and the network as far as addresses are given; 1 if anything failed."""
     config = load(flags=config_flags(arguments), path=arguments.config, unknown_flags=arguments.unknown).config
-    peers = [*config.bootstrap_addresses, *_addresses("--peer", arguments.peer)]
+    peers = list(dict.fromkeys([*config.bootstrap_addresses, *_addresses("--peer", arguments.peer)]))
     streams = _addresses("--peer-tcp", arguments.peer_tcp) or [(host, min(port + 1, 65535)) for host, port in peers]
     findings = list(_examine(config, peers, streams, arguments.timeout))
     failed = sum(finding.verdict is Verdict.FAILED for finding in findings)
@@ -43,8 +43,9 @@ def _examine(
     config: NetworkConfig, peers: Sequence[Address], streams: Sequence[Address], seconds: float
 ) -> Iterator[Finding]:
     running = _ask(config)
-    yield from ports(config, config.http_url if running else "")
-    yield key(config)
+    where = config.http_url if running else ""
+    yield from ports(config, where)
+    yield key(config, where)
     yield clock()
     yield skew(running.get("peers", ()))
     yield descriptors(config)

@@ -79,13 +79,19 @@ def _taken(subject: str, field: str, where: str, error: OSError, running: str) -
     return Finding(subject=subject, verdict=Verdict.FAILED, detail=f"{where} {reason}", cure=cure)
 
 
-def key(config: NetworkConfig) -> Finding:
-    """Whether there is a key that this user, and nobody else, can read; or a place where one can be made."""
+def key(config: NetworkConfig, running: str) -> Finding:
+    """Whether there is a key that this user, and nobody else, can read; or a place where one can be made.
+
+    running: as for `ports`; a node that runs has its key, even where this user cannot look at it.
+    """
     subject = "key file"
     if not config.data_dir:
         detail = "none: the key is kept in memory, so every start is another node"
         return Finding(subject=subject, verdict=Verdict.WARNING, detail=detail, cure="choose a --data-dir to keep it")
     path = Path(config.data_dir) / KEY_FILE
+    if running and not os.access(path.parent, os.R_OK | os.X_OK):
+        detail = f"{path} is another user's, as whom the node at {running} runs"
+        return Finding(subject=subject, verdict=Verdict.SKIPPED, detail=detail)
     if os.path.lexists(path):
         from node.storage.keyfile import load
 

@@ -52,20 +52,29 @@ def test_an_address_of_another_machine_cannot_be_listened_on() -> None:
 
 def test_a_key_file_is_looked_at_and_never_made(tmp_path: Path) -> None:
     config = NetworkConfig(data_dir=str(tmp_path / "state" / "9000"))
-    assert key(config).verdict is Verdict.OK
+    assert key(config, "").verdict is Verdict.OK
     assert list(tmp_path.iterdir()) == []
 
     identity = create(tmp_path / "state" / "9000" / "identity.key")
-    assert identity.node_id[:8] in key(config).detail
+    assert identity.node_id[:8] in key(config, "").detail
 
     (tmp_path / "state" / "9000" / "identity.key").chmod(0o644)
-    found = key(config)
+    found = key(config, "")
     assert found.verdict is Verdict.FAILED
     assert "chmod 600" in found.cure
 
 
+def test_the_key_of_a_running_node_of_another_user_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.cli.doctor_machine.os.access", lambda path, mode: False)
+    config = NetworkConfig(data_dir=str(tmp_path))
+    assert key(config, "http://127.0.0.1:9464").verdict is Verdict.SKIPPED
+    assert key(config, "").verdict is Verdict.FAILED
+
+
 def test_a_key_in_memory_is_a_warning() -> None:
-    assert key(NetworkConfig(data_dir="")).verdict is Verdict.WARNING
+    assert key(NetworkConfig(data_dir=""), "").verdict is Verdict.WARNING
 
 
 def test_a_clock_before_the_program_was_made_is_wrong() -> None:
