@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -106,13 +107,31 @@ class Handlers:
                 self._start(call)
 
     def _start(self, call: _Call) -> None:
+        while True:
+            self._waiting -= 1
+            self.stats.calls += 1
+            rest = self._call(call)
+            if rest is not None:
+                # A group would end all its tasks with the first that fails; `close` ends the tasks of this object.
+                task = _new_task(rest)
+                self._running[task] = call.lane
+                task.add_done_callback(self._on_done)
+                return
+            # A plain function is done already: the next one of its lane is not left to a recursion.
+            if call.lane is None:
+                return
+            if not self._lanes[call.lane]:
+                del self._lanes[call.lane]
+                return
+            call = self._lanes[call.lane].popleft()
+
+    def _call(self, call: _Call) -> Awaitable[None] | None:
+        """Calls the handler; returns what remains to be awaited."""
         assert self.handler is not None
-        self._waiting -= 1
-        self.stats.calls += 1
-        # A group would end all its tasks with the first that fails; this object owns them and ends them in `close`.
-        task = asyncio.get_running_loop().create_task(_run(self.handler, call))
-        self._running[task] = call.lane
-        task.add_done_callback(self._on_done)
+        rest: Awaitable[None] | None = None
+        with _Counted(self._count_error):
+            rest = self.handler(call.packet, call.address)
+        return rest if inspect.isawaitable(rest) else None
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         lane = self._running.pop(task)
@@ -141,7 +160,28 @@ class Handlers:
         errors[kind] = errors.get(kind, 0) + 1
 
 
-async def _run(handler: Handler, call: _Call) -> None:
-    result = handler(call.packet, call.address)
-    if inspect.isawaitable(result):
-        await result
+@dataclass(slots=True)
+class _Counted:
+    """Hands what a handler raises to `count`, as a task would keep it: it is not ours, and ends nothing of ours."""
+
+    count: Callable[[BaseException], None]
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> bool:
+        if isinstance(error, Exception):
+            self.count(error)
+        return isinstance(error, Exception)
+
+
+def _new_task(rest: Awaitable[None]) -> asyncio.Task[None]:
+    """A task that begins at once, where Python can do that: an answer should not wait for a turn of the loop."""
+    loop = asyncio.get_running_loop()
+    coroutine = rest if inspect.iscoroutine(rest) else _await(rest)
+    if sys.version_info >= (3, 12):
+        return asyncio.Task(coroutine, loop=loop, eager_start=True)
+    return loop.create_task(coroutine)
+
+
+async def _await(rest: Awaitable[None]) -> None:
+    await rest

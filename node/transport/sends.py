@@ -141,14 +141,23 @@ class Sends:
         if not isinstance(message_id, int):
             return message_id
         future = self._messages.setdefault(connection, {})[message_id] = self._loop.create_future()
+        # A timer and the future itself: `asyncio.wait` would cost two more turns of the loop per message.
+        seconds = max(0, deadline - self._driver.now()) / SECOND
+        timer = self._loop.call_later(seconds, self._on_deadline, connection, future)
         try:
             self._driver.pump()
-            outcome = await self._wait(future, deadline)
-            if not future.done() and not self._is_unanswered(connection):
-                outcome = await self._wait(future, deadline + GRACE)
+            outcome: _Outcome = await future
             return outcome
         finally:
+            timer.cancel()
             self._forget(connection, message_id)
+
+    def _on_deadline(self, connection: int, future: _Future) -> None:
+        """The machine reports on a message by its deadline, but for a connection that has not even been answered."""
+        if self._is_unanswered(connection):
+            _expire(future)
+        else:
+            self._loop.call_later(GRACE / SECOND, _expire, future)
 
     async def _queue(self, connection: int, message: Message, deadline: Instant) -> int | _Outcome:
         """The id of the message once the endpoint has taken it; callers who came before have their turn before."""
@@ -234,3 +243,8 @@ class Sends:
     def _is_unanswered(self, connection: int) -> bool:
         snapshot = self._endpoint.snapshot(connection)
         return snapshot is not None and snapshot.state == "handshake"
+
+
+def _expire(future: _Future) -> None:
+    if not future.done():
+        future.set_result(_Fate.EXPIRED)

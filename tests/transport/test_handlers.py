@@ -171,3 +171,42 @@ async def test_a_handler_that_refuses_to_be_cancelled_does_not_hold_up_closing()
         await gate.handlers.close()
     released.set()
     await asyncio.wait(list(gate.handlers._running))
+
+
+@pytest.mark.asyncio
+async def test_a_plain_function_is_done_when_its_message_was_dispatched() -> None:
+    gate, calls = Gate(), []
+    gate.handlers.handler = lambda packet, _address: calls.append(packet.payload)
+    gate.dispatch(b"a", b"b", lane=1)
+    gate.dispatch(b"c")
+    assert calls == [b"a", b"b", b"c"]
+    assert not gate.handlers._running
+
+
+@pytest.mark.asyncio
+async def test_a_plain_function_that_raises_disturbs_nobody() -> None:
+    gate = Gate()
+
+    def fail(_packet: Packet, _address: Address) -> None:
+        raise ValueError("not ours")
+
+    gate.handlers.handler = fail
+    gate.dispatch(b"a", b"b", lane=1)
+    assert gate.handlers.stats.errors == {"ValueError": 2}
+    gate.handlers.handler = gate
+    gate.dispatch(b"c", lane=1)
+    await gate.wait_for(1)
+
+
+@pytest.mark.asyncio
+async def test_plain_calls_of_a_lane_follow_the_one_that_had_to_wait() -> None:
+    gate, calls = Gate(), []
+    gate.dispatch(b"first", lane=1)
+    await gate.wait_for(1)
+    gate.handlers.handler = lambda packet, _address: calls.append(packet.payload)
+    gate.dispatch(b"a", b"b", lane=1)
+    assert calls == []
+    gate.open.set()
+    await gate.finish()
+    await asyncio.sleep(0)
+    assert calls == [b"a", b"b"]
