@@ -9,10 +9,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Sequence
 
-from node.config import FIELDS, Field
+from node.config import FIELDS, NO_VALUE, Field
 from node.config.kinds import Addresses, Switch
 
-__all__ = ["add_config_flags", "config_flags", "unknown_flags"]
+__all__ = ["HelpFormatter", "add_config_flags", "config_flags", "unknown_flags"]
 
 _ALIASES = {"bootstrap_nodes": "--bootstrap", "is_seed": "--seed"}
 _DESTINATION = "config_{}"
@@ -31,7 +31,9 @@ def config_flags(arguments: argparse.Namespace) -> dict[str, str]:
     given: dict[str, str] = {}
     for name in FIELDS:
         value: object = getattr(arguments, _DESTINATION.format(name), None)
-        if isinstance(value, list):
+        if isinstance(value, list) and NO_VALUE in value:
+            given[name] = NO_VALUE
+        elif isinstance(value, list):
             given[name] = ",".join(value)
         elif value is not None:
             given[name] = str(value)
@@ -50,6 +52,14 @@ def unknown_flags(rest: Sequence[str]) -> list[str]:
     return unknown
 
 
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Shows the value of a flag as needed where only its absence is reported later, with the other mistakes."""
+
+    def _format_args(self, action: argparse.Action, default_metavar: str) -> str:
+        text = super()._format_args(action, default_metavar)
+        return text.strip("[]") if action.const == NO_VALUE else text
+
+
 def _add(group: argparse._ArgumentGroup, field: Field) -> None:
     flags = [field.flag, *([_ALIASES[field.name]] if field.name in _ALIASES else [])]
     destination = _DESTINATION.format(field.name)
@@ -62,7 +72,13 @@ def _add(group: argparse._ArgumentGroup, field: Field) -> None:
             )
         case Addresses():
             group.add_argument(
-                *flags, dest=destination, action="append", metavar="HOST:PORT", help=text + "; repeatable"
+                *flags,
+                dest=destination,
+                action="append",
+                nargs="?",
+                const=NO_VALUE,
+                metavar="HOST:PORT",
+                help=text + "; repeatable",
             )
         case _:
-            group.add_argument(*flags, dest=destination, metavar="VALUE", help=text)
+            group.add_argument(*flags, dest=destination, nargs="?", const=NO_VALUE, metavar="VALUE", help=text)

@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Callable
 
 from node.api.limits import PAGE_ENTRIES_MAX, SEND_TIMEOUT_MAX
-from node.cli.flags import add_config_flags
+from node.cli.flags import HelpFormatter, add_config_flags
 from node.config.version import package_version
 
 __all__ = ["parser"]
@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
         prog="positron",
         description="A peer-to-peer node over an encrypted reliable UDP transport.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
     made.add_argument("--version", action=_VersionAction, nargs=0, help="show the version and exit")
@@ -71,7 +71,10 @@ def _keygen(commands: _Commands[argparse.ArgumentParser]) -> None:
 def _config(commands: _Commands[argparse.ArgumentParser]) -> None:
     config = _command(commands, "config", "look at configurations", "config check --port 9000")
     check = config.add_subparsers(dest="subcommand", required=True, metavar="check").add_parser(
-        "check", help="show every setting with its origin, or every mistake", allow_abbrev=False
+        "check",
+        help="show every setting with its origin, or every mistake",
+        allow_abbrev=False,
+        formatter_class=HelpFormatter,
     )
     add_config_flags(check)
     _add_json(check)
@@ -203,7 +206,7 @@ def _command(
         help=text,
         description=text[0].upper() + text[1:] + ".",
         epilog="examples:\n" + "\n".join(f"  positron {example}" for example in examples),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
     command.set_defaults(parser=command)

@@ -8,7 +8,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from node.config.kinds import Addresses, Choice, Host, Hosts, Integer, Kind, Number, PublicAddress, Secret, Switch, Text
+from node.config.kinds import (
+    Addresses,
+    Choice,
+    FilePath,
+    Host,
+    Hosts,
+    Integer,
+    Kind,
+    Number,
+    PublicAddress,
+    Secret,
+    Switch,
+    Text,
+)
 from node.transport.congestion import CONTROLLERS
 from node.wire.limits import MSS_MIN, MTU_MAX, MTU_MIN
 
@@ -79,8 +92,8 @@ _TABLE = (
     ),
     Field(
         name="data_dir",
-        kind=Text(r"[^\x00]{0,4096}", "a path, or empty to keep the key in memory only"),
-        help="directory of the key file",
+        kind=FilePath("to keep the key in memory only"),
+        help="directory of the key and of what the node remembers across restarts",
         derived="$XDG_STATE_HOME/positron/PORT",
     ),
     Field(
@@ -100,7 +113,7 @@ _TABLE = (
     ),
     Field(
         name="api_token_file",
-        kind=Text(r"[^\x00]{0,4096}", "a path, or empty for none"),
+        kind=FilePath("for none"),
         help="file with the bearer token that metrics and API ask for",
     ),
     Field(
@@ -138,12 +151,12 @@ _TABLE = (
     Field(name="log_format", kind=Choice(("text", "json")), help="one line of text or of JSON per log record"),
     Field(
         name="health_file",
-        kind=Text(r"[^\x00]{0,4096}", "a path, or empty for none"),
+        kind=FilePath("for none"),
         help="file touched each second while the node is ready; empty: none",
     ),
     Field(
         name="impairment_file",
-        kind=Text(r"[^\x00]{0,4096}", "a path, or empty for none"),
+        kind=FilePath("for none"),
         help="JSON file that says which impairment is configured on this node's network; shown as metrics",
     ),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ __all__ = [
 
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_][A-Za-z0-9_-]{0,62})*\.?\Z")
 _PORT = re.compile(r"[0-9]{1,5}\Z")
+_PATH_CHARACTERS_MAX = 4096
 
 
 class Unacceptable(ValueError):
@@ -141,6 +143,29 @@ class Text:
         if not isinstance(value, str) or not re.fullmatch(self.pattern, value):
             raise Unacceptable(value)
         return value
+
+
+@dataclass(frozen=True, slots=True)
+class FilePath:
+    """A path of a file or directory; `~` in front is the home directory, as in a shell. absence: what "" means."""
+
+    absence: str
+
+    @property
+    def allowed(self) -> str:
+        return f"a path, or empty {self.absence}"
+
+    def from_text(self, text: str) -> object:
+        return self.check(text)
+
+    def check(self, value: object) -> object:
+        if not isinstance(value, str) or len(value) > _PATH_CHARACTERS_MAX or "\0" in value:
+            raise Unacceptable(value)
+        expanded = os.path.expanduser(value)
+        if expanded.startswith("~"):
+            # Nobody is called that; a directory of that name would be a surprise, and can be had as ./~name.
+            raise Unacceptable(value)
+        return expanded
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,10 +17,13 @@ from node.config.kinds import Unacceptable
 from node.config.network import ConflictError, NetworkConfig, derived_from, describe
 from node.errors import ConfigError
 
-__all__ = ["CONFIG_VARIABLE", "URL_VARIABLE", "Loaded", "load", "nearest"]
+__all__ = ["CONFIG_VARIABLE", "NO_VALUE", "URL_VARIABLE", "Loaded", "load", "nearest"]
 
 CONFIG_VARIABLE = ENVIRONMENT_PREFIX + "CONFIG"
 URL_VARIABLE = ENVIRONMENT_PREFIX + "URL"
+
+NO_VALUE = "\0"
+"""Stands for the text of a flag that was given without one; no value can hold it."""
 
 _CONFIG_FILE_BYTES_MAX = 1 << 20
 """A configuration has a few lines; a device or a log file given by mistake must not fill the memory."""
@@ -77,6 +80,10 @@ def load(
         _take_file(draft, path)
     _take_environment(draft, variables)
     for name, text in (flags or {}).items():
+        if text == NO_VALUE:
+            draft.problems.append(f"flag {FIELDS[name].flag} needs a value: allowed is {FIELDS[name].kind.allowed}")
+            draft.rejected[name] = None
+            continue
         draft.take(name, text, f"flag {FIELDS[name].flag}", FIELDS[name].kind.from_text)
     for flag in unknown_flags:
         what = "flag" if flag.startswith("-") else "argument"

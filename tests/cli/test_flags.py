@@ -4,8 +4,9 @@ import argparse
 
 import pytest
 
-from node.cli.flags import add_config_flags, config_flags, unknown_flags
-from node.config import FIELDS
+from node.cli.flags import HelpFormatter, add_config_flags, config_flags, unknown_flags
+from node.config import FIELDS, load
+from node.errors import ConfigError
 
 
 def given(*words: str) -> dict[str, str]:
@@ -50,3 +51,24 @@ def test_impossible_values_pass_as_text_so_that_they_are_reported_with_the_other
 
 def test_an_unknown_flag_takes_its_value_with_it() -> None:
     assert unknown_flags(["--prot", "9000", "stray", "--tpc=1", "other"]) == ["--prot", "stray", "--tpc", "other"]
+
+
+@pytest.mark.parametrize(
+    "words", [["--port"], ["--bootstrap"], ["--bootstrap", "a:1", "--bootstrap"], ["--name", "--port"]]
+)
+def test_a_flag_without_its_value_is_reported_with_the_other_mistakes(words: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(flags=given(*words, "--mtu", "1"), environment={})
+    flags = {word for word in words if word.startswith("--")}
+    missing = [problem for problem in caught.value.problems if "needs a value" in problem]
+    assert len(missing) == len(flags)
+    assert any("mtu" in problem for problem in caught.value.problems)
+
+
+def test_the_help_shows_that_a_flag_needs_its_value() -> None:
+    parser = argparse.ArgumentParser(formatter_class=HelpFormatter)
+    add_config_flags(parser, ["port", "bootstrap_nodes", "enable_tcp"])
+    text = parser.format_help()
+    assert "--port VALUE" in text
+    assert "--bootstrap-nodes HOST:PORT" in text
+    assert "--enable-tcp [true|false]" in text

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from node.config.kinds import (
     Addresses,
     Choice,
+    FilePath,
     Host,
     Hosts,
     Integer,
@@ -18,8 +19,10 @@ from node.config.kinds import (
     format_address,
     parse_address,
 )
+from node.config.network import NetworkConfig
 
 ALL_KINDS = (
+    FilePath("for none"),
     Integer(0, 10),
     Number(0.1, 1.0, "seconds"),
     Switch(),
@@ -91,3 +94,22 @@ def test_addresses_are_accepted_as_pairs() -> None:
 def test_more_addresses_than_the_limit_are_refused() -> None:
     with pytest.raises(Unacceptable):
         Addresses(1).from_text("a:1,b:2")
+
+
+def test_a_tilde_in_front_of_a_path_is_the_home_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/alice")
+    kind = FilePath("for none")
+    assert [kind.from_text(text) for text in ("~", "~/state", "./~", "/a/~b", "")] == [
+        "/home/alice",
+        "/home/alice/state",
+        "./~",
+        "/a/~b",
+        "",
+    ]
+    assert NetworkConfig(data_dir="~/state").data_dir == "/home/alice/state"
+
+
+@pytest.mark.parametrize("value", ["~nobody-is-called-that/x", "a\0b", "x" * 5000, 7, None])
+def test_what_is_no_path_is_refused(value: object) -> None:
+    with pytest.raises(Unacceptable):
+        FilePath("for none").check(value)
