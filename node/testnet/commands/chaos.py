@@ -1,4 +1,4 @@
-"""`testnet chaos run | list | lint | replay`: scenarios from files to verdicts.
+"""`testnet chaos run | list | lint | generate | replay | minimise`: scenarios from files to verdicts.
 
 Progress and errors, one line each, go to standard error, results to standard output.
 """
@@ -50,6 +50,16 @@ def add_chaos_commands(commands: Any) -> None:
     verb.set_defaults(function=lint)
     verb.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="files or names (default: all that are shipped)")
     verb.add_argument("--json", action="store_true", help="JSON instead of lines")
+
+    verb = verbs.add_parser("generate", help="make scenarios by chance", allow_abbrev=False)
+    verb.set_defaults(function=generate)
+    verb.add_argument("--seed", type=_whole(0, SEED_MAX), default=1, help="of the first one (default 1)")
+    verb.add_argument("--count", type=_whole(1, REPEAT_MAX), default=1, help="how many, each with the next seed")
+    verb.add_argument("--into", metavar="FOLDER", help="write files there instead of to standard output")
+
+    verb = verbs.add_parser("minimise", help="find a smaller scenario that fails as well, in `sim`", allow_abbrev=False)
+    verb.set_defaults(function=minimise)
+    verb.add_argument("scenario", metavar="SCENARIO", help="a file, a name, or the folder of a run")
 
     verb = verbs.add_parser("replay", help="repeat a run that left a folder", allow_abbrev=False)
     verb.set_defaults(function=replay)
@@ -127,6 +137,63 @@ def lint(arguments: argparse.Namespace) -> int:
     else:
         print("\n".join(str(mistake) for mistake in mistakes) or f"{len(names)} scenarios, nothing wrong")
     return 1 if mistakes else 0
+
+
+def generate(arguments: argparse.Namespace) -> int:
+    """Writes scenarios that are made by chance, as YAML."""
+    import yaml
+
+    from node.testnet.scenario.generate import generated
+
+    for seed in range(arguments.seed, arguments.seed + arguments.count):
+        text = yaml.safe_dump(generated(seed), sort_keys=False)
+        if arguments.into is None:
+            print(("---\n" if seed > arguments.seed else "") + text, end="")
+            continue
+        folder = Path(arguments.into)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TestnetFailed(f"{folder} cannot be made: {error.strerror}") from error
+        _write(folder / f"chance-{seed}.yaml", text)
+        print(folder / f"chance-{seed}.yaml")
+    return 0
+
+
+def minimise(arguments: argparse.Namespace) -> int:
+    """Prints the smallest scenario found that still does not pass; status 1 if the whole one passes."""
+    import yaml
+
+    from node.testnet.run.conductor import Conductor
+    from node.testnet.runners.sim import SimRunner
+    from node.testnet.scenario.generate import minimised
+    from node.testnet.scenario.parse import parse_scenario
+    from node.testnet.scenario.resolve import resolve
+    from node.testnet.scenario.source import SourceError
+
+    path = Path(arguments.scenario)
+    name = str(path / "scenario.resolved.yaml") if path.is_dir() else arguments.scenario
+    scenario, values = _load(name)
+    tries = 0
+
+    def fails(candidate: dict[str, Any]) -> bool:
+        nonlocal tries
+        tries += 1
+        try:
+            parsed = parse_scenario(yaml.safe_dump(candidate), file=name, name=scenario.name)
+        except SourceError:
+            # Something in it names what was left out.
+            return False
+        outcome = Conductor(parsed, resolve(parsed), SimRunner()).run()
+        size = f"{parsed.topology.nodes} nodes, {len(parsed.timeline)} faults"
+        sys.stderr.write(f"try {tries}: {size}: {outcome.verdict.value}: {outcome.reason[:120]}\n")
+        return outcome.verdict.value in ("failed", "deviated")
+
+    values = {**values, "seed": scenario.seed}
+    if not fails(values):
+        raise TestnetFailed(f"{scenario.name} passes in sim; there is nothing to make smaller")
+    print(yaml.safe_dump(minimised(values, fails), sort_keys=False), end="")
+    return 0
 
 
 def _run_all(

@@ -246,3 +246,10 @@ def _schema() -> Schema:
 
 
 SCHEMA = _schema()
+
+
+if __name__ == "__main__":
+    import json
+    import sys
+
+    sys.stdout.write(json.dumps(SCHEMA, indent=2) + "\n")

@@ -99,3 +99,26 @@ def test_every_shipped_scenario_is_listed_and_sound(capsys: pytest.CaptureFixtur
     assert main(["chaos", "list", "--json"]) == 0
     out = capsys.readouterr().out
     assert len(json.loads(out[out.index("[") :])) >= 1
+
+
+def test_scenarios_by_chance_are_written_and_sound(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["chaos", "generate", "--seed", "7", "--count", "3", "--into", str(tmp_path)]) == 0
+    files = capsys.readouterr().out.split()
+    assert len(files) == 3
+    assert main(["chaos", "lint", *files]) == 0
+
+
+def test_a_scenario_that_passes_cannot_be_made_smaller(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["chaos", "minimise", str(scenario)]) == 1
+    assert "nothing to make smaller" in capsys.readouterr().err
+
+
+def test_a_failing_scenario_is_made_smaller(scenario: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scenario.write_text(
+        SHORT + "  - {at: 2s, id: idle, delay: 5ms, target: node-2, for: 1s}\n"
+        "expect:\n  - {detect: loss-1, when: {state: active_peers, above: 9}, within: 2s}\n"
+    )
+    assert main(["chaos", "minimise", str(scenario)]) == 0
+    smaller = capsys.readouterr().out
+    assert "idle" not in smaller
+    assert "detect" in smaller

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import jsonschema
 import pytest
+import yaml
 
 from node.testnet.scenario.faults import KINDS
+from node.testnet.scenario.parse import load_scenario
 from node.testnet.scenario.schema import SCHEMA
+from node.types import SECOND
 
+SCENARIOS = Path(__file__).parents[3] / "scripts" / "scenarios"
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 
 
@@ -54,3 +61,18 @@ def test_faults_in_their_short_and_long_forms_are_accepted(entry: dict[str, obje
 )
 def test_anything_else_is_refused(entry: dict[str, object]) -> None:
     assert list(VALIDATOR.iter_errors(scenario(**entry)))
+
+
+def test_the_file_for_editors_is_this_schema() -> None:
+    written = json.loads((SCENARIOS / "schema.json").read_text())
+    assert written == SCHEMA, "python -m node.testnet.scenario.schema > scripts/scenarios/schema.json"
+
+
+@pytest.mark.parametrize("path", sorted(SCENARIOS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_scenario_fits_the_schema_and_lasts_a_minute_and_a_half_at_most(path: Path) -> None:
+    assert not list(VALIDATOR.iter_errors(yaml.safe_load(path.read_text())))
+    assert load_scenario(path).length <= 60 * SECOND
+
+
+def test_two_dozen_scenarios_and_more_are_shipped() -> None:
+    assert len(list(SCENARIOS.glob("*.yaml"))) >= 24
