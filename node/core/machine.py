@@ -21,12 +21,13 @@ from node.core.snapshot import LinkSnapshot, NodeSnapshot, PeerSnapshot
 from node.core.state import Rememberers, Rows, export_rows, import_rows
 from node.core.stats import CoreStats
 from node.core.switch import Endpoints
-from node.errors import Code, ConnectionFailed, NotRunning, PositronError, UnknownPeer, UsageError
+from node.errors import Code, ConnectionFailed, DecodeError, NotRunning, PositronError, UnknownPeer, UsageError
 from node.gossip.gossip import Gossip
 from node.gossip.settings import GossipSettings
 from node.identity.keys import Identity
 from node.messages.envelope import Sealer, signing_domain
 from node.messages.packing import Value
+from node.messages.types import MessageType
 from node.peers.hello import Hello
 from node.peers.peers import Peers
 from node.peers.settings import PeersSettings
@@ -260,6 +261,19 @@ class Machine:
         """Gives a peer up: its connections are closed and it is dialled anew. UnknownPeer."""
         self.peers.mark_down(self._known(target).node_id, "marked down")
         self._router.settle(now)
+
+    def take_statement(self, target: NodeId | Address, body: bytes, signature: bytes, now: Instant) -> None:
+        """Takes in a signed statement of that peer, as if it had come over a connection with it.
+
+        UnknownPeer; DecodeError if it is not what an honest peer sends, and then the peer is blamed for it.
+        """
+        peer = self._known(target).node_id
+        reason = self.trust.receive(peer, MessageType.TRUST_UPDATE, [body, signature], now)
+        if reason is not None:
+            self.peers.blame(peer, reason)
+        self._router.settle(now)
+        if reason is not None:
+            raise DecodeError(reason)
 
     def snapshot(self, now: Instant) -> NodeSnapshot:
         """The node at this instant."""

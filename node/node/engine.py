@@ -194,6 +194,11 @@ class Engine:
         self.machine.mark_down(target, self.now())
         self._driver.pump()
 
+    def take_statement(self, target: Target, body: bytes, signature: bytes) -> None:
+        """As `Machine.take_statement`."""
+        self.machine.take_statement(target, body, signature, self.now())
+        self._driver.pump()
+
     def limit_segments(self, is_impaired: bool) -> None:
         """One datagram per system call while a queueing discipline would drop a batch as one packet."""
         if self.machine.udp is not None:

@@ -48,7 +48,7 @@ from node.node.log import EventLog
 from node.node.observer import Observer
 from node.node.resolver import ResolutionError, family_of, resolve
 from node.node.upkeep import follow, keep_health_file, measure_lag, resolve_seeds
-from node.node.views import GossipView, PeerManager, PeerName
+from node.node.views import GossipView, PeerManager, PeerName, TrustView
 from node.storage.keyfile import load_or_create, lock
 from node.transport.shell import random_identity
 from node.transport.tcp_transport import TCPTransport
@@ -89,6 +89,7 @@ class Node:
         self.wall_offset: Duration = time.time_ns() - time.monotonic_ns()
         self.peer_manager = PeerManager(self)
         self.gossip = GossipView(self)
+        self.trust_manager = TrustView(self)
         self.http_address: Address | None = None
         self.chronicle = Chronicle(self.wall_offset)
         self._runtime = RuntimeStats()
@@ -260,6 +261,10 @@ class Node:
     def mark_down(self, peer: PeerName) -> None:
         """As `PeerManager.mark_peer_down`."""
         self._running().mark_down(_named(peer))
+
+    def take_statement(self, peer: PeerName, body: bytes, signature: bytes) -> None:
+        """As `TrustView.handle_update`."""
+        self._running().take_statement(_named(peer), body, signature)
 
     # --- what the engine tells (Audience, Witness) --------------------------------------------------------------
 

@@ -6,15 +6,16 @@ changed is a command to it. Peers are named by node id (64 hexadecimal digits) o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from node.core.snapshot import NodeSnapshot, PeerSnapshot
+from node.errors import UsageError
 from node.messages.packing import Value
-from node.node.report import gossip_report, link_report, peer_report
+from node.node.report import gossip_report, link_report, peer_report, trust_report, trust_stats
 from node.types import Address, NodeId
 
-__all__ = ["ActivePeers", "GossipView", "Members", "PeerManager", "PeerName"]
+__all__ = ["ActivePeers", "GossipView", "Members", "PeerManager", "PeerName", "TrustView"]
 
 PeerName: TypeAlias = str | NodeId | Address
 """A peer by its key, hexadecimal or raw, or by one of its addresses."""
@@ -30,6 +31,7 @@ class Members(Protocol):
     async def broadcast(self, data: dict[str, Value]) -> str: ...
     def mark_slow(self, peer: PeerName) -> None: ...
     def mark_down(self, peer: PeerName) -> None: ...
+    def take_statement(self, peer: PeerName, body: bytes, signature: bytes) -> None: ...
 
 
 class ActivePeers(Mapping[PeerName, dict[str, Any]]):
@@ -98,6 +100,41 @@ class GossipView:
     def get_stats(self) -> dict[str, Any]:
         """Counters since the node began, fit for JSON."""
         return gossip_report(self._members.snapshot().gossip)
+
+
+class TrustView:
+    """Whom a node trusts. Statements of peers arrive by themselves; trust orders choices and forbids no message."""
+
+    def __init__(self, members: Members) -> None:
+        self._members = members
+
+    async def handle_update(self, message: Sequence[bytes], peer_addr: PeerName) -> None:
+        """Takes in a statement of that peer that came by a way of the application's own.
+
+        message: body and signature, as frames of TRUST_UPDATE carry them. Raises UnknownPeer, NotRunning, UsageError
+        for another shape, and DecodeError if no honest peer sends that, for which the peer is blamed.
+        """
+        match message:
+            case [bytes(body), bytes(signature)]:
+                self._members.take_statement(peer_addr, body, signature)
+            case _:
+                raise UsageError("a statement is its body and its signature, both bytes")
+
+    def get_trust(self, peer_addr: PeerName) -> float:
+        """0 to 1, higher for a better choice; 0.5 for whoever nothing is known of."""
+        snapshot = self._members.snapshot()
+        keys = {peer.node_id.hex() for peer in snapshot.peers if _is_called(peer, peer_addr)}
+        keys.add(peer_addr.hex() if isinstance(peer_addr, bytes) else str(peer_addr).lower())
+        found = [entry["trust"] for entry in self.report()["peers"] if entry["node_id"] in keys]
+        return float(found[0]) if found else 0.5
+
+    def report(self) -> dict[str, Any]:
+        """Every node that anything is known of, best first, with the evidence; fit for JSON."""
+        return trust_report(self._members.snapshot())
+
+    def get_stats(self) -> dict[str, Any]:
+        """Counters since the node began, fit for JSON."""
+        return trust_stats(self._members.snapshot().trust)
 
 
 def _active(snapshot: NodeSnapshot) -> list[PeerSnapshot]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -22,6 +23,10 @@ from node import (
     TCPTransport,
     UDPTransport,
 )
+from node.errors import DecodeError, UnknownPeer
+from node.messages.envelope import Sealer
+from node.trust.statements import statement_payload
+from node.types import SECOND, NodeId
 from tests.node.network import Inbox, network, udp_address
 
 EXPORTS = (
@@ -78,7 +83,8 @@ DEFAULTS = {
 ON_A_NODE = (
     "udp_transport", "tcp_transport", "peer_manager", "gossip", "identity", "identity.node_id", "identity.sign",
     "peer_manager.active_peers", "gossip.propagate", "gossip.get_stats", "udp_transport.connections",
-    "udp_transport.get_stats", "tcp_transport.get_stats",
+    "udp_transport.get_stats", "tcp_transport.get_stats", "trust_manager", "trust_manager.handle_update",
+    "trust_manager.get_stats",
 )  # fmt: skip
 
 # Step 8 of the guide, and Step 3.
@@ -205,6 +211,27 @@ async def test_what_gossip_propagates_reaches_the_others(pair: tuple[Node, Node]
     await one.gossip.propagate(message={"test": "data"})
     assert await inbox.wait_for(1) == [({"test": "data"}, one.identity.node_id)]
     assert two.gossip.get_stats()["delivered"] == 1
+
+
+@pytest.mark.loopback
+@pytest.mark.asyncio
+async def test_a_trust_update_is_handled_if_its_author_signed_it(pair: tuple[Node, Node]) -> None:
+    one, two = pair
+    sealer = Sealer(two.identity, network_id="positron", epoch=1)
+    now = time.time_ns()
+    update = sealer.seal(MessageType.TRUST_UPDATE, statement_payload(NodeId(bytes(32)), 0.5, now + 60 * SECOND), now)
+
+    await one.trust_manager.handle_update(message=(update.body, update.signature), peer_addr=udp_address(two))
+    accepted = one.trust_manager.get_stats()["statements_accepted"]
+    other = statement_payload(NodeId(b"x" * 32), 0.5, now + 60 * SECOND)
+    later = sealer.seal(MessageType.TRUST_UPDATE, other, now)
+    with pytest.raises(DecodeError, match=r"bad_signature|wrong_key"):
+        await one.trust_manager.handle_update(message=(later.body, bytes(64)), peer_addr=udp_address(two))
+    with pytest.raises(UnknownPeer):
+        await one.trust_manager.handle_update(message=(b"", b""), peer_addr=("192.0.2.1", 1))
+
+    assert accepted == 1
+    assert one.trust_manager.get_trust(udp_address(two)) < 0.5
 
 
 @pytest.mark.loopback

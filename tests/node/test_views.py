@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from node.core.snapshot import NodeSnapshot
+from node.errors import UsageError
 from node.messages.packing import Value
-from node.node.views import GossipView, PeerManager, PeerName
+from node.node.views import GossipView, PeerManager, PeerName, TrustView
 from node.types import Address
 from tests.metrics.samples import WALL_OFFSET, link, node_id, node_snapshot, peer
 
@@ -16,6 +17,7 @@ class FakeNode:
 
     def __init__(self) -> None:
         self.marked: list[tuple[str, PeerName]] = []
+        self.statements: list[tuple[PeerName, bytes, bytes]] = []
 
     def snapshot(self) -> NodeSnapshot:
         links = (link(2, transport="tcp", connection=1), link(2, connection=2), link(4))
@@ -32,6 +34,9 @@ class FakeNode:
 
     def mark_down(self, peer: PeerName) -> None:
         self.marked.append(("down", peer))
+
+    def take_statement(self, peer: PeerName, body: bytes, signature: bytes) -> None:
+        self.statements.append((peer, body, signature))
 
 
 def test_active_peers_are_up_or_slow_and_answer_to_key_and_address() -> None:
@@ -71,3 +76,24 @@ async def test_gossip_propagates_and_counts() -> None:
 
     assert await gossip.propagate({"n": 1}) == "ab" * 16
     assert gossip.get_stats()["published"] == 0
+
+
+@pytest.mark.asyncio
+async def test_a_statement_is_body_and_signature_and_nothing_else() -> None:
+    node = FakeNode()
+    trust = TrustView(node)
+
+    await trust.handle_update([b"body", b"signature"], peer_addr=node_id(2))
+    for other in ([b"body"], [b"body", "text"], b"ab", []):
+        with pytest.raises(UsageError):
+            await trust.handle_update(other, peer_addr=node_id(2))  # type: ignore[arg-type]  # what a caller may do
+
+    assert node.statements == [(node_id(2), b"body", b"signature")]
+
+
+def test_nobody_is_trusted_before_there_is_evidence() -> None:
+    trust = TrustView(FakeNode())
+    for name in (node_id(2), node_id(2).hex(), ("127.0.0.1", 9002), "nobody"):
+        assert trust.get_trust(name) == 0.5
+    assert trust.report()["peers"] == []
+    assert trust.get_stats()["statements_accepted"] == 0
