@@ -83,6 +83,20 @@ class Hosts:
         rule = ("-p", "udp", "-m", "statistic", "--mode", "nth", "--every", str(every), "--packet", "0", "-j", "DROP")
         self.run(side, "iptables", "--wait", "--append", "INPUT", *rule)
 
+    def lose_incoming(self, side: str, probability: float) -> None:
+        """Drops that share of the UDP datagrams that reach the host, at random and without a word to anybody."""
+        rule = ("-p", "udp", "-m", "statistic", "--mode", "random", "--probability", str(probability), "-j", "DROP")
+        self.run(side, "iptables", "--wait", "--append", "INPUT", *rule)
+
+    def move(self, side: str, address: str) -> None:
+        """Gives the host another IPv4 address in place of the one it has, as a new lease does."""
+        self.run(side, "ip", "address", "flush", "dev", INTERFACE, "scope", "global")
+        self.run(side, "ip", "address", "add", f"{address}/24", "dev", INTERFACE)
+
+    def impair(self, side: str, *netem: str) -> None:
+        """Impairs what the host sends, in netem's words; HostsError where the kernel has no netem."""
+        self.run(side, "tc", "qdisc", "replace", "dev", INTERFACE, "root", "netem", *netem)
+
     @contextmanager
     def on(self, side: str) -> Iterator[None]:
         """Moves this thread to the host."""

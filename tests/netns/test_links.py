@@ -13,6 +13,7 @@ from node.transport.udp_transport import UDPTransport
 from node.types import Address
 from tests.netns.hosts import IPV4, IPV6, LEFT, RIGHT, Hosts
 
+ELSEWHERE = "10.77.0.3"
 PATIENCE = 30.0  # seconds; what a send may take on a busy machine before it counts as failed
 
 
@@ -26,9 +27,12 @@ class End:
 
 
 @asynccontextmanager
-async def ends(hosts: Hosts, addresses: dict[str, str] = IPV4) -> AsyncIterator[tuple[End, End, Address]]:
-    """A running transport on each host, and the address of the right one."""
-    left, right = (End(UDPTransport(addresses[side], 9000)) for side in (LEFT, RIGHT))
+async def ends(
+    hosts: Hosts, addresses: dict[str, str] = IPV4, *, left_host: str | None = None
+) -> AsyncIterator[tuple[End, End, Address]]:
+    """A running transport on each host, and the address of the right one. left_host: what the left one listens on."""
+    listening = {**addresses, LEFT: left_host or addresses[LEFT]}
+    left, right = (End(UDPTransport(listening[side], 9000)) for side in (LEFT, RIGHT))
     for side, end in ((LEFT, left), (RIGHT, right)):
         with hosts.on(side):
             await end.transport.start()
@@ -104,3 +108,17 @@ async def test_a_narrow_link_is_filled_and_not_flooded(hosts: Hosts) -> None:
         # A mebibyte takes 1.05 s at 8 Mbit/s; what was sent twice is what the queue had no room for.
         assert 1.0 < seconds < 4.0
         assert left.transport.connections[address].bytes_sent < 1.5 * len(message)
+
+
+@pytest.mark.asyncio
+async def test_random_silent_loss_both_ways_delays_messages_and_loses_none(hosts: Hosts) -> None:
+    for side in (LEFT, RIGHT):
+        hosts.lose_incoming(side, 0.1)
+    large, small = bytes(range(256)) * 1024, [number.to_bytes(2) * 100 for number in range(200)]
+    async with ends(hosts) as (left, right, address):
+        async with asyncio.TaskGroup() as group:
+            for message in (large, *small):
+                group.create_task(left.transport.send_reliable(address, message, PATIENCE))
+        assert sorted(right.received) == sorted([large, *small])
+        assert left.transport.connections[address].retransmissions > 0
+        assert left.transport.socket_stats.datagrams_dropped == 0

@@ -1,0 +1,68 @@
+"""The UDP transport under real netem: every kind of damage costs time and packets, and no message."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab.transport_run import IMPAIRMENTS
+
+pytestmark = pytest.mark.timeout(420)
+
+ROOT = Path(__file__).parents[2]
+LAB_SECONDS = 300
+MILLISECOND = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """What one run in the lab saw, by impairment."""
+    out = tmp_path_factory.mktemp("transport")
+    # The lab's clock is the real one: what else this machine does must not be measured.
+    lab = ["nice", "-n", "-15", str(ROOT / "tests/lab/netem-lab"), "--mem", "1G", "--timeout", str(LAB_SECONDS)]
+    command = [*lab, "--out", str(out), "--", sys.executable, "-m", "tests.lab.transport_run"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LAB_SECONDS + 60, check=False)
+    assert done.returncode == 0, f"{done.stdout[-4000:]}{done.stderr[-2000:]}"
+    seen: dict[str, dict[str, Any]] = json.loads((out / "transport.json").read_text())
+    return seen
+
+
+@pytest.mark.parametrize("name", IMPAIRMENTS)
+def test_every_message_arrives_exactly_once(figures: dict[str, dict[str, Any]], name: str) -> None:
+    assert figures[name]["is_exact"]
+
+
+@pytest.mark.parametrize("name", ["loss", "bursts"])
+def test_what_netem_loses_is_found_lost_and_sent_again(figures: dict[str, dict[str, Any]], name: str) -> None:
+    seen = figures[name]
+    assert 0.02 < seen["packets_lost"] / seen["packets_sent"] < 0.35
+    assert seen["retransmitted"] > 0
+
+
+def test_the_smoothed_rtt_is_twice_the_delay(figures: dict[str, dict[str, Any]]) -> None:
+    assert 28 * MILLISECOND < figures["loss"]["smoothed_rtt"] < 60 * MILLISECOND
+
+
+@pytest.mark.parametrize("name", ["jitter", "reordering"])
+def test_packets_that_are_only_late_are_rarely_sent_again(figures: dict[str, dict[str, Any]], name: str) -> None:
+    # Two hundred packets are few to learn from: what is taken for lost at first teaches the thresholds.
+    assert figures[name]["retransmitted"] <= 0.25 * figures[name]["packets_sent"]
+
+
+def test_a_slow_link_is_filled_and_not_flooded(figures: dict[str, dict[str, Any]]) -> None:
+    # 247,000 bytes and their headers take half a second at 4 Mbit/s.
+    assert 0.45 < figures["rate"]["seconds"] < 5.0
+    assert figures["rate"]["packets_lost"] < 0.5 * figures["rate"]["packets_sent"]
+
+
+def test_doubled_packets_are_dropped_as_replays_and_damaged_ones_count_as_lost(
+    figures: dict[str, dict[str, Any]],
+) -> None:
+    # The checksum of UDP keeps the damaged ones from ever coming up.
+    assert figures["damage"]["dropped"]["replayed"] > 0
+    assert figures["damage"]["packets_lost"] > 0
