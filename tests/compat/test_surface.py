@@ -226,7 +226,7 @@ async def test_a_trust_update_is_handled_if_its_author_signed_it(pair: tuple[Nod
     other = statement_payload(NodeId(b"x" * 32), 0.5, now + 60 * SECOND)
     later = sealer.seal(MessageType.TRUST_UPDATE, other, now)
     with pytest.raises(DecodeError, match=r"bad_signature|wrong_key"):
-        await one.trust_manager.handle_update(message=(later.body, bytes(64)), peer_addr=udp_address(two))
+        await one.trust_manager.handle_update(message=(later.body, b"x" * 64), peer_addr=udp_address(two))
     with pytest.raises(UnknownPeer):
         await one.trust_manager.handle_update(message=(b"", b""), peer_addr=("192.0.2.1", 1))
 
