@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from node.messages.types import MessageType
+from node.trust.evidence import PENALTIES
 from node.types import MILLISECOND, SECOND
 from node.wire import limits
 from node.wire.frames import FrameType
@@ -27,6 +28,23 @@ def test_every_documented_constant_has_the_value_of_the_code(row: list[str]) -> 
     found = re.fullmatch(r"(\d+)( ms| s|)", row[1])
     assert found is not None
     assert getattr(limits, row[0]) == int(found[1]) * _UNITS[found[2]]
+
+
+@pytest.mark.parametrize(
+    "row", [*_rows("TRUST.md", "Constants")[2:], *_rows("SECURITY-MODEL.md", "Bounds")[2:]], ids=lambda row: row[0]
+)
+def test_every_bound_in_a_document_is_the_one_of_the_code(row: list[str]) -> None:
+    found = re.fullmatch(r"(\d+)( ms| s| KiB| MiB|)", row[1])
+    assert found is not None
+    sizes = {" KiB": 1 << 10, " MiB": 1 << 20}
+    assert getattr(limits, row[0].strip("`")) == int(found[1]) * (_UNITS | sizes)[found[2]]
+
+
+def test_the_weights_of_evidence_are_documented_as_they_are() -> None:
+    documented = {
+        row[0]: float(row[1]) for row in _rows("TRUST.md", "The score") if row[1][:1].isdigit() and len(row) == 3
+    }
+    assert documented == dict(PENALTIES)
 
 
 def test_every_frame_type_is_documented_under_its_number() -> None:

@@ -21,6 +21,7 @@ from node.messages.types import MessageType
 from node.types import MILLISECOND, Duration, NodeId
 from node.wire.limits import (
     CLOCK_AHEAD_MAX,
+    STATEMENT_BYTES_MAX,
     STATEMENT_INTERVAL,
     STATEMENT_LIFE,
     STATEMENTS_MAX,
@@ -65,6 +66,8 @@ def parse_statement(envelope: Envelope, wall: Duration) -> Statement:
     """The statement in an envelope that is not yet verified; DecodeError for any other, also for one that is over."""
     if envelope.kind != MessageType.TRUST_UPDATE:
         raise DecodeError("unexpected", f"kind {envelope.kind} as a statement")
+    if len(envelope.body) > STATEMENT_BYTES_MAX:
+        raise DecodeError("too_large", f"a statement of {len(envelope.body)} bytes")
     match unpack_list(envelope.payload, 3):
         case [bytes(subject), int(score), int(expiry), *_] if (
             len(subject) == NODE_ID_BYTES and -SCORE_MAX <= score <= SCORE_MAX and expiry >= 0

@@ -366,6 +366,9 @@ STATEMENT_LIFE: Duration = 3600 * SECOND
 STATEMENT_INTERVAL: Duration = 60 * SECOND
 """Time between two statements of one issuer about one subject."""
 
+STATEMENT_BYTES_MAX = 512
+"""The signed body of one statement, which has about 160 bytes; room for what later versions append."""
+
 STATEMENTS_MAX = 4096
 """Statements remembered, about 1 KiB each; the oldest of the peer that brought most of them goes first."""
 

@@ -17,6 +17,7 @@ from node.trust.statements import Statement, StatementTable, parse_statement, st
 from node.types import MILLISECOND, SECOND, Duration, NodeId
 from node.wire.limits import (
     CLOCK_AHEAD_MAX,
+    STATEMENT_BYTES_MAX,
     STATEMENT_INTERVAL,
     STATEMENT_LIFE,
     STATEMENTS_MAX,
@@ -75,6 +76,10 @@ WRONG: dict[str, tuple[Envelope, str]] = {
     "a score of a billion": (seal(pack([SUBJECT, 10**9, WALL // MILLISECOND + 1])), "malformed"),
     "a score that is no number": (seal(pack([SUBJECT, 0.5, WALL // MILLISECOND + 1])), "malformed"),
     "a subject that is no key": (seal(pack([b"short", 1, WALL // MILLISECOND + 1])), "malformed"),
+    "larger than any statement is": (
+        seal(pack([SUBJECT, 1, WALL // MILLISECOND + 1, bytes(STATEMENT_BYTES_MAX)])),
+        "too_large",
+    ),
     "nothing": (seal(b""), "malformed"),
 }
 
