@@ -23,7 +23,7 @@ def _rows(document: str, section: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
 
 
-@pytest.mark.parametrize("row", _rows("TRANSPORT.md", "7. Constants")[2:], ids=lambda row: row[0])
+@pytest.mark.parametrize("row", _rows("TRANSPORT.md", "8. Constants")[2:], ids=lambda row: row[0])
 def test_every_documented_constant_has_the_value_of_the_code(row: list[str]) -> None:
     found = re.fullmatch(r"(\d+)( ms| s|)", row[1])
     assert found is not None

@@ -43,7 +43,15 @@ from node.peers import actions as peer_actions
 from node.peers.actions import Link
 from node.peers.peers import Peers
 from node.peers.table import Peer
-from node.transport.events import Closed, Connected, Event, MessageAcknowledged, MessageFailed, MessageReceived
+from node.transport.events import (
+    AddressChanged,
+    Closed,
+    Connected,
+    Event,
+    MessageAcknowledged,
+    MessageFailed,
+    MessageReceived,
+)
 from node.trust import actions as trust_actions
 from node.trust.trust import Trust
 from node.types import SECOND, Address, Duration, Instant, NodeId, short_id
@@ -152,6 +160,8 @@ class Router:
                 if peer_id is not None:
                     self._peers.heard(peer_id, now)
                     return
+            case AddressChanged():
+                self._peers.heard(event.peer_id, now)
             case MessageFailed():
                 if self._switch.failed(carrier, event, now):
                     return

@@ -45,6 +45,11 @@ class AckTracker:
         self._prompt_acks = _PROMPT_ACKS
         self._largest_at: Instant = 0
 
+    @property
+    def largest_received(self) -> int:
+        """The largest packet number received; -1 before the first."""
+        return self._received.largest
+
     def is_duplicate(self, packet_number: int) -> bool:
         """Whether the number was received before, or lies so far back that this can no longer be known."""
         received = self._received

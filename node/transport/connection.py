@@ -14,26 +14,36 @@ from collections.abc import Callable
 from node.errors import Code, DecodeError, HandshakeError, ProtocolViolation, UnknownPeer
 from node.transport.ack import AckTracker
 from node.transport.duplicates import Claim
-from node.transport.events import Closed, Connected, Event, MessageFailed
+from node.transport.events import AddressChanged, Closed, Connected, Event, MessageFailed
 from node.transport.opening import Opening
 from node.transport.packet import Datagram, Message, Transmit
+from node.transport.path import Path
 from node.transport.protection import Protection, agreed_keys
-from node.transport.receiving import Receiving
+from node.transport.receiving import ConnectionFrame, Receiving
 from node.transport.sending import Sending
 from node.transport.settings import TransportSettings
 from node.transport.snapshot import snapshot_of
 from node.transport.state import ConnectionState, Origin
 from node.transport.stats import ConnectionSnapshot, Histogram
-from node.types import Instant, NodeId
-from node.wire.frames import CloseFrame, ConfirmedFrame
+from node.types import Address, Instant, NodeId
+from node.wire.frames import CloseFrame, ConfirmedFrame, PathChallengeFrame, PathResponseFrame, append_path
 from node.wire.handshake import RefusalReason, parse_refuse
 from node.wire.header import Header, PacketType
-from node.wire.limits import AEAD_FAILURES_MAX, HEADER_BYTES
+from node.wire.limits import (
+    AEAD_FAILURES_MAX,
+    ETHERNET_MTU_IPV4,
+    ETHERNET_MTU_IPV6,
+    HEADER_BYTES,
+    PATH_CHALLENGE_BYTES,
+    TAG_BYTES,
+)
 from node.wire.parameters import Parameters, parse_parameters
 
 __all__ = ["Connection"]
 
 _CLOSE_REPEATS_MAX = 3
+
+_PATH_PACKET_BYTES = HEADER_BYTES + 1 + PATH_CHALLENGE_BYTES + TAG_BYTES
 
 _CODES = {int(code): code for code in Code}
 
@@ -42,35 +52,23 @@ class Connection:
     """See the module. `receive` raises DecodeError or HandshakeError for a datagram that was dropped unchanged."""
 
     __slots__ = (
-        "_acks",
-        "_close_due",
-        "_close_frame",
-        "_close_repeats",
-        "_events",
-        "_idle_at",
-        "_next_message_id",
-        "_opening",
-        "_protection",
-        "_receiving",
-        "_settings",
-        "claim",
-        "closed_at",
-        "established_at",
-        "hint",
-        "init",
-        "origin",
-        "peer_id",
-        "reset_token",
-        "sending",
-        "state",
-        "stats",
+        "_acks", "_asked_at", "_close_due", "_close_frame", "_close_repeats", "_events", "_heard_at",
+        "_next_message_id", "_opening", "_protection", "_receiving", "_settings", "claim", "closed_at",
+        "established_at", "hint", "init", "origin", "path", "peer_id", "reset_token", "sending", "state", "stats",
     )  # fmt: skip
 
     def __init__(
-        self, origin: Origin, settings: TransportSettings, opening: Opening, histogram: Histogram, now: Instant
+        self,
+        origin: Origin,
+        settings: TransportSettings,
+        opening: Opening,
+        histogram: Histogram,
+        path: Path,
+        now: Instant,
     ) -> None:
         """histogram: where RTT samples of this and other connections are counted."""
         self.origin = origin
+        self.path = path
         self.state = ConnectionState.HANDSHAKE
         self.peer_id: NodeId | None = None
         self.claim: Claim | None = None
@@ -88,7 +86,7 @@ class Connection:
         self._protection: Protection | None = None
         self._receiving: Receiving | None = None
         self._next_message_id = 0
-        self._idle_at = now + settings.idle_timeout
+        self._heard_at = self._asked_at = now
         self._close_frame: CloseFrame | None = None
         self._close_due = False
         self._close_repeats = 0
@@ -113,20 +111,23 @@ class Connection:
         stats = self.stats
         stats.packets_received += 1
         stats.bytes_received += len(data)
-        self._idle_at = now + self._settings.idle_timeout
+        self._heard_at = now
+        if datagram.address != self.path.address:
+            is_newest = number > self._acks.largest_received
+            pto = self.sending.rtt.computed_rto()
+            self.path.on_elsewhere(datagram.address, len(data), pto, now, is_newest=is_newest)
         # Only a responder that has our CONFIRM can seal a packet.
         self._opening = None
         assert self._receiving is not None
         try:
-            close = self._receiving.receive(number, payload, now)
+            frames = self._receiving.receive(number, payload, now)
         except DecodeError as error:
             self._end(Code.FRAME_ENCODING, str(error), now)
         except ProtocolViolation as violation:
             self._end(violation.code, violation.reason, now)
         else:
-            if close is not None:
-                code = _CODES.get(close.code, Code.APPLICATION)
-                self._end(code, close.reason, now, tell_peer=False, by_peer=True)
+            for frame in frames:
+                self._apply(frame, now)
 
     def handle_timeout(self, now: Instant) -> None:
         """Does what is due; called early or often it does nothing."""
@@ -136,9 +137,10 @@ class Connection:
             self.state = ConnectionState.CLOSED
         if self.state in (ConnectionState.CLOSING, ConnectionState.CLOSED):
             return
-        if self.state is ConnectionState.ESTABLISHED and now >= self._idle_at:
+        if self.state is ConnectionState.ESTABLISHED and self._is_idle(now):
             self._end(Code.IDLE_TIMEOUT, "nothing was received", now)
             return
+        self.path.handle_timeout(now)
         try:
             if not self.sending.handle_timeout(now):
                 self._end(Code.RETRIES_EXHAUSTED, f"no answer to {self._settings.max_retries} retransmissions", now)
@@ -150,7 +152,7 @@ class Connection:
         if self._opening is not None:
             datagram = self._opening.poll_transmit()
             if datagram is not None:
-                return Transmit(self.origin.address, datagram, len(datagram))
+                return Transmit(self.path.address, datagram, len(datagram))
         if self.state is ConnectionState.CLOSING:
             return self._transmit_close(now)
         if self.state is not ConnectionState.ESTABLISHED:
@@ -159,6 +161,9 @@ class Connection:
         assert self._receiving is not None
         self._protection.update_if_due(self.sending.recovery.largest_acked, now)
         self._receiving.grant_credit(now)
+        apart = self._packet_apart(now)
+        if apart is not None:
+            return apart
         first = self._next_packet(now)
         if first is None:
             return None
@@ -168,7 +173,7 @@ class Connection:
             if packet is None:
                 break
             packets.append(packet)
-        return Transmit(self.origin.address, b"".join(packets), len(first))
+        return Transmit(self.path.address, b"".join(packets), len(first))
 
     def poll_event(self) -> Event | None:
         """The next happening, oldest first."""
@@ -182,7 +187,8 @@ class Connection:
             return self.closed_at
         timers = (
             self._opening.next_timeout() if self._opening is not None else None,
-            self._idle_at if self.state is ConnectionState.ESTABLISHED else None,
+            self._idle_timeout() if self.state is ConnectionState.ESTABLISHED else None,
+            self.path.next_timeout(),
             self.sending.next_timeout(),
             self._acks.ack_at,
         )
@@ -279,24 +285,47 @@ class Connection:
         keys = agreed_keys(agreement, self._settings.suites, parameters.suites)
         self._protection = Protection(keys, parameters.connection_id, self.sending.rtt, self.stats, now)
         self.reset_token = parameters.reset_token
-        self.sending.start(self._protection, parameters)
+        self.sending.start(self._protection, parameters, _likely_mtu(self.path.address))
         self._receiving = Receiving(
             self.origin.handle, agreement.peer_id, self._settings.initial_window, self._acks, self.sending, self._events
         )
         self.state = ConnectionState.ESTABLISHED
         self.established_at = now
-        self._idle_at = now + self._settings.idle_timeout
+        self._heard_at = now
         self._events.append(
             Connected(
                 connection=self.origin.handle,
                 peer_id=agreement.peer_id,
-                address=self.origin.address,
+                address=self.path.address,
                 is_initiator=self.origin.is_initiator,
             )
         )
         return parameters
 
     # --- receiving
+
+    def _apply(self, frame: ConnectionFrame, now: Instant) -> None:
+        match frame:
+            case CloseFrame():
+                code = _CODES.get(frame.code, Code.APPLICATION)
+                self._end(code, frame.reason, now, tell_peer=False, by_peer=True)
+            case PathChallengeFrame():
+                self.path.on_challenge(frame)
+            case PathResponseFrame():
+                self._apply_path_response(frame)
+
+    def _apply_path_response(self, frame: PathResponseFrame) -> None:
+        before = self.path.address
+        if not self.path.on_response(frame):
+            return
+        self.stats.path_changes += 1
+        if self.path.address[0] != before[0]:
+            # Another port of the same host is a NAT that has forgotten its binding, and leads the same way.
+            self.sending.on_path_change(_likely_mtu(self.path.address))
+        assert self.peer_id is not None
+        self._events.append(
+            AddressChanged(connection=self.origin.handle, peer_id=self.peer_id, address=self.path.address)
+        )
 
     def _receive_while_closing(self, header: Header, datagram: Datagram, now: Instant) -> None:
         self._open(header.packet_number, datagram.data, now)
@@ -315,6 +344,38 @@ class Connection:
 
     # --- sending
 
+    def _packet_apart(self, now: Instant) -> Transmit | None:
+        """A packet that is not part of the flow: about the path, or a probe of its MTU."""
+        response = self.path.next_response()
+        if response is not None:
+            return self._transmit_path(response, self.path.address, now)
+        if self.path.candidate is not None:
+            to = self.path.candidate.address
+            challenge = self.path.next_challenge(_PATH_PACKET_BYTES, self.sending.rtt.computed_rto(), now)
+            if challenge is not None:
+                return self._transmit_path(challenge, to, now)
+        probe = self.sending.next_mtu_probe(now)
+        return None if probe is None else Transmit(self.path.address, probe, len(probe))
+
+    def _transmit_path(self, frame: PathChallengeFrame | PathResponseFrame, to: Address, now: Instant) -> Transmit:
+        buffer = bytearray()
+        append_path(buffer, frame)
+        data, _ = self.sending.seal_apart(bytes(buffer), now)
+        return Transmit(to, data, len(data))
+
+    def _is_idle(self, now: Instant) -> bool:
+        """Whether nothing has come for too long; asks the peer for a sign of life before that."""
+        keep_alive = self._settings.keep_alive
+        if keep_alive and now >= max(self._heard_at, self._asked_at) + keep_alive:
+            self._asked_at = now
+            self.sending.ask()
+        return now >= self._heard_at + self._settings.idle_timeout
+
+    def _idle_timeout(self) -> Instant:
+        idle_at = self._heard_at + self._settings.idle_timeout
+        keep_alive = self._settings.keep_alive
+        return min(idle_at, max(self._heard_at, self._asked_at) + keep_alive) if keep_alive else idle_at
+
     def _next_packet(self, now: Instant) -> bytes | None:
         assert self._protection is not None
         if self._protection.is_exhausted:
@@ -327,7 +388,7 @@ class Connection:
             return None
         self._close_due = False
         data = self.sending.close_packet(self._close_frame, now)
-        return Transmit(self.origin.address, data, len(data))
+        return Transmit(self.path.address, data, len(data))
 
     # --- the end
 
@@ -340,7 +401,7 @@ class Connection:
             Closed(
                 connection=self.origin.handle,
                 peer_id=self.peer_id,
-                address=self.origin.address,
+                address=self.path.address,
                 code=code,
                 reason=reason,
                 by_peer=by_peer,
@@ -357,6 +418,10 @@ class Connection:
         else:
             self._opening = None
             self.state = ConnectionState.CLOSED
+
+
+def _likely_mtu(address: Address) -> int:
+    return ETHERNET_MTU_IPV6 if ":" in address[0] else ETHERNET_MTU_IPV4
 
 
 _Handler = Callable[[Connection, Header, Datagram, Instant], None]

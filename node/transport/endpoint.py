@@ -22,6 +22,7 @@ from node.transport.events import Closed, Connected, Event
 from node.transport.handshake import Handshake, HandshakeSetup
 from node.transport.opening import Opening
 from node.transport.packet import Datagram, Message, Transmit
+from node.transport.path import Path
 from node.transport.resets import Resets
 from node.transport.settings import TransportSettings
 from node.transport.state import ConnectionState, Origin
@@ -190,7 +191,7 @@ class Endpoint:
             is_usable = connection.state is ConnectionState.ESTABLISHED or (
                 connection.state is ConnectionState.HANDSHAKE and connection.origin.is_initiator
             )
-            if is_usable and connection.origin.address == address:
+            if is_usable and connection.path.address == address:
                 return connection.origin.handle
         return None
 
@@ -315,7 +316,8 @@ class Endpoint:
         return Handshake(setup, is_initiator=origin.is_initiator, entropy=self._entropy)
 
     def _add(self, origin: Origin, opening: Opening, now: Instant) -> Connection:
-        connection = Connection(origin, self.settings, opening, self._retired.rtt, now)
+        path = Path(origin.address, self._entropy)
+        connection = Connection(origin, self.settings, opening, self._retired.rtt, path, now)
         self.connections[origin.handle] = connection
         self._by_local_id[origin.local_id] = connection
         return connection

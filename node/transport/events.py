@@ -13,7 +13,16 @@ from typing import TypeAlias
 from node.errors import Code
 from node.types import Address, NodeId
 
-__all__ = ["Closed", "Connected", "Delivery", "Event", "MessageAcknowledged", "MessageFailed", "MessageReceived"]
+__all__ = [
+    "AddressChanged",
+    "Closed",
+    "Connected",
+    "Delivery",
+    "Event",
+    "MessageAcknowledged",
+    "MessageFailed",
+    "MessageReceived",
+]
 
 
 class Delivery(IntEnum):
@@ -67,6 +76,15 @@ class MessageFailed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AddressChanged:
+    """The peer has another address, and has shown that it is there."""
+
+    connection: int
+    peer_id: NodeId
+    address: Address
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Closed:
     """The connection is gone; the last event that names it. peer_id is None when it never became established.
 
@@ -83,4 +101,4 @@ class Closed:
     hint: str = ""
 
 
-Event: TypeAlias = Connected | MessageReceived | MessageAcknowledged | MessageFailed | Closed
+Event: TypeAlias = Connected | AddressChanged | MessageReceived | MessageAcknowledged | MessageFailed | Closed

@@ -41,7 +41,10 @@ _LONE_ACKS_MAX = 16
 
 
 class Outbox:
-    """What waits to be sent. datagrams_dropped counts unreliable messages that will never leave."""
+    """What waits to be sent. datagrams_dropped counts unreliable messages that will never leave.
+
+    possible_payload: what packet_payload may become once the path is better known; unreliable messages wait for it.
+    """
 
     __slots__ = (
         "_control",
@@ -51,6 +54,7 @@ class Outbox:
         "credit",
         "datagrams_dropped",
         "packet_payload",
+        "possible_payload",
         "queue",
     )
 
@@ -58,6 +62,7 @@ class Outbox:
         """packet_payload: bytes of frames that fit in one packet."""
         self.acks = acks
         self.packet_payload = packet_payload
+        self.possible_payload = packet_payload
         self.credit = SendCredit()
         self.queue = SendQueue(self.credit)
         self.datagrams_dropped = 0
@@ -70,7 +75,7 @@ class Outbox:
         if message.delivery is not Delivery.UNRELIABLE:
             self.queue.push(message_id, message)
             return
-        allowed = self.packet_payload - 1 - varint_size(self.packet_payload)
+        allowed = self.possible_payload - 1 - varint_size(self.possible_payload)
         if len(message.data) > allowed:
             raise MessageTooLarge(f"unreliable message of {len(message.data)} bytes: one datagram carries {allowed}")
         self._datagrams.append(message.data)
@@ -93,6 +98,12 @@ class Outbox:
     def has_eliciting(self) -> bool:
         """Whether there is anything to send beside acknowledgements."""
         return bool(self._control or self._datagrams) or self.queue.has_sendable()
+
+    def is_held_back(self) -> bool:
+        """Whether an unreliable message waits for larger packets."""
+        return bool(self._datagrams) and 1 + varint_size(len(self._datagrams[0])) + len(self._datagrams[0]) > (
+            self.packet_payload
+        )
 
     def fill(self, packet: SentPacket, now: Instant, may_elicit: bool) -> bytearray:
         """The frames of one packet, at most packet_payload bytes; writes into `packet` what they carry.
@@ -159,8 +170,11 @@ class Outbox:
     def _fill_datagrams(self, buffer: bytearray, packet: SentPacket) -> None:
         while self._datagrams:
             size = 1 + varint_size(len(self._datagrams[0])) + len(self._datagrams[0])
+            if self.packet_payload < size <= self.possible_payload:
+                # Until the path has carried a probe of that size, or has not.
+                break
             if size > self.packet_payload:
-                # It was queued before the peer had said what it takes.
+                # It was queued before the peer had said what it takes, or before the path had shown it.
                 self._datagrams.popleft()
                 self.datagrams_dropped += 1
                 continue

@@ -39,9 +39,9 @@ class Pacer:
         self._filled_at: Instant = 0
 
     def on_packet_size(self, packet_bytes: int) -> None:
-        """The handshake told how large packets may be; nothing was sent yet."""
+        """Packets have another size from now on."""
+        self._tokens += _BURST_PACKETS_MIN * (packet_bytes - self._packet_bytes) * SECOND
         self._packet_bytes = packet_bytes
-        self._tokens = _BURST_PACKETS_MIN * packet_bytes * SECOND
 
     def on_sent(self, size: int) -> None:
         """Takes that many bytes out; a probe may leave the bucket in debt."""

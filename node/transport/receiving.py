@@ -1,7 +1,7 @@
 """The receiving half of a connection: acts on the frames of its packets, and grants the credit for more.
 
 Acknowledgements and limits of the peer concern what was sent and go to the sending half; messages go into the events
-of the connection. Replays and forgeries were refused before.
+of the connection; what concerns the connection as a whole is handed back. Replays and forgeries were refused before.
 """
 
 from __future__ import annotations
@@ -17,17 +17,20 @@ from node.types import Instant, NodeId
 from node.wire.frames import (
     AckFrame,
     CloseFrame,
-    ConfirmedFrame,
     DatagramFrame,
     Frame,
     MaxDataFrame,
     MessageFrame,
-    PingFrame,
+    PathChallengeFrame,
+    PathResponseFrame,
     WithdrawFrame,
     parse_frames,
 )
 
-__all__ = ["Receiving"]
+__all__ = ["ConnectionFrame", "Receiving"]
+
+ConnectionFrame = CloseFrame | PathChallengeFrame | PathResponseFrame
+"""Frames about the connection as a whole."""
 
 
 class Receiving:
@@ -46,25 +49,26 @@ class Receiving:
         self._credit = ReceiveCredit(window)
         self._reassembly = Reassembly(self._credit)
 
-    def receive(self, number: int, payload: bytes, now: Instant) -> CloseFrame | None:
-        """Takes an authenticated packet that is no duplicate; returns the CLOSE in it, if there is one.
+    def receive(self, number: int, payload: bytes, now: Instant) -> list[ConnectionFrame]:
+        """Takes an authenticated packet that is no duplicate; returns the frames that are not for either half.
 
         Raises DecodeError for malformed frames and ProtocolViolation for frames that break a rule.
         """
-        is_eliciting, close = False, None
+        is_eliciting = False
+        others: list[ConnectionFrame] = []
         for frame in parse_frames(payload):
             if type(frame) is MessageFrame:
                 is_eliciting = True
                 for data in self._reassembly.receive(frame):
                     self._deliver(data, Delivery.RELIABLE if frame.channel is None else Delivery.ORDERED)
-                continue
-            if isinstance(frame, CloseFrame):
-                close = close or frame
-                continue
-            is_eliciting = is_eliciting or not isinstance(frame, AckFrame)
-            self._apply(frame, now)
+            elif isinstance(frame, CloseFrame | PathChallengeFrame | PathResponseFrame):
+                is_eliciting = is_eliciting or not isinstance(frame, CloseFrame)
+                others.append(frame)
+            else:
+                is_eliciting = is_eliciting or not isinstance(frame, AckFrame)
+                self._apply(frame, now)
         self._acks.on_received(number, is_eliciting, now)
-        return close
+        return others
 
     def grant_credit(self, now: Instant) -> None:
         """Queues the next limit for the peer, if it is time for one: once for all that has arrived together."""
@@ -82,7 +86,7 @@ class Receiving:
                 self._reassembly.withdraw(frame)
             case MaxDataFrame():
                 self._sending.outbox.credit.raise_limit(frame.limit)
-            case PingFrame() | ConfirmedFrame() | CloseFrame() | MessageFrame():
+            case _:
                 pass
 
     def _deliver(self, data: bytes, delivery: Delivery) -> None:

@@ -74,6 +74,7 @@ class Recovery:
     __slots__ = (
         "_acked",
         "_controller",
+        "_first_on_path",
         "_histogram",
         "_largest_sent",
         "_last_eliciting_at",
@@ -109,6 +110,7 @@ class Recovery:
         self._sent: dict[int, SentPacket] = {}
         self._lost: dict[int, SentPacket] = {}
         self._largest_sent = -1
+        self._first_on_path = 0
         self._last_eliciting_at: Instant = 0
         self._loss_at: Instant | None = None
         self._packet_threshold = PACKET_THRESHOLD
@@ -138,6 +140,11 @@ class Recovery:
             self._sent[packet.number] = packet
             self._last_eliciting_at = packet.sent_at
             self.bytes_in_flight += packet.size
+
+    def on_path_change(self, controller: Controller) -> None:
+        """The path is another one: a new controller, and no round trips of packets that took the old path."""
+        self._controller = controller
+        self._first_on_path = self._largest_sent + 1
 
     def on_app_limited(self) -> None:
         """There is room to send and nothing to send."""
@@ -234,7 +241,7 @@ class Recovery:
     def _sample_rtt(self, frame: AckFrame, acked: list[SentPacket], now: Instant) -> Duration | None:
         newest = max(acked, key=lambda packet: packet.number)
         # Only for the largest does the frame tell how long the peer held it back (RFC 9002 §5.1).
-        if newest.number != frame.ranges[0][1]:
+        if newest.number != frame.ranges[0][1] or newest.number < self._first_on_path:
             return None
         latest_rtt = now - newest.sent_at
         self.rtt.update(latest_rtt, frame.delay)

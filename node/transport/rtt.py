@@ -34,6 +34,11 @@ class RttEstimator:
         self.rttvar: Duration | None = None
         self.min_rtt: Duration | None = None
 
+    def reset(self) -> None:
+        """Forgets every sample: the path is another one."""
+        self.latest_rtt = self.smoothed_rtt = self.rttvar = self.min_rtt = None
+        self.adjusted_rtt = 0
+
     def update(self, latest_rtt: Duration, ack_delay: Duration) -> None:
         """Takes one sample (RFC 9002 §5.3). ack_delay: as the peer reported it; capped at its own promise."""
         self.latest_rtt = latest_rtt

@@ -11,17 +11,18 @@ from collections import deque
 from node.transport.ack import AckTracker
 from node.transport.congestion import new_controller
 from node.transport.events import Event, MessageAcknowledged, MessageFailed
+from node.transport.mtu import MtuSearch
 from node.transport.outbox import Outbox
 from node.transport.pacing import Pacer
 from node.transport.packet import SentPacket
 from node.transport.protection import Protection
-from node.transport.recovery import Expiry, Recovery
+from node.transport.recovery import AckOutcome, Expiry, Recovery
 from node.transport.rtt import RttEstimator
 from node.transport.settings import TransportSettings
 from node.transport.stats import ConnectionStats, Histogram
 from node.types import Instant
 from node.wire.frames import AckFrame, CloseFrame
-from node.wire.limits import HEADER_BYTES, TAG_BYTES
+from node.wire.limits import BASE_MTU, HEADER_BYTES, TAG_BYTES
 from node.wire.parameters import Parameters
 
 __all__ = ["Sending"]
@@ -40,8 +41,8 @@ class Sending:
     """
 
     __slots__ = (
-        "_acks", "_events", "_handle", "_pacer", "_probes_due", "_protection", "_settings", "controller", "outbox",
-        "recovery", "rtt", "stats",
+        "_acks", "_events", "_handle", "_pacer", "_payload_max", "_probes_due", "_protection", "_settings",
+        "controller", "mtu", "outbox", "recovery", "rtt", "stats",
     )  # fmt: skip
 
     def __init__(
@@ -59,20 +60,35 @@ class Sending:
         self._pacer = Pacer(settings.mtu)
         self._protection: Protection | None = None
         self._probes_due = 0
+        self._payload_max = settings.packet_payload
+        self.mtu = MtuSearch(settings.mtu, settings.mtu)
 
     @property
     def packet_bytes(self) -> int:
         """Size of a full packet, envelope included."""
         return self.outbox.packet_payload + HEADER_BYTES + TAG_BYTES
 
-    def start(self, protection: Protection, peer: Parameters) -> None:
-        """The handshake is complete: the peer said what it takes."""
+    def start(self, protection: Protection, peer: Parameters, likely_mtu: int) -> None:
+        """The handshake is complete: the peer said what it takes. likely_mtu: what the path probably carries."""
         self._protection = protection
         self.rtt.max_ack_delay = peer.max_ack_delay
         self.outbox.credit.raise_limit(peer.max_data)
-        self.outbox.packet_payload = min(self._settings.packet_payload, peer.max_datagram - HEADER_BYTES - TAG_BYTES)
+        self._payload_max = min(self._settings.packet_payload, peer.max_datagram - HEADER_BYTES - TAG_BYTES)
+        self._search_mtu(likely_mtu)
         self.controller.on_packet_size(self.packet_bytes)
-        self._pacer.on_packet_size(self.packet_bytes)
+
+    def on_path_change(self, likely_mtu: int) -> None:
+        """Packets take another path: nothing that was measured on the old one holds (RFC 9000 §9.4)."""
+        self.rtt.reset()
+        self.controller = new_controller(self._settings.congestion, self.packet_bytes)
+        self.recovery.on_path_change(self.controller)
+        self._pacer.rate = 0
+        self._search_mtu(likely_mtu)
+
+    def ask(self) -> None:
+        """Makes the next packet one that the peer has to answer, unless it has to answer one already."""
+        if not self.recovery.bytes_in_flight:
+            self._probes_due = max(1, self._probes_due)
 
     # --- packets
 
@@ -83,13 +99,35 @@ class Sending:
         if not may_elicit and not self._acks.is_due(now):
             return None
         packet = self._new_packet(now)
+        if is_probe:
+            return self._seal(packet, self._fill_probe(packet, now))
         buffer = self.outbox.fill(packet, now, may_elicit)
         self.stats.messages_dropped = self.outbox.datagrams_dropped
-        if is_probe:
-            self._probes_due -= 1
-            if not packet.is_ack_eliciting:
-                self.outbox.fill_probe(buffer, packet, self.recovery.oldest_eliciting())
         return self._seal(packet, buffer) if buffer else None
+
+    def next_mtu_probe(self, now: Instant) -> bytes | None:
+        """A packet of a size that the path has not carried yet, when one is to be tried."""
+        if self.outbox.is_held_back():
+            self.mtu.is_wanted = True
+        size = self.mtu.next_probe()
+        if size is None:
+            return None
+        # It asks for an acknowledgement but is not in the ledger: its loss says nothing about congestion.
+        data, number = self.seal_apart(b"\x01".ljust(size - HEADER_BYTES - TAG_BYTES, b"\0"), now)
+        self.mtu.on_probe_sent(number, size, now + self.rtt.computed_rto())
+        return data
+
+    def seal_apart(self, frames: bytes, now: Instant) -> tuple[bytes, int]:
+        """A packet that nobody will miss, and its number."""
+        assert self._protection is not None
+        packet = self._new_packet(now)
+        data = self._protection.seal(frames)
+        packet.size = len(data)
+        self.stats.packets_sent += 1
+        self.stats.bytes_sent += len(data)
+        self.recovery.on_sent(packet)
+        self._pacer.on_sent(packet.size)
+        return data, packet.number
 
     def close_packet(self, frame: CloseFrame, now: Instant) -> bytes:
         """The last packet, sealed."""
@@ -107,11 +145,18 @@ class Sending:
                 self._events.append(MessageAcknowledged(connection=self._handle, message_id=message.message_id))
         for packet in outcome.lost:
             self.outbox.on_packet_lost(packet, "reordering")
+        if self.mtu.is_awaiting(frame.ranges):
+            self.mtu.on_probe_acked(now)
+            self._resize()
+        elif outcome.lost or self.mtu.has_losses:
+            self._look_for_black_hole(outcome, now)
         self._pacer.rate = self.controller.pacing_rate(self.rtt)
 
     def handle_timeout(self, now: Instant) -> bool:
         """Does what is due, if anything; False when the peer has not answered for too long."""
         self._expire_messages(now)
+        if self.mtu.handle_timeout(now):
+            self._resize()
         expiry, lost = self.recovery.on_timeout(now)
         if expiry is Expiry.FAILURE:
             return False
@@ -123,10 +168,44 @@ class Sending:
 
     def next_timeout(self) -> Instant | None:
         """When `handle_timeout` or `next_packet` has something to do again; None when never."""
-        timers = (self.recovery.next_timeout(), self.outbox.queue.next_deadline(), self._pacer.blocked_until)
+        timers = (
+            self.recovery.next_timeout(),
+            self.outbox.queue.next_deadline(),
+            self._pacer.blocked_until,
+            self.mtu.next_timeout(),
+        )
         return min((instant for instant in timers if instant is not None), default=None)
 
     # --- private
+
+    def _fill_probe(self, packet: SentPacket, now: Instant) -> bytearray:
+        """Probes are no larger than what every path carries: they get through where full packets no longer do."""
+        self._probes_due -= 1
+        payload = self.outbox.packet_payload
+        self.outbox.packet_payload = min(payload, BASE_MTU - HEADER_BYTES - TAG_BYTES)
+        buffer = self.outbox.fill(packet, now, may_elicit=True)
+        self.stats.messages_dropped = self.outbox.datagrams_dropped
+        if not packet.is_ack_eliciting:
+            self.outbox.fill_probe(buffer, packet, self.recovery.oldest_eliciting())
+        self.outbox.packet_payload = payload
+        return buffer
+
+    def _search_mtu(self, likely: int) -> None:
+        self.mtu = MtuSearch(self._payload_max + HEADER_BYTES + TAG_BYTES, likely)
+        self._resize()
+
+    def _resize(self) -> None:
+        self.outbox.packet_payload = self.mtu.current - HEADER_BYTES - TAG_BYTES
+        self.outbox.possible_payload = self.mtu.possible - HEADER_BYTES - TAG_BYTES
+        self.controller.on_mtu_change(self.packet_bytes)
+        self._pacer.on_packet_size(self.packet_bytes)
+
+    def _look_for_black_hole(self, outcome: AckOutcome, now: Instant) -> None:
+        newest = max((packet.number for packet in outcome.acked if packet.size > BASE_MTU), default=-1)
+        lost = sum(packet.size > BASE_MTU and packet.number > newest for packet in outcome.lost)
+        if self.mtu.on_outcome(lost, now, has_arrived=newest >= 0):
+            self.stats.mtu_black_holes += 1
+            self._resize()
 
     def _expire_messages(self, now: Instant) -> None:
         for message, frame in self.outbox.queue.expire(now):
@@ -152,6 +231,7 @@ class Sending:
         assert self._protection is not None
         missing = self.outbox.packet_payload - len(buffer)
         if missing <= _PADDING_MAX:
+            self.mtu.is_wanted = True
             # Packets of one size can be handed to the kernel together.
             buffer += bytes(missing)
         data = self._protection.seal(bytes(buffer))

@@ -16,7 +16,8 @@ __all__ = ["TransportSettings"]
 class TransportSettings:
     """What an endpoint and its connections may do.
 
-    mtu: largest UDP payload sent, in bytes, all our headers included; 1200 to 65507.
+    mtu: largest UDP payload sent, in bytes, all our headers included; 1200 to 65507. A path is given 1200 first, and
+        larger packets once it has carried a probe of their size.
     mss: upper bound for the frames in one packet, in bytes; the effective value is min(mss, mtu - 32).
     initial_window: receive window of a connection in bytes; at least 2 * mss. Memory: that many bytes
         undelivered per connection, beside the reassembly of large messages.
@@ -29,6 +30,8 @@ class TransportSettings:
     min_rto, max_rto: clamp of the effective retransmission timeout.
     max_retries: expiries of the effective timeout in a row before the connection fails.
     idle_timeout: silence after which a connection is closed.
+    keep_alive: silence after which a connection asks its peer for a sign of life; 0 for never. Below idle_timeout, or
+        it comes too late.
     max_ack_delay: longest time an acknowledgement is held back on purpose.
     segments_max: datagrams of one size handed to the kernel in one call (UDP_SEGMENT); 1 switches it off.
     congestion: name of the congestion controller, one of `congestion.CONTROLLERS`.
@@ -47,6 +50,7 @@ class TransportSettings:
     max_rto: Duration = 60 * SECOND
     max_retries: int = 5
     idle_timeout: Duration = 60 * SECOND
+    keep_alive: Duration = 0
     max_ack_delay: Duration = 10 * MILLISECOND
     segments_max: int = 16
     congestion: str = "lossfloor"
@@ -65,6 +69,8 @@ class TransportSettings:
             raise UsageError(f"suites {self.suites}: this machine has {tuple(CIPHERS)}")
         if self.initial_window < 2 * self.packet_payload:
             raise UsageError(f"initial_window {self.initial_window}: allowed is {2 * self.packet_payload} and more")
+        if not 0 <= self.keep_alive < self.idle_timeout:
+            raise UsageError(f"keep_alive {self.keep_alive}: allowed is 0 to idle_timeout {self.idle_timeout}")
         if not 0 < self.min_rto <= self.max_rto:
             raise UsageError(f"min_rto {self.min_rto}: allowed is more than 0 and at most max_rto {self.max_rto}")
 

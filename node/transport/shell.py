@@ -16,7 +16,7 @@ from node.errors import NotRunning, UsageError
 from node.identity.keys import SEED_BYTES, Identity
 from node.transport.addresses import resolve
 from node.transport.driver import Driver, Machine, Runner
-from node.transport.events import Closed, Connected, Delivery, Event, MessageReceived
+from node.transport.events import AddressChanged, Closed, Connected, Delivery, Event, MessageReceived
 from node.transport.handlers import Handler, Handlers
 from node.transport.packet import Packet
 from node.transport.sends import Commands, Sends
@@ -122,7 +122,7 @@ class MessageTransport(ABC, Generic[InputT]):
             packet, address = Packet(event.data, event.delivery), self._address_of(event.connection)
             self._handlers.dispatch(packet, address, self._lane(event))
             return
-        if isinstance(event, Connected):
+        if isinstance(event, Connected | AddressChanged):
             self._addresses[event.connection] = event.address
         elif isinstance(event, Closed):
             self._addresses.pop(event.connection, None)

@@ -19,7 +19,7 @@ def snapshot_of(connection: Connection) -> ConnectionSnapshot:
         connection=connection.origin.handle,
         transport="udp",
         peer_id=connection.peer_id,
-        address=connection.origin.address,
+        address=connection.path.address,
         state=connection.state.name.lower(),
         is_initiator=connection.origin.is_initiator,
         established_at=connection.established_at,
@@ -33,6 +33,7 @@ def snapshot_of(connection: Connection) -> ConnectionSnapshot:
         congestion_window=sending.controller.congestion_window,
         slow_start_threshold=sending.controller.slow_start_threshold,
         bytes_in_flight=sending.recovery.bytes_in_flight,
+        mtu=connection.sending.mtu.current,
         send_queue_messages=len(sending.outbox.queue.messages),
         stats=connection.stats,
     )

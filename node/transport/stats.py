@@ -97,6 +97,8 @@ class ConnectionStats:
     probes: int = 0
     rto_expirations: int = 0
     key_updates: int = 0
+    path_changes: int = 0
+    mtu_black_holes: int = 0
     messages_sent: int = 0
     messages_received: int = 0
     messages_acknowledged: int = 0
@@ -113,6 +115,8 @@ _SUMMED = (
     "probes",
     "rto_expirations",
     "key_updates",
+    "path_changes",
+    "mtu_black_holes",
     "messages_expired",
     "messages_dropped",
 )
@@ -133,6 +137,8 @@ class EndpointStats:
     probes: int = 0
     rto_expirations: int = 0
     key_updates: int = 0
+    path_changes: int = 0
+    mtu_black_holes: int = 0
     messages_expired: int = 0
     messages_dropped: int = 0
     handshakes_completed: int = 0
@@ -176,6 +182,7 @@ class ConnectionSnapshot:
     state: `handshake`, `established`, `closing` or `closed`.
     computed_rto: srtt + max(granularity, 4 * rttvar) + max_ack_delay (RFC 6298 §2).
     effective_rto: computed_rto clamped to [min_rto, max_rto] and doubled per expiry (RFC 6298 §5).
+    mtu: largest datagram that the path is known to carry, in bytes; 0 on TCP.
     """
 
     connection: int
@@ -195,5 +202,6 @@ class ConnectionSnapshot:
     congestion_window: int
     slow_start_threshold: int | None
     bytes_in_flight: int
+    mtu: int
     send_queue_messages: int
     stats: ConnectionStats

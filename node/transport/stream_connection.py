@@ -314,6 +314,7 @@ class StreamConnection:
             congestion_window=0,
             slow_start_threshold=None,
             bytes_in_flight=self.outbox.bytes_queued,
+            mtu=0,
             send_queue_messages=len(self.outbox),
             stats=self.stats,
         )

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from node.errors import DecodeError
 from node.types import MICROSECOND, Duration
-from node.wire.limits import ACK_RANGES_MAX, CLOSE_REASON_BYTES_MAX, MESSAGE_BYTES_MAX
+from node.wire.limits import ACK_RANGES_MAX, CLOSE_REASON_BYTES_MAX, MESSAGE_BYTES_MAX, PATH_CHALLENGE_BYTES
 from node.wire.varint import append_varint, read_varint
 
 __all__ = [
@@ -26,6 +26,8 @@ __all__ = [
     "FrameType",
     "MaxDataFrame",
     "MessageFrame",
+    "PathChallengeFrame",
+    "PathResponseFrame",
     "PingFrame",
     "WithdrawFrame",
     "append_ack",
@@ -34,6 +36,7 @@ __all__ = [
     "append_datagram",
     "append_max_data",
     "append_message",
+    "append_path",
     "append_ping",
     "append_withdraw",
     "parse_frames",
@@ -54,6 +57,8 @@ class FrameType(IntEnum):
     ORDERED_PART = 0x0B
     WITHDRAW = 0x0C
     MAX_DATA = 0x10
+    PATH_CHALLENGE = 0x1A
+    PATH_RESPONSE = 0x1B
     CLOSE = 0x1C
     CONFIRMED = 0x1E
     DATAGRAM = 0x30
@@ -115,6 +120,20 @@ class MaxDataFrame:
 
 
 @dataclass(slots=True)
+class PathChallengeFrame:
+    """Asks for the same PATH_CHALLENGE_BYTES bytes back, to see that an address is the peer's."""
+
+    data: bytes
+
+
+@dataclass(slots=True)
+class PathResponseFrame:
+    """What a PATH_CHALLENGE asked for."""
+
+    data: bytes
+
+
+@dataclass(slots=True)
 class CloseFrame:
     """The connection ends now; code is one of `errors.Code`, unknown numbers are kept as they are."""
 
@@ -130,7 +149,16 @@ class DatagramFrame:
 
 
 Frame: TypeAlias = (
-    PingFrame | ConfirmedFrame | AckFrame | MessageFrame | WithdrawFrame | MaxDataFrame | CloseFrame | DatagramFrame
+    PingFrame
+    | ConfirmedFrame
+    | AckFrame
+    | MessageFrame
+    | WithdrawFrame
+    | MaxDataFrame
+    | PathChallengeFrame
+    | PathResponseFrame
+    | CloseFrame
+    | DatagramFrame
 )
 
 
@@ -215,6 +243,13 @@ def append_max_data(buffer: bytearray, frame: MaxDataFrame) -> None:
     append_varint(buffer, frame.limit)
 
 
+def append_path(buffer: bytearray, frame: PathChallengeFrame | PathResponseFrame) -> None:
+    """Appends a PATH_CHALLENGE or PATH_RESPONSE frame."""
+    is_challenge = isinstance(frame, PathChallengeFrame)
+    buffer.append(FrameType.PATH_CHALLENGE if is_challenge else FrameType.PATH_RESPONSE)
+    buffer += frame.data
+
+
 def append_close(buffer: bytearray, frame: CloseFrame) -> None:
     """Appends a CLOSE frame; the reason is cut at CLOSE_REASON_BYTES_MAX bytes of UTF-8."""
     reason = frame.reason.encode()[:CLOSE_REASON_BYTES_MAX].decode(errors="ignore").encode()
@@ -240,7 +275,8 @@ def parse_frames(payload: bytes) -> list[Frame]:
         if parser is None:
             if payload[offset] != FrameType.PADDING:
                 raise DecodeError("malformed", f"frame type {payload[offset]:#x}")
-            offset += 1
+            # MTU probes are padding nearly all through.
+            offset = len(payload) - len(payload[offset:].lstrip(b"\0"))
             continue
         frame, offset = parser(payload, offset + 1)
         frames.append(frame)
@@ -314,6 +350,21 @@ def _parse_max_data(data: bytes, offset: int) -> tuple[Frame, int]:
     return MaxDataFrame(limit), offset
 
 
+def _parse_path_challenge(data: bytes, offset: int) -> tuple[Frame, int]:
+    return PathChallengeFrame(_read_path(data, offset)), offset + PATH_CHALLENGE_BYTES
+
+
+def _parse_path_response(data: bytes, offset: int) -> tuple[Frame, int]:
+    return PathResponseFrame(_read_path(data, offset)), offset + PATH_CHALLENGE_BYTES
+
+
+def _read_path(data: bytes, offset: int) -> bytes:
+    content = data[offset : offset + PATH_CHALLENGE_BYTES]
+    if len(content) != PATH_CHALLENGE_BYTES:
+        raise DecodeError("malformed", f"path frame of {len(content)} bytes")
+    return content
+
+
 def _parse_close(data: bytes, offset: int) -> tuple[Frame, int]:
     code, offset = read_varint(data, offset)
     reason, offset = _read_bytes(data, offset)
@@ -355,6 +406,8 @@ _PARSERS: dict[int, Callable[[bytes, int], tuple[Frame, int]]] = {
     FrameType.ORDERED_PART: _parse_ordered_part,
     FrameType.WITHDRAW: _parse_withdraw,
     FrameType.MAX_DATA: _parse_max_data,
+    FrameType.PATH_CHALLENGE: _parse_path_challenge,
+    FrameType.PATH_RESPONSE: _parse_path_response,
     FrameType.CLOSE: _parse_close,
     FrameType.CONFIRMED: _parse_confirmed,
     FrameType.DATAGRAM: _parse_datagram,

@@ -19,7 +19,34 @@ TAG_BYTES = 16
 INIT_BYTES = 1200
 """Every INIT is padded to this size, so that an answer to a forged address is never larger than the question."""
 
-MTU_MIN = INIT_BYTES
+BASE_MTU = INIT_BYTES
+"""Datagram that every path carries: the handshake came through. The search for a larger one begins here."""
+
+ETHERNET_MTU_IPV4 = 1472
+ETHERNET_MTU_IPV6 = 1452
+"""Largest UDP payload in an Ethernet frame; tried first where larger ones are allowed."""
+
+MTU_PROBES_MAX = 3
+"""Probes of one size that must be lost before the size is given up (RFC 8899 §5.1.2)."""
+
+MTU_SEARCH_STEP = 16
+"""The search ends when it could gain less than that many bytes."""
+
+MTU_RAISE_INTERVAL: Duration = 600 * SECOND
+"""Time after which a finished search begins again (RFC 8899 §5.1.1)."""
+
+BLACK_HOLE_LOSSES = 3
+"""Packets above BASE_MTU lost, while smaller ones arrive, after which the path counts as narrower than it was."""
+
+BLACK_HOLE_PAUSE: Duration = 60 * SECOND
+"""Time after a black hole before larger packets are tried again."""
+
+AMPLIFICATION_MAX = 3
+"""Bytes sent to an address under validation per byte that came from it (RFC 9000 §8.1)."""
+
+PATH_CHALLENGE_BYTES = 8
+
+MTU_MIN = BASE_MTU
 MTU_MAX = 65507
 """Largest UDP payload that IPv4 can carry."""
 

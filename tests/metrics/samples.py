@@ -46,6 +46,7 @@ def connection(number: int, **changes: object) -> ConnectionSnapshot:
         congestion_window=14_000,
         slow_start_threshold=None,
         bytes_in_flight=1_400,
+        mtu=1_400,
         send_queue_messages=2,
         stats=stats,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +15,8 @@ from node.wire.frames import (
     Frame,
     MaxDataFrame,
     MessageFrame,
+    PathChallengeFrame,
+    PathResponseFrame,
     PingFrame,
     WithdrawFrame,
     append_ack,
@@ -21,6 +25,7 @@ from node.wire.frames import (
     append_datagram,
     append_max_data,
     append_message,
+    append_path,
     append_ping,
     append_withdraw,
 )
@@ -52,30 +57,30 @@ frames: st.SearchStrategy[Frame] = st.one_of(
     st.builds(WithdrawFrame, numbers, numbers),
     st.builds(MaxDataFrame, numbers),
     st.builds(DatagramFrame, st.binary(max_size=40)),
+    st.builds(PathChallengeFrame, st.binary(min_size=8, max_size=8)),
+    st.builds(PathResponseFrame, st.binary(min_size=8, max_size=8)),
     st.builds(CloseFrame, numbers, st.text(max_size=20)),
 )
+
+
+_APPEND: dict[type, Callable[..., None]] = {
+    MessageFrame: append_message,
+    AckFrame: append_ack,
+    WithdrawFrame: append_withdraw,
+    MaxDataFrame: append_max_data,
+    DatagramFrame: append_datagram,
+    CloseFrame: append_close,
+    PathChallengeFrame: append_path,
+    PathResponseFrame: append_path,
+    PingFrame: lambda buffer, _frame: append_ping(buffer),
+    ConfirmedFrame: lambda buffer, _frame: append_confirmed(buffer),
+}
 
 
 def encode(several: list[Frame]) -> bytes:
     buffer = bytearray()
     for frame in several:
-        match frame:
-            case MessageFrame():
-                append_message(buffer, frame)
-            case AckFrame():
-                append_ack(buffer, frame)
-            case WithdrawFrame():
-                append_withdraw(buffer, frame)
-            case MaxDataFrame():
-                append_max_data(buffer, frame)
-            case DatagramFrame():
-                append_datagram(buffer, frame)
-            case CloseFrame():
-                append_close(buffer, frame)
-            case PingFrame():
-                append_ping(buffer)
-            case ConfirmedFrame():
-                append_confirmed(buffer)
+        _APPEND[type(frame)](buffer, frame)
     return bytes(buffer)
 
 

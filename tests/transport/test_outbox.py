@@ -127,10 +127,22 @@ def test_of_too_many_unreliable_messages_the_newest_are_kept() -> None:
 def test_unreliable_message_that_fits_when_queued_and_not_when_sent_is_dropped_and_counted() -> None:
     packer = Packer()
     packer.push(bytes(1_300), Delivery.UNRELIABLE)
-    packer.outbox.packet_payload = 1_168
+    packer.outbox.packet_payload = packer.outbox.possible_payload = 1_168
     assert packer.fill()[1] == []
     assert packer.outbox.datagrams_dropped == 1
     assert not packer.outbox.has_eliciting()
+
+
+def test_an_unreliable_message_waits_for_a_path_that_may_carry_it() -> None:
+    packer = Packer()
+    packer.outbox.packet_payload = 1_168
+    packer.push(bytes(1_300), Delivery.UNRELIABLE)
+    assert packer.outbox.is_held_back()
+    assert packer.fill()[1] == []
+    packer.outbox.packet_payload = packer.outbox.possible_payload
+    assert not packer.outbox.is_held_back()
+    assert packer.fill()[1] == [DatagramFrame(bytes(1_300))]
+    assert packer.outbox.datagrams_dropped == 0
 
 
 def test_the_largest_unreliable_message_fills_a_packet() -> None:

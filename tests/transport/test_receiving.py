@@ -10,7 +10,7 @@ from node.errors import DecodeError, ProtocolViolation
 from node.transport.ack import AckTracker
 from node.transport.events import Delivery, Event, MessageReceived
 from node.transport.packet import SentPacket
-from node.transport.receiving import Receiving
+from node.transport.receiving import ConnectionFrame, Receiving
 from node.transport.sending import Sending
 from node.transport.settings import TransportSettings
 from node.transport.stats import RTT_BOUNDS, Histogram
@@ -21,11 +21,14 @@ from node.wire.frames import (
     DatagramFrame,
     MaxDataFrame,
     MessageFrame,
+    PathChallengeFrame,
+    PathResponseFrame,
     append_ack,
     append_close,
     append_datagram,
     append_max_data,
     append_message,
+    append_path,
     append_ping,
 )
 
@@ -44,7 +47,7 @@ class Half:
         self.sending = Sending(HANDLE, settings, self.acks, self.events, Histogram(RTT_BOUNDS))
         self.receiving = Receiving(HANDLE, PEER_ID, WINDOW, self.acks, self.sending, self.events)
 
-    def receive(self, payload: bytes, number: int = 0) -> CloseFrame | None:
+    def receive(self, payload: bytes, number: int = 0) -> list[ConnectionFrame]:
         try:
             return self.receiving.receive(number, payload, 0)
         finally:
@@ -69,7 +72,7 @@ def test_messages_of_every_class_become_events(half: Half) -> None:
     buffer = bytearray(message(0, b"reliable"))
     append_datagram(buffer, DatagramFrame(b"unreliable"))
     append_message(buffer, MessageFrame(1, 7, 0, b"ordered", channel=2))
-    assert half.receive(bytes(buffer)) is None
+    assert half.receive(bytes(buffer)) == []
     assert half.messages() == [
         (b"reliable", Delivery.RELIABLE),
         (b"unreliable", Delivery.UNRELIABLE),
@@ -115,10 +118,17 @@ def test_more_than_the_credit_is_a_violation(half: Half) -> None:
         half.receive(message(0, bytes(WINDOW + 1)))
 
 
+def test_what_concerns_the_connection_is_returned(half: Half) -> None:
+    buffer = bytearray()
+    append_path(buffer, PathChallengeFrame(b"question"))
+    append_path(buffer, PathResponseFrame(b"response"))
+    assert half.receive(bytes(buffer)) == [PathChallengeFrame(b"question"), PathResponseFrame(b"response")]
+
+
 def test_close_is_returned(half: Half) -> None:
     buffer = bytearray(message(0, b"last words"))
     append_close(buffer, CloseFrame(4, "done"))
-    assert half.receive(bytes(buffer)) == CloseFrame(4, "done")
+    assert half.receive(bytes(buffer)) == [CloseFrame(4, "done")]
     assert half.messages() == [(b"last words", Delivery.RELIABLE)]
 
 

@@ -30,7 +30,7 @@ class Half:
         self.events: deque[Event] = deque()
         self.acks = AckTracker(settings.max_ack_delay)
         self.sending = Sending(HANDLE, settings, self.acks, self.events, Histogram(RTT_BOUNDS))
-        self.sending.start(make_protection(KEY, OTHER_KEY, peer.connection_id), peer)
+        self.sending.start(make_protection(KEY, OTHER_KEY, peer.connection_id), peer, 1_472)
         self.peer = make_protection(OTHER_KEY, KEY, 8)
 
     def push(self, data: bytes, message_id: int = 0, deadline: Instant | None = None) -> None:

@@ -23,7 +23,7 @@ def snapshot() -> ConnectionSnapshot:
         connection=1, transport="udp", peer_id=NodeId(bytes(32)), address=PEER, state="established",
         is_initiator=True, established_at=0, latest_rtt=MILLISECOND, smoothed_rtt=40 * MILLISECOND,
         rttvar=5 * MILLISECOND, min_rtt=MILLISECOND, computed_rto=70 * MILLISECOND, effective_rto=SECOND,
-        rto_backoff=0, congestion_window=14_000, slow_start_threshold=None, bytes_in_flight=1400,
+        rto_backoff=0, congestion_window=14_000, slow_start_threshold=None, bytes_in_flight=1400, mtu=1400,
         send_queue_messages=3, stats=stats,
     )  # fmt: skip
 

@@ -40,6 +40,10 @@ class Controller(Protocol):
         """The handshake told how large packets may be on this connection; nothing was sent yet."""
         ...
 
+    def on_mtu_change(self, packet_bytes: int) -> None:
+        """Packets have another size from now on; window and rate in bytes stay as they are."""
+        ...
+
     def on_packet_sent(self, packet: SentPacket) -> None:
         """A packet is about to leave; the controller may mark it."""
         ...

@@ -77,6 +77,11 @@ class Cubic:
         self._window = initial_window(packet_bytes) / packet_bytes
         self._publish()
 
+    def on_mtu_change(self, packet_bytes: int) -> None:
+        """Counts in packets of that many bytes from now on; the window keeps its bytes."""
+        self._window = self._window * self._packet_bytes / packet_bytes
+        self._packet_bytes = packet_bytes
+
     def on_packet_sent(self, packet: SentPacket) -> None:
         """CUBIC treats all packets alike."""
 

@@ -149,6 +149,10 @@ class LossFloor:
         self._packet_bytes = packet_bytes
         self.congestion_window = initial_window(packet_bytes)
 
+    def on_mtu_change(self, packet_bytes: int) -> None:
+        """Counts in packets of that many bytes from now on."""
+        self._packet_bytes = packet_bytes
+
     def on_packet_sent(self, packet: SentPacket) -> None:
         """Marks packets that no queue of ours can have dropped."""
         packet.is_below_rate = self._gain() <= 1.0 and not self._is_queued

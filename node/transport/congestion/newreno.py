@@ -36,6 +36,10 @@ class NewReno:
         self._packet_bytes = packet_bytes
         self.congestion_window = initial_window(packet_bytes)
 
+    def on_mtu_change(self, packet_bytes: int) -> None:
+        """Counts in packets of that many bytes from now on."""
+        self._packet_bytes = packet_bytes
+
     def on_packet_sent(self, packet: SentPacket) -> None:
         """NewReno treats all packets alike."""
 

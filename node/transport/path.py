@@ -1,0 +1,108 @@
+"""The path to the peer: the address that packets go to, and how another one takes its place (RFC 9000 §8.2, §9).
+
+An address that a packet came from is believed after it has answered a challenge, and not before: until then everything
+goes to the old one, and the new one is sent at most three times what came from it. Knows no packets and no keys: the
+connection reports authenticated packets and carries the frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from node.transport.rtt import INITIAL_RTT
+from node.types import Address, Duration, Entropy, Instant
+from node.wire.frames import PathChallengeFrame, PathResponseFrame
+from node.wire.limits import AMPLIFICATION_MAX, PATH_CHALLENGE_BYTES
+
+__all__ = ["Candidate", "Path"]
+
+_VALIDATION_PTOS = 3
+"""Probe timeouts that a new address has to answer (RFC 9000 §8.2.4)."""
+
+_UNKNOWN_PTO: Duration = 3 * INITIAL_RTT
+"""Probe timeout of a path of which nothing is known: a new one may be far longer than the one before."""
+
+
+@dataclass(slots=True)
+class Candidate:
+    """An address that the peer's newest packet came from. allowed: bytes that may still be sent there.
+
+    tries: challenges sent there, each after twice the pause of the one before.
+    """
+
+    address: Address
+    challenge: bytes
+    allowed: int
+    send_at: Instant
+    expires_at: Instant
+    tries: int = 0
+
+
+class Path:
+    """address: where packets go. candidate: an address under validation, of which there is one at most."""
+
+    __slots__ = ("_entropy", "_response", "address", "candidate")
+
+    def __init__(self, address: Address, entropy: Entropy) -> None:
+        self.address = address
+        self.candidate: Candidate | None = None
+        self._entropy = entropy
+        self._response: bytes | None = None
+
+    def on_elsewhere(
+        self, address: Address, size: int, probe_timeout: Duration, now: Instant, *, is_newest: bool
+    ) -> None:
+        """An authenticated packet of that size came from another address than `address`.
+
+        is_newest: whether its packet number is the largest so far; an older one may have been overtaken, or copied.
+        """
+        candidate = self.candidate
+        if candidate is not None and candidate.address == address:
+            candidate.allowed += AMPLIFICATION_MAX * size
+        elif is_newest:
+            self.candidate = Candidate(
+                address=address,
+                challenge=self._entropy(PATH_CHALLENGE_BYTES),
+                allowed=AMPLIFICATION_MAX * size,
+                send_at=now,
+                expires_at=now + _VALIDATION_PTOS * max(probe_timeout, _UNKNOWN_PTO),
+            )
+
+    def on_challenge(self, frame: PathChallengeFrame) -> None:
+        """The peer asks whether we can be reached where it sees us; of several questions the newest is answered."""
+        self._response = frame.data
+
+    def on_response(self, frame: PathResponseFrame) -> bool:
+        """The peer has received what was sent to the candidate, which becomes the path; whether it did."""
+        if self.candidate is None or self.candidate.challenge != frame.data:
+            return False
+        self.address = self.candidate.address
+        self.candidate = None
+        return True
+
+    def next_response(self) -> PathResponseFrame | None:
+        """An answer to send to `address` now."""
+        if self._response is None:
+            return None
+        data, self._response = self._response, None
+        return PathResponseFrame(data)
+
+    def next_challenge(self, size: int, probe_timeout: Duration, now: Instant) -> PathChallengeFrame | None:
+        """A challenge to send to the candidate now, in a packet of that size."""
+        candidate = self.candidate
+        if candidate is None or now < candidate.send_at or candidate.allowed < size:
+            return None
+        candidate.allowed -= size
+        candidate.send_at = now + (probe_timeout << candidate.tries)
+        candidate.tries += 1
+        return PathChallengeFrame(candidate.challenge)
+
+    def handle_timeout(self, now: Instant) -> None:
+        """Gives up a candidate that has not answered."""
+        if self.candidate is not None and now >= self.candidate.expires_at:
+            self.candidate = None
+
+    def next_timeout(self) -> Instant | None:
+        """When to challenge again or give up; None without a candidate."""
+        candidate = self.candidate
+        return None if candidate is None else min(candidate.send_at, candidate.expires_at)
