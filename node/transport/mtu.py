@@ -96,17 +96,18 @@ class MtuSearch:
 
     @property
     def has_losses(self) -> bool:
-        """Whether packets above BASE_MTU were lost since the last one that arrived."""
+        """Whether packets above BASE_MTU were lost since the last one arrived."""
         return self._losses > 0
 
-    def on_outcome(self, lost: int, now: Instant, *, has_arrived: bool) -> bool:
-        """What an acknowledgement has settled; whether `current` fell because of it.
+    def on_outcome(self, now: Instant, *, has_arrived: bool, is_lost: bool) -> bool:
+        """What an acknowledgement has settled about packets above BASE_MTU; whether `current` fell because of it.
 
-        has_arrived: whether packets above BASE_MTU have. lost: how many such packets are, newer than those.
+        A whole window that is lost at once counts once: a full queue somewhere does that, too.
         """
         if has_arrived:
             self._losses = 0
-        self._losses += lost
+        elif is_lost:
+            self._losses += 1
         if self._losses < BLACK_HOLE_LOSSES or self.current <= BASE_MTU:
             return False
         self.current = min(BASE_MTU, self.ceiling)

@@ -201,9 +201,9 @@ class Sending:
         self._pacer.on_packet_size(self.packet_bytes)
 
     def _look_for_black_hole(self, outcome: AckOutcome, now: Instant) -> None:
-        newest = max((packet.number for packet in outcome.acked if packet.size > BASE_MTU), default=-1)
-        lost = sum(packet.size > BASE_MTU and packet.number > newest for packet in outcome.lost)
-        if self.mtu.on_outcome(lost, now, has_arrived=newest >= 0):
+        has_arrived = any(packet.size > BASE_MTU for packet in outcome.acked)
+        is_lost = any(packet.size > BASE_MTU for packet in outcome.lost)
+        if self.mtu.on_outcome(now, has_arrived=has_arrived, is_lost=is_lost):
             self.stats.mtu_black_holes += 1
             self._resize()
 

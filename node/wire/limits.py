@@ -36,7 +36,7 @@ MTU_RAISE_INTERVAL: Duration = 600 * SECOND
 """Time after which a finished search begins again (RFC 8899 §5.1.1)."""
 
 BLACK_HOLE_LOSSES = 3
-"""Packets above BASE_MTU lost, while smaller ones arrive, after which the path counts as narrower than it was."""
+"""Times in a row that packets above BASE_MTU are lost, while only smaller ones arrive, that mean a narrower path."""
 
 BLACK_HOLE_PAUSE: Duration = 60 * SECOND
 """Time after a black hole before larger packets are tried again."""

@@ -130,6 +130,8 @@ class Scenario:
         pair.set_link(LinkSettings(delay=10 * MILLISECOND))
         pair.run_until(self._is_settled, SETTLE_SECONDS)
         pair.run(1)
+        # A connection that has come about in that second may just have something under way.
+        pair.run_until(self._is_settled, 5)
 
     def _watch(self, source: Address, target: Address, data: bytes, ecn: int = 0) -> None:
         # Connection id and packet number: the nonce under one key. A second use would give both plaintexts away.

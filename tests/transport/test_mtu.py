@@ -136,8 +136,8 @@ def test_a_black_hole_brings_the_base_back_and_a_pause() -> None:
     prober = Prober(ceiling=1_400, width=1_500)
     prober.run()
     for _ in range(BLACK_HOLE_LOSSES - 1):
-        assert not prober.search.on_outcome(1, 0, has_arrived=False)
-    assert prober.search.on_outcome(1, 0, has_arrived=False)
+        assert not prober.search.on_outcome(0, has_arrived=False, is_lost=True)
+    assert prober.search.on_outcome(0, has_arrived=False, is_lost=True)
     assert prober.search.current == BASE_MTU
     assert prober.search.next_probe() is None
     assert prober.search.next_timeout() == BLACK_HOLE_PAUSE
@@ -148,13 +148,14 @@ def test_a_black_hole_brings_the_base_back_and_a_pause() -> None:
 def test_a_full_packet_that_arrives_clears_the_suspicion() -> None:
     prober = Prober(ceiling=1_400, width=1_500)
     prober.run()
-    for _ in range(20):
-        assert not prober.search.on_outcome(BLACK_HOLE_LOSSES - 1, 0, has_arrived=True)
+    for number in range(20):
+        has_arrived = number % BLACK_HOLE_LOSSES == 0
+        assert not prober.search.on_outcome(0, has_arrived=has_arrived, is_lost=True)
 
 
 def test_losses_on_the_base_are_no_black_hole() -> None:
     search = MtuSearch(1_400, ETHERNET_MTU_IPV4)
-    assert not search.on_outcome(100, 0, has_arrived=False)
+    assert not any(search.on_outcome(0, has_arrived=False, is_lost=True) for _ in range(100))
 
 
 # --- in a connection
