@@ -80,6 +80,29 @@ class RangeSet:
             gaps.append((first, last))
         return gaps
 
+    def below(self, value: int) -> int:
+        """The largest value in the set that is smaller; -1 where there is none."""
+        index = bisect_right(self._firsts, value - 1) - 1
+        return min(self._lasts[index], value - 1) if index >= 0 else -1
+
+    def nth_largest(self, n: int) -> int:
+        """The n-th largest value, n from 1; -1 where there are fewer."""
+        for index in range(len(self._firsts) - 1, -1, -1):
+            size = self._lasts[index] - self._firsts[index] + 1
+            if size >= n:
+                return self._lasts[index] - n + 1
+            n -= size
+        return -1
+
+    def count_above(self, value: int, count_max: int) -> int:
+        """How many values are larger; counted up to count_max."""
+        count = 0
+        for index in range(len(self._firsts) - 1, -1, -1):
+            if self._lasts[index] <= value or count >= count_max:
+                break
+            count += self._lasts[index] - max(self._firsts[index], value + 1) + 1
+        return min(count, count_max)
+
     def drop_oldest(self) -> None:
         """Forgets the lowest range."""
         del self._firsts[0], self._lasts[0]

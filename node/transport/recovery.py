@@ -1,10 +1,10 @@
 """Loss recovery of one connection: what is in flight, what was lost, and when to probe (RFC 9002 §6, RFC 6298 §5).
 
 Packet numbers are never reused, so that every acknowledgement says exactly what arrived. A packet is lost when three
-later ones were acknowledged, or when it was overtaken for 9/8 of a round trip; both thresholds give way when a loss
-turns out to be none. The retransmission timer runs at the computed RTO for two tail-loss probes, without any floor;
-then at the effective RTO, clamped to [min_rto, max_rto] and doubled per expiry, each of which declares all in flight
-lost.
+later ones have arrived, or one that was sent longer than the reordering window after it; both give way to a path that
+reorders (`reordering`), and the controller takes back what it did for losses that turn out to be none. The
+retransmission timer runs at the computed RTO for two tail-loss probes, without any floor; then at the effective RTO,
+clamped to [min_rto, max_rto] and doubled per expiry, each of which declares all in flight lost.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from node.transport.congestion.base import Controller
 from node.transport.delivery_rate import DeliveryRate
 from node.transport.packet import SentPacket
 from node.transport.ranges import RangeSet
+from node.transport.reordering import PACKET_THRESHOLD_MAX, Reordering
 from node.transport.rtt import RttEstimator
 from node.transport.settings import TransportSettings
 from node.transport.stats import ConnectionStats, Histogram
@@ -25,28 +26,18 @@ from node.wire.frames import AckFrame
 from node.wire.limits import LOST_PACKETS_MAX, RECEIVED_RANGES_MAX
 
 __all__ = [
-    "PACKET_THRESHOLD",
+    "PERSISTENT_CONGESTION_THRESHOLD",
     "PROBES_BEFORE_RTO",
-    "TIME_THRESHOLD",
-    "TIME_THRESHOLD_MAX",
     "AckOutcome",
     "Expiry",
     "Recovery",
 ]
 
-PACKET_THRESHOLD = 3
-"""Later packets acknowledged before a packet counts as lost (RFC 9002 §6.1.1); grows with spurious losses."""
-
-PACKET_THRESHOLD_MAX = 20
-
-TIME_THRESHOLD = (9, 8)
-"""Multiple of the RTT that a packet may be overtaken (RFC 9002 §6.1.2)."""
-
-TIME_THRESHOLD_MAX = (12, 8)
-"""How far it gives way, by an eighth for each acknowledgement that shows a loss to have been reordering."""
-
 PROBES_BEFORE_RTO = 2
 """Tail-loss probes at the computed RTO before the effective one applies."""
+
+PERSISTENT_CONGESTION_THRESHOLD = 3
+"""Probe timeouts over which everything must be lost for the congestion to count as persistent (RFC 9002 §7.6.1)."""
 
 
 class Expiry(Enum):
@@ -80,12 +71,15 @@ class Recovery:
         "_last_eliciting_at",
         "_loss_at",
         "_lost",
-        "_packet_threshold",
+        "_newest_rtt",
         "_rate",
+        "_recovery_until",
+        "_reordering",
+        "_sampled_at",
         "_sent",
         "_settings",
+        "_spurious_until",
         "_stats",
-        "_time_threshold",
         "bytes_in_flight",
         "expiries",
         "largest_acked",
@@ -113,8 +107,11 @@ class Recovery:
         self._first_on_path = 0
         self._last_eliciting_at: Instant = 0
         self._loss_at: Instant | None = None
-        self._packet_threshold = PACKET_THRESHOLD
-        self._time_threshold = TIME_THRESHOLD
+        self._reordering = Reordering()
+        self._recovery_until = -1
+        self._spurious_until = -1
+        self._newest_rtt: Duration = 0
+        self._sampled_at: Instant | None = None
         self.rtt = rtt
         self.bytes_in_flight = 0
         self.largest_acked = -1
@@ -165,7 +162,7 @@ class Recovery:
             raise ProtocolViolation(Code.ACK_OF_UNSENT, f"acknowledged {largest}, largest sent {self._largest_sent}")
         is_window_limited = 2 * self.bytes_in_flight >= self._controller.congestion_window
         outcome = AckOutcome()
-        self._collect(frame, outcome)
+        self._collect(frame, outcome, now)
         self.largest_acked = max(self.largest_acked, largest)
         answered = outcome.acked + outcome.spurious
         if not answered:
@@ -174,14 +171,12 @@ class Recovery:
         self.expiries = 0
         latest_rtt = self._sample_rtt(frame, answered, now)
         if outcome.spurious:
-            self._on_spurious(len(outcome.spurious))
-            self._controller.on_packets_spurious(outcome.spurious)
+            self._on_spurious(outcome.spurious)
         if not outcome.acked:
             return outcome
         outcome.lost = self._detect_lost(now)
         self._controller.on_packets_acked(outcome.acked, is_window_limited)
-        if outcome.lost:
-            self._controller.on_packets_lost(outcome.lost, now)
+        self._report_lost(outcome.lost, now)
         self._controller.on_sample(self._rate.on_acked(outcome.acked, now, latest_rtt, self.bytes_in_flight))
         return outcome
 
@@ -201,8 +196,7 @@ class Recovery:
             return Expiry.NOTHING, []
         if self._loss_at is not None:
             lost = self._detect_lost(now)
-            if lost:
-                self._controller.on_packets_lost(lost, now)
+            self._report_lost(lost, now)
             return Expiry.LOSS, lost
         self.expiries += 1
         if self.expiries <= PROBES_BEFORE_RTO:
@@ -217,15 +211,20 @@ class Recovery:
         self._controller.on_timeout(lost, now)
         return Expiry.TIMEOUT, lost
 
-    def _collect(self, frame: AckFrame, outcome: AckOutcome) -> None:
+    def _collect(self, frame: AckFrame, outcome: AckOutcome, now: Instant) -> None:
         # Frames repeat most of what earlier ones said: only what is new costs anything, each packet number once.
         floor = min(next(iter(self._sent), self._largest_sent), next(iter(self._lost), self._largest_sent))
+        new: list[tuple[int, int]] = []
         for first, last in frame.ranges:
             if last < floor:
                 break
-            for low, high in self._acked.missing(max(first, floor), last):
-                self._settle(low, high, outcome)
-                self._acked.add(low, high)
+            new += self._acked.missing(max(first, floor), last)
+        for low, high in new:
+            self._settle(low, high, outcome)
+            if low < self.largest_acked:
+                self._note_overtaken(low, high, outcome, now)
+        for low, high in new:
+            self._acked.add(low, high)
         while len(self._acked) > RECEIVED_RANGES_MAX:
             self._acked.drop_oldest()
 
@@ -238,25 +237,46 @@ class Recovery:
             elif number in self._lost:
                 outcome.spurious.append(self._lost.pop(number))
 
+    def _note_overtaken(self, low: int, high: int, outcome: AckOutcome, now: Instant) -> None:
+        """Packets low..high arrived although later ones had arrived before; the oldest was overtaken furthest."""
+        late = next((packet for packet in outcome.acked + outcome.spurious if low <= packet.number <= high), None)
+        if late is not None:
+            later = self._acked.count_above(late.number, PACKET_THRESHOLD_MAX)
+            self._reordering.on_overtaken(later, now - late.sent_at - self._base_rtt())
+
+    def _base_rtt(self) -> Duration:
+        """The round trip of the newest packet that arrived, if it is not far below what is usual.
+
+        RFC 8985 §6.2 takes the former alone; but a packet that skipped a queue says little of those that wait in it.
+        """
+        rtt = self.rtt
+        usual = 0 if rtt.smoothed_rtt is None or rtt.rttvar is None else rtt.smoothed_rtt - rtt.rttvar
+        return max(self._newest_rtt, usual)
+
     def _sample_rtt(self, frame: AckFrame, acked: list[SentPacket], now: Instant) -> Duration | None:
         newest = max(acked, key=lambda packet: packet.number)
         # Only for the largest does the frame tell how long the peer held it back (RFC 9002 §5.1).
         if newest.number != frame.ranges[0][1] or newest.number < self._first_on_path:
             return None
-        latest_rtt = now - newest.sent_at
+        latest_rtt = self._newest_rtt = now - newest.sent_at
+        if self._sampled_at is None:
+            self._sampled_at = now
         self.rtt.update(latest_rtt, frame.delay)
         self._histogram.observe(self.rtt.adjusted_rtt)
         return latest_rtt
 
     def _detect_lost(self, now: Instant) -> list[SentPacket]:
         self._loss_at = None
-        delay = self.rtt.loss_delay(*self._time_threshold)
+        delay = self._base_rtt() + self._reordering.window(self.rtt)
+        threshold = self._reordering.packet_threshold
+        # So many later packets have arrived for those below it.
+        lost_below = self._acked.nth_largest(threshold) if threshold else -1
         lost: list[tuple[SentPacket, str]] = []
         for packet in self._sent.values():
             if packet.number > self.largest_acked:
                 break
             due = packet.sent_at + delay
-            if self.largest_acked - packet.number >= self._packet_threshold:
+            if packet.number < lost_below:
                 lost.append((packet, "reordering_threshold"))
             elif due <= now:
                 lost.append((packet, "time_threshold"))
@@ -266,6 +286,27 @@ class Recovery:
         for packet, trigger in lost:
             self._declare_lost(packet, trigger)
         return [packet for packet, _ in lost]
+
+    def _report_lost(self, lost: list[SentPacket], now: Instant) -> None:
+        if not lost:
+            return
+        newest = lost[-1]
+        if newest.number > self._recovery_until:
+            self._recovery_until = self._largest_sent
+            self._reordering.on_recovery()
+        self._controller.on_packets_lost(lost, now)
+        if self._is_persistent(newest):
+            self._stats.persistent_congestions += 1
+            self._controller.on_persistent_congestion(now)
+
+    def _is_persistent(self, newest: SentPacket) -> bool:
+        """Whether everything sent over more than three probe timeouts up to that packet was lost (RFC 9002 §7.6.2)."""
+        duration = PERSISTENT_CONGESTION_THRESHOLD * self.rtt.computed_rto()
+        first = self._acked.below(newest.number) + 1
+        oldest = next((self._lost[number] for number in range(first, newest.number) if number in self._lost), newest)
+        # Before the first sample the probe timeout is a guess.
+        is_measured = self._sampled_at is not None and oldest.sent_at > self._sampled_at
+        return is_measured and newest.sent_at - oldest.sent_at > duration
 
     def _declare_lost(self, packet: SentPacket, trigger: str) -> None:
         del self._sent[packet.number]
@@ -282,8 +323,10 @@ class Recovery:
                 break
             del self._lost[oldest]
 
-    def _on_spurious(self, count: int) -> None:
-        self._stats.spurious_losses += count
-        self._packet_threshold = min(self._packet_threshold + 1, PACKET_THRESHOLD_MAX)
-        eighths, whole = self._time_threshold
-        self._time_threshold = min(eighths + 1, TIME_THRESHOLD_MAX[0]), whole
+    def _on_spurious(self, packets: list[SentPacket]) -> None:
+        self._stats.spurious_losses += len(packets)
+        self._controller.on_packets_spurious(packets)
+        # Once per round trip, as RFC 8985 §6.2 has it.
+        if max(packet.number for packet in packets) > self._spurious_until:
+            self._spurious_until = self._largest_sent
+            self._reordering.on_spurious()

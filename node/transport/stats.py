@@ -96,6 +96,7 @@ class ConnectionStats:
     spurious_losses: int = 0
     probes: int = 0
     rto_expirations: int = 0
+    persistent_congestions: int = 0
     key_updates: int = 0
     path_changes: int = 0
     mtu_black_holes: int = 0
@@ -114,6 +115,7 @@ _SUMMED = (
     "spurious_losses",
     "probes",
     "rto_expirations",
+    "persistent_congestions",
     "key_updates",
     "path_changes",
     "mtu_black_holes",
@@ -136,6 +138,7 @@ class EndpointStats:
     spurious_losses: int = 0
     probes: int = 0
     rto_expirations: int = 0
+    persistent_congestions: int = 0
     key_updates: int = 0
     path_changes: int = 0
     mtu_black_holes: int = 0

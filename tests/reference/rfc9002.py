@@ -105,6 +105,24 @@ class LossDetection:
         assert self.time_of_last_ack_eliciting_packet is not None
         return self.time_of_last_ack_eliciting_packet + self.probe_timeout()
 
+    def persistent_congestion_duration(self) -> Fraction:
+        """7.6.1: (smoothed_rtt + max(4*rttvar, kGranularity) + max_ack_delay) * kPersistentCongestionThreshold."""
+        duration = self.smoothed_rtt + max(4 * self.rttvar, Fraction(self.granularity)) + self.max_ack_delay
+        return duration * K_PERSISTENT_CONGESTION_THRESHOLD
+
+    def in_persistent_congestion(self, lost: list[SentPacket], acknowledged: set[int]) -> bool:
+        """7.6.2 and B.8: two lost packets far apart, sent after the first sample, with none between acknowledged."""
+        if self.first_rtt_sample is None:
+            return False
+        pc_lost = [packet for packet in lost if packet.ack_eliciting and packet.time_sent > self.first_rtt_sample]
+        for first in pc_lost:
+            for second in pc_lost:
+                between = range(first.packet_number, second.packet_number)
+                is_far = second.time_sent - first.time_sent > self.persistent_congestion_duration()
+                if is_far and not acknowledged & set(between):
+                    return True
+        return False
+
     def loss_delay(self) -> Fraction:
         """A.10: kTimeThreshold * max(latest_rtt, smoothed_rtt), not below kGranularity."""
         return max(K_TIME_THRESHOLD * max(self.latest_rtt, self.smoothed_rtt), Fraction(self.granularity))

@@ -49,6 +49,12 @@ class RangeSetMachine(RuleBasedStateMachine):
         assert len(self.ranges) == len(spans_now)
         assert self.ranges.largest == max(self.model, default=-1)
         assert self.ranges.smallest == min(self.model, default=-1)
+        descending = sorted(self.model, reverse=True)
+        for value in (0, 17, 40, 80):
+            assert self.ranges.below(value) == max((one for one in self.model if one < value), default=-1)
+            assert self.ranges.count_above(value, 9) == min(9, len([one for one in self.model if one > value]))
+            n = value + 1
+            assert self.ranges.nth_largest(n) == (descending[n - 1] if n <= len(descending) else -1)
 
 
 TestRangeSet = RangeSetMachine.TestCase
