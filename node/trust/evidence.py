@@ -27,6 +27,7 @@ PENALTIES: Mapping[str, float] = MappingProxyType(
         "bad_signature": 0.1,
         "malformed": 0.1,
         "unexpected": 0.05,
+        "flood": 0.05,
         "broken_promise": 0.02,
     }
 )
@@ -34,7 +35,8 @@ PENALTIES: Mapping[str, float] = MappingProxyType(
 
 equivocation: it signed two messages with one number, proved to everybody. impersonation: it signed in another's name.
 protocol_violation: it broke a rule of the transport. bad_signature: it passed on what its author did not sign.
-malformed: it sent what does not decode. unexpected: it sent what has no place there. broken_promise: it announced what
+malformed: it sent what does not decode. unexpected: it sent what has no place there. flood: it sent
+more than its share for long. broken_promise: it announced what
 it did not send; losses cause that too, so it weighs little.
 """
 
@@ -42,14 +44,10 @@ _KINDS: Mapping[str, str] = MappingProxyType(
     {
         "wrong_key": "impersonation",
         "unsigned": "bad_signature",
-        "bad_signature": "bad_signature",
         "wrong_network": "bad_signature",
         "wrong_origin": "unexpected",
-        "unexpected": "unexpected",
         "too_many_hops": "unexpected",
-        "broken_promise": "broken_promise",
-        "protocol_violation": "protocol_violation",
-        "equivocation": "equivocation",
+        "rate_limited": "flood",
     }
 )
 
@@ -64,8 +62,8 @@ BAN_THRESHOLD = -0.8
 
 
 def kind_of(reason: str) -> str:
-    """The kind of evidence that a refusal for that reason is."""
-    return _KINDS.get(reason, "malformed")
+    """The kind of evidence that a refusal for that reason is; a kind is its own reason."""
+    return reason if reason in PENALTIES else _KINDS.get(reason, "malformed")
 
 
 @dataclass(slots=True)

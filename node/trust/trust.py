@@ -45,6 +45,7 @@ from node.wire.limits import (
     STATEMENT_LIFE,
     STATEMENT_PAGES_MAX,
     STATEMENTS_PER_MESSAGE_MAX,
+    STATEMENTS_PER_TICK_MAX,
 )
 
 __all__ = ["PRAISE_MAX", "TRUSTED", "Trust", "TrustEntry", "TrustOverview"]
@@ -283,9 +284,10 @@ class Trust:
         self._evidence.expire(now)
         self._statements.expire(now + self._settings.wall_offset)
         self._has_news = True
+        left = STATEMENTS_PER_TICK_MAX
         for node_id, record in list(self._evidence):
-            if abs(record.score(now)) >= STATED_MIN:
-                self._state(node_id, record.score(now), now)
+            if left and abs(record.score(now)) >= STATED_MIN:
+                left -= self._state(node_id, record.score(now), now)
         if self._peers:
             self._ask(self._random.sample(list(self._peers), 1)[0], b"", STATEMENT_PAGES_MAX)
 
@@ -300,14 +302,14 @@ class Trust:
     def _next_tick(self, now: Instant) -> Instant:
         return now + round(STATEMENT_INTERVAL * self._random.uniform(1.0, 1.2))
 
-    def _state(self, subject: NodeId, score: float, now: Instant) -> None:
-        """Signs what this node thinks of that one, unless it said nearly the same not long ago."""
+    def _state(self, subject: NodeId, score: float, now: Instant) -> bool:
+        """Signs what this node thinks of that one, unless it said nearly the same not long ago; whether it did."""
         wall = now + self._settings.wall_offset
         known = self._statements.get((self._own_id, subject))
         if known is not None:
             is_old = known.expires_at - wall < STATEMENT_LIFE // 2
             if abs(score - known.score) < STATED_MIN and not is_old:
-                return
+                return False
         payload = statement_payload(subject, score, wall + STATEMENT_LIFE)
         envelope = self._sealer.seal(MessageType.TRUST_UPDATE, payload, wall)
         self._statements.add(parse_statement(envelope, wall), self._own_id)
@@ -317,6 +319,7 @@ class Trust:
             self.stats.statements_sent += len(audience)
             fields = (envelope.body, envelope.signature)
             self._actions.append(Say(peers=tuple(audience), kind=MessageType.TRUST_UPDATE, fields=fields))
+        return True
 
     # --- answers ------------------------------------------------------------------------------------------------
 

@@ -405,6 +405,9 @@ STATEMENTS_PER_ISSUER_MAX = 1024
 STATEMENTS_PER_MESSAGE_MAX = 64
 """Statements in one page of a list of trusted peers; about 16 KiB."""
 
+STATEMENTS_PER_TICK_MAX = 256
+"""Statements that this node makes per minute, so that what waits for one peer stays far below its queue."""
+
 STATEMENT_PAGES_MAX = 128
 """Pages that one question may lead to; twice what the largest table needs."""
 

@@ -334,6 +334,25 @@ def test_statements_travel_between_nodes_and_change_the_order_only() -> None:
     assert network.is_meshed()
 
 
+def test_statements_arrive_once_each_although_the_tcp_connection_dies_under_them() -> None:
+    network = meshed(2, enable_tcp=True)
+    teller, hearer = network.machine(0).trust, network.machine(1).trust
+    subjects = [NodeId(number.to_bytes(32, "big")) for number in range(1, 201)]
+    for subject in subjects:
+        teller.blame(subject, "impersonation", network.world.now)
+    assert network.world.run_until(lambda: hearer.stats.statements_accepted > 0, 120)
+    network.streams.is_cut = True
+    for subject in subjects:
+        teller.blame(subject, "impersonation", network.world.now)
+    network.world.run(150)
+    network.streams.is_cut = False
+    network.world.run(150)
+    told = {said.subject: said.order for said in teller._statements.said_by(network.identities[0].public_key)}
+    heard = {said.subject: said.order for said in hearer._statements.said_by(network.identities[0].public_key)}
+    assert sorted(heard) == subjects
+    assert heard == told
+
+
 def test_a_trust_frame_of_another_shape_is_blamed_on_the_peer_that_sent_it() -> None:
     network = meshed(2)
     inject(network, 1, 0, encode_frame(MessageType.TRUST_UPDATE, [1]))

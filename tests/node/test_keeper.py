@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -12,6 +14,7 @@ from node.metrics.readings import RuntimeStats
 from node.node import Node
 from node.node.keeper import Keeper
 from node.node.log import EventLog
+from node.storage.files import Files
 from node.storage.state import STATE_FILE, StateFile
 from node.types import NodeId
 from tests.node.network import Inbox, configuration, udp_address, until
@@ -118,3 +121,28 @@ async def test_a_node_goes_on_when_its_directory_disappears(tmp_path: Path) -> N
 def test_a_failed_save_is_an_error_of_the_environment(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
         StateFile(tmp_path / "nowhere", OWN).save({"a": {b"": 1}})
+
+
+class Stuck(Files):
+    """A disk that does not answer until it is let go."""
+
+    def __init__(self) -> None:
+        self.release = Event()
+
+    def sync(self, descriptor: int) -> None:
+        self.release.wait(20)
+        super().sync(descriptor)
+
+
+@pytest.mark.asyncio
+async def test_a_disk_that_does_not_answer_holds_up_the_end_for_a_bounded_time(tmp_path: Path) -> None:
+    kept, stats = keeper(str(tmp_path))
+    disk = Stuck()
+    kept._file = StateFile(tmp_path, OWN, disk)
+    try:
+        async with asyncio.timeout(5):
+            await kept.finish({"a": {b"": 1}})
+            kept.close()
+        assert stats.log_messages["warning"] == 1
+    finally:
+        disk.release.set()

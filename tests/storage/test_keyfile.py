@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import subprocess
@@ -322,3 +323,26 @@ def test_the_lock_ends_with_the_process_that_held_it(tmp_path: Path) -> None:
         process.wait(timeout=30)
     with lock(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("has_file", [True, False])
+def test_a_directory_that_cannot_be_written_to_is_held_if_it_can_be_and_said_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_file: bool
+) -> None:
+    if has_file:
+        (tmp_path / "lock").touch(0o600)
+    true_open = os.open
+
+    def read_only(path: str | Path, flags: int, mode: int = 0o777) -> int:
+        if flags & (os.O_RDWR | os.O_CREAT):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return true_open(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", read_only)
+    with lock(tmp_path) as problem:
+        if has_file:
+            assert problem == ""
+            with pytest.raises(StartError, match="in use"), lock(tmp_path):
+                pass
+        else:
+            assert "Read-only file system" in problem

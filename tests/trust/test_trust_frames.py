@@ -16,6 +16,7 @@ from node.wire.limits import (
     STATEMENT_LIFE,
     STATEMENTS_BURST_MAX,
     STATEMENTS_PER_MESSAGE_MAX,
+    STATEMENTS_PER_TICK_MAX,
 )
 from tests.trust.speakers import (
     LONG,
@@ -195,6 +196,17 @@ def test_a_node_states_again_only_what_changed_or_grew_old() -> None:
     assert 1 <= early <= 2
     room.run(60)
     assert room.frames.count(UPDATE) - early <= 1
+
+
+def test_a_node_with_much_to_say_says_it_little_by_little() -> None:
+    trust = make_trust()
+    trust.peer_up(identity(1).public_key)
+    for number in range(STATEMENTS_PER_TICK_MAX + 50):
+        trust.blame(identity(1000 + number).public_key, "impersonation", 0)
+    trust.handle_timeout(LONG)
+    assert sum(isinstance(said, Say) and said.kind is UPDATE for said in actions(trust)) == STATEMENTS_PER_TICK_MAX
+    trust.handle_timeout(2 * LONG)
+    assert sum(isinstance(said, Say) and said.kind is UPDATE for said in actions(trust)) == 50
 
 
 def test_a_long_list_arrives_in_pages() -> None:
