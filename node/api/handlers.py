@@ -17,7 +17,7 @@ from aiohttp import web
 
 from node.api.openapi import description
 from node.api.problems import Json, RequestProblem, parse_object, problem
-from node.api.schemas import SCHEMAS
+from node.api.schemas import CHAOS_COMMANDS, SCHEMAS
 from node.api.validation import check_body
 from node.errors import (
     AmbiguousPeer,
@@ -74,6 +74,7 @@ class Source(Protocol):
     def peer(self, name: str) -> dict[str, Json]: ...
     def links(self) -> list[Json]: ...
     def trust(self) -> dict[str, Json]: ...
+    def chaos(self, command: str, body: dict[str, Json]) -> dict[str, Any] | None: ...
     def publish(self, payload: dict[str, Json]) -> str: ...
     async def send(self, to: str, data: Json, *, reliable: bool, timeout: float) -> dict[str, Json]: ...  # noqa: ASYNC109
 
@@ -125,6 +126,22 @@ class Handlers:
 
     async def history(self, request: web.Request, query: Query) -> web.StreamResponse:
         return await self._page(self._source.history, query)
+
+    async def chaos(self, request: web.Request, query: Query) -> web.StreamResponse:
+        return self._chaos("status", {})
+
+    async def chaos_command(self, request: web.Request, query: Query) -> web.StreamResponse:
+        command = request.match_info["command"]
+        if command not in CHAOS_COMMANDS:
+            raise RequestProblem(HTTPStatus.NOT_FOUND, f"{command[:80]}: allowed is one of {', '.join(CHAOS_COMMANDS)}")
+        return self._chaos(command, await self._object(request))
+
+    def _chaos(self, command: str, body: dict[str, Json]) -> web.StreamResponse:
+        with _problems():
+            answer = self._source.chaos(command, body)
+        if answer is None:
+            raise RequestProblem(HTTPStatus.NOT_FOUND, "the setting chaos_control is off")
+        return _json(answer)
 
     async def broadcast(self, request: web.Request, query: Query) -> web.StreamResponse:
         payload = await self._object(request)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from node.api.limits import PAGE_ENTRIES_MAX, WAIT_MAX
-from node.api.schemas import Schema, reference
+from node.api.schemas import CHAOS_COMMANDS, Schema, reference
 
 __all__ = ["ROUTES", "Parameter", "Route"]
 
@@ -199,6 +199,31 @@ ROUTES: tuple[Route, ...] = (
         body=reference("Broadcast"),
         answers={202: (reference("BroadcastAnswer"), "on its way")},
         problems=_BAD | _BODY | _BUSY | {403: "the request came from a web page"},
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/chaos",
+        name="chaos",
+        summary="What is asked of this node's links, and what they did",
+        answers={200: ({"type": "object"}, "settings, running faults, counts")},
+        problems={404: "the setting `chaos_control` is off"},
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/chaos/{command}",
+        name="chaos_command",
+        summary="Impair this node's links, begin or heal a fault, send probes or ask what arrived of them",
+        parameters=(
+            Parameter(
+                name="command",
+                place="path",
+                schema={"type": "string", "enum": list(CHAOS_COMMANDS)},
+                text="what to do",
+            ),
+        ),
+        body={"type": "object"},
+        answers={200: ({"type": "object"}, "what was done")},
+        problems=_BAD | _BODY | {403: "the request came from a web page", 404: "the setting `chaos_control` is off"},
     ),
     Route(
         method="POST",

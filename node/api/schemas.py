@@ -9,7 +9,7 @@ from typing import Any
 
 from node.api.limits import SEND_TIMEOUT_MAX
 
-__all__ = ["SCHEMAS", "Schema", "reference"]
+__all__ = ["CHAOS_COMMANDS", "SCHEMAS", "Schema", "reference"]
 
 Schema = dict[str, Any]
 
@@ -23,6 +23,10 @@ COUNTERS: Schema = {"type": "object"}
 NODE_ID: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "key of the node"}
 MESSAGE_ID: Schema = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
 CURSOR: Schema = {"type": "string", "description": "give it as `after` to get what comes next"}
+
+
+CHAOS_COMMANDS = ("links", "faults", "heal", "probes", "arrived")
+"""What can be done to the links of a node that allows it; docs/CHAOS.md explains the bodies."""
 
 
 def reference(name: str) -> Schema:

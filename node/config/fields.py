@@ -121,6 +121,11 @@ _TABLE = (
         kind=Hosts(API_HOSTS_MAX),
         help="names with a dot under which metrics and API may be asked; addresses and short names always may",
     ),
+    Field(
+        name="chaos_control",
+        kind=Switch(),
+        help="let the API impair this node's links and measure them; for testnets only",
+    ),
     Field(name="mtu", kind=Integer(MTU_MIN, MTU_MAX), help="largest UDP payload sent, headers included, in bytes"),
     Field(name="mss", kind=Integer(MSS_MIN, MTU_MAX), help="most bytes of frames in one packet"),
     Field(name="initial_window", kind=Integer(512, 1 << 26), help="receive window of a connection, in bytes"),

@@ -76,6 +76,7 @@ class NetworkConfig:
     api_token: str = field(default="", repr=False)
     api_token_file: str = ""
     api_hosts: Sequence[str] = ()
+    chaos_control: bool = False
     mtu: int = 1400
     mss: int = 1400
     initial_window: int = 65535

@@ -102,13 +102,13 @@ class Wire:
             self._settings[host] = settings
         return settings
 
-    def send(self, target: Address, data: bytes, now: Instant) -> list[Arrival]:
-        """When which copies of that packet shall leave: none if it is lost."""
+    def send(self, target: Address, data: bytes, now: Instant, ecn: int = 0) -> list[Arrival]:
+        """When which copies of that packet shall leave: none if it is lost. ecn: the two ECN bits of its IP header."""
         wired = self._link(target[0])
         wired.link.settings = self.settings_for(target[0], now)
         wired.fates.begin(wired.sent)
         wired.sent += 1
-        return wired.link.send(data, now)
+        return wired.link.send(data, now, ecn)
 
     def stats(self) -> dict[str, LinkStats]:
         """What each link has counted, by host."""

@@ -16,6 +16,7 @@ from node.config.version import package_version
 from node.core.snapshot import NodeSnapshot
 from node.messages.packing import Value
 from node.metrics.text import CONTENT_TYPE
+from node.node.chaos import Chaos
 from node.node.chronicle import Chronicle
 from node.node.naming import find_peer, find_target
 from node.node.observer import Observer
@@ -35,6 +36,8 @@ class Subject(Protocol):
     http_address: Address | None
     chronicle: Chronicle
 
+    @property
+    def chaos(self) -> Chaos | None: ...
     @property
     def udp_transport(self) -> UDPTransport | None: ...
     @property
@@ -117,6 +120,26 @@ class ApiSource:
 
     def links(self) -> list[Json]:
         return [link_report(link, self._subject.wall_offset) for link in self._subject.snapshot().links]
+
+    def chaos(self, command: str, body: dict[str, Json]) -> dict[str, Any] | None:
+        """Carries out one command of `Chaos`; None where it is switched off. UsageError for what cannot be."""
+        chaos = self._subject.chaos
+        if chaos is None:
+            return None
+        match command:
+            case "links":
+                return chaos.set_links(body)
+            case "faults":
+                return chaos.add_fault(body)
+            case "heal":
+                step = body.get("step")
+                return chaos.heal(None if step is None else str(step))
+            case "probes":
+                return chaos.send_probes(body)
+            case "arrived":
+                return chaos.received_probes(str(body.get("measurement")))
+            case _:
+                return chaos.status()
 
     def trust(self) -> dict[str, Json]:
         return trust_report(self._subject.snapshot())

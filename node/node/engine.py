@@ -11,7 +11,7 @@ import os
 import random
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from node.config import NetworkConfig, format_address
 from node.core.events import (
@@ -30,11 +30,14 @@ from node.core.settings import CoreSettings
 from node.core.state import Rows
 from node.errors import Code, ConnectionFailed, PositronError, QueueFull, SendTimeout, StartError
 from node.identity.keys import Identity
+from node.impairment.wire import Wire
 from node.messages.packing import Value
 from node.messages.types import Carrier
+from node.node.chaos import Chaos
 from node.node.listening import with_the_way_out
+from node.node.wired import Wired
 from node.transport.addresses import listening_address
-from node.transport.driver import Driver
+from node.transport.driver import Driver, Runner
 from node.transport.packet import Datagram
 from node.transport.settings import TransportSettings
 from node.transport.stream import StreamInput
@@ -89,6 +92,7 @@ class Engine:
         self._sends: dict[int, asyncio.Future[PositronError | None]] = {}
         self._dials: dict[Address, list[asyncio.Future[NodeId | ConnectionFailed]]] = {}
         self._stack = AsyncExitStack()
+        self.chaos: Chaos | None = None
         self.last_words: Rows = {}
         """What is to be remembered of this life, once it is over."""
 
@@ -210,13 +214,19 @@ class Engine:
     async def _open(self, config: NetworkConfig) -> None:
         settings, machine = self.machine.settings, self.machine
         async with AsyncExitStack() as stack:
+            driver: Runner[Any] = self._driver
+            if config.chaos_control:
+                driver = wired = Wired(self._driver, Wire(seed="", name=settings.name))
+                self.chaos = Chaos(wired)
+                stack.callback(wired.close)
+                stack.push_async_callback(self.chaos.close)
             if machine.udp is not None:
                 self.udp = UDPTransport(
                     config.host,
                     settings.udp_port,
                     identity=machine.identity,
                     settings=settings.transport,
-                    driver=self._driver,
+                    driver=driver,
                     endpoint=machine.udp,
                 )
                 await _listen(self.udp, "port")
@@ -227,7 +237,7 @@ class Engine:
                     settings.tcp_port,
                     identity=machine.identity,
                     settings=settings.transport,
-                    driver=self._driver,
+                    driver=driver,
                     endpoint=machine.tcp,
                 )
                 await _listen(self.tcp, "tcp_port")

@@ -39,6 +39,7 @@ from node.messages.packing import Value
 from node.metrics.readings import Observation, RuntimeStats
 from node.node.api_source import ApiSource
 from node.node.blank import blank_snapshot
+from node.node.chaos import Chaos
 from node.node.chronicle import Chronicle
 from node.node.engine import Engine, Life, Target
 from node.node.handlers import DataHandler, DataHandlers
@@ -229,6 +230,11 @@ class Node:
     def observe(self) -> Observation:
         """Everything that metrics are made of, for `node.metrics.collector`."""
         return self._observer.observe()
+
+    @property
+    def chaos(self) -> Chaos | None:
+        """What a controller may do to this node; None unless `chaos_control` is on and the node runs."""
+        return None if self._engine is None else self._engine.chaos
 
     @property
     def udp_transport(self) -> UDPTransport | None:

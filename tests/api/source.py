@@ -46,12 +46,18 @@ class FakeNode:
 
     def __init__(self) -> None:
         self.healthy = True
+        self.has_chaos = True
         self.ready = True
         self.published: list[dict[str, Json]] = []
         self.sent: list[tuple[str, Json, bool, float]] = []
         self.error: PositronError | None = None
         self.messages = FakeFeed()
         self.history = FakeFeed()
+
+    def chaos(self, command: str, body: dict[str, Json]) -> dict[str, Any] | None:
+        if self.error is not None:
+            raise self.error
+        return {"command": command, "body": body} if self.has_chaos else None
 
     def render_metrics(self) -> bytes:
         return b"positron_ready 1\n"

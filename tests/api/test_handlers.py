@@ -142,3 +142,17 @@ async def test_a_name_that_was_made_to_lead_here_gets_no_answer_but_health() -> 
         async with session.get("/healthz", headers=headers) as response:
             assert response.status == 200
     assert source.published == []
+
+
+async def test_links_are_impaired_only_where_that_is_switched_on() -> None:
+    node = FakeNode()
+    async with serving(node) as session:
+        async with session.post("/api/v1/chaos/heal", json={"step": "f"}) as response:
+            assert await response.json() == {"command": "heal", "body": {"step": "f"}}
+        async with session.post("/api/v1/chaos/nonsense", json={}) as response:
+            assert response.status == 404
+            assert "allowed is one of links" in (await response.json())["detail"]
+        node.has_chaos = False
+        async with session.get("/api/v1/chaos") as response:
+            assert response.status == 404
+            assert "chaos_control is off" in (await response.json())["detail"]
