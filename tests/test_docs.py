@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from node.messages.types import MessageType
+from node.transport.connection import _HANDLERS
 from node.trust.evidence import PENALTIES
 from node.types import MILLISECOND, SECOND
 from node.wire import limits
@@ -19,7 +20,8 @@ _UNITS = {"": 1, " ms": MILLISECOND, " s": SECOND}
 
 
 def _rows(document: str, section: str) -> list[list[str]]:
-    text = (_ROOT / "docs" / document).read_text().split(f"\n## {section}", 1)[1].split("\n## ", 1)[0]
+    text = re.split(rf"\n## (?:\d+\. )?{section}", (_ROOT / "docs" / document).read_text(), maxsplit=1)[1]
+    text = text.split("\n## ", 1)[0]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")]
 
 
@@ -56,6 +58,16 @@ def test_every_packet_type_is_documented_under_its_number() -> None:
     rows = _rows("TRANSPORT.md", "1. Packets")
     documented = {int(row[0]): row[1] for row in rows if row[0].isdigit() and row[1].isupper()}
     assert documented == {int(kind): kind.name for kind in PacketType}
+
+
+def test_packets_that_a_state_does_not_expect_are_those_of_the_code() -> None:
+    header, _, *states = _rows("TRANSPORT.md", "States")[:6]
+    documented = {
+        (row[0], kind) for row in states for kind, cell in zip(header[1:], row[1:], strict=True) if cell != "-"
+    }
+    handled = {(state.name, kind.name) for state, kind in _HANDLERS}
+    # The short way of a DATA packet goes around the table.
+    assert documented == handled | {("ESTABLISHED", "DATA")}
 
 
 def test_message_types_keep_their_numbers() -> None:

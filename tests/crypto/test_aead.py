@@ -64,6 +64,7 @@ class OpensAnything(WrappedCipher):
 
 
 @pytest.mark.parametrize("broken", [WrongAnswer, OpensAnything])
+@pytest.mark.must("M29")
 def test_the_self_test_refuses_a_broken_implementation(broken: type[WrappedCipher]) -> None:
     assert not passes_self_test(broken)
 
@@ -86,6 +87,7 @@ def test_both_implementations_seal_alike_and_open_each_other(
 
 
 @BOTH
+@pytest.mark.must("M7")
 def test_every_changed_bit_of_ciphertext_and_header_is_refused(cipher_class: CipherClass) -> None:
     cipher = cipher_class(KEY)
     sealed, header = cipher.seal(7, b"plaintext", b"header"), b"header"

@@ -84,6 +84,7 @@ def changed_bit(message: bytes, bit: int) -> bytes:
 
 
 @pytest.mark.parametrize("vector", VECTORS["vectors"], ids=["cacophony", "snow"])
+@pytest.mark.must("M9")
 def test_published_vectors_are_reproduced_in_both_roles(vector: dict[str, Any]) -> None:
     def of(prefix: str) -> HandshakeState:
         return side(
@@ -165,6 +166,7 @@ def test_a_message_of_any_other_length_is_refused_without_a_change(index: int) -
 
 
 @pytest.mark.parametrize("point", LOW_ORDER_POINTS)
+@pytest.mark.must("M11")
 def test_an_ephemeral_key_of_low_order_is_refused_by_the_responder(point: str) -> None:
     responder = side(is_initiator=False)
     before = everything_in(responder)
@@ -184,6 +186,7 @@ def test_an_ephemeral_key_of_low_order_is_refused_by_the_initiator(point: str) -
 
 @pytest.mark.parametrize("index", [1, 2])
 @pytest.mark.parametrize("point", LOW_ORDER_POINTS)
+@pytest.mark.must("M11")
 def test_a_static_key_of_low_order_is_refused(index: int, point: str) -> None:
     exchange = Exchange.after(index)
     writer, reader = exchange.writer(index), exchange.reader(index)

@@ -29,6 +29,7 @@ def test_the_corpus_breaks_no_promise(name: str, path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.must("M5")
 def test_mutations_of_the_corpus_break_no_promise(name: str) -> None:
     random = Random(f"mutants of {name}")
     pool = [path.read_bytes() for found, path in CASES if found == name]

@@ -122,3 +122,16 @@ async def test_random_silent_loss_both_ways_delays_messages_and_loses_none(hosts
         assert sorted(right.received) == sorted([large, *small])
         assert left.transport.connections[address].retransmissions > 0
         assert left.transport.socket_stats.datagrams_dropped == 0
+
+
+@pytest.mark.asyncio
+async def test_a_host_that_gets_another_address_keeps_its_connection_through_loss(hosts: Hosts) -> None:
+    hosts.lose_incoming(RIGHT, 0.1)
+    async with ends(hosts, left_host="0.0.0.0") as (left, right, address):
+        await left.transport.send_reliable(address, b"before", PATIENCE)
+        hosts.move(LEFT, ELSEWHERE)
+        await left.transport.send_reliable(address, b"after", PATIENCE)
+        await right.transport.send_reliable((ELSEWHERE, 9000), b"back", PATIENCE)
+        assert (left.received, right.received) == ([b"back"], [b"before", b"after"])
+        # One handshake each: the connection moved along, nobody dialled again.
+        assert [end.transport.get_stats()["handshakes_completed"] for end in (left, right)] == [1, 1]

@@ -207,6 +207,7 @@ def test_peer_that_restarts_again_and_again_under_loss_always_comes_back(rounds:
         assert pair.client.received()[-1] == payload
 
 
+@pytest.mark.must("M14")
 def test_junk_is_counted_and_nothing_else() -> None:
     pair = Pair()
     pair.connect()

@@ -23,6 +23,7 @@ def seeds() -> range:
 
 
 @pytest.mark.parametrize("seed", seeds())
+@pytest.mark.must("M3", "M38")
 def test_reliable_messages_arrive_exactly_once_or_the_end_is_reported(seed: int) -> None:
     scenario = Scenario(seed)
     scenario.run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -40,12 +41,14 @@ def test_first_packets_are_acknowledged_at_once_so_that_their_round_trip_shows()
     assert received(0, now=5).ack_at == 5
 
 
+@pytest.mark.must("M54")
 def test_later_a_single_packet_may_wait_for_half_of_the_promised_delay() -> None:
     tracker = settled()
     tracker.on_received(100, is_ack_eliciting=True, now=5)
     assert tracker.ack_at == 5 + MAX_ACK_DELAY // 2
 
 
+@pytest.mark.must("M54")
 def test_every_second_packet_is_acknowledged_at_once() -> None:
     tracker = settled()
     tracker.on_received(100, is_ack_eliciting=True, now=5)
@@ -53,6 +56,7 @@ def test_every_second_packet_is_acknowledged_at_once() -> None:
     assert tracker.ack_at == 6
 
 
+@pytest.mark.must("M54")
 def test_a_gap_is_acknowledged_at_once() -> None:
     tracker = settled()
     tracker.on_received(101, is_ack_eliciting=True, now=5)
@@ -66,6 +70,7 @@ def test_a_packet_that_fills_a_gap_is_acknowledged_at_once() -> None:
     assert tracker.ack_at == 7
 
 
+@pytest.mark.must("M55")
 def test_packets_that_elicit_nothing_are_not_acknowledged_on_their_own() -> None:
     tracker = AckTracker(MAX_ACK_DELAY)
     for number in (0, 5, 3):
@@ -115,6 +120,7 @@ def test_a_straggler_below_what_the_peer_knows_is_still_reported() -> None:
     assert (5, 5) in take(tracker).ranges
 
 
+@pytest.mark.must("M4")
 def test_numbers_too_old_to_be_remembered_count_as_replays() -> None:
     tracker = received(*range(0, 2 * (RECEIVED_RANGES_MAX + 10), 2))
     assert tracker.is_duplicate(1)
@@ -122,6 +128,7 @@ def test_numbers_too_old_to_be_remembered_count_as_replays() -> None:
 
 
 @given(st.lists(st.integers(0, 2_000), max_size=400))
+@pytest.mark.must("M4")
 def test_no_number_is_accepted_twice_and_memory_is_bounded(numbers: list[int]) -> None:
     tracker = AckTracker(MAX_ACK_DELAY)
     accepted: set[int] = set()

@@ -86,6 +86,7 @@ def test_one_address_without_a_cookie_gets_half_of_its_rate() -> None:
     assert verdicts == [Verdict.ADMIT] * 5 + [Verdict.RETRY] * 3
 
 
+@pytest.mark.must("M17")
 def test_one_address_with_cookies_gets_its_rate_and_not_more() -> None:
     admission = make_admission()
     verdicts = [admission.judge(with_cookie(admission, number), HERE, 0, NOW) for number in range(1, 13)]
@@ -120,6 +121,7 @@ def test_the_neighbours_in_one_ipv6_network_share_a_rate() -> None:
     assert judge_many(make_admission(), [("fe80::1%eth0", 1), ("not an address:", 1)]).count(Verdict.ADMIT) == 2
 
 
+@pytest.mark.must("M15")
 def test_from_half_of_the_half_open_handshakes_on_a_cookie_is_asked_for() -> None:
     for half_open, verdict in (
         (HALF_OPEN_MAX // 2 - 1, Verdict.ADMIT),
@@ -152,6 +154,7 @@ def tries(admission: Admission, init: Init, address: Address, now: int) -> Verdi
     return admission.judge(init, address, HALF_OPEN_MAX - 1, now)
 
 
+@pytest.mark.must("M16")
 def test_a_cookie_is_good_at_its_address_for_its_handshake_only() -> None:
     admission = make_admission()
     init = with_cookie(admission)
@@ -162,6 +165,7 @@ def test_a_cookie_is_good_at_its_address_for_its_handshake_only() -> None:
     assert tries(admission, other, HERE, NOW) is Verdict.RETRY
 
 
+@pytest.mark.must("M16")
 def test_a_cookie_survives_one_change_of_the_secret_and_not_two() -> None:
     admission = make_admission()
     slot_end = NOW - NOW % COOKIE_SECRET_LIFETIME + COOKIE_SECRET_LIFETIME

@@ -67,6 +67,7 @@ def test_first_message_arrives_one_and_a_half_round_trips_after_the_dial() -> No
     assert pair.world.now == 3 * DELAY
 
 
+@pytest.mark.must("M39")
 def test_ordered_messages_stay_in_order_through_loss() -> None:
     pair = Pair(link=LinkSettings(delay=DELAY, loss=0.2))
     pair.connect(20)
@@ -79,6 +80,7 @@ def test_ordered_messages_stay_in_order_through_loss() -> None:
         assert [payload for payload in pair.server.received() if payload[1] % 3 == channel] == expected
 
 
+@pytest.mark.must("M40")
 def test_unreliable_messages_are_sent_once_and_never_again(pair: Pair) -> None:
     pair.world.set_link(CLIENT, SERVER, CUT, both=False)
     pair.client.send(b"gone", Delivery.UNRELIABLE)
@@ -89,6 +91,7 @@ def test_unreliable_messages_are_sent_once_and_never_again(pair: Pair) -> None:
     assert pair.client.failed() == pair.client.acknowledged() == []
 
 
+@pytest.mark.must("M40")
 def test_unreliable_message_must_fit_one_datagram(pair: Pair) -> None:
     with pytest.raises(MessageTooLarge, match=r"1400.*136"):
         pair.client.send(bytes(1_400), Delivery.UNRELIABLE)
@@ -145,6 +148,7 @@ def test_mss_bounds_the_frames_of_a_packet(mss: int) -> None:
     assert link.stats.offered - begun >= 10_000 / mss
 
 
+@pytest.mark.must("M46")
 def test_message_over_the_limit_and_full_queue_are_refused_and_nothing_is_lost(pair: Pair) -> None:
     with pytest.raises(MessageTooLarge):
         pair.client.send(bytes(MESSAGE_BYTES_MAX + 1))
@@ -169,6 +173,7 @@ def test_messages_larger_than_the_window_pass_through_it() -> None:
 # --- deadlines
 
 
+@pytest.mark.must("M41")
 def test_message_is_withdrawn_at_its_deadline(pair: Pair) -> None:
     pair.world.set_link(CLIENT, SERVER, CUT)
     begun_at = pair.world.now
@@ -192,6 +197,7 @@ def test_deadline_counts_during_the_handshake_too() -> None:
     assert pair.client.of(MessageFailed) == [MessageFailed(connection=1, message_id=message_id, expired=True)]
 
 
+@pytest.mark.must("M41")
 def test_withdrawn_large_messages_give_their_credit_back() -> None:
     pair = Pair(link=LinkSettings(delay=DELAY, rate=100_000), client_settings=TransportSettings(initial_window=20_000))
     pair.connect()
@@ -215,6 +221,7 @@ def test_round_trip_is_measured_within_a_millisecond(pair: Pair) -> None:
     assert pair.client.snapshot.min_rtt == ROUND_TRIP
 
 
+@pytest.mark.must("M52")
 def test_tail_loss_is_repaired_by_a_probe_at_the_computed_rto(pair: Pair) -> None:
     for _ in range(50):
         pair.client.send(b"sample")
@@ -231,6 +238,7 @@ def test_tail_loss_is_repaired_by_a_probe_at_the_computed_rto(pair: Pair) -> Non
     assert pair.client.snapshot.stats.rto_expirations == 0
 
 
+@pytest.mark.must("M67")
 def test_connection_fails_after_max_retries_and_says_which_messages_failed() -> None:
     pair = Pair(client_settings=TransportSettings(min_rto=100 * MILLISECOND, max_retries=3))
     pair.connect()
@@ -250,6 +258,7 @@ def test_connection_fails_after_max_retries_and_says_which_messages_failed() -> 
     assert 1_500 * MILLISECOND < pair.world.now - begun_at < 2_000 * MILLISECOND
 
 
+@pytest.mark.must("M66")
 def test_silent_connection_is_closed_after_the_idle_timeout() -> None:
     pair = Pair(client_settings=TransportSettings(idle_timeout=5 * SECOND))
     pair.connect()
@@ -262,6 +271,7 @@ def test_silent_connection_is_closed_after_the_idle_timeout() -> None:
     assert pair.client.endpoint.snapshots() == []
 
 
+@pytest.mark.must("M66")
 def test_traffic_in_one_direction_keeps_both_ends_alive() -> None:
     pair = Pair(client_settings=TransportSettings(idle_timeout=3 * SECOND))
     pair.connect()
@@ -302,6 +312,7 @@ def test_disconnect_tells_the_peer_and_both_ends_forget(pair: Pair) -> None:
     assert pair.client.endpoint.snapshots() == pair.server.endpoint.snapshots() == []
 
 
+@pytest.mark.must("M67")
 def test_closed_comes_once_and_last(pair: Pair) -> None:
     pair.client.send(bytes(100_000))
     pair.client.disconnect()
@@ -312,6 +323,7 @@ def test_closed_comes_once_and_last(pair: Pair) -> None:
         assert isinstance(side.events[-1], Closed)
 
 
+@pytest.mark.must("M47")
 def test_send_after_the_end_is_refused(pair: Pair) -> None:
     pair.client.disconnect()
     with pytest.raises(UnknownPeer):
@@ -321,6 +333,7 @@ def test_send_after_the_end_is_refused(pair: Pair) -> None:
         pair.client.send(b"too late")
 
 
+@pytest.mark.must("M68")
 def test_close_that_is_lost_is_repeated_for_a_peer_that_still_sends(pair: Pair) -> None:
     pair.world.set_link(CLIENT, SERVER, CUT, both=False)
     pair.client.disconnect()

@@ -62,6 +62,7 @@ def closed_with(pair: Pair, payload: bytes) -> Code:
 # --- replay and forgery
 
 
+@pytest.mark.must("M4")
 def test_replayed_packets_are_counted_and_change_nothing(pair: Pair) -> None:
     buffer = bytearray()
     append_message(buffer, MessageFrame(0, 4, 0, b"once"))
@@ -73,6 +74,7 @@ def test_replayed_packets_are_counted_and_change_nothing(pair: Pair) -> None:
     assert pair.server.endpoint.stats.packets_dropped["replayed"] == 4
 
 
+@pytest.mark.must("M2")
 def test_every_flipped_bit_of_a_packet_is_noticed(pair: Pair) -> None:
     buffer = bytearray()
     append_ping(buffer)
@@ -102,16 +104,19 @@ def test_packet_sealed_with_another_key_is_dropped(pair: Pair) -> None:
 # --- violations
 
 
+@pytest.mark.must("M34")
 def test_ack_of_unsent_packet_closes_the_connection(pair: Pair) -> None:
     buffer = bytearray()
     append_ack(buffer, AckFrame(((900, 900),), 0))
     assert closed_with(pair, bytes(buffer)) is Code.ACK_OF_UNSENT
 
 
+@pytest.mark.must("M33")
 def test_frames_that_are_none_close_the_connection(pair: Pair) -> None:
     assert closed_with(pair, b"\x3f") is Code.FRAME_ENCODING
 
 
+@pytest.mark.must("M43")
 def test_more_data_than_the_credit_closes_the_connection() -> None:
     pair = Pair(client_settings=TransportSettings(initial_window=20_000, mtu=9000, mss=9000))
     pair.connect()
@@ -133,6 +138,7 @@ def test_withdrawal_that_lies_closes_the_connection(pair: Pair) -> None:
     assert closed_with(pair, bytes(buffer)) is Code.PROTOCOL_VIOLATION
 
 
+@pytest.mark.must("M44")
 def test_limit_that_shrinks_is_ignored(pair: Pair) -> None:
     buffer = bytearray()
     append_max_data(buffer, MaxDataFrame(0))
@@ -142,6 +148,7 @@ def test_limit_that_shrinks_is_ignored(pair: Pair) -> None:
     assert pair.client.received() == [bytes(10_000)]
 
 
+@pytest.mark.must("M37")
 def test_unknown_close_codes_of_newer_peers_are_taken_as_application_codes(pair: Pair) -> None:
     buffer = bytearray()
     append_close(buffer, CloseFrame(4_000, "from the future"))

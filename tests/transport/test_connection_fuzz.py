@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -86,6 +87,7 @@ def encode(several: list[Frame]) -> bytes:
 
 @given(st.lists(st.lists(frames, min_size=1, max_size=5), min_size=1, max_size=8))
 @settings(max_examples=150)
+@pytest.mark.must("M35")
 def test_any_frames_are_taken_or_close_the_connection(packets: list[list[Frame]]) -> None:
     pair = connected()
     for several in packets:

@@ -16,6 +16,7 @@ def claim(*, is_initiator: bool, dial_number: int = 1, process: bytes = b"same",
 
 
 @pytest.mark.parametrize("is_ours_first", [True, False])
+@pytest.mark.must("M22")
 def test_of_two_crossing_dials_both_ends_keep_that_of_the_smaller_key(is_ours_first: bool) -> None:
     kept = []
     for own, peer in ENDS:

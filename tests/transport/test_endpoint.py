@@ -98,6 +98,7 @@ def test_nobody_there_ends_in_a_handshake_timeout_and_failed_messages() -> None:
     assert pair.world.now == 10 * SECOND
 
 
+@pytest.mark.must("M23")
 def test_expected_identity_that_another_has_fails_the_handshake() -> None:
     pair = Pair()
     pair.client.handle = pair.client.endpoint.connect(SERVER, pair.client.now, expected=key_of(pair.client))
@@ -133,6 +134,7 @@ def test_shutdown_closes_everything_and_tells_everybody() -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
+@pytest.mark.must("M22")
 def test_two_nodes_that_dial_each_other_at_once_keep_one_connection(seed: int) -> None:
     link = LinkSettings(delay=DELAY, jitter=DELAY, order=Order.NATURAL, loss=0.1 if seed % 2 else 0.0)
     pair = Pair(seed=seed, link=link)
@@ -197,6 +199,7 @@ def test_another_process_with_our_key_is_told_apart_from_ourselves() -> None:
 # --- mismatches
 
 
+@pytest.mark.must("M20")
 def test_another_network_is_refused_with_a_hint_and_counted() -> None:
     pair = Pair(server_settings=TransportSettings(network_id="another"))
     pair.client.connect(SERVER)
@@ -211,6 +214,7 @@ def test_another_network_is_refused_with_a_hint_and_counted() -> None:
     assert pair.server.events == []
 
 
+@pytest.mark.must("M20")
 def test_another_version_is_refused_with_a_hint_and_counted() -> None:
     pair = Pair()
     tap = pair.world.inject
@@ -231,6 +235,7 @@ def test_another_version_is_refused_with_a_hint_and_counted() -> None:
     assert client.refusals_received["version_mismatch"] >= 1
 
 
+@pytest.mark.must("M21")
 def test_a_forged_refusal_ends_no_dial() -> None:
     pair = Pair()
     pair.client.connect(SERVER)
@@ -277,6 +282,7 @@ def test_peers_beyond_max_connections_are_told_and_the_others_stay() -> None:
     assert pair.server.received() == [b"still here"]
 
 
+@pytest.mark.must("M17")
 def test_handshakes_that_nobody_finishes_are_bounded_and_forgotten() -> None:
     pair = Pair()
     for number, datagram in enumerate(islice(init_datagrams(), HALF_OPEN_MAX)):
@@ -292,6 +298,7 @@ def test_handshakes_that_nobody_finishes_are_bounded_and_forgotten() -> None:
     pair.connect()
 
 
+@pytest.mark.must("M13")
 def test_an_answer_to_a_stranger_is_never_larger_than_the_question() -> None:
     pair = Pair()
     datagram = next(init_datagrams())
@@ -312,6 +319,7 @@ def test_an_init_that_comes_again_begins_no_second_connection() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
+@pytest.mark.must("M19")
 def test_handshake_survives_any_loss_duplication_and_reordering(seed: int) -> None:
     link = LinkSettings(
         delay=30 * MILLISECOND,

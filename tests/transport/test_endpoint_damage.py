@@ -92,6 +92,7 @@ def assert_every_bit_counts(ends: Ends, endpoint: Endpoint, datagram: bytes) -> 
         assert not answers or parse_header(datagram).packet_type is PacketType.INIT
 
 
+@pytest.mark.must("M18")
 def test_every_single_bit_flip_of_every_handshake_packet_is_refused_without_a_trace() -> None:
     ends = Ends()
     (init,) = ends.sent_by(ends.client)
@@ -124,6 +125,7 @@ def test_every_single_bit_flip_of_a_retry_and_of_a_refusal_is_refused_without_a_
     assert ends.client.stats.refusals_received["network_mismatch"] == 1
 
 
+@pytest.mark.must("M19")
 def test_a_doubled_handshake_packet_of_any_kind_changes_nothing() -> None:
     ends = Ends(TransportSettings(handshake_rate_per_address=1))
     (init,) = ends.sent_by(ends.client)
@@ -142,6 +144,7 @@ def test_a_doubled_handshake_packet_of_any_kind_changes_nothing() -> None:
     assert ends.server.stats.handshakes_completed == ends.client.stats.handshakes_completed == 1
 
 
+@pytest.mark.must("M15")
 def test_a_handshake_under_load_takes_one_round_trip_more() -> None:
     pair = Pair(server_settings=TransportSettings(handshake_rate_per_address=1))
     pair.client.connect(SERVER)
@@ -171,6 +174,7 @@ def test_a_handshake_under_load_survives_loss_duplication_and_damage(seed: int) 
     assert pair.run_until(lambda: all(side.of(Connected) for side in pair.sides), 10)
 
 
+@pytest.mark.must("M21")
 def test_who_can_only_guess_ends_no_handshake_and_no_connection() -> None:
     ends = Ends()
     (init,) = ends.sent_by(ends.client)
@@ -205,6 +209,7 @@ def junk_of(ends: Ends, random: Random) -> Iterator[bytes]:
         yield bytes(data[: random.randrange(1_300)] if random.random() < 0.3 else data)
 
 
+@pytest.mark.must("M13")
 def test_no_stranger_is_ever_sent_more_than_it_sent() -> None:
     random = Random(7)
     ends = Ends(TransportSettings(handshake_rate_per_address=2, half_open_max=4))
@@ -238,6 +243,7 @@ def endpoint_init(number: int) -> bytes:
     return transmit.data
 
 
+@pytest.mark.must("M8")
 def test_memory_stays_flat_under_junk() -> None:
     # `scripts/bench/run handshakes` prints the same for a million.
     ends = Ends(TransportSettings(handshake_rate_per_address=2, half_open_max=4))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -59,6 +60,7 @@ def receive(pair: Pair, target: Address, source: Address, data: bytes) -> int:
 
 
 @given(st.binary(max_size=1_500), sources)
+@pytest.mark.must("M5")
 def test_any_bytes_are_dropped_and_counted(data: bytes, source: Address) -> None:
     pair, _ = shared()
     assert receive(pair, SERVER, source, data) == 1
@@ -73,6 +75,7 @@ def test_any_bytes_are_dropped_and_counted(data: bytes, source: Address) -> None
     rest=st.binary(max_size=200),
 )
 @settings(max_examples=300)
+@pytest.mark.must("M6")
 def test_any_bytes_behind_a_header_of_ours_change_no_connection(
     kind: int, version: int, destination: int, is_known: bool, number: int, rest: bytes
 ) -> None:
@@ -113,6 +116,7 @@ def test_mutated_packets_raise_nothing(data: st.DataObject, changes: list[tuple[
     assert pair.server.snapshot.state == pair.client.snapshot.state == "established"
 
 
+@pytest.mark.must("M6")
 def test_recorded_packets_that_come_again_from_anywhere_change_nothing() -> None:
     pair, recorded = fresh()
     before = [(side.snapshot.stats.messages_received, side.events[:]) for side in pair.sides]

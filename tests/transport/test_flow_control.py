@@ -48,6 +48,7 @@ def test_new_credit_is_announced_when_half_a_window_is_free_again() -> None:
     assert credit.next_limit(0, 0, None) is None
 
 
+@pytest.mark.must("M44")
 def test_a_message_larger_than_the_window_gets_credit_for_its_rest() -> None:
     credit = ReceiveCredit(WINDOW)
     credit.on_received(WINDOW)
@@ -68,6 +69,7 @@ def use_half(credit: ReceiveCredit, now: Instant, smoothed_rtt: Duration | None)
     assert credit.next_limit(0, now, smoothed_rtt) is not None
 
 
+@pytest.mark.must("M45")
 def test_window_doubles_when_half_of_it_is_used_within_two_round_trips() -> None:
     credit = ReceiveCredit(WINDOW)
     use_half(credit, 0, 40 * MILLISECOND)
@@ -84,6 +86,7 @@ def test_window_stays_when_the_path_is_what_limits_the_peer() -> None:
     assert credit.window == WINDOW
 
 
+@pytest.mark.must("M45")
 def test_window_grows_no_further_than_its_bound() -> None:
     credit = ReceiveCredit(WINDOW)
     for index in range(60):

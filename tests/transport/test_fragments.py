@@ -106,6 +106,7 @@ def test_a_message_is_not_cut_for_a_few_bytes() -> None:
     assert queue.next_part(SPACE) is not None
 
 
+@pytest.mark.must("M43")
 def test_credit_ends_the_sending_to_the_byte() -> None:
     queue = make_queue(limit=2_000)
     push(queue, 0, bytes(5_000))
@@ -133,6 +134,7 @@ def test_lost_parts_go_first_and_need_no_credit() -> None:
     assert (again.offset, again.size, again.cause) == (first.offset, first.size, "reordering")
 
 
+@pytest.mark.must("M42")
 def test_a_lost_part_is_cut_again_where_less_fits() -> None:
     queue = make_queue()
     push(queue, 0, bytes(1_300))
@@ -169,6 +171,7 @@ def test_a_message_is_complete_when_its_last_part_is_acknowledged_and_only_once(
     assert queue.messages == {}
 
 
+@pytest.mark.must("M47")
 def test_messages_over_the_limit_are_refused_with_both_sizes() -> None:
     queue = make_queue()
     with pytest.raises(MessageTooLarge, match=f"{MESSAGE_BYTES_MAX + 1}.*{MESSAGE_BYTES_MAX}"):
@@ -269,6 +272,7 @@ def test_whole_message_supersedes_its_parts() -> None:
 
 
 @pytest.mark.parametrize("other", [(101, None, 0), (100, 1, 0), (100, None, 3)])
+@pytest.mark.must("M36")
 def test_a_part_that_contradicts_an_earlier_one_breaks_the_protocol(other: tuple[int, int | None, int]) -> None:
     reassembly = make_reassembly()
     reassembly.receive(MessageFrame(0, 100, 0, bytes(50)))
@@ -288,6 +292,7 @@ def test_repeated_bytes_use_up_no_credit() -> None:
     reassembly.receive(MessageFrame(0, 100, 40, bytes(60)))
 
 
+@pytest.mark.must("M35")
 def test_memory_that_parts_may_announce_is_bounded() -> None:
     reassembly = make_reassembly()
     for number in range(REASSEMBLY_BYTES_MAX // MESSAGE_BYTES_MAX):
@@ -295,6 +300,7 @@ def test_memory_that_parts_may_announce_is_bounded() -> None:
     assert violation(reassembly, MessageFrame(99, MESSAGE_BYTES_MAX, 0, b"x")) is Code.REASSEMBLY_LIMIT
 
 
+@pytest.mark.must("M35")
 def test_number_of_open_messages_is_bounded() -> None:
     reassembly = make_reassembly()
     for number in range(REASSEMBLY_MESSAGES_MAX):
@@ -309,6 +315,7 @@ def test_gaps_in_the_message_ids_are_bounded() -> None:
     assert violation(reassembly, whole(2 * MESSAGE_ID_RANGES_MAX, b"")) is Code.PROTOCOL_VIOLATION
 
 
+@pytest.mark.must("M39")
 def test_ordered_messages_wait_for_the_earlier_ones_of_their_channel_alone() -> None:
     reassembly = make_reassembly()
     assert reassembly.receive(whole(1, b"b", channel=0, sequence=1)) == []
@@ -376,6 +383,7 @@ def test_withdrawal_that_contradicts_what_arrived_breaks_the_protocol(sent: int)
     loss=st.floats(0, 0.6),
 )
 @settings(max_examples=40)
+@pytest.mark.must("M38")
 def test_through_any_loss_every_message_arrives_once_and_all_credit_returns(
     seed: int, sizes: list[int], loss: float
 ) -> None:

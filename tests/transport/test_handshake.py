@@ -243,6 +243,7 @@ def swapped_role(text: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(("payload", "reason"), BAD_PROOFS.values(), ids=BAD_PROOFS)
+@pytest.mark.must("M10")
 def test_a_responder_without_a_valid_proof_is_refused(payload: Callable[[bytes], bytes], reason: str) -> None:
     initiator = Handshake(ALICE_SETUP, is_initiator=True, entropy=Random(0).randbytes)
     impostor = Impostor(BOB_SETUP, is_initiator=False, entropy=Random(1).randbytes)
@@ -252,6 +253,7 @@ def test_a_responder_without_a_valid_proof_is_refused(payload: Callable[[bytes],
 
 
 @pytest.mark.parametrize(("payload", "reason"), BAD_PROOFS.values(), ids=BAD_PROOFS)
+@pytest.mark.must("M10")
 def test_an_initiator_without_a_valid_proof_is_refused(payload: Callable[[bytes], bytes], reason: str) -> None:
     impostor = Impostor(BOB_SETUP, is_initiator=True, entropy=Random(0).randbytes)
     impostor.payload = payload
@@ -270,6 +272,7 @@ def test_a_proof_that_only_the_true_identity_makes_is_accepted_from_the_impostor
     initiator.read_response(impostor.write_response())
 
 
+@pytest.mark.must("M10")
 def test_the_signed_text_is_that_of_the_specification() -> None:
     initiator, responder = start()
     before = responder._noise.handshake_hash

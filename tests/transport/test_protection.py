@@ -33,12 +33,14 @@ def test_what_one_end_seals_the_other_opens() -> None:
     assert len(packet) == HEADER_BYTES + len(b"frames") + TAG_BYTES
 
 
+@pytest.mark.must("M3")
 def test_every_packet_has_another_number() -> None:
     client, _ = make_both()
     assert [parse_header(client.seal(b"")).packet_number for _ in range(3)] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("index", [0, 5, HEADER_BYTES, -1])
+@pytest.mark.must("M7")
 def test_a_packet_changed_anywhere_is_refused_and_counted(index: int) -> None:
     client, server = make_both()
     packet = bytearray(client.seal(b"frames"))
@@ -98,6 +100,7 @@ def test_an_update_changes_both_directions_without_a_word(suite: Suite) -> None:
     assert ends.to_server(ends.client.seal(b"on")) == b"on"
 
 
+@pytest.mark.must("M25")
 def test_updates_are_due_by_count_and_by_time() -> None:
     ends = Ends()
     ends.client.update_if_due(0, KEY_UPDATE_INTERVAL - 1)
@@ -113,6 +116,7 @@ def test_updates_are_due_by_count_and_by_time() -> None:
     assert phase_of(ends.client.seal(b"")) == 1
 
 
+@pytest.mark.must("M26")
 def test_no_update_before_the_peer_has_acknowledged_the_key_in_use() -> None:
     ends = Ends()
     ends.client.seal(b"")
@@ -155,6 +159,7 @@ def test_a_key_that_is_gone_is_forgotten() -> None:
     assert ends.server._old_receive_cipher is None
 
 
+@pytest.mark.must("M28")
 def test_a_forged_phase_changes_nothing() -> None:
     ends = Ends()
     packet = bytearray(ends.client.seal(b"frames"))
@@ -180,6 +185,7 @@ def test_keys_of_all_phases_differ_and_are_those_of_the_noise_specification() ->
 
 
 @pytest.mark.parametrize("seed", range(8))
+@pytest.mark.must("M27")
 def test_keys_change_under_loss_and_reordering_without_losing_a_message(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,6 +233,7 @@ def test_the_best_suite_that_both_ends_have_is_used() -> None:
         assert {side.connection._protection.suite for side in pair.sides if side.connection._protection} == {expected}
 
 
+@pytest.mark.must("M24")
 def test_an_offer_that_was_tampered_with_ends_in_keys_that_do_not_fit() -> None:
     # It cannot happen: the offers are sealed. If it did, the two ends would find out with the first packet.
     agreement = make_agreement(transcript=bytes(32))
@@ -239,6 +246,7 @@ def test_an_offer_that_was_tampered_with_ends_in_keys_that_do_not_fit() -> None:
     assert "0101" not in repr(honest) + repr(tampered)
 
 
+@pytest.mark.must("M24")
 def test_the_keys_of_another_suite_are_bound_to_the_whole_handshake() -> None:
     transcripts = [bytes([number]) * 32 for number in range(2)]
     keys = [agreed_keys(make_agreement(text), CIPHERS, suites_mask(CIPHERS)) for text in transcripts]

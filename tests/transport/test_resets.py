@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from node.errors import Code
 from node.identity.keys import Identity
 from node.impairment.link import LinkSettings
@@ -26,6 +28,7 @@ def data_packet(size: int = 100, destination: int = 7) -> tuple[Header, Datagram
 # --- the whole
 
 
+@pytest.mark.must("M30")
 def test_a_restarted_peer_is_noticed_within_one_round_trip() -> None:
     pair = Pair()
     pair.connect()
@@ -64,6 +67,7 @@ def test_another_node_at_the_same_address_resets_nothing() -> None:
     assert pair.client.closed() is None
 
 
+@pytest.mark.must("M32")
 def test_a_connection_goes_on_while_resets_are_forged() -> None:
     pair = Pair()
     pair.connect()
@@ -90,6 +94,7 @@ def test_no_connection_that_lives_is_reset_by_asking_for_it() -> None:
     assert pair.client.closed() is None
 
 
+@pytest.mark.must("M31")
 def test_resets_do_not_answer_each_other() -> None:
     pair = Pair()
     pair.world.inject(CLIENT, SERVER, pack_reset(ConnectionId(7), bytes(16)))
@@ -125,6 +130,7 @@ def test_a_token_is_the_same_in_every_process_of_a_node_and_no_other() -> None:
     assert len({token, *others}) == 6
 
 
+@pytest.mark.must("M31")
 def test_a_reset_is_smaller_than_what_it_answers() -> None:
     resets = Resets(IDENTITY, "net")
     for size in range(16, 40):
@@ -133,6 +139,7 @@ def test_a_reset_is_smaller_than_what_it_answers() -> None:
         assert answer is None or len(answer) < size
 
 
+@pytest.mark.must("M14")
 def test_only_data_is_answered() -> None:
     resets = Resets(IDENTITY, "net")
     for kind in set(PacketType) - {PacketType.DATA}:
@@ -140,6 +147,7 @@ def test_only_data_is_answered() -> None:
         assert resets.answer(parse_header(data), Datagram(HERE, data), 0) is None
 
 
+@pytest.mark.must("M31")
 def test_resets_are_few_per_second() -> None:
     resets = Resets(IDENTITY, "net")
     answers = [resets.answer(*data_packet(), 0) for _ in range(1_000)]

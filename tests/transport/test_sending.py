@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
+import pytest
+
 from node.transport.ack import AckTracker
 from node.transport.events import Delivery, Event, MessageAcknowledged, MessageFailed
 from node.transport.packet import Message
@@ -58,6 +60,7 @@ def test_a_message_leaves_in_one_packet_and_its_acknowledgement_is_an_event() ->
     assert half.sending.rtt.latest_rtt == 20 * MILLISECOND
 
 
+@pytest.mark.must("M56")
 def test_the_congestion_window_holds_packets_back() -> None:
     half = Half()
     half.push(bytes(1 << 20))
@@ -66,6 +69,7 @@ def test_the_congestion_window_holds_packets_back() -> None:
     assert window - half.sending.packet_bytes < sent <= window
 
 
+@pytest.mark.must("M56")
 def test_an_acknowledgement_leaves_though_the_window_is_full() -> None:
     half = Half()
     half.push(bytes(1 << 20))

@@ -119,6 +119,7 @@ def test_padding_says_nothing(several: list[Frame], zeros: int) -> None:
 
 
 @given(st.binary(max_size=300))
+@pytest.mark.must("M33")
 def test_any_bytes_give_frames_or_a_decode_error(payload: bytes) -> None:
     parsed = decoded(parse_frames, payload)
     assert parsed is None or parse_frames(encode(*parsed)) == parsed

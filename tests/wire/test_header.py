@@ -57,11 +57,13 @@ def test_any_bytes_behind_the_magic_give_a_header_or_a_decode_error(rest: bytes)
     assert header is None or isinstance(header, Header)
 
 
+@pytest.mark.must("M1")
 def test_short_datagrams_are_malformed() -> None:
     packed = pack_header(PacketType.DATA, 1, 1)
     assert {reason_of(packed[:length]) for length in range(HEADER_BYTES)} == {"malformed"}
 
 
+@pytest.mark.must("M1")
 def test_another_magic_is_malformed() -> None:
     assert reason_of(b"\xbe\xee" + pack_header(PacketType.DATA, 1, 1)[2:]) == "malformed"
 
@@ -74,6 +76,7 @@ def test_another_version_is_told_apart_from_nonsense(version: int) -> None:
 
 
 @pytest.mark.parametrize("number", sorted(set(range(16)) - set(PacketType)))
+@pytest.mark.must("M1")
 def test_unknown_packet_types_are_malformed(number: int) -> None:
     packed = bytearray(pack_header(PacketType.DATA, 1, 1))
     packed[2] = VERSION << 4 | number
@@ -81,6 +84,7 @@ def test_unknown_packet_types_are_malformed(number: int) -> None:
 
 
 @pytest.mark.parametrize("bit", range(1, 8))
+@pytest.mark.must("M1")
 def test_reserved_flags_must_be_zero(bit: int) -> None:
     packed = bytearray(pack_header(PacketType.DATA, 1, 1))
     packed[3] = 1 << bit

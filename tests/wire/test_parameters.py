@@ -58,6 +58,7 @@ def test_damaged_parameters_give_parameters_or_a_decode_error(value: Parameters,
     assert damaged is None or MTU_MIN <= damaged.max_datagram <= MTU_MAX
 
 
+@pytest.mark.must("M37")
 def test_unknown_parameters_are_skipped() -> None:
     assert parse_parameters(bytes([63, 3]) + b"new" + raw(**VALID)) == parse_parameters(raw(**VALID))
 
