@@ -54,7 +54,8 @@ class Connection:
     __slots__ = (
         "_acks", "_asked_at", "_close_due", "_close_frame", "_close_repeats", "_events", "_heard_at",
         "_next_message_id", "_opening", "_protection", "_receiving", "_settings", "claim", "closed_at",
-        "established_at", "hint", "init", "origin", "path", "peer_id", "reset_token", "sending", "state", "stats",
+        "established_at", "has_more", "hint", "init", "origin", "path", "peer_id", "reset_token", "sending", "state",
+        "stats",
     )  # fmt: skip
 
     def __init__(
@@ -90,6 +91,7 @@ class Connection:
         self._close_frame: CloseFrame | None = None
         self._close_due = False
         self._close_repeats = 0
+        self.has_more = True
 
     # --- the five verbs
 
@@ -148,7 +150,11 @@ class Connection:
             self._end(violation.code, violation.reason, now)
 
     def poll_transmit(self, now: Instant, segments_max: int = 1) -> Transmit | None:
-        """The next datagram, or up to segments_max of one size; None when there is nothing to send now."""
+        """The next datagram, or up to segments_max of one size; None when there is nothing to send now.
+
+        Sets has_more: whether it is worth asking again at this instant.
+        """
+        self.has_more = True
         if self._opening is not None:
             datagram = self._opening.poll_transmit()
             if datagram is not None:
@@ -164,16 +170,19 @@ class Connection:
         apart = self._packet_apart(now)
         if apart is not None:
             return apart
-        first = self._next_packet(now)
-        if first is None:
+        first = packet = self._next_packet(now)
+        if first is None or packet is None:
             return None
-        packets = [first]
-        while len(packets) < segments_max and len(packets[-1]) == self.sending.packet_bytes:
+        packets, full = [first], self.sending.packet_bytes
+        while len(packets) < segments_max and len(packet) == full:
             packet = self._next_packet(now)
             if packet is None:
+                self.has_more = False
                 break
             packets.append(packet)
-        return Transmit(self.path.address, b"".join(packets), len(first))
+        else:
+            self.has_more = len(packet) == full or self.sending.has_more(now)
+        return Transmit(self.path.address, first if len(packets) == 1 else b"".join(packets), len(first))
 
     def poll_event(self) -> Event | None:
         """The next happening, oldest first."""

@@ -123,13 +123,14 @@ class Endpoint:
         while self._pending:
             handle, connection = next(iter(self._pending.items()))
             transmit = connection.poll_transmit(now, self.segments_max)
-            if transmit is not None:
+            del self._pending[handle]
+            if transmit is not None and connection.has_more:
                 # To the back of the line: one busy connection must not starve the others.
-                del self._pending[handle]
                 self._pending[handle] = connection
                 return transmit
-            del self._pending[handle]
             self._settle(connection, now)
+            if transmit is not None:
+                return transmit
         return None
 
     def poll_event(self) -> Event | None:

@@ -105,6 +105,10 @@ class Sending:
         self.stats.messages_dropped = self.outbox.datagrams_dropped
         return self._seal(packet, buffer) if buffer else None
 
+    def has_more(self, now: Instant) -> bool:
+        """Whether another packet may leave now, after one that was not full."""
+        return self._probes_due > 0 or self._may_elicit(now) or self._acks.is_due(now)
+
     def next_mtu_probe(self, now: Instant) -> bytes | None:
         """A packet of a size that the path has not carried yet, when one is to be tried."""
         if self.outbox.is_held_back():
