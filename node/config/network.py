@@ -86,7 +86,7 @@ class NetworkConfig:
     max_retries: int = 5
     congestion: str = "lossfloor"
     connection_timeout: float = 60.0
-    heartbeat_interval: float = 1.0
+    heartbeat_interval: float = 0.5
     gossip_fanout: int = 8
     log_level: str = "INFO"
     log_format: str = "text"

@@ -15,6 +15,7 @@ __all__ = [
     "DataReceived",
     "DialFailed",
     "DialSucceeded",
+    "MemberChanged",
     "NodeEvent",
     "PeerDown",
     "PeerUp",
@@ -45,6 +46,18 @@ class PeerDown:
     name: str
     address: Address
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberChanged:
+    """A node of the network is in another state: `alive`, `suspect`, `dead` or `left`, whether or not it is a peer.
+
+    incarnation: the highest that the node itself told.
+    """
+
+    node_id: NodeId
+    state: str
+    incarnation: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,5 +132,13 @@ class TransportEvent:
 
 
 NodeEvent: TypeAlias = (
-    PeerUp | PeerDown | DataReceived | SendFinished | DialSucceeded | DialFailed | Problem | TransportEvent
+    PeerUp
+    | PeerDown
+    | MemberChanged
+    | DataReceived
+    | SendFinished
+    | DialSucceeded
+    | DialFailed
+    | Problem
+    | TransportEvent
 )

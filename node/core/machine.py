@@ -76,13 +76,15 @@ class Machine:
         self.udp = Endpoint(identity, settings.transport, entropy=entropy) if settings.enable_udp else None
         self.tcp = StreamEndpoint(identity, settings.transport, entropy=entropy) if settings.enable_tcp else None
         self.stats = CoreStats()
-        self.peers = Peers(_peers_settings(identity, settings, epoch), random=random)
+        self.peers = Peers(_peers_settings(identity, settings, wall_offset, epoch), random=random)
         self.gossip = Gossip(identity, _gossip_settings(settings, wall_offset, epoch), random=random)
         trust_settings = TrustSettings(network_id=settings.network_id, epoch=epoch, wall_offset=wall_offset)
         self.trust = Trust(identity, trust_settings, random=random)
         self.peers.shun(self.trust.is_shunned)
         self.gossip.mesh.rank = self.trust.rank
-        self.peers.digest = self.gossip.digest
+        self.peers.watch.digest = self.gossip.digest
+        self.peers.links.rank = self.trust.rank
+        self.peers.links.is_precious = self.gossip.mesh.__contains__
         conditions = Conditions(self.udp)
         self.gossip.rtt, self.gossip.loss = conditions.rtt, conditions.read
         self._wall_offset = wall_offset
@@ -231,8 +233,11 @@ class Machine:
         except PositronError:
             self._outbox.withdraw(pending)
             raise
-        if not pending.is_under_way and not isinstance(target, bytes):
-            self.peers.connect(target, now)
+        if not pending.is_under_way:
+            if isinstance(target, bytes):
+                self.peers.visit(target, now)
+            else:
+                self.peers.connect(target, now)
         self._router.settle(now)
         return pending.token
 
@@ -316,7 +321,7 @@ class Machine:
         return peer
 
 
-def _peers_settings(identity: Identity, settings: CoreSettings, epoch: int) -> PeersSettings:
+def _peers_settings(identity: Identity, settings: CoreSettings, wall_offset: Duration, epoch: int) -> PeersSettings:
     return PeersSettings(
         own_id=identity.public_key,
         network_id=settings.network_id,
@@ -333,6 +338,7 @@ def _peers_settings(identity: Identity, settings: CoreSettings, epoch: int) -> P
         bootstrap=settings.bootstrap,
         heartbeat_interval=settings.heartbeat_interval,
         peers_max=settings.peers_max,
+        wall_offset=wall_offset,
     )
 
 

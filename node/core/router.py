@@ -16,6 +16,7 @@ from node.core.events import (
     DataReceived,
     DialFailed,
     DialSucceeded,
+    MemberChanged,
     NodeEvent,
     PeerDown,
     PeerUp,
@@ -223,16 +224,40 @@ class Router:
                 self._on_dialled(action, now)
             case peer_actions.Blamed(peer=node_id, reason=reason):
                 self._trust.blame(node_id, reason, now)
-            case peer_actions.Heard(peer=node_id, digest=digest):
-                self._gossip.digest_heard(node_id, digest, now)
+            case peer_actions.Heard() | peer_actions.Publish() | peer_actions.Changed():
+                self._on_membership(action, now)
             case peer_actions.Report(kind=kind, text=text):
                 self._report(kind, text, now)
 
+    def _on_membership(
+        self, action: peer_actions.Heard | peer_actions.Publish | peer_actions.Changed, now: Instant
+    ) -> None:
+        match action:
+            case peer_actions.Heard():
+                self._on_heard(action, now)
+            case peer_actions.Publish(kind=kind, payload=payload):
+                self._gossip.notify(kind, payload, now)
+            case peer_actions.Changed(node_id=node_id, state=state, incarnation=incarnation):
+                self._gossip.set_population(self._peers.members.population, now)
+                self.events.append(MemberChanged(node_id=node_id, state=state.value, incarnation=incarnation))
+
+    def _on_heard(self, action: peer_actions.Heard, now: Instant) -> None:
+        self._gossip.digest_heard(action.peer, action.digest, now)
+        sample = action.clocks
+        if sample is not None:
+            self._gossip.clocks.observe(
+                action.peer,
+                sent=sample.sent,
+                received_there=sample.received_there,
+                sent_there=sample.sent_there,
+                received=sample.received,
+            )
+
     def _on_transition(self, action: peer_actions.Up | peer_actions.Down, now: Instant) -> None:
         node_id, name, address = action.peer, action.name, action.address
-        self._gossip.set_population(len(self._peers.table.active()) + 1, now)
         if isinstance(action, peer_actions.Down):
             self._gossip.peer_down(node_id, now)
+            self._gossip.clocks.forget(node_id)
             self._trust.peer_down(node_id)
             self._switch.gone(node_id)
             self.events.append(PeerDown(node_id=node_id, name=name, address=address, reason=action.reason))
@@ -310,7 +335,9 @@ class Router:
                 self._peers.blame(node_id, reason)
             case gossip_actions.Accuse(evidence=evidence):
                 self._trust.accuse(evidence, now)
-            case gossip_actions.Notice() | gossip_actions.Followed():
+            case gossip_actions.Notice(kind=kind, origin=origin, payload=payload, via=via):
+                self._peers.notice(kind, origin, payload, via, now)
+            case gossip_actions.Followed():
                 pass
 
     def _on_trust(self, action: trust_actions.Action, now: Instant) -> None:

@@ -42,10 +42,10 @@ class CoreSettings:
     enable_udp: bool = True
     enable_tcp: bool = True
     is_seed: bool = False
-    heartbeat_interval: Duration = 1 * SECOND
+    heartbeat_interval: Duration = SECOND // 2
     gossip_fanout: int = 8
     gossip_timeout: Duration = 10 * SECOND
-    peers_max: int = 128
+    peers_max: int = 64
 
     def __post_init__(self) -> None:
         if not is_name(self.name):

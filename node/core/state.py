@@ -46,7 +46,7 @@ def export_rows(services: Rememberers, *, epoch: int, is_final: bool) -> Rows:
     """Everything to be remembered now."""
     peers, gossip, trust = services.peers, services.gossip, services.trust
     watermarks = gossip.snapshot()
-    known = peers.snapshot(services.wall_offset)
+    known = peers.book.snapshot(services.wall_offset)
     told = trust.snapshot()
     return {
         "origins": _by_first(watermarks if isinstance(watermarks, list) else []),
@@ -68,7 +68,7 @@ def import_rows(services: Rememberers, rows: Rows, now: Instant) -> int:
     except DecodeError:
         useless += len(rows["origins"])
     known, anchors = [*rows.get("known", {}).values()], rows.get("anchors", {}).get(b"", [])
-    useless += peers.restore(known, anchors, now, services.wall_offset)
+    useless += peers.book.restore(known, anchors, now, services.wall_offset)
     told = {name: [*rows.get(name, {}).values()] for name in ("evidence", "statements", "proofs")}
     useless += trust.restore(told, now)
     return useless

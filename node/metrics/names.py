@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from node.gossip.stats import AGE_BOUNDS, REPAIR_PATHS
 from node.messages.types import REJECTION_REASONS, Carrier, MessageType
+from node.peers.members import MemberState
 from node.transport.stats import DROP_REASONS, LOSS_TRIGGERS, RETRANSMISSION_CAUSES, RTT_BOUNDS
 from node.trust.evidence import PENALTIES
 from node.trust.stats import BANDS
@@ -24,6 +25,7 @@ __all__ = [
     "LINKS_LISTED_MAX",
     "LINK_STATES",
     "LOG_LEVEL_WORDS",
+    "MEMBER_STATES",
     "PEER_STATES",
     "PREFIX",
     "SEND_ERRORS",
@@ -38,6 +40,7 @@ LINKS_LISTED_MAX = 128
 """Links with series of their own; the others are only counted, so that strangers cannot mint series without end."""
 
 PEER_STATES = ("connecting", "up", "slow", "down")
+MEMBER_STATES = tuple(MemberState)
 LINK_STATES = ("closed", "closing", "handshake", "established")
 """The position of a state in this tuple is the value of `positron_link_state`."""
 
@@ -261,6 +264,22 @@ _SERVICES = (
     _counter("heartbeats_received_total", "heartbeats", "Heartbeats received, answers included."),
     _counter("peer_suspicions_total", "suspicions", "Times a peer fell silent and was probed."),
     _counter("peer_losses_total", "losses", "Times a silent peer was given up."),
+    _counter("member_accusations_total", "accusations", "Nodes that this node accused before the whole network."),
+    _counter("member_false_suspicions_total", "suspicions", "Nodes that this node accused and that were alive."),
+    _counter(
+        "member_refutations_total",
+        "refutations",
+        "Suspects that refuted: this node itself, and others as this node saw it.",
+        Label("by", ("self", "others")),
+    ),
+    _counter("member_deaths_total", "nodes", "Members that died, as this node saw it."),
+    _counter("member_probes_relayed_total", "probes", "Questions that this node asked for others."),
+    _gauge("members", "nodes", "Members of the network by state, this node apart.", Label("state", MEMBER_STATES)),
+    _gauge(
+        "member_local_health",
+        "factor",
+        "1 when this node is well, up to 8 when it gives others more time because it may be the problem itself.",
+    ),
     _counter("peer_transitions_total", "transitions", "Peers that became active or went.", Label("to", ("up", "down"))),
     _counter(
         "peer_addresses_total",

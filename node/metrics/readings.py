@@ -14,7 +14,15 @@ from typing import NamedTuple
 from node.config.version import package_version
 from node.core.snapshot import LinkSnapshot, NodeSnapshot
 from node.metrics.impairment import Impairment
-from node.metrics.names import HOP_BOUNDS, LAG_BOUNDS, LINK_STATES, LINKS_LISTED_MAX, PEER_STATES, SEND_ERRORS
+from node.metrics.names import (
+    HOP_BOUNDS,
+    LAG_BOUNDS,
+    LINK_STATES,
+    LINKS_LISTED_MAX,
+    MEMBER_STATES,
+    PEER_STATES,
+    SEND_ERRORS,
+)
 from node.metrics.process import ProcessReading
 from node.transport.stats import ConnectionSnapshot, EndpointStats, Histogram
 from node.types import SECOND, Duration, short_id, to_seconds
@@ -274,6 +282,15 @@ def _peering(snapshot: NodeSnapshot) -> Iterator[Reading]:
     yield Reading("positron_heartbeats_received_total", stats.heartbeats_received)
     yield Reading("positron_peer_suspicions_total", stats.suspicions)
     yield Reading("positron_peer_losses_total", stats.losses)
+    yield Reading("positron_member_accusations_total", stats.accusations)
+    yield Reading("positron_member_false_suspicions_total", stats.false_suspicions)
+    yield Reading("positron_member_refutations_total", stats.own_refutations, ("self",))
+    yield Reading("positron_member_refutations_total", stats.refutations, ("others",))
+    yield Reading("positron_member_deaths_total", stats.deaths)
+    yield Reading("positron_member_probes_relayed_total", stats.probes_relayed)
+    yield Reading("positron_member_local_health", stats.local_health)
+    for state in MEMBER_STATES:
+        yield Reading("positron_members", stats.members.get(state, 0), (state,))
     yield Reading("positron_peer_transitions_total", stats.peers_up, ("up",))
     yield Reading("positron_peer_transitions_total", stats.peers_down, ("down",))
     yield Reading("positron_peer_addresses_total", stats.addresses_learned, ("learned",))

@@ -18,6 +18,7 @@ from node.core.events import (
     DataReceived,
     DialFailed,
     DialSucceeded,
+    MemberChanged,
     NodeEvent,
     PeerDown,
     PeerUp,
@@ -50,6 +51,8 @@ from node.types import Address, NodeId, from_seconds
 __all__ = ["Audience", "Engine", "Life", "Target"]
 
 Target: TypeAlias = NodeId | Address
+
+_News: TypeAlias = DialSucceeded | DialFailed | PeerUp | PeerDown | DataReceived | Problem | MemberChanged
 
 WAITERS_MAX = 10_000
 """Sends and dials of the application that wait for their outcome at once."""
@@ -248,6 +251,15 @@ class Engine:
         match event:
             case SendFinished(token=token, error=error):
                 self._finish_send(token, error)
+            case TransportEvent(carrier=carrier, event=inner):
+                transport = self.udp if carrier is Carrier.UDP else self.tcp
+                if transport is not None:
+                    transport.handle_event(inner)
+            case _:
+                self._on_news(event)
+
+    def _on_news(self, event: _News) -> None:
+        match event:
             case DialSucceeded(address=address, node_id=node_id):
                 self._finish_dial(address, node_id)
             case DialFailed():
@@ -261,10 +273,8 @@ class Engine:
                 self._audience.data_received(event)
             case Problem():
                 self._audience.problem(event)
-            case TransportEvent(carrier=carrier, event=inner):
-                transport = self.udp if carrier is Carrier.UDP else self.tcp
-                if transport is not None:
-                    transport.handle_event(inner)
+            case MemberChanged():
+                pass  # the list of members shows it
 
     def _finish_send(self, token: int, error: PositronError | None) -> None:
         outcome = self._sends.get(token)

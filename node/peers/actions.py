@@ -8,10 +8,27 @@ from typing import NamedTuple, TypeAlias
 from node.errors import Code
 from node.messages.packing import Value
 from node.messages.types import Carrier, MessageType
+from node.peers.beats import ClockSample
+from node.peers.members import MemberState
 from node.peers.targets import TargetKey
 from node.types import Address, NodeId
 
-__all__ = ["Action", "Blamed", "Dial", "Dialled", "Down", "Drop", "Heard", "Link", "Report", "Say", "Undialled", "Up"]
+__all__ = [
+    "Action",
+    "Blamed",
+    "Changed",
+    "Dial",
+    "Dialled",
+    "Down",
+    "Drop",
+    "Heard",
+    "Link",
+    "Publish",
+    "Report",
+    "Say",
+    "Undialled",
+    "Up",
+]
 
 
 class Link(NamedTuple):
@@ -89,10 +106,28 @@ class Undialled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heard:
-    """A heartbeat of a peer told what messages it has, in 8 bytes."""
+    """A heartbeat of a peer told what messages it has, in 8 bytes, and perhaps completed a comparison of clocks."""
 
     peer: NodeId
     digest: bytes
+    clocks: ClockSample | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publish:
+    """Tell the whole network, in signed gossip."""
+
+    kind: MessageType
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed:
+    """A member of the network is in another state."""
+
+    node_id: NodeId
+    state: MemberState
+    incarnation: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,4 +146,4 @@ class Blamed:
     reason: str
 
 
-Action: TypeAlias = Blamed | Dial | Say | Drop | Up | Down | Dialled | Undialled | Heard | Report
+Action: TypeAlias = Blamed | Dial | Say | Drop | Up | Down | Dialled | Undialled | Heard | Publish | Changed | Report

@@ -11,13 +11,60 @@ from __future__ import annotations
 from node.errors import DecodeError
 from node.identity.keys import NODE_ID_BYTES
 from node.messages.packing import Value
+from node.peers.dialer import Dialer
 from node.peers.hello import is_name
+from node.peers.members import Members
 from node.peers.records import Record, parse_record
-from node.peers.table import Peer, PeerTable
-from node.types import Duration, NodeId
-from node.wire.limits import ANCHORS_MAX
+from node.peers.table import Peer, PeerState, PeerTable
+from node.types import Duration, Instant, NodeId
+from node.wire.limits import ANCHORS_ALONE, ANCHORS_MAX, DEAD_MEMORY
 
-__all__ = ["anchors_of", "known_rows", "parse_anchors", "parse_known"]
+__all__ = ["Book", "anchors_of", "known_rows", "parse_anchors", "parse_known"]
+
+
+class Book:
+    """The address book of one node: writes down whom the table has met, and has the anchors dialled first."""
+
+    def __init__(self, own_id: NodeId, table: PeerTable, members: Members, dialer: Dialer) -> None:
+        self._own_id = own_id
+        self._table = table
+        self._members = members
+        self._dialer = dialer
+
+    def snapshot(self, wall_offset: Duration) -> dict[str, list[Value]]:
+        """The address book as plain data: `known` nodes and `anchors`. wall_offset: wall clock minus that of `now`."""
+        return {"known": known_rows(self._table, wall_offset), "anchors": anchors_of(self._table)}
+
+    def restore(self, known: list[Value], anchors: Value, now: Instant, wall_offset: Duration) -> int:
+        """Takes up the address book of an earlier life, to dial the anchors first; the number of useless rows.
+
+        Nodes that were not heard for DEAD_MEMORY are forgotten.
+        """
+        useless, first = 0, []
+        try:
+            first = parse_anchors(anchors)
+        except DecodeError:
+            useless += 1
+        for row in known:
+            try:
+                record, name, heard_at = parse_known(row)
+            except DecodeError:
+                useless += 1
+                continue
+            last = min(heard_at - wall_offset, now)
+            if now - last <= DEAD_MEMORY and record.node_id != self._own_id:
+                self._remember(record, name, last, now if record.node_id in first else now + ANCHORS_ALONE)
+        return useless
+
+    def _remember(self, record: Record, name: str, heard_at: Instant, dial_at: Instant) -> None:
+        peer = self._table.add(record.node_id)
+        if peer is None or peer.links or peer.is_met:
+            return
+        peer.record, peer.name, peer.is_met = record, name, True
+        peer.state, peer.heard_at, peer.down_at = PeerState.DOWN, heard_at, heard_at
+        self._table.forget_addresses()
+        self._members.heard_of(record, dial_at)
+        self._dialer.learn(record.node_id, record, dial_at)
 
 
 def known_rows(table: PeerTable, wall_offset: Duration) -> list[Value]:

@@ -47,7 +47,15 @@ class Dialer:
         self._stats = stats
         self._random = random
         self._targets = Targets(random, is_met=self._is_met)
-        self._has_room = True
+        self.is_desired: Callable[[NodeId], bool] = lambda node_id: True
+        self.is_confirmed: Callable[[NodeId], bool] = lambda node_id: True
+        self.on_unreachable: Callable[[NodeId, Instant], None] = lambda node_id, now: None
+        self.is_present: Callable[[NodeId], bool] = lambda node_id: False
+
+    @property
+    def under_way(self) -> int:
+        """Dials that have neither failed nor led to a connection."""
+        return self._targets.under_way
 
     # --- what to dial -------------------------------------------------------------------------------------------
 
@@ -83,6 +91,23 @@ class Dialer:
             self._targets.remove(idle[0])
         return self._targets.add(key, now + self._politeness(node_id)) is not None
 
+    def forget_undesired(self) -> None:
+        """Drops the addresses of nodes with which no link is wanted any more."""
+        for target in self._targets.all():
+            node_id = target.key.expected
+            is_idle = target.connection is None and not target.is_bootstrap and not target.is_manual
+            if node_id is not None and is_idle and not target.is_trial and not self.is_desired(node_id):
+                self._targets.remove(target)
+
+    def try_once(self, node_id: NodeId, record: Record, now: Instant) -> None:
+        """Dials a node now, whether or not a link is wanted; what comes of it is nobody's concern."""
+        route = record.address_for(enable_udp=self._settings.enable_udp, enable_tcp=self._settings.enable_tcp)
+        if route is None or self._targets.get(TargetKey(*route, node_id)) is not None:
+            return
+        target = self._targets.add(TargetKey(*route, node_id), now)
+        if target is not None:
+            target.is_trial = True
+
     # --- what became of it --------------------------------------------------------------------------------------
 
     def dialling(self, key: TargetKey, connection: int) -> None:
@@ -109,8 +134,8 @@ class Dialer:
         if peer.record is not None:
             self.learn(peer.node_id, peer.record, now)
         for target in self._targets.all():
-            if target.node_id == peer.node_id or self._table.at(target.key.address) is peer:
-                target.failures = 0
+            if target.node_id == peer.node_id or (target.node_id is None and peer.is_at(target.key.address)):
+                target.failures, target.is_trial = 0, False
                 self._fulfil(target, peer.node_id)
 
     def closed(self, link: Link, event: Closed, now: Instant) -> None:
@@ -139,6 +164,7 @@ class Dialer:
             if target.node_id != peer.node_id:
                 continue
             if was_active:
+                target.is_trial = False
                 target.next_at = now + self._politeness(peer.node_id)
             else:
                 self._fail(target, event.code, event.reason, event.hint, now)
@@ -153,7 +179,6 @@ class Dialer:
 
     def run(self, now: Instant) -> None:
         """Begins the dials that are due."""
-        self._has_room = len(self._table.active()) < self._settings.peers_max
         for target in self._targets.due(now, self._is_wanted):
             # Until the outcome is known; `dialling` follows at once.
             target.next_at = now + DIAL_RETRY_MAX
@@ -162,7 +187,6 @@ class Dialer:
 
     def plan(self) -> None:
         """Finds out when the next dial is due."""
-        self._has_room = len(self._table.active()) < self._settings.peers_max
         self.dial_at = self._targets.next_timeout(self._is_wanted)
 
     def stop(self) -> None:
@@ -176,7 +200,10 @@ class Dialer:
             return False
         if node_id is not None and not target.is_manual and self.is_shunned(node_id):
             return False
-        return target.is_bootstrap or target.is_manual or self._has_room
+        if target.is_manual or target.is_trial or node_id is None:
+            return True
+        # Whoever is known to live needs no dial for its address's sake.
+        return self.is_desired(node_id) or (target.is_bootstrap and not self.is_present(node_id))
 
     def _fulfil(self, target: Target, node_id: NodeId) -> None:
         if target.is_manual:
@@ -189,12 +216,14 @@ class Dialer:
         self._stats.dials_failed += 1
         is_planned = self._targets.failed(target, now)
         address = target.key.address
-        self._undialled(address, code, reason, hint, is_final=not is_planned)
+        if not target.is_trial:
+            self._undialled(address, code, reason, hint, is_final=not is_planned)
         if hint in _EXPLAINED:
             text = _EXPLAINED[hint].format(address=format_address(address), network=self._settings.network_id)
             self._actions.append(Report(kind=hint, text=text))
         expected = target.key.expected
         if not is_planned and expected is not None:
+            self.on_unreachable(expected, now)
             self._forget(expected)
 
     def _undialled(self, address: Address, code: Code, reason: str, hint: str = "", *, is_final: bool = True) -> None:
@@ -207,7 +236,7 @@ class Dialer:
 
     def _is_met(self, node_id: NodeId) -> bool:
         peer = self._table.get(node_id)
-        return peer is not None and peer.is_met
+        return peer is not None and peer.is_met and self.is_confirmed(node_id)
 
     def _politeness(self, node_id: NodeId) -> Duration:
         base = 0 if self._settings.own_id < node_id else POLITENESS

@@ -19,6 +19,7 @@ __all__ = ["Hello", "is_name", "is_reachable_host", "parse_hello"]
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PORT_MAX = 65535
+_INCARNATION_MAX = 1 << 62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,8 @@ class Hello:
 
     name: matches [A-Za-z0-9._-]{1,64}; display only. udp_port, tcp_port: 0 where the carrier is disabled.
     host: IP literal to be dialled, or "" for the address that the peer sees. epoch: start of the process in wall
-    milliseconds. agent: software and version, for people.
+    milliseconds. agent: software and version, for people. incarnation: how often it had to show that it lives, from
+    the epoch on. seen_host: where it sees the node that it speaks to, "" if it cannot tell.
     """
 
     name: str
@@ -37,10 +39,13 @@ class Hello:
     epoch: int
     agent: str
     version: int = VERSION
+    incarnation: int = 0
+    seen_host: str = ""
 
     def fields(self) -> list[Value]:
         """The introduction as fields of a link frame."""
-        return [self.version, self.name, self.udp_port, self.tcp_port, self.host, self.epoch, self.agent]
+        facts: list[Value] = [self.version, self.name, self.udp_port, self.tcp_port, self.host, self.epoch, self.agent]
+        return [*facts, self.incarnation or self.epoch, self.seen_host]
 
 
 def parse_hello(fields: list[Value]) -> Hello:
@@ -56,6 +61,11 @@ def parse_hello(fields: list[Value]) -> Hello:
         raise DecodeError("malformed", "the host is no address that can be dialled")
     if not isinstance(agent, str) or len(agent) > HELLO_TEXT_BYTES_MAX or not agent.isprintable():
         raise DecodeError("malformed", "the agent is no short printable text")
+    incarnation, seen_host = fields[7:9] if len(fields) >= 9 else [0, ""]
+    if not isinstance(incarnation, int) or not 0 <= incarnation <= _INCARNATION_MAX:
+        raise DecodeError("malformed", "an incarnation is a number")
+    if not isinstance(seen_host, str) or (seen_host and not is_reachable_host(seen_host)):
+        raise DecodeError("malformed", "where this node is seen is no address that can be dialled")
     return Hello(
         name=name,
         udp_port=_port(udp_port),
@@ -64,6 +74,8 @@ def parse_hello(fields: list[Value]) -> Hello:
         epoch=epoch,
         agent=agent,
         version=version,
+        incarnation=incarnation or epoch,
+        seen_host=seen_host,
     )
 
 

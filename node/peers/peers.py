@@ -1,39 +1,41 @@
-"""Keeps a node connected: introductions, address exchange, dialling, heartbeats.
+"""Keeps a node connected: introductions, the list of members, links, heartbeats.
 
 A connection that the transport reports is authenticated but nameless; both ends introduce themselves over it
-(HANDSHAKE by the one that dialled, HANDSHAKE_ACK in answer), and from then on the peer is active. Active peers tell
-each other of active peers, so that everybody learns of and dials everybody, and each is watched by heartbeats.
+(HANDSHAKE by the one that dialled, HANDSHAKE_ACK in answer), and from then on the peer is active. Who belongs to the
+network is the list of `membership`, whom to be linked with is decided by `links` and carried out by `dialer`, and who
+does not answer is found out by `detector`; this service joins them.
 
-Knows nothing of endpoints and sockets. Input comes from the node machine: what happened to connections, and frames of
-the six kinds that belong here; output are actions.
+Knows nothing of endpoints and sockets. Input comes from the node machine: what happened to connections, frames of the
+six kinds that belong here, and signed gossip about members; output are actions.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 from node.errors import Code, DecodeError
 from node.messages.packing import Value
 from node.messages.types import MessageType
-from node.peers.actions import Action, Blamed, Down, Drop, Heard, Link, Report, Say, Up
-from node.peers.book import anchors_of, known_rows, parse_anchors, parse_known
+from node.peers.actions import Action, Blamed, Down, Drop, Link, Report, Say, Up
+from node.peers.book import Book
 from node.peers.dialer import Dialer
-from node.peers.hello import Hello, parse_hello
-from node.peers.liveness import Liveness
-from node.peers.records import Record, parse_records
+from node.peers.hello import Hello, is_reachable_host, parse_hello
+from node.peers.links import Links
+from node.peers.members import Change, MemberState
+from node.peers.membership import Membership
+from node.peers.records import Record, parse_rows
 from node.peers.settings import PeersSettings
 from node.peers.stats import PeerStats
 from node.peers.table import LinkState, Peer, PeerState, PeerTable
 from node.peers.targets import TargetKey
+from node.peers.watch import Watch
 from node.transport.events import Closed, Connected
 from node.types import MILLISECOND, SECOND, Address, Duration, Instant, NodeId, Random, format_address, short_id
 from node.wire.limits import (
-    ANCHORS_ALONE,
-    DEAD_MEMORY,
     HELLO_TIMEOUT,
-    RECORDS_PER_MESSAGE_MAX,
-    RECORDS_PER_SOURCE_MAX,
+    LINKS_ALL_MAX,
     SUCCESSOR_TIME,
     USURPATION_TIME,
     USURPATIONS_MAX,
@@ -45,10 +47,28 @@ __all__ = ["Peers"]
 DISCOVERY_FAST: Duration = 1 * SECOND
 DISCOVERY_SLOW: Duration = 10 * SECOND
 DISCOVERY_FAST_TIME: Duration = 5 * SECOND
-"""Time between two questions for addresses: shortly after something new was learned, and otherwise."""
+"""Time between two comparisons of the list of members with a peer: shortly after a change in a small network, and
+otherwise."""
 
 ANSWER_INTERVAL: Duration = 100 * MILLISECOND
-"""A peer that asks for addresses more often than this is not answered."""
+"""A peer that asks for members more often than this is not answered."""
+
+QUESTIONS_AT_START = 2
+"""Peers that are asked for members as soon as they are linked."""
+
+HEAL_INTERVAL: Duration = 2 * SECOND
+"""Time between two dials of somebody who is gone, shortened or lengthened by half: partitions of any length heal."""
+
+REFRESH_DELAY: Duration = 20 * MILLISECOND
+"""Changes of the list of members are gathered for so long before links follow."""
+
+REFRESH_INTERVAL: Duration = 1 * SECOND
+"""Links are looked after this often without any change: some were lost, some refused."""
+
+DIGEST_BYTES = 8
+
+_DOUBTED = (Code.CONNECTION_LOST, Code.RETRIES_EXHAUSTED, Code.IDLE_TIMEOUT)
+"""Ends of connections that speak against the other end."""
 
 
 class Peers:
@@ -57,76 +77,55 @@ class Peers:
     def __init__(self, settings: PeersSettings, *, random: Random) -> None:
         self.stats = PeerStats()
         self.table = PeerTable()
-        self.digest: Callable[[], bytes] = bytes
         self._settings = settings
         self._random = random
         self._actions: deque[Action] = deque()
         self._dialer = Dialer(settings, self.table, self._actions, self.stats, random=random)
-        self._liveness = Liveness(settings.heartbeat_interval, self.stats)
+        self.membership = Membership(settings, self._actions, self.stats)
+        self.members = self.membership.members
+        self.watch = Watch(settings, self.table, self.membership, self._actions, self.stats, random=random)
+        self.book = Book(settings.own_id, self.table, self.members, self._dialer)
+        self.links = Links(settings, self.members, self.table, self._dialer, random=random)
         self._is_running = False
+        self._now: Instant = 0
         self._tick_at: Instant | None = None
+        self._refresh_at: Instant | None = None
         self._discover_at: Instant = 0
-        self._learned_at: Instant = 0
-        self._heartbeat_sequence = 0
+        self._heal_at: Instant = 0
+        self._changed_at: Instant = 0
+        self._questions_left = QUESTIONS_AT_START
         self._usurped_at: deque[Instant] = deque(maxlen=USURPATIONS_MAX)
+        self.membership.on_change = self._on_change
+        self.membership.is_lively = lambda node_id: self.watch.is_lively(node_id, self._now)
+        self._dialer.is_present = self._is_present
+        self._dialer.is_confirmed = self._is_confirmed
+        self._dialer.on_unreachable = self.membership.unreachable
 
     # --- commands -----------------------------------------------------------------------------------------------
 
     def start(self, now: Instant) -> None:
         """Begins to dial and to watch."""
         self._is_running = True
-        self._learned_at = now
+        self._now = self._changed_at = now
+        self._heal_at = now + HEAL_INTERVAL
         for address in self._settings.bootstrap:
             self._dialer.add_bootstrap(address, now)
-        self._tick_at = self._next_tick(now)
+        self._tick_at = self.watch.detector.next_tick(now, 1.0)
         self._plan()
 
     def stop(self) -> None:
         """Takes leave of every active peer and begins nothing more."""
+        self.membership.leave()
         for peer in self.table.active():
             self._say(peer, MessageType.DISCONNECT)
         self._is_running = False
-        self._tick_at = None
+        self._tick_at = self._refresh_at = None
         self._dialer.stop()
 
     def add_bootstrap(self, address: Address, now: Instant) -> None:
         """Dials that address now, and for ever again whenever nobody from there is connected."""
         self._dialer.add_bootstrap(address, now)
         self._plan()
-
-    def snapshot(self, wall_offset: Duration) -> dict[str, list[Value]]:
-        """The address book as plain data: `known` nodes and `anchors`. wall_offset: wall clock minus that of `now`."""
-        return {"known": known_rows(self.table, wall_offset), "anchors": anchors_of(self.table)}
-
-    def restore(self, known: list[Value], anchors: Value, now: Instant, wall_offset: Duration) -> int:
-        """Takes up the address book of an earlier life, to dial the anchors first; the number of useless rows.
-
-        Nodes that were not heard for DEAD_MEMORY are forgotten.
-        """
-        useless, first = 0, []
-        try:
-            first = parse_anchors(anchors)
-        except DecodeError:
-            useless += 1
-        for row in known:
-            try:
-                record, name, heard_at = parse_known(row)
-            except DecodeError:
-                useless += 1
-                continue
-            last = min(heard_at - wall_offset, now)
-            if now - last <= DEAD_MEMORY and record.node_id != self._settings.own_id:
-                self._remember(record, name, last, now if record.node_id in first else now + ANCHORS_ALONE)
-        return useless
-
-    def _remember(self, record: Record, name: str, heard_at: Instant, dial_at: Instant) -> None:
-        peer = self.table.add(record.node_id)
-        if peer is None or peer.links or peer.is_met:
-            return
-        peer.record, peer.name, peer.is_met = record, name, True
-        peer.state, peer.heard_at, peer.down_at = PeerState.DOWN, heard_at, heard_at
-        self.table.touch()
-        self._dialer.learn(record.node_id, record, dial_at)
 
     def connect(self, address: Address, now: Instant) -> NodeId | None:
         """The active peer at that address; None if it is dialled now, and then one outcome follows as an action."""
@@ -141,7 +140,7 @@ class Peers:
         """The application found that peer slow; a few signs of life in a row end it."""
         peer = self.table.get(node_id)
         if peer is not None:
-            self._liveness.mark_slow(peer)
+            self.watch.detector.mark_slow(peer)
 
     def mark_down(self, node_id: NodeId, reason: str) -> None:
         """The application gives that peer up: its connections are closed, and it is dialled anew."""
@@ -197,7 +196,7 @@ class Peers:
             peer.heard_at = now
             peer.state = PeerState.CONNECTING
         peer.links[link] = LinkState(event.address, event.is_initiator, now)
-        self.table.touch()
+        self.table.touch(peer)
         self._dialer.connected(link, peer)
         if event.is_initiator:
             self._introduce(peer, MessageType.HANDSHAKE, link)
@@ -205,10 +204,13 @@ class Peers:
 
     def closed(self, link: Link, event: Closed, now: Instant) -> None:
         """A connection ended, or never came to be."""
+        self._now = now
+        if event.code is Code.CONNECTION_LIMIT and event.peer_id is not None:
+            self.links.refused(event.peer_id, now)
         self._dialer.closed(link, event, now)
         peer = self.table.get(event.peer_id) if event.peer_id is not None else None
         if peer is not None and peer.links.pop(link, None) is not None:
-            self.table.touch()
+            self.table.touch(peer)
             if not peer.links and peer.is_active and event.code is Code.REPLACED:
                 # The peer chose another connection, which is not established at this end yet.
                 peer.ended, peer.ended_at = event, now
@@ -225,7 +227,8 @@ class Peers:
         """Anything authenticated came from that peer."""
         peer = self.table.get(node_id)
         if peer is not None:
-            self._liveness.heard(peer, now)
+            self._now = now
+            self.watch.heard(peer, now)
 
     def receive(self, link: Link, node_id: NodeId, kind: MessageType, fields: list[Value], now: Instant) -> None:
         """A frame from that peer; never raises for any fields."""
@@ -240,11 +243,31 @@ class Peers:
             if error.reason != "unexpected":
                 self.blame(node_id, error.reason)
 
+    def notice(self, kind: int, origin: NodeId, payload: bytes, via: NodeId, now: Instant) -> None:
+        """Signed gossip about members, with its author and the peer that brought it; never raises."""
+        self._now = now
+        try:
+            self.membership.notice(kind, origin, payload, now)
+        except DecodeError as error:
+            # It was the author who signed it, and nobody who passed it on.
+            self.stats.rejected[error.reason] += 1
+
+    def visit(self, node_id: NodeId, now: Instant) -> None:
+        """Links with a member for a while, if it is not linked."""
+        member, peer = self.members.get(node_id), self.table.get(node_id)
+        if member is not None and member.record is not None and (peer is None or not peer.links):
+            self._dialer.try_once(node_id, member.record, now)
+            self._plan()
+
     def handle_timeout(self, now: Instant) -> None:
         """Heartbeats, questions and dials that are due."""
+        self._now = now
         if self._tick_at is not None and self._tick_at <= now:
             self._tick(now)
-            self._tick_at = self._next_tick(now)
+            self._tick_at = self.watch.detector.next_tick(now, self._random.uniform(0.9, 1.1))
+        if self._refresh_at is not None and self._refresh_at <= now:
+            self._refresh_at = now + REFRESH_INTERVAL
+            self.links.refresh(now)
         if self._dialer.dial_at is not None and self._dialer.dial_at <= now:
             self._dialer.run(now)
         self._plan()
@@ -257,9 +280,8 @@ class Peers:
 
     def next_timeout(self) -> Instant | None:
         """When `handle_timeout` is due."""
-        if self._tick_at is None or self._dialer.dial_at is None:
-            return self._tick_at
-        return min(self._tick_at, self._dialer.dial_at)
+        times = (self._tick_at, self._dialer.dial_at, self._refresh_at)
+        return min((due for due in times if due is not None), default=None)
 
     # --- frames -------------------------------------------------------------------------------------------------
 
@@ -268,15 +290,14 @@ class Peers:
             case MessageType.HANDSHAKE | MessageType.HANDSHAKE_ACK:
                 self._receive_hello(peer, link, kind, parse_hello(fields), now)
             case MessageType.HEARTBEAT:
-                self._receive_heartbeat(peer, fields)
+                self.watch.receive(peer, fields, now)
             case MessageType.PEER_DISCOVERY:
-                self._receive_discovery(peer, now)
+                self._receive_discovery(peer, fields, now)
             case MessageType.PEER_ANNOUNCEMENT:
-                for record in parse_records(fields):
-                    self._learn(record, peer, now)
-                self._plan()
+                self.membership.receive_rows(peer.node_id, parse_rows(fields), now)
             case MessageType.DISCONNECT:
                 peer.has_left = True
+                self.membership.left(peer.node_id, now)
                 self._drop_all(peer, Code.OK, "the peer took leave")
             case _:
                 raise DecodeError("unexpected", kind.name)
@@ -289,70 +310,56 @@ class Peers:
         self._drop_earlier_lives(peer, hello.epoch)
         if kind is MessageType.HANDSHAKE:
             self._introduce(peer, MessageType.HANDSHAKE_ACK, link)
-        is_newcomer = peer.source is None and not peer.is_met
         peer.name, peer.epoch = hello.name, hello.epoch
         if hello.udp_port or hello.tcp_port:
             host = hello.host or state.address[0]
             peer.record = Record(peer.node_id, host, hello.udp_port, hello.tcp_port)
         if state.is_initiator:
             peer.add_alias(state.address)
-        self.table.touch()
+        self.table.touch(peer)
+        self.membership.learn_host(hello.seen_host)
         if not peer.is_active:
-            self._rise(peer, now)
-            self._say(peer, MessageType.PEER_DISCOVERY, RECORDS_PER_MESSAGE_MAX)
-            if is_newcomer:
-                self._announce(peer)
+            self._rise(peer, hello, now)
         self._dialer.greeted(peer, now)
         self._plan()
 
-    def _receive_heartbeat(self, peer: Peer, fields: list[Value]) -> None:
-        match fields:
-            case [int(sequence), bool(wants_answer), *rest]:
-                if rest and isinstance(rest[0], bytes):
-                    self._actions.append(Heard(peer=peer.node_id, digest=rest[0]))
-                self.stats.heartbeats_received += 1
-                peer.heartbeats_received += 1
-                if wants_answer:
-                    self._heartbeat(peer, sequence, wants_answer=False)
-            case _:
-                raise DecodeError("malformed", "a heartbeat of another shape")
+    def _meet(self, peer: Peer, hello: Hello, now: Instant) -> None:
+        """Compares what either thinks of the other and of everybody."""
+        member = self.members.get(peer.node_id)
+        is_gone = member is not None and not member.is_present
+        if member is not None and is_gone and member.record is not None and hello.incarnation <= member.incarnation:
+            # It learns that it is held for gone here, and refutes that everywhere.
+            self._say(peer, MessageType.PEER_ANNOUNCEMENT, [self.membership.row_of(member)])
+        self.membership.greeted(peer.node_id, hello.incarnation, peer.record, hello.name, now)
+        self.membership.announce()
+        if is_gone:
+            self._show_members(peer)
+        if is_gone or self._questions_left:
+            self._questions_left = max(0, self._questions_left - 1)
+            self._ask_members(peer)
 
-    def _receive_discovery(self, peer: Peer, now: Instant) -> None:
+    def _receive_discovery(self, peer: Peer, fields: list[Value], now: Instant) -> None:
+        match fields:
+            case [bytes(digest), *_] if len(digest) == DIGEST_BYTES:
+                pass
+            case _:
+                raise DecodeError("malformed", "a question for members carries a digest")
         if peer.asked_at is not None and now - peer.asked_at < ANSWER_INTERVAL:
             raise DecodeError("unexpected", "questions too close together")
         peer.asked_at = now
-        records = [other.record.fields() for other in self._others(peer) if other.record is not None]
-        if records:
-            self._say(peer, MessageType.PEER_ANNOUNCEMENT, records)
-
-    def _learn(self, record: Record, source: Peer, now: Instant) -> None:
-        if record.node_id == self._settings.own_id:
-            return
-        peer = self.table.get(record.node_id)
-        if peer is not None and (peer.links or peer.record == record):
-            return
-        if peer is None:
-            if sum(other.source == source.node_id for other in self.table) >= RECORDS_PER_SOURCE_MAX:
-                self.stats.addresses_refused += 1
-                return
-            peer = self.table.add(record.node_id)
-            if peer is not None:
-                peer.source, peer.record = source.node_id, record
-                self.table.touch()
-        if peer is None or not self._dialer.learn(record.node_id, record, now):
-            self.stats.addresses_refused += 1
-            return
-        self.stats.addresses_learned += 1
-        self._learned_at = now
+        if int.from_bytes(digest, "big") != self.members.digest:
+            self._show_members(peer)
 
     # --- rise and fall ------------------------------------------------------------------------------------------
 
-    def _rise(self, peer: Peer, now: Instant) -> None:
+    def _rise(self, peer: Peer, hello: Hello, now: Instant) -> None:
         peer.state = PeerState.UP
         peer.is_met = True
         peer.source = None
         peer.connected_at = now
-        self._learned_at = now
+        peer.heard_at, peer.probed_at = now, None
+        self.table.touch(peer)
+        self.watch.linked(peer.node_id)
         self.stats.peers_up += 1
         self._actions.append(
             Up(
@@ -363,6 +370,7 @@ class Peers:
                 aliases=tuple(peer.aliases),
             )
         )
+        self._meet(peer, hello, now)
 
     def _lose(self, peer: Peer, event: Closed, now: Instant) -> None:
         was_active = peer.is_active
@@ -370,11 +378,14 @@ class Peers:
         peer.state = PeerState.DOWN if peer.is_met else PeerState.CONNECTING
         peer.connected_at = None
         peer.down_at = now
+        self.table.touch(peer)
+        if was_active and not peer.has_left and event.code in _DOUBTED:
+            self.watch.broken(peer.node_id, now)
         if was_active:
             self.stats.peers_down += 1
             reason = "left" if peer.has_left else event.code.name.lower()
             self._actions.append(Down(peer=peer.node_id, name=peer.name, address=peer.address, reason=reason))
-        elif not peer.is_met and peer.source is None:
+        elif not peer.is_met and self.members.get(peer.node_id) is None:
             self.table.remove(peer.node_id)
         if self._is_running:
             self._dialer.lost(peer, event, now, was_active=was_active)
@@ -398,35 +409,65 @@ class Peers:
     # --- time ---------------------------------------------------------------------------------------------------
 
     def _tick(self, now: Instant) -> None:
-        heartbeats, lost = self._liveness.tick(self.table.active(), now)
-        for heartbeat in heartbeats:
-            self._heartbeat_sequence += 1
-            self._heartbeat(heartbeat.peer, self._heartbeat_sequence, wants_answer=heartbeat.wants_answer)
-        for peer in lost:
-            self._drop_all(peer, Code.IDLE_TIMEOUT, "no sign of life")
-        for peer in list(self.table):
+        neighbours: list[Peer] = []
+        others: list[Peer] = []
+        for peer in self.table.active():
+            if peer.links:
+                (neighbours if peer.node_id in self.links.neighbours else others).append(peer)
+        self.watch.tick(neighbours, others, now)
+        for peer in self.table.linked():
             if peer.ended is not None and now - peer.ended_at >= SUCCESSOR_TIME:
-                was_replaced = peer.ended.code is Code.REPLACED
                 self._lose(peer, peer.ended, now)
-                if was_replaced:
-                    self._usurped(now)
+                self._usurped(now)
             for link, state in peer.links.items():
                 if not state.is_greeted and now - state.since >= HELLO_TIMEOUT:
                     self._actions.append(Drop(link=link, code=Code.APPLICATION, reason="no introduction"))
+        for peer in self.links.surplus(now):
+            self._drop_all(peer, Code.CONNECTION_LIMIT, "this link is not needed")
         if now >= self._discover_at:
             self._discover(now)
+        if now >= self._heal_at:
+            self._heal(now)
 
     def _discover(self, now: Instant) -> None:
-        is_fresh = now - self._learned_at < DISCOVERY_FAST_TIME
+        is_fresh = now - self._changed_at < DISCOVERY_FAST_TIME and self.members.population <= LINKS_ALL_MAX
         pause = DISCOVERY_FAST if is_fresh else DISCOVERY_SLOW
         self._discover_at = now + round(pause * self._random.uniform(0.9, 1.1))
         active = self.table.active()
         if active:
-            chosen = active[self._random.randrange(0, len(active))]
-            self._say(chosen, MessageType.PEER_DISCOVERY, RECORDS_PER_MESSAGE_MAX)
+            self._ask_members(active[self._random.randrange(0, len(active))])
 
-    def _next_tick(self, now: Instant) -> Instant:
-        return self._liveness.next_tick(now, self._random.uniform(0.9, 1.1))
+    def _heal(self, now: Instant) -> None:
+        """Dials somebody who is gone: a partition is over for everybody as soon as one dial succeeds."""
+        self._heal_at = now + round(HEAL_INTERVAL * self._random.uniform(0.5, 1.5))
+        gone = self.members.gone()
+        if gone:
+            member = self.members.get(gone[self._random.randrange(0, len(gone))])
+            if member is not None and member.record is not None:
+                self._dialer.try_once(member.node_id, member.record, now)
+
+    def _on_change(self, change: Change, now: Instant) -> None:
+        """A member is in another state."""
+        self._changed_at = now
+        if self._is_running:
+            self._refresh_at = min(self._refresh_at or now + REFRESH_DELAY, now + REFRESH_DELAY)
+        member, peer = self.members.get(change.node_id), self.table.add(change.node_id)
+        if member is None or peer is None:
+            return
+        if not peer.links and member.record is not None and peer.record != member.record:
+            peer.record, peer.name = member.record, member.name
+            self.table.forget_addresses()
+        if change.state is MemberState.DEAD and peer.links:
+            self.stats.losses += 1
+            self._drop_all(peer, Code.IDLE_TIMEOUT, "no sign of life")
+
+    def _is_confirmed(self, node_id: NodeId) -> bool:
+        member = self.members.get(node_id)
+        return member is not None and member.incarnation > 0
+
+    def _is_present(self, node_id: NodeId) -> bool:
+        member = self.members.get(node_id)
+        return member is not None and member.is_present
 
     def _plan(self) -> None:
         if self._is_running:
@@ -435,24 +476,20 @@ class Peers:
     # --- saying -------------------------------------------------------------------------------------------------
 
     def _introduce(self, peer: Peer, kind: MessageType, link: Link) -> None:
-        fields = tuple(self._settings.hello.fields())
-        self._actions.append(Say(peer=peer.node_id, kind=kind, fields=fields, link=link))
+        seen_host = peer.links[link].address[0]
+        hello = replace(
+            self._settings.hello,
+            incarnation=self.membership.incarnation,
+            seen_host=seen_host if is_reachable_host(seen_host) else "",
+        )
+        self._actions.append(Say(peer=peer.node_id, kind=kind, fields=tuple(hello.fields()), link=link))
 
-    def _announce(self, newcomer: Peer) -> None:
-        if newcomer.record is not None:
-            for other in self._others(newcomer):
-                self._say(other, MessageType.PEER_ANNOUNCEMENT, [newcomer.record.fields()])
+    def _ask_members(self, peer: Peer) -> None:
+        self._say(peer, MessageType.PEER_DISCOVERY, self.members.digest.to_bytes(DIGEST_BYTES, "big"))
 
-    def _others(self, peer: Peer) -> list[Peer]:
-        others = [other for other in self.table.active() if other is not peer]
-        if len(others) > RECORDS_PER_MESSAGE_MAX:
-            return self._random.sample(others, RECORDS_PER_MESSAGE_MAX)
-        return others
-
-    def _heartbeat(self, peer: Peer, sequence: int, *, wants_answer: bool) -> None:
-        self.stats.heartbeats_sent += 1
-        peer.heartbeats_sent += 1
-        self._say(peer, MessageType.HEARTBEAT, sequence, wants_answer, self.digest())
+    def _show_members(self, peer: Peer) -> None:
+        for rows in self.membership.rows():
+            self._say(peer, MessageType.PEER_ANNOUNCEMENT, rows)
 
     def _say(self, peer: Peer, kind: MessageType, *fields: Value) -> None:
         self._actions.append(Say(peer=peer.node_id, kind=kind, fields=fields))

@@ -1,4 +1,4 @@
-"""The addresses that nodes tell each other: [node id, host, UDP port, TCP port] per node.
+"""The members that nodes tell each other of: [node id, host, UDP port, TCP port, incarnation, state] per node.
 
 A record is hearsay: it is dialled, and counts for nothing until the node there proves that it has that key. Bytes come
 from link frames, records go to the peer service and back.
@@ -14,9 +14,9 @@ from node.messages.packing import Value
 from node.messages.types import Carrier
 from node.peers.hello import is_reachable_host
 from node.types import Address, NodeId
-from node.wire.limits import RECORDS_PER_MESSAGE_MAX
+from node.wire.limits import ROWS_PER_MESSAGE_MAX
 
-__all__ = ["Record", "parse_record", "parse_records"]
+__all__ = ["Record", "Row", "parse_record", "parse_rows"]
 
 _PORT_MAX = 65535
 
@@ -30,7 +30,7 @@ class Record:
     udp_port: int
     tcp_port: int
 
-    def fields(self) -> Value:
+    def fields(self) -> list[Value]:
         """The record as it travels."""
         return [self.node_id, self.host, self.udp_port, self.tcp_port]
 
@@ -43,13 +43,22 @@ class Record:
         return None
 
 
-def parse_records(fields: list[Value]) -> list[Record]:
-    """The records of an announcement; DecodeError if one is wrong or there are too many."""
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a peer tells of a member. state: by its number on the wire; both numbers are hearsay."""
+
+    record: Record
+    incarnation: int
+    state: int
+
+
+def parse_rows(fields: list[Value]) -> list[Row]:
+    """The rows of an announcement; DecodeError if one is wrong or there are too many."""
     if not fields or not isinstance(fields[0], list):
-        raise DecodeError("malformed", "an announcement is a list of records")
-    if len(fields[0]) > RECORDS_PER_MESSAGE_MAX:
-        raise DecodeError("too_large", f"{len(fields[0])} records")
-    return [parse_record(record) for record in fields[0]]
+        raise DecodeError("malformed", "an announcement is a list of rows")
+    if len(fields[0]) > ROWS_PER_MESSAGE_MAX:
+        raise DecodeError("too_large", f"{len(fields[0])} rows")
+    return [_parse_row(row) for row in fields[0]]
 
 
 def parse_record(value: Value) -> Record:
@@ -63,3 +72,12 @@ def parse_record(value: Value) -> Record:
             return Record(NodeId(node_id), host, udp_port, tcp_port)
         case _:
             raise DecodeError("malformed", "a record of another shape")
+
+
+def _parse_row(value: Value) -> Row:
+    record = parse_record(value)
+    rest = value[4:] if isinstance(value, list) else []
+    incarnation, state = rest[:2] if len(rest) >= 2 else (0, 0)
+    if not isinstance(incarnation, int) or not isinstance(state, int) or incarnation < 0 or state < 0:
+        raise DecodeError("malformed", "incarnation and state are numbers")
+    return Row(record, incarnation, state)

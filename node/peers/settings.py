@@ -15,7 +15,8 @@ class PeersSettings:
     """Who this node is and how it keeps peers.
 
     hello: what it tells about itself. enable_udp, enable_tcp: carriers it can dial with.
-    heartbeat_interval: time between two heartbeats to a peer, ± 10 %. peers_max: active peers it keeps dialling for.
+    heartbeat_interval: time between two heartbeats to a neighbour, ± 10 %. peers_max: active peers at most, but for
+    a moment. wall_offset: wall clock minus monotonic clock, in nanoseconds.
     """
 
     own_id: NodeId
@@ -26,3 +27,4 @@ class PeersSettings:
     bootstrap: tuple[Address, ...]
     heartbeat_interval: Duration
     peers_max: int
+    wall_offset: Duration = 0

@@ -89,6 +89,13 @@ class Peer:
             return state.address
         return "", 0
 
+    def is_at(self, address: Address) -> bool:
+        """Whether that address leads to it."""
+        if address in self.aliases or any(state.address == address for state in self.links.values()):
+            return True
+        record = self.record
+        return record is not None and address in ((record.host, record.udp_port), (record.host, record.tcp_port))
+
     def link(self, carrier: Carrier) -> Link | None:
         """Its newest connection over that carrier."""
         for link in reversed(self.links):
@@ -105,11 +112,13 @@ class Peer:
 
 
 class PeerTable:
-    """All known nodes. Whoever changes an address, a state or a record of a peer calls `touch`."""
+    """All known nodes. Whoever changes an address, a state or the links of a peer calls `touch`."""
 
     def __init__(self) -> None:
         self._peers: dict[NodeId, Peer] = {}
         self._by_address: dict[Address, NodeId] | None = None
+        self._active: list[Peer] | None = None
+        self._linked: dict[NodeId, Peer] = {}
 
     def __len__(self) -> int:
         return len(self._peers)
@@ -122,8 +131,14 @@ class PeerTable:
         return self._peers.get(node_id)
 
     def active(self) -> list[Peer]:
-        """The active peers, in the order in which they became known."""
-        return [peer for peer in self._peers.values() if peer.is_active]
+        """The active peers, in the order in which they were linked."""
+        if self._active is None:
+            self._active = [peer for peer in self._linked.values() if peer.is_active]
+        return self._active
+
+    def linked(self) -> list[Peer]:
+        """The peers with a connection, and active ones whose next connection is awaited."""
+        return list(self._linked.values())
 
     def add(self, node_id: NodeId) -> Peer | None:
         """The peer with that key, made if it is new; None if the table is full of better ones."""
@@ -137,10 +152,21 @@ class PeerTable:
     def remove(self, node_id: NodeId) -> None:
         """Forgets a peer."""
         self._peers.pop(node_id, None)
-        self.touch()
+        self._linked.pop(node_id, None)
+        self.forget_addresses()
 
-    def touch(self) -> None:
-        """The index by address is out of date."""
+    def touch(self, peer: Peer) -> None:
+        """That peer has other links, another state or another address."""
+        if peer.links or peer.is_active:
+            self._linked[peer.node_id] = peer
+        else:
+            self._linked.pop(peer.node_id, None)
+        self._active = None
+        self._by_address = None
+
+    def forget_addresses(self) -> None:
+        """Many addresses may have changed."""
+        self._active = None
         self._by_address = None
 
     def at(self, address: Address) -> Peer | None:

@@ -37,6 +37,7 @@ class Target:
     """One address to dial.
 
     is_bootstrap: never forgotten. is_manual: asked for by the application, dropped after one outcome.
+    is_trial: dialled once, to see whether somebody is there again.
     connection: handle of the dial under way, else None. reached: who answered there last.
     failures: in a row. is_self: it led back to this node and is never dialled again.
     """
@@ -45,6 +46,7 @@ class Target:
     next_at: Instant
     is_bootstrap: bool = False
     is_manual: bool = False
+    is_trial: bool = False
     connection: int | None = None
     reached: NodeId | None = None
     failures: int = 0
@@ -67,6 +69,11 @@ class Targets:
 
     def __len__(self) -> int:
         return len(self._targets)
+
+    @property
+    def under_way(self) -> int:
+        """Dials whose outcome is not known."""
+        return len(self._dialling)
 
     def get(self, key: TargetKey) -> Target | None:
         """The target with that key."""
@@ -109,7 +116,7 @@ class Targets:
     def failed(self, target: Target, now: Instant) -> bool:
         """A dial failed: plans the next one; False if the target was given up instead."""
         target.failures += 1
-        is_over = target.is_self or self._is_given_up(target)
+        is_over = target.is_self or target.is_trial or self._is_given_up(target)
         target.is_manual = False
         if is_over:
             if not target.is_bootstrap:

@@ -304,11 +304,26 @@ PEERS_KNOWN_MAX = 4096
 """Nodes remembered, met or heard of; one that never answered, else the longest unheard, is forgotten first."""
 
 ADDRESSES_PER_PEER_MAX = 4
-RECORDS_PER_MESSAGE_MAX = 16
-"""Addresses in one peer announcement."""
+RECORDS_PER_SOURCE_MAX = 1024
+"""Nodes that this node remembers on one peer's word alone: whoever joins learns of a whole network from one seed."""
 
-RECORDS_PER_SOURCE_MAX = 256
-"""Nodes that this node remembers on one peer's word alone."""
+MEMBERS_MAX = 4096
+"""Nodes in the list of members; the gone, then those known by hearsay alone, are forgotten first."""
+
+ROWS_PER_MESSAGE_MAX = 128
+"""Members in one announcement."""
+
+PROBES_MAX = 1024
+"""Questions to silent peers that are open at once, those asked for others included."""
+
+ACCUSED_PER_MESSAGE_MAX = 32
+"""Nodes in one accusation."""
+
+LINKS_ALL_MAX = 24
+"""Other nodes up to which everybody is linked with everybody; beyond that links are chosen."""
+
+LINKS_RANDOM = 6
+"""Links to nodes picked at random, beside the neighbours on the rings: nobody can place itself at their ends."""
 
 BOOTSTRAP_MAX = 64
 """Bootstrap addresses."""
@@ -340,14 +355,6 @@ HELLO_TIMEOUT: Duration = 10 * SECOND
 
 HELLO_TEXT_BYTES_MAX = 64
 """Name and version in an introduction."""
-
-SILENT_INTERVALS_PROBED = 2
-SILENT_INTERVALS_SLOW = 3
-SILENT_INTERVALS_DOWN = 6
-"""Heartbeat intervals without a sign of life after which a peer is probed, is called slow, and is given up."""
-
-PROBES_PER_INTERVAL = 4
-"""Heartbeats per interval that ask a silent peer for an answer."""
 
 VIOLATIONS_MAX = 32
 """Invalid messages that one peer may pass on per connection before it is disconnected."""

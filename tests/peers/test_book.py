@@ -39,6 +39,7 @@ def active(table: PeerTable, number: int, since: Instant, *, is_initiator: bool)
     peer = met(table, number)
     peer.state, peer.connected_at = PeerState.UP, since
     peer.links[Link(Carrier.UDP, number)] = LinkState(("10.0.0.1", 1), is_initiator, since)
+    table.touch(peer)
     return peer
 
 
@@ -101,7 +102,7 @@ def test_anchors_are_dialled_first_and_the_others_soon() -> None:
     table, peers = PeerTable(), make_peers()
     for number in (1, 2, 3):
         met(table, number)
-    assert peers.restore(known_rows(table, WALL), [key(2)], 0, WALL) == 0
+    assert peers.book.restore(known_rows(table, WALL), [key(2)], 0, WALL) == 0
     peers.start(0)
     assert dials(peers, ANCHORS_ALONE - 1) == [key(2)]
     assert sorted(filter(None, dials(peers, 2 * ANCHORS_ALONE))) == [key(1), key(3)]
@@ -112,7 +113,7 @@ def test_who_was_not_heard_for_a_day_is_forgotten_and_useless_rows_are_counted()
     met(table, 1)
     met(table, 2, heard_at=100 * SECOND)
     rows: list[Value] = [*known_rows(table, WALL), [1, 2]]
-    assert peers.restore(rows, "nobody", 0, WALL + DEAD_MEMORY + SECOND) == 2
+    assert peers.book.restore(rows, "nobody", 0, WALL + DEAD_MEMORY + SECOND) == 2
     assert [peer.node_id for peer in peers.table] == [key(2)]
 
 
@@ -120,5 +121,5 @@ def test_what_was_restored_is_kept_for_the_next_life_too() -> None:
     table, peers = PeerTable(), make_peers()
     met(table, 1, heard_at=7)
     rows = known_rows(table, WALL)
-    peers.restore(rows, [], 0, WALL + SECOND)
-    assert peers.snapshot(WALL + SECOND)["known"] == rows
+    peers.book.restore(rows, [], 0, WALL + SECOND)
+    assert peers.book.snapshot(WALL + SECOND)["known"] == rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,11 +20,22 @@ HELLO = Hello(name="node-3", udp_port=8888, tcp_port=8889, host="10.0.0.3", epoc
 
 def test_an_introduction_survives_the_way() -> None:
     frame = parse_frame(encode_frame(MessageType.HANDSHAKE, HELLO.fields()))
-    assert parse_hello(frame.fields) == HELLO
+    assert parse_hello(frame.fields) == replace(HELLO, incarnation=HELLO.epoch)
+
+
+def test_an_introduction_tells_its_incarnation_and_where_it_sees_the_other() -> None:
+    hello = replace(HELLO, incarnation=HELLO.epoch + 3, seen_host="10.0.0.7")
+    assert parse_hello(hello.fields()) == hello
+
+
+@pytest.mark.parametrize("tail", [[-1, ""], [1 << 63, ""], ["1", ""], [1, "example.org"], [1, None]])
+def test_an_impossible_incarnation_or_place_is_refused(tail: list[Any]) -> None:
+    with pytest.raises(DecodeError):
+        parse_hello([*HELLO.fields()[:7], *tail])
 
 
 def test_fields_of_a_later_version_are_ignored() -> None:
-    assert parse_hello([*HELLO.fields(), "more"]) == HELLO
+    assert parse_hello([*HELLO.fields(), "more"]) == replace(HELLO, incarnation=HELLO.epoch)
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from node.errors import Code
 from node.messages.frame import encode_frame
 from node.messages.types import Carrier, MessageType
-from node.peers.actions import Action, Dial, Down, Drop, Link, Report, Say, Up
+from node.peers.actions import Action, Dial, Down, Drop, Link, Publish, Report, Say, Up
 from node.peers.hello import Hello
+from node.peers.members import MemberState
+from node.peers.notices import Accused, accusation, parse_presence
 from node.peers.peers import Peers
 from node.peers.records import Record
 from node.peers.settings import PeersSettings
@@ -22,8 +24,8 @@ from node.transport.events import Closed, Connected
 from node.types import SECOND, Address, Instant, NodeId
 from node.wire.limits import (
     HELLO_TIMEOUT,
-    RECORDS_PER_MESSAGE_MAX,
     RECORDS_PER_SOURCE_MAX,
+    ROWS_PER_MESSAGE_MAX,
     SUCCESSOR_TIME,
     VIOLATIONS_MAX,
 )
@@ -280,15 +282,26 @@ def test_stopping_takes_leave_of_active_peers_and_asks_for_no_more_time() -> Non
 # --- exchange -------------------------------------------------------------------------------------------------------
 
 
-def test_a_question_is_answered_with_the_other_active_peers() -> None:
+def question(digest: int = 0) -> bytes:
+    return digest.to_bytes(8, "big")
+
+
+def test_a_question_is_answered_with_all_members_unless_the_asker_knows_them() -> None:
     desk = Desk()
-    first = desk.greet(key("a"), 1, address=("10.0.0.1", 8888))
-    desk.greet(key("b"), 2, address=("10.0.0.2", 8888))
+    first = desk.greet(key("a"), 1, address=("10.0.0.1", 8888), epoch=5)
+    desk.greet(key("b"), 2, address=("10.0.0.2", 8888), epoch=6)
     desk.connected(key("c"), 3, address=("10.0.0.3", 8888))
     desk.take(Say)
-    desk.receive(first, key("a"), MessageType.PEER_DISCOVERY, 16)
+    desk.receive(first, key("a"), MessageType.PEER_DISCOVERY, question())
     (say,) = desk.said(MessageType.PEER_ANNOUNCEMENT)
-    assert (say.peer, say.fields) == (key("a"), ([[key("b"), "10.0.0.2", 8888, 8889]],))
+    assert (say.peer, say.fields) == (
+        key("a"),
+        ([[key("a"), "10.0.0.1", 8888, 8889, 5, 0], [key("b"), "10.0.0.2", 8888, 8889, 6, 0]],),
+    )
+    desk.run(1)
+    desk.take(Say)
+    desk.receive(first, key("a"), MessageType.PEER_DISCOVERY, question(desk.peers.members.digest))
+    assert desk.said(MessageType.PEER_ANNOUNCEMENT) == []
 
 
 def test_questions_in_quick_succession_are_answered_once() -> None:
@@ -297,29 +310,71 @@ def test_questions_in_quick_succession_are_answered_once() -> None:
     desk.greet(key("b"), 2)
     desk.take(Say)
     for _ in range(5):
-        desk.receive(first, key("a"), MessageType.PEER_DISCOVERY, 16)
+        desk.receive(first, key("a"), MessageType.PEER_DISCOVERY, question())
     assert len(desk.said(MessageType.PEER_ANNOUNCEMENT)) == 1
 
 
-def test_an_answer_holds_a_sample_of_many_peers() -> None:
+def test_an_answer_holds_everybody_in_messages_of_bounded_size() -> None:
     desk = Desk()
     links = [
-        desk.greet(NodeId(bytes([number]) * 32), number, address=(f"10.0.0.{number}", 8888)) for number in range(40)
+        desk.greet(NodeId(bytes([number]) * 32), number, address=(f"10.0.0.{number}", 8888))
+        for number in range(110, 250)
     ]
     desk.take(Say)
-    desk.receive(links[0], NodeId(bytes(32)), MessageType.PEER_DISCOVERY, 16)
-    (say,) = desk.said(MessageType.PEER_ANNOUNCEMENT)
-    assert isinstance(say.fields[0], list)
-    assert len(say.fields[0]) == RECORDS_PER_MESSAGE_MAX
+    desk.receive(links[0], NodeId(bytes([110]) * 32), MessageType.PEER_DISCOVERY, question())
+    pages = [say.fields[0] for say in desk.said(MessageType.PEER_ANNOUNCEMENT)]
+    assert [len(page) for page in pages if isinstance(page, list)] == [ROWS_PER_MESSAGE_MAX, 140 - ROWS_PER_MESSAGE_MAX]
 
 
-def test_a_newcomer_is_announced_to_those_who_are_there() -> None:
+def test_a_node_tells_everybody_once_that_it_is_there_and_where_it_is_seen() -> None:
     desk = Desk()
-    desk.greet(key("a"), 1)
+    link = desk.connected(key("a"), 1)
+    desk.receive(link, key("a"), MessageType.HANDSHAKE, *hello("peer")[:7], 1, "192.0.2.7")
+    desk.greet(key("b"), 2)
+    (told,) = desk.take(Publish)
+    presence = parse_presence(told.payload)
+    assert (told.kind, presence.host, presence.name) == (MessageType.MEMBER, "192.0.2.7", "own")
+
+
+def test_a_node_that_was_held_for_dead_learns_of_it_and_both_show_their_lists() -> None:
+    desk = Desk()
+    link = desk.greet(key("a"), 1, epoch=5)
+    for accuser in ("x", "y"):
+        desk.now = 10 * SECOND
+        desk.peers.notice(MessageType.DEAD, key(accuser), accusation([Accused(key("a"), 5)]), key("x"), desk.now)
+    desk.drain()
+    assert {drop.link for drop in desk.take(Drop)} == {link}
+    desk.closed(link, key("a"))
     desk.take(Say)
-    desk.greet(key("b"), 2, address=("10.0.0.2", 8888))
-    (say,) = desk.said(MessageType.PEER_ANNOUNCEMENT)
-    assert (say.peer, say.fields) == (key("a"), ([[key("b"), "10.0.0.2", 8888, 8889]],))
+    desk.greet(key("a"), 2, epoch=5)
+    first, *rest = desk.said(MessageType.PEER_ANNOUNCEMENT)
+    assert first.fields == ([[key("a"), "10.0.0.1", 8888, 8889, 5, 2]],)
+    assert len(rest) == 1
+    member = desk.peers.members.get(key("a"))
+    assert member is not None
+    assert member.state is MemberState.ALIVE
+
+
+def test_whoever_hears_from_a_node_itself_does_not_believe_that_it_is_dead() -> None:
+    desk = Desk()
+    desk.greet(key("a"), 1, epoch=5)
+    for accuser in ("x", "y", "z"):
+        desk.peers.notice(MessageType.DEAD, key(accuser), accusation([Accused(key("a"), 5)]), key("x"), desk.now)
+    desk.drain()
+    assert desk.take(Drop) == []
+
+
+def test_somebody_who_is_gone_is_dialled_for_ever() -> None:
+    desk = Desk()
+    link = desk.greet(key("a"), 1, epoch=5)
+    desk.receive(link, key("a"), MessageType.DISCONNECT)
+    desk.closed(link, key("a"), Code.OK)
+    for _ in range(50):
+        desk.take(Dial)
+        desk.run(3.2)
+        (dial,) = desk.take(Dial)
+        assert dial.target.expected == key("a")
+        desk.closed(Link(Carrier.UDP, desk.next_handle - 1), None, Code.HANDSHAKE_TIMEOUT)
 
 
 def announce(desk: Desk, link: Link, source: NodeId, *records: Record) -> None:
@@ -390,27 +445,27 @@ def test_active_peers_get_heartbeats_and_questions_get_answers() -> None:
     link = desk.greet(key("a"))
     desk.take(Say)
     desk.run(0.5)
-    assert len(desk.said(MessageType.HEARTBEAT)) == 1
-    desk.receive(link, key("a"), MessageType.HEARTBEAT, 7, True)
-    assert [say.fields for say in desk.said(MessageType.HEARTBEAT)] == [(7, False, b"")]
-    desk.receive(link, key("a"), MessageType.HEARTBEAT, 8, False)
+    (beat,) = desk.said(MessageType.HEARTBEAT)
+    assert beat.fields[0] == 0
+    desk.receive(link, key("a"), MessageType.HEARTBEAT, 1, 7)
+    assert [say.fields for say in desk.said(MessageType.HEARTBEAT)] == [(2, 7)]
+    desk.receive(link, key("a"), MessageType.HEARTBEAT, 2, 8)
     assert desk.said(MessageType.HEARTBEAT) == []
-    assert desk.peers.stats.heartbeats_received == 2
 
 
 def test_a_heartbeat_is_a_small_datagram() -> None:
-    assert len(encode_frame(MessageType.HEARTBEAT, [1 << 40, True])) < 20
+    assert len(encode_frame(MessageType.HEARTBEAT, [0, bytes(8), 1 << 51, 1 << 51, 1 << 30])) < 45
 
 
 def test_a_silent_peer_is_given_up_and_dialled_again() -> None:
     desk = Desk()
     link = desk.greet(key("a"))
-    desk.run(6.5)
+    desk.run(9)
     drops = desk.take(Drop)
     assert {drop.link for drop in drops} == {link}
     assert drops[0].code is Code.IDLE_TIMEOUT
     desk.closed(link, key("a"))
-    desk.run(2)
+    desk.run(3)
     assert [dial.target.expected for dial in desk.take(Dial)] == [key("a")]
 
 

@@ -11,17 +11,17 @@ from hypothesis import strategies as st
 
 from node.errors import DecodeError
 from node.messages.types import Carrier
-from node.peers.records import Record, parse_records
+from node.peers.records import Record, Row, parse_rows
 from node.types import NodeId
-from node.wire.limits import RECORDS_PER_MESSAGE_MAX
+from node.wire.limits import ROWS_PER_MESSAGE_MAX
 
 KEY = NodeId(b"k" * 32)
 RECORD = Record(KEY, "10.0.0.1", 8888, 8889)
 
 
-def test_records_survive_the_round_trip() -> None:
+def test_rows_survive_the_round_trip() -> None:
     other = Record(NodeId(b"l" * 32), "fd00::1", 0, 1)
-    assert parse_records([[RECORD.fields(), other.fields()]]) == [RECORD, other]
+    assert parse_rows([[RECORD.fields(), [*other.fields(), 7, 2]]]) == [Row(RECORD, 0, 0), Row(other, 7, 2)]
 
 
 @pytest.mark.parametrize(
@@ -37,22 +37,24 @@ def test_records_survive_the_round_trip() -> None:
         [KEY, "10.0.0.1", -1, 2],
         [KEY, "10.0.0.1", 65536, 0],
         [KEY, b"10.0.0.1", 8888, 8889],
+        [KEY, "10.0.0.1", 8888, 8889, -1, 0],
+        [KEY, "10.0.0.1", 8888, 8889, 1, "dead"],
     ],
 )
 def test_one_wrong_record_spoils_the_announcement(record: Any) -> None:
     with pytest.raises(DecodeError, match="malformed"):
-        parse_records([[RECORD.fields(), record]])
+        parse_rows([[RECORD.fields(), record]])
 
 
 def test_too_many_records_are_refused() -> None:
     with pytest.raises(DecodeError, match="too_large"):
-        parse_records([[RECORD.fields()] * (RECORDS_PER_MESSAGE_MAX + 1)])
+        parse_rows([[RECORD.fields()] * (ROWS_PER_MESSAGE_MAX + 1)])
 
 
 @pytest.mark.parametrize("fields", [[], ["records"], [None]])
 def test_an_announcement_without_a_list_is_malformed(fields: list[Any]) -> None:
     with pytest.raises(DecodeError, match="malformed"):
-        parse_records(fields)
+        parse_rows(fields)
 
 
 @pytest.mark.parametrize(
@@ -77,4 +79,4 @@ scalars = st.none() | st.integers() | st.text(max_size=5) | st.binary(max_size=3
 @given(st.lists(st.lists(st.lists(scalars, max_size=5) | scalars, max_size=3) | scalars, max_size=2))
 def test_any_fields_give_records_or_a_decode_error(fields: list[Any]) -> None:
     with suppress(DecodeError):
-        parse_records(fields)
+        parse_rows(fields)

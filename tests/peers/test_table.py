@@ -18,7 +18,7 @@ def add(table: PeerTable, number: int, *, udp: int = 8888, tcp: int = 8889, host
     peer = table.add(key(number))
     assert peer is not None
     peer.record = Record(peer.node_id, host, udp, tcp)
-    table.touch()
+    table.touch(peer)
     return peer
 
 
@@ -37,7 +37,7 @@ def test_an_active_peer_wins_over_one_that_had_the_address_before() -> None:
     add(table, 1)
     second = add(table, 2)
     second.state = PeerState.UP
-    table.touch()
+    table.touch(second)
     assert table.at(("127.0.0.1", 8888)) is second
 
 
@@ -46,7 +46,7 @@ def test_aliases_and_connections_lead_to_a_peer_too() -> None:
     peer = add(table, 1, host="10.0.0.1")
     peer.add_alias(("192.0.2.1", 7))
     peer.links[Link(Carrier.TCP, 1)] = LinkState(("10.0.0.1", 50000), False, 0)
-    table.touch()
+    table.touch(peer)
     assert table.at(("192.0.2.1", 7)) is peer
     assert table.at(("10.0.0.1", 50000)) is peer
 

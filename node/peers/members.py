@@ -1,0 +1,250 @@
+"""Everybody who belongs to the network, as far as this node knows, and who says what against whom (after SWIM).
+
+A member is ALIVE, SUSPECT, DEAD or LEFT, at an incarnation that it alone raises. It dies here by this node's own
+evidence, by the word of DEAD_ACCUSERS independent accusers, or when a suspicion stays unrefuted for SUSPICION_MAX, in
+which its own word would have come by any path that is left: so nobody can talk a living node to death. The dead are
+remembered for DEAD_MEMORY, so that whoever comes back is found again however long it was away.
+
+Knows nothing of links and probes; those who have evidence tell it here. Bounded: the dead and those who left go first.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from node.peers.records import Record
+from node.peers.rings import Rings
+from node.types import SECOND, Duration, Instant, NodeId
+from node.wire.limits import DEAD_MEMORY, MEMBERS_MAX
+
+__all__ = ["Change", "Member", "MemberState", "Members"]
+
+DEAD_ACCUSERS = 2
+ACCUSERS_MAX = 8
+SUSPICION_MAX: Duration = 10 * SECOND
+
+
+class MemberState(StrEnum):
+    """What is known of a member. ALIVE and SUSPECT ones take part in everything."""
+
+    ALIVE = "alive"
+    SUSPECT = "suspect"
+    DEAD = "dead"
+    LEFT = "left"
+
+
+@dataclass(slots=True)
+class Member:
+    """One node of the network.
+
+    incarnation: the highest that the node itself told; 0 while it is known by hearsay alone. record: where it can be
+    dialled. suspected_by, dead_by: who accuses it at this incarnation. since: when its state last changed.
+    """
+
+    node_id: NodeId
+    since: Instant
+    state: MemberState = MemberState.ALIVE
+    incarnation: int = 0
+    record: Record | None = None
+    name: str = ""
+    suspected_by: dict[NodeId, None] = field(default_factory=dict)
+    dead_by: dict[NodeId, None] = field(default_factory=dict)
+
+    @property
+    def is_present(self) -> bool:
+        """Whether it takes part."""
+        return self.state in (MemberState.ALIVE, MemberState.SUSPECT)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A member whose state has changed."""
+
+    node_id: NodeId
+    state: MemberState
+    incarnation: int
+
+
+class Members:
+    """The membership as one node sees it, itself apart.
+
+    digest: exclusive or over the keys of all who take part: equal for nodes that see the same network.
+    """
+
+    def __init__(self, own: NodeId) -> None:
+        self.counts: dict[MemberState, int] = dict.fromkeys(MemberState, 0)
+        self.changes: list[Change] = []
+        self.rings = Rings(own)
+        self.digest = int.from_bytes(own[:8], "big")
+        self._own = own
+        self._members: dict[NodeId, Member] = {}
+        self._suspects: dict[NodeId, None] = {}
+        self._gone: dict[NodeId, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    @property
+    def population(self) -> int:
+        """Nodes that take part, this one included."""
+        return len(self.rings)
+
+    def get(self, node_id: NodeId) -> Member | None:
+        """The member with that key."""
+        return self._members.get(node_id)
+
+    def all(self) -> list[Member]:
+        """Every member, in the order in which they became known."""
+        return list(self._members.values())
+
+    def present(self) -> list[Member]:
+        """The members that take part."""
+        return [member for member in self._members.values() if member.is_present]
+
+    def suspects(self) -> list[Member]:
+        """The members that are suspected."""
+        return [self._members[node_id] for node_id in self._suspects]
+
+    def gone(self) -> list[NodeId]:
+        """The members that are dead or left, longest gone first."""
+        return list(self._gone)
+
+    # --- good news ----------------------------------------------------------------------------------------------
+
+    def heard_of(self, record: Record, now: Instant) -> bool:
+        """Somebody says that a node exists; that alone revives nobody."""
+        member = self._members.get(record.node_id)
+        if member is None:
+            member = self._add(record.node_id, now)
+            if member is None:
+                return False
+            member.record = record
+            return True
+        if member.record is None or not member.incarnation:
+            member.record = record
+        return False
+
+    def present_again(self, node_id: NodeId, incarnation: int, now: Instant) -> bool:
+        """The node itself told that incarnation, over its own connection or signed; whether that is news."""
+        member = self._members.get(node_id) or self._add(node_id, now)
+        if member is None or incarnation <= member.incarnation:
+            return False
+        member.incarnation = incarnation
+        self._clear(member, now)
+        return True
+
+    def answered(self, member: Member, now: Instant) -> None:
+        """Takes this node's own evidence that the member lives, whatever others say."""
+        if member.is_present:
+            member.dead_by.clear()
+            member.suspected_by.pop(self._own, None)
+            if not member.suspected_by:
+                self._move(member, MemberState.ALIVE, now)
+        else:
+            self._clear(member, now)
+
+    # --- bad news -----------------------------------------------------------------------------------------------
+
+    def suspect(self, node_id: NodeId, accuser: NodeId, incarnation: int, now: Instant) -> bool:
+        """A node does not answer that accuser; whether that is news."""
+        member = self._members.get(node_id)
+        if member is None or not member.is_present or incarnation < member.incarnation:
+            return False
+        if accuser in member.suspected_by or len(member.suspected_by) >= ACCUSERS_MAX:
+            return False
+        member.suspected_by[accuser] = None
+        self._move(member, MemberState.SUSPECT, now)
+        return True
+
+    def accuse(self, node_id: NodeId, accuser: NodeId, incarnation: int, now: Instant) -> bool:
+        """That accuser holds a node for dead; whether it is dead here now."""
+        member = self._members.get(node_id)
+        if member is None or not member.is_present or incarnation < member.incarnation:
+            return False
+        if len(member.dead_by) < ACCUSERS_MAX:
+            member.dead_by[accuser] = None
+        self._move(member, MemberState.SUSPECT, now)
+        if len(member.dead_by) < DEAD_ACCUSERS and self._own not in member.dead_by:
+            return False
+        self._move(member, MemberState.DEAD, now)
+        return True
+
+    def leave(self, node_id: NodeId, incarnation: int, now: Instant) -> bool:
+        """The node itself took leave."""
+        member = self._members.get(node_id)
+        if member is None or incarnation < member.incarnation or member.state is MemberState.LEFT:
+            return False
+        member.incarnation = incarnation
+        self._move(member, MemberState.LEFT, now)
+        return True
+
+    def expire(self, now: Instant) -> None:
+        """Gives up suspects that did not refute in SUSPICION_MAX, and forgets the long dead."""
+        for member in self.suspects():
+            if now - member.since >= SUSPICION_MAX:
+                self._move(member, MemberState.DEAD, now)
+        while self._gone:
+            oldest = self._members[next(iter(self._gone))]
+            if now - oldest.since < DEAD_MEMORY:
+                return
+            self._forget(oldest)
+
+    # --- private ------------------------------------------------------------------------------------------------
+
+    def _add(self, node_id: NodeId, now: Instant) -> Member | None:
+        if node_id == self._own or (len(self._members) >= MEMBERS_MAX and not self._make_room()):
+            return None
+        member = self._members[node_id] = Member(node_id, now)
+        self.counts[MemberState.ALIVE] += 1
+        self._appear(node_id)
+        self.changes.append(Change(node_id, MemberState.ALIVE, 0))
+        return member
+
+    def _make_room(self) -> bool:
+        gone = next((member for member in self._members.values() if not member.is_present), None)
+        if gone is None:
+            # Somebody known by hearsay alone costs nothing to lose.
+            gone = next((member for member in self._members.values() if not member.incarnation), None)
+        if gone is None:
+            return False
+        self._forget(gone)
+        return True
+
+    def _forget(self, member: Member) -> None:
+        if member.is_present:
+            self._vanish(member.node_id)
+        self.counts[member.state] -= 1
+        self._suspects.pop(member.node_id, None)
+        self._gone.pop(member.node_id, None)
+        del self._members[member.node_id]
+
+    def _clear(self, member: Member, now: Instant) -> None:
+        member.suspected_by.clear()
+        member.dead_by.clear()
+        self._move(member, MemberState.ALIVE, now)
+
+    def _move(self, member: Member, state: MemberState, now: Instant) -> None:
+        if member.state is state:
+            return
+        was_present = member.is_present
+        self.counts[member.state] -= 1
+        self.counts[state] += 1
+        member.state, member.since = state, now
+        if was_present != member.is_present:
+            (self._appear if member.is_present else self._vanish)(member.node_id)
+        self._suspects.pop(member.node_id, None)
+        self._gone.pop(member.node_id, None)
+        if state is MemberState.SUSPECT:
+            self._suspects[member.node_id] = None
+        elif not member.is_present:
+            self._gone[member.node_id] = None
+        self.changes.append(Change(member.node_id, state, member.incarnation))
+
+    def _appear(self, node_id: NodeId) -> None:
+        self.rings.add(node_id)
+        self.digest ^= int.from_bytes(node_id[:8], "big")
+
+    def _vanish(self, node_id: NodeId) -> None:
+        self.rings.remove(node_id)
+        self.digest ^= int.from_bytes(node_id[:8], "big")

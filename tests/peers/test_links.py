@@ -1,0 +1,98 @@
+"""Which links a node wants."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+from node.errors import Code
+from node.messages.types import MessageType
+from node.peers.actions import Dial, Drop
+from node.peers.records import Record
+from node.types import NodeId
+from node.wire.limits import LINKS_ALL_MAX, LINKS_RANDOM
+from tests.peers.test_peers import Desk, key
+
+
+def people(count: int) -> list[NodeId]:
+    random = Random(1)
+    return [NodeId(random.randbytes(32)) for _ in range(count)]
+
+
+def told_of(count: int, **changes: Any) -> tuple[Desk, list[NodeId]]:
+    """A desk that was told of so many others by one peer."""
+    desk, others = Desk(**changes), people(count)
+    link = desk.greet(key("a"))
+    for start in range(0, count, 100):
+        rows: list[Any] = [
+            Record(node_id, f"10.1.{number // 250}.{number % 250 + 1}", 8888, 0).fields()
+            for number, node_id in enumerate(others[start : start + 100], start)
+        ]
+        desk.receive(link, key("a"), MessageType.PEER_ANNOUNCEMENT, rows)
+    return desk, others
+
+
+def accept_dials(desk: Desk, seconds: float) -> int:
+    """Lets every dial succeed for so long; how many there were."""
+    count = 0
+    for _ in range(round(seconds / 0.1)):
+        desk.run(0.1)
+        dials = desk.take(Dial)
+        for handle, dial in enumerate(dials, desk.next_handle - len(dials)):
+            expected = dial.target.expected
+            assert expected is not None
+            count += 1
+            link = desk.connected(expected, handle, is_initiator=True, address=dial.target.address)
+            desk.receive(link, expected, MessageType.HANDSHAKE_ACK, 2, "peer", 8888, 0, "", 1, "test")
+        for heard in desk.peers.table.active():
+            desk.peers.heard(heard.node_id, desk.now)
+    return count
+
+
+def test_in_a_small_network_everybody_is_linked_with_everybody() -> None:
+    desk, _ = told_of(LINKS_ALL_MAX - 1)
+    accept_dials(desk, 1.5)
+    assert len(desk.peers.table.active()) == LINKS_ALL_MAX
+
+
+def test_in_a_large_network_links_are_few_whatever_its_size() -> None:
+    desk, _ = told_of(900)
+    accept_dials(desk, 1.5)
+    assert len(desk.peers.table.active()) <= 1 + 8 + LINKS_RANDOM + 1
+    assert set(desk.peers.links.neighbours) <= {peer.node_id for peer in desk.peers.table.active()}
+
+
+def test_no_more_links_than_allowed_are_made() -> None:
+    desk, _ = told_of(20, peers_max=5)
+    accept_dials(desk, 1.5)
+    assert len(desk.peers.table.active()) == 5
+
+
+def test_whoever_is_too_many_is_sent_away_after_a_while_and_neighbours_stay() -> None:
+    desk, others = told_of(100, peers_max=20)
+    accept_dials(desk, 1.5)
+    for number, node_id in enumerate(others[:40]):
+        desk.greet(node_id, 5000 + number)
+    desk.take(Drop)
+    for _ in range(20):
+        desk.run(0.25)
+        for peer in desk.peers.table.active():
+            desk.peers.heard(peer.node_id, desk.now)
+    dropped = {drop.link: drop for drop in desk.take(Drop)}
+    assert len(dropped) >= 15
+    assert {drop.code for drop in dropped.values()} == {Code.CONNECTION_LIMIT}
+    linked = {link: peer for peer in desk.peers.table.active() for link in peer.links}
+    assert not {linked[link].node_id for link in dropped} & set(desk.peers.links.neighbours)
+
+
+def test_a_node_that_has_no_room_is_not_picked_again_at_once() -> None:
+    desk, _ = told_of(200)
+    accept_dials(desk, 1.5)
+    picked = next(iter(desk.peers.links._picked))
+    peer = desk.peers.table.get(picked)
+    assert peer is not None
+    for link in list(peer.links):
+        desk.closed(link, picked, Code.CONNECTION_LIMIT)
+    desk.run(2)
+    assert picked not in desk.peers.links._picked
+    assert len(desk.peers.links._picked) == LINKS_RANDOM

@@ -1,0 +1,180 @@
+"""What a node says of itself and others, and what it makes of what it is told."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import pytest
+
+from node.errors import DecodeError
+from node.messages.packing import pack
+from node.messages.types import MessageType
+from node.peers.actions import Action, Publish
+from node.peers.hello import Hello
+from node.peers.members import MemberState
+from node.peers.membership import CHALLENGE_INTERVAL, Membership
+from node.peers.notices import Accused, accusation, parse_accusation, parse_presence
+from node.peers.records import Record, Row
+from node.peers.settings import PeersSettings
+from node.peers.stats import PeerStats
+from node.types import MILLISECOND, SECOND, Instant, NodeId
+from node.wire.limits import RECORDS_PER_SOURCE_MAX
+
+OWN, ANN, BEN, CAT = (NodeId(letter.encode() * 32) for letter in "oabc")
+DEAD = 2
+
+
+class Desk:
+    """One membership with a heartbeat every second."""
+
+    def __init__(self) -> None:
+        settings: dict[str, Any] = {
+            "own_id": OWN,
+            "network_id": "net",
+            "hello": Hello(name="own", udp_port=1, tcp_port=2, host="", epoch=100, agent="test"),
+            "enable_udp": True,
+            "enable_tcp": True,
+            "bootstrap": (),
+            "heartbeat_interval": SECOND,
+            "peers_max": 64,
+        }
+        self.actions: deque[Action] = deque()
+        self.stats = PeerStats()
+        self.membership = Membership(PeersSettings(**settings), self.actions, self.stats)
+
+    def greet(self, node_id: NodeId, incarnation: int = 5, now: Instant = 0) -> bool:
+        record = Record(node_id, "10.0.0.1", 1, 1)
+        return self.membership.greeted(node_id, incarnation, record, "name", now)
+
+    def told(self, kind: MessageType) -> list[bytes]:
+        taken = [action.payload for action in self.actions if isinstance(action, Publish) and action.kind == kind]
+        self.actions.clear()
+        return taken
+
+    def state(self, node_id: NodeId) -> MemberState:
+        member = self.membership.members.get(node_id)
+        assert member is not None
+        return member.state
+
+    def accused(self, kind: MessageType, accuser: NodeId, node_id: NodeId, incarnation: int, now: Instant = 0) -> None:
+        self.membership.notice(kind, accuser, accusation([Accused(node_id, incarnation)]), now)
+
+
+def test_whoever_stays_silent_is_accused_and_dies_when_it_does_not_refute() -> None:
+    desk = Desk()
+    desk.greet(ANN)
+    desk.membership.silent(ANN, 0)
+    (payload,) = desk.told(MessageType.SUSPECT)
+    assert parse_accusation(payload) == [Accused(ANN, 5)]
+    desk.membership.tick(4 * SECOND - 1)
+    assert desk.state(ANN) is MemberState.SUSPECT
+    desk.membership.tick(4 * SECOND)
+    assert desk.state(ANN) is MemberState.DEAD
+    (payload,) = desk.told(MessageType.DEAD)
+    assert parse_accusation(payload) == [Accused(ANN, 5)]
+
+
+@pytest.mark.parametrize(("others", "seconds"), [(0, 4.0), (1, 2.107), (2, 1.0), (5, 1.0)])
+def test_every_other_accuser_shortens_the_time_to_refute(others: int, seconds: float) -> None:
+    desk = Desk()
+    desk.greet(ANN)
+    desk.membership.silent(ANN, 0)
+    for number in range(others):
+        desk.accused(MessageType.SUSPECT, NodeId(bytes([number]) * 32), ANN, 5)
+    desk.membership.tick(round(seconds * SECOND) - MILLISECOND)
+    assert desk.state(ANN) is MemberState.SUSPECT
+    desk.membership.tick(round(seconds * SECOND) + MILLISECOND)
+    assert desk.state(ANN) is MemberState.DEAD
+
+
+def test_a_node_in_bad_health_gives_more_time() -> None:
+    desk = Desk()
+    desk.membership.health = lambda: 3
+    desk.greet(ANN)
+    desk.membership.silent(ANN, 0)
+    desk.membership.tick(12 * SECOND - 1)
+    assert desk.state(ANN) is not MemberState.ALIVE
+    assert desk.told(MessageType.DEAD) == []
+
+
+def test_a_sign_of_life_takes_an_accusation_back() -> None:
+    desk = Desk()
+    desk.greet(ANN)
+    desk.membership.silent(ANN, 0)
+    desk.membership.answered(ANN, SECOND)
+    desk.membership.tick(20 * SECOND)
+    assert desk.state(ANN) is MemberState.ALIVE
+    assert desk.stats.false_suspicions == 1
+
+
+def test_more_accusers_than_needed_stay_quiet() -> None:
+    desk = Desk()
+    desk.greet(ANN)
+    for accuser in (BEN, CAT, NodeId(b"d" * 32)):
+        desk.accused(MessageType.SUSPECT, accuser, ANN, 5)
+    desk.membership.silent(ANN, 0)
+    assert desk.told(MessageType.SUSPECT) == []
+
+
+def test_an_accused_node_refutes_with_its_next_incarnation_whatever_the_accuser_made_up() -> None:
+    desk = Desk()
+    for incarnation in (100, 1 << 60):
+        before = desk.membership.incarnation
+        desk.accused(MessageType.SUSPECT, ANN, OWN, incarnation)
+        (payload,) = desk.told(MessageType.MEMBER)
+        assert parse_presence(payload).incarnation == desk.membership.incarnation == before + 1
+
+
+def test_an_accusation_that_was_refuted_already_is_not_answered() -> None:
+    desk = Desk()
+    desk.accused(MessageType.DEAD, ANN, OWN, 99)
+    assert desk.told(MessageType.MEMBER) == []
+
+
+def test_a_row_that_holds_this_node_for_dead_is_refuted_too() -> None:
+    desk = Desk()
+    desk.membership.receive_rows(ANN, [Row(Record(OWN, "10.0.0.1", 1, 1), 100, DEAD)], 0)
+    assert len(desk.told(MessageType.MEMBER)) == 1
+
+
+def test_whoever_is_dead_for_a_peer_and_alive_here_is_asked_aloud_to_show_itself() -> None:
+    desk = Desk()
+    desk.greet(ANN)
+    rows = [Row(Record(ANN, "10.0.0.1", 1, 1), 5, DEAD)]
+    for now, asked in ((0, 1), (SECOND, 0), (CHALLENGE_INTERVAL, 1)):
+        desk.membership.receive_rows(BEN, rows, now)
+        assert len(desk.told(MessageType.SUSPECT)) == asked
+    assert desk.state(ANN) is MemberState.ALIVE
+
+
+def test_a_leave_is_believed_of_the_node_itself() -> None:
+    desk = Desk()
+    desk.greet(ANN)
+    desk.membership.notice(MessageType.LEAVE, ANN, pack([5]), 0)
+    assert desk.state(ANN) is MemberState.LEFT
+    desk.membership.notice(MessageType.LEAVE, BEN, pack([5]), 0)
+    assert desk.membership.members.get(BEN) is None
+
+
+def test_a_presence_places_a_node_and_its_address() -> None:
+    desk = Desk()
+    desk.membership.notice(MessageType.MEMBER, ANN, pack([7, "10.0.0.9", 8, 9, "ann"]), 0)
+    member = desk.membership.members.get(ANN)
+    assert member is not None
+    assert (member.incarnation, member.record, member.name) == (7, Record(ANN, "10.0.0.9", 8, 9), "ann")
+
+
+def test_the_lists_of_one_peer_are_bounded() -> None:
+    desk = Desk()
+    for number in range(RECORDS_PER_SOURCE_MAX + 10):
+        desk.membership.receive_rows(ANN, [Row(Record(NodeId(number.to_bytes(32, "big")), "10.0.0.1", 1, 1), 1, 0)], 0)
+    assert len(desk.membership.members) == RECORDS_PER_SOURCE_MAX
+    assert desk.stats.addresses_refused == 10
+
+
+def test_a_notice_of_another_kind_or_shape_is_refused() -> None:
+    desk = Desk()
+    for kind in (MessageType.HEARTBEAT, MessageType.MEMBER, MessageType.SUSPECT, MessageType.LEAVE):
+        with pytest.raises(DecodeError):
+            desk.membership.notice(kind, ANN, b"\xc1", 0)

@@ -1,0 +1,100 @@
+"""Questions to silent peers, directly and through others."""
+
+from __future__ import annotations
+
+from node.errors import Code
+from node.messages.types import MessageType
+from node.peers.actions import Changed, Heard
+from node.peers.members import MemberState
+from node.types import SECOND
+from tests.peers.test_peers import Desk, key
+
+PING, ACK, RELAY, NACK = 1, 2, 3, 4
+
+
+def beats(desk: Desk, act: int) -> list[tuple[bytes, tuple[object, ...]]]:
+    return [(say.peer, say.fields[1:]) for say in desk.said(MessageType.HEARTBEAT) if say.fields[0] == act]
+
+
+def test_a_relay_says_that_it_heard_asks_and_hands_the_answer_on() -> None:
+    desk = Desk()
+    asker, target = desk.greet(key("a"), 1), desk.greet(key("b"), 2)
+    desk.said(MessageType.HEARTBEAT)
+    desk.receive(asker, key("a"), MessageType.HEARTBEAT, RELAY, 7, key("b"))
+    nack, ping = [(say.peer, say.fields) for say in desk.said(MessageType.HEARTBEAT)]
+    assert nack == (key("a"), (NACK, 7))
+    assert ping[0] == key("b")
+    desk.receive(target, key("b"), MessageType.HEARTBEAT, ACK, ping[1][1])
+    assert beats(desk, ACK) == [(key("a"), (7,))]
+
+
+def test_a_relay_that_does_not_know_the_node_says_that_it_heard() -> None:
+    desk = Desk()
+    asker = desk.greet(key("a"), 1)
+    desk.said(MessageType.HEARTBEAT)
+    desk.receive(asker, key("a"), MessageType.HEARTBEAT, RELAY, 7, key("x"))
+    assert [say.fields for say in desk.said(MessageType.HEARTBEAT)] == [(NACK, 7)]
+
+
+def test_a_silent_peer_is_asked_through_the_others_and_lives_when_one_of_them_reaches_it() -> None:
+    desk = Desk()
+    desk.greet(key("a"), 1)
+    other = desk.greet(key("b"), 2)
+    relayed: list[object] = []
+    for _ in range(60):
+        desk.run(0.25)
+        desk.peers.heard(key("b"), desk.now)
+        for peer, fields in beats(desk, RELAY):
+            if fields[1] == key("a"):
+                relayed.append(peer)
+                desk.receive(other, key("b"), MessageType.HEARTBEAT, ACK, fields[0])
+    assert set(relayed) == {key("b")}
+    member = desk.peers.members.get(key("a"))
+    assert member is not None
+    assert member.state is MemberState.ALIVE
+
+
+def test_a_connection_that_breaks_off_is_asked_after_at_once() -> None:
+    desk = Desk()
+    link = desk.greet(key("a"), 1)
+    desk.greet(key("b"), 2)
+    desk.said(MessageType.HEARTBEAT)
+    desk.closed(link, key("a"), Code.CONNECTION_LOST)
+    assert [fields[1] for _, fields in beats(desk, RELAY)] == [key("a")]
+    for _ in range(5):
+        desk.run(0.25)
+        desk.peers.heard(key("b"), desk.now)
+    member = desk.peers.members.get(key("a"))
+    assert member is not None
+    assert member.state is MemberState.SUSPECT
+
+
+def test_a_peer_that_takes_leave_is_not_asked_after() -> None:
+    desk = Desk()
+    link = desk.greet(key("a"), 1)
+    desk.greet(key("b"), 2)
+    desk.take(Changed)
+    desk.receive(link, key("a"), MessageType.DISCONNECT)
+    assert [change.state for change in desk.take(Changed)] == [MemberState.LEFT]
+    desk.closed(link, key("a"), Code.OK)
+    assert beats(desk, RELAY) == []
+
+
+def test_a_node_whose_relays_are_silent_too_doubts_itself() -> None:
+    desk = Desk()
+    for number, letter in enumerate("abcd", 1):
+        desk.greet(key(letter), number)
+    desk.run(5)
+    assert desk.peers.stats.local_health > 1
+
+
+def test_a_heartbeat_brings_a_digest_and_the_time() -> None:
+    desk = Desk()
+    link = desk.greet(key("a"), 1)
+    desk.take(Heard)
+    desk.receive(link, key("a"), MessageType.HEARTBEAT, 0, b"digest 8", 5, 0, 0)
+    desk.receive(link, key("a"), MessageType.HEARTBEAT, 0, b"digest 8", 6, 3, 1)
+    first, second = desk.take(Heard)
+    assert (first.digest, first.clocks) == (b"digest 8", None)
+    assert second.clocks is not None
+    assert desk.now < SECOND
