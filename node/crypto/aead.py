@@ -30,8 +30,8 @@ OVERHEAD_BYTES = 16
 _nonce: Final = Struct("<4xQ").pack
 """Four zero bytes, then the number as 64 bits little endian (Noise specification revision 34, §11.4 and §12.3)."""
 
-_BUFFER_BYTES_INITIAL = 2048
-"""Holds every datagram of an ordinary path; grows to the size of the largest packet that arrives."""
+_BUFFER_BYTES_INITIAL = 384
+"""Holds the packets of an idle connection, of which a node may have a thousand; grows as larger ones come."""
 
 
 class Cipher(Protocol):

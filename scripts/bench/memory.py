@@ -1,8 +1,8 @@
 """Prints the memory of an idle connection, and of one with a message of 1 MiB that cannot leave, beside aioquic.
 
 Usage: scripts/bench/run memory [--json] [--connections N]
-Counts what Python allocates for the accepting side of connections that are established and quiet: the dialling sides
-are gone by then. The second figure is what sending 1 MiB over a link that carries nothing adds to it.
+Counts the resident memory of the accepting side of connections that are established and quiet: the dialling sides are
+gone by then. The second figure is what Python allocates when 1 MiB is sent over a link that carries nothing.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import resource
 import sys
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from sides.idle import Aioquic, Ours
@@ -25,10 +27,10 @@ STALLED_BYTES = 1 << 20
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="one JSON object")
-    parser.add_argument("--connections", type=int, default=200, help="of which the mean is taken (default 200)")
+    parser.add_argument("--connections", type=int, default=600, help="of which the mean is taken (default 600)")
     arguments = parser.parse_args()
     ours = weigh(Ours, arguments.connections)
-    theirs = weigh(Aioquic, max(10, arguments.connections // 10)) if is_installed("aioquic") else None
+    theirs = weigh(Aioquic, max(20, arguments.connections // 10)) if is_installed("aioquic") else None
     ratio = None if theirs is None else round(theirs["idle"] / ours["idle"], 1)
     if arguments.json:
         print(json.dumps({"bytes": ours, "aioquic": theirs, "ratio": ratio}))
@@ -45,25 +47,26 @@ def main() -> int:
 def weigh(make: Callable[[], Any], count: int) -> dict[str, float]:
     """Bytes per connection."""
     hub = make()
-    for number in range(3):
-        # Caches and tables that the first connections fill are no part of the others.
+    for number in range(count // 2):
+        # Caches, tables and the heap that the dialling sides leave behind are no part of the others.
         hub.accept(number)
-    gc.collect()
+    before = resident()
+    for number in range(count // 2, count // 2 + count):
+        hub.accept(number)
+    idle = (resident() - before) / count
     tracemalloc.start()
-    before = allocated()
-    for number in range(3, 3 + count):
-        hub.accept(number)
-    idle = (allocated() - before) / count
-    before = allocated()
+    began = tracemalloc.get_traced_memory()[0]
     hub.stall(bytes(STALLED_BYTES))
-    stalled = allocated() - before
+    gc.collect()
+    stalled = tracemalloc.get_traced_memory()[0] - began
     tracemalloc.stop()
     return {"idle": round(idle), "stalled": round(stalled)}
 
 
-def allocated() -> int:
+def resident() -> int:
+    """Bytes of this process that are in memory."""
     gc.collect()
-    return tracemalloc.get_traced_memory()[0]
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 if __name__ == "__main__":
