@@ -117,7 +117,7 @@ SCHEMAS: dict[str, Schema] = {
         bytes_sent=COUNT,
         bytes_received=COUNT,
     )
-    | {"description": "UDP alone has rtt, rto_computed, rto_effective, retransmissions, packets_lost and more"},
+    | {"description": "rtt, rttvar, rto and retransmissions of tcp are the kernel's, null where unknown; udp has more"},
     "Links": _object(links=_list(reference("Link"))),
     "Message": _object(
         number=COUNT,

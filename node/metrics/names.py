@@ -12,7 +12,7 @@ from enum import StrEnum
 from node.gossip.stats import AGE_BOUNDS, REPAIR_PATHS
 from node.messages.types import REJECTION_REASONS, Carrier, MessageType
 from node.peers.members import MemberState
-from node.transport.stats import DROP_REASONS, LOSS_TRIGGERS, RETRANSMISSION_CAUSES, RTT_BOUNDS
+from node.transport.stats import DROP_REASONS, LOSS_TRIGGERS, REFUSAL_REASONS, RETRANSMISSION_CAUSES, RTT_BOUNDS
 from node.trust.evidence import PENALTIES
 from node.trust.stats import BANDS
 from node.types import MILLISECOND, Duration, to_seconds
@@ -111,6 +111,11 @@ def _link(name: str, unit: str, text: str) -> Metric:
     return Metric(name=f"{PREFIX}link_{name}", kind=kind, unit=unit, help=text, labels=_PEER, tier=2)
 
 
+def _tcp_link(name: str, unit: str, text: str) -> Metric:
+    kind = Kind.COUNTER if name.endswith("_total") else Kind.GAUGE
+    return Metric(name=f"{PREFIX}tcp_link_{name}", kind=kind, unit=unit, help=text, labels=_PEER, tier=2)
+
+
 _NODE = (
     _gauge("build_info", "constant 1", "Version of the node and of Python.", Label("version"), Label("python")),
     _gauge(
@@ -174,6 +179,29 @@ _TRANSPORT_TOTALS = (
         Label("result", ("ok", "failed")),
     ),
     _counter(
+        "handshake_refusals_total",
+        "handshakes",
+        "Handshakes refused with a word, by who refused whom and why; the word is not authenticated.",
+        _TRANSPORT,
+        Label("direction", ("sent", "received")),
+        Label("reason", REFUSAL_REASONS),
+    ),
+    _counter(
+        "handshake_retries_total",
+        "cookies",
+        "Cookies for strangers, sent under load or received.",
+        Label("direction", ("sent", "received")),
+    ),
+    _counter(
+        "stateless_resets_total",
+        "resets",
+        "Resets sent for connections of a former process, or received from a peer that was started again.",
+        Label("direction", ("sent", "received")),
+    ),
+    _counter("key_updates_total", "updates", "Times a UDP connection replaced the key with which it seals packets."),
+    _counter("path_changes_total", "changes", "Times a peer answered a challenge at another address."),
+    _counter("mtu_black_holes_total", "paths", "Times a path no longer carried packets that it had carried before."),
+    _counter(
         "retransmitted_packets_total",
         "packets",
         "UDP packets that carried data again, by what made them: detected loss, retransmission timer, tail-loss probe.",
@@ -222,6 +250,7 @@ _LINKS = (
     _link("cwnd_bytes", "bytes", "Congestion window: bytes that may be unacknowledged."),
     _link("ssthresh_bytes", "bytes", "Window at which slow start ends; absent until a first loss."),
     _link("in_flight_bytes", "bytes", "Bytes sent and not yet acknowledged or lost."),
+    _link("mtu_bytes", "bytes", "Largest datagram that the path is known to carry."),
     _link("send_queue_messages", "messages", "Messages that wait to be sent or acknowledged."),
     _link("sent_packets_total", "packets", "Packets sent on the link."),
     _link("received_packets_total", "packets", "Packets received on the link."),
@@ -233,6 +262,14 @@ _LINKS = (
     _link("rto_expirations_total", "expirations", "Expiries of the link's retransmission timer."),
     _link("sent_messages_total", "messages", "Messages accepted for sending on the link."),
     _link("received_messages_total", "messages", "Whole messages received on the link."),
+)
+
+_TCP_LINKS = (
+    _tcp_link("rtt_smoothed_seconds", "seconds", "Smoothed round trip time of the TCP link, as the kernel has it."),
+    _tcp_link("rtt_variance_seconds", "seconds", "Deviation of the TCP link's round trip time, as the kernel has it."),
+    _tcp_link("rto_seconds", "seconds", "The kernel's retransmission timeout of the TCP link."),
+    _tcp_link("cwnd_bytes", "bytes", "The kernel's congestion window of the TCP link."),
+    _tcp_link("retransmitted_segments_total", "segments", "Segments of the TCP link that the kernel sent again."),
 )
 
 _TYPE = Label("type", tuple(kind.name.lower() for kind in MessageType))
@@ -389,6 +426,6 @@ _IMPAIRMENT = (
 
 CATALOGUE: dict[str, Metric] = {
     metric.name: metric
-    for group in (_NODE, _SOCKET, _TRANSPORT_TOTALS, _LINKS, _SERVICES, _TRUST, _RUNTIME, _IMPAIRMENT)
+    for group in (_NODE, _SOCKET, _TRANSPORT_TOTALS, _LINKS, _TCP_LINKS, _SERVICES, _TRUST, _RUNTIME, _IMPAIRMENT)
     for metric in group
 }

@@ -24,7 +24,7 @@ from node.metrics.names import (
     SEND_ERRORS,
 )
 from node.metrics.process import ProcessReading
-from node.transport.stats import ConnectionSnapshot, EndpointStats, Histogram
+from node.transport.stats import ConnectionSnapshot, EndpointStats, Histogram, KernelInfo
 from node.types import SECOND, Duration, short_id, to_seconds
 
 __all__ = ["Observation", "Reading", "RuntimeStats", "SocketReading", "readings"]
@@ -175,9 +175,13 @@ def _transports(snapshot: NodeSnapshot) -> Iterator[Reading]:
             yield Reading("positron_dropped_packets_total", count, (transport, reason))
         yield Reading("positron_handshakes_total", stats.handshakes_completed, (transport, "ok"))
         yield Reading("positron_handshakes_total", stats.handshakes_failed, (transport, "failed"))
+        for direction, refusals in (("sent", stats.refusals_sent), ("received", stats.refusals_received)):
+            for reason, count in refusals.items():
+                yield Reading("positron_handshake_refusals_total", count, (transport, direction, reason))
     # The kernel repeats lost TCP segments without telling: zeros for TCP would be numbers that nobody measured.
     if snapshot.udp is not None:
         yield from _recovery(snapshot.udp)
+        yield from _protection(snapshot.udp)
 
 
 def _recovery(stats: EndpointStats) -> Iterator[Reading]:
@@ -193,10 +197,32 @@ def _recovery(stats: EndpointStats) -> Iterator[Reading]:
     yield _durations("positron_rtt_seconds", stats.rtt)
 
 
+def _protection(stats: EndpointStats) -> Iterator[Reading]:
+    yield Reading("positron_handshake_retries_total", stats.retries_sent, ("sent",))
+    yield Reading("positron_handshake_retries_total", stats.retries_received, ("received",))
+    yield Reading("positron_stateless_resets_total", stats.resets_sent, ("sent",))
+    yield Reading("positron_stateless_resets_total", stats.resets_received, ("received",))
+    yield Reading("positron_key_updates_total", stats.key_updates)
+    yield Reading("positron_path_changes_total", stats.path_changes)
+    yield Reading("positron_mtu_black_holes_total", stats.mtu_black_holes)
+
+
 def _links(snapshot: NodeSnapshot, wall_offset: Duration) -> Iterator[Reading]:
+    listed, unlisted = _listed(snapshot, "udp")
+    for label, connection in listed.items():
+        yield from _link_gauges(label, connection, wall_offset)
+        yield from _link_counters(label, connection)
+    yield Reading("positron_links_unlisted", unlisted)
+    for label, connection in _listed(snapshot, "tcp")[0].items():
+        if connection.kernel is not None:
+            yield from _tcp_link(label, connection.kernel)
+
+
+def _listed(snapshot: NodeSnapshot, transport: str) -> tuple[dict[str, ConnectionSnapshot], int]:
+    """The connections that get series of their own, by label, and how many do not."""
     listed: dict[str, ConnectionSnapshot] = {}
     unlisted = 0
-    for link in sorted((link for link in snapshot.links if link.connection.transport == "udp"), key=_seniority):
+    for link in sorted((link for link in snapshot.links if link.connection.transport == transport), key=_seniority):
         connection = link.connection
         if connection.peer_id is None:
             continue  # a stranger: it has proved no key that a label could name
@@ -205,10 +231,15 @@ def _links(snapshot: NodeSnapshot, wall_offset: Duration) -> Iterator[Reading]:
             unlisted += 1
         else:
             listed[label] = connection
-    for label, connection in listed.items():
-        yield from _link_gauges(label, connection, wall_offset)
-        yield from _link_counters(label, connection)
-    yield Reading("positron_links_unlisted", unlisted)
+    return listed, unlisted
+
+
+def _tcp_link(label: str, info: KernelInfo) -> Iterator[Reading]:
+    yield Reading("positron_tcp_link_rtt_smoothed_seconds", to_seconds(info.smoothed_rtt), (label,))
+    yield Reading("positron_tcp_link_rtt_variance_seconds", to_seconds(info.rttvar), (label,))
+    yield Reading("positron_tcp_link_rto_seconds", to_seconds(info.rto), (label,))
+    yield Reading("positron_tcp_link_cwnd_bytes", info.congestion_window, (label,))
+    yield Reading("positron_tcp_link_retransmitted_segments_total", info.retransmissions, (label,))
 
 
 def _seniority(link: LinkSnapshot) -> tuple[int, int, int]:
@@ -237,6 +268,7 @@ def _link_gauges(label: str, link: ConnectionSnapshot, wall_offset: Duration) ->
     if link.slow_start_threshold is not None:
         yield Reading("positron_link_ssthresh_bytes", link.slow_start_threshold, (label,))
     yield Reading("positron_link_in_flight_bytes", link.bytes_in_flight, (label,))
+    yield Reading("positron_link_mtu_bytes", link.mtu, (label,))
     yield Reading("positron_link_send_queue_messages", link.send_queue_messages, (label,))
 
 

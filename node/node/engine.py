@@ -10,7 +10,7 @@ import asyncio
 import os
 import random
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
 
 from node.config import NetworkConfig, format_address
@@ -28,6 +28,7 @@ from node.core.events import (
 )
 from node.core.machine import Machine
 from node.core.settings import CoreSettings
+from node.core.snapshot import NodeSnapshot
 from node.core.state import Rows
 from node.errors import Code, ConnectionFailed, PositronError, QueueFull, SendTimeout, StartError
 from node.identity.keys import Identity
@@ -140,6 +141,17 @@ class Engine:
     def now(self) -> int:
         """The clock of the machine, in nanoseconds."""
         return self._driver.now()
+
+    def snapshot(self) -> NodeSnapshot:
+        """The machine at this instant, with what the kernel has measured on TCP connections."""
+        snapshot, tcp = self.machine.snapshot(self.now()), self.tcp
+        if tcp is None:
+            return snapshot
+        links = (
+            replace(link, connection=tcp.measured(link.connection)) if link.connection.transport == "tcp" else link
+            for link in snapshot.links
+        )
+        return replace(snapshot, links=tuple(links))
 
     # --- commands
 

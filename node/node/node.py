@@ -225,7 +225,7 @@ class Node:
         """The node at this instant."""
         if self._engine is None:
             return blank_snapshot(self.identity, self.config, self.name)
-        return self._engine.machine.snapshot(self._engine.now())
+        return self._engine.snapshot()
 
     def observe(self) -> Observation:
         """Everything that metrics are made of, for `node.metrics.collector`."""

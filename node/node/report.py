@@ -13,7 +13,7 @@ from node.config import format_address
 from node.core.snapshot import LinkSnapshot, NodeSnapshot, PeerSnapshot
 from node.gossip.stats import GossipStats
 from node.metrics.readings import RuntimeStats
-from node.transport.stats import EndpointStats
+from node.transport.stats import EndpointStats, KernelInfo
 from node.trust.trust import TRUSTED, TrustOverview
 from node.types import Duration, Instant, NodeId, short_id, to_seconds
 
@@ -60,7 +60,7 @@ def node_report(snapshot: NodeSnapshot, *, wall_offset: Duration, socket: Mappin
 def link_report(link: LinkSnapshot, wall_offset: Duration) -> dict[str, Any]:
     """One connection. `rto` is the timeout in force, the same as `rto_effective`.
 
-    A TCP link has neither round trip times nor retransmissions to show: the kernel keeps them to itself.
+    What a TCP link shows of them is what the kernel has measured (TCP_INFO), and null where that is not known.
     """
     connection = link.connection
     stats = connection.stats
@@ -83,7 +83,7 @@ def link_report(link: LinkSnapshot, wall_offset: Duration) -> dict[str, Any]:
         "messages_received": stats.messages_received,
     }
     if connection.transport != "udp":
-        return report
+        return report | _kernel_report(connection.kernel)
     return report | {
         "rtt": _seconds(connection.smoothed_rtt),
         "rtt_latest": _seconds(connection.latest_rtt),
@@ -96,10 +96,21 @@ def link_report(link: LinkSnapshot, wall_offset: Duration) -> dict[str, Any]:
         "rto_expirations": stats.rto_expirations,
         "congestion_window": connection.congestion_window,
         "bytes_in_flight": connection.bytes_in_flight,
+        "mtu": connection.mtu,
         "retransmissions": sum(stats.packets_retransmitted.values()),
         "packets_lost": sum(stats.packets_lost.values()),
         "loss": sum(stats.packets_lost.values()) / stats.packets_sent if stats.packets_sent else 0.0,
         "spurious_losses": stats.spurious_losses,
+    }
+
+
+def _kernel_report(info: KernelInfo | None) -> dict[str, Any]:
+    return {
+        "rtt": None if info is None else to_seconds(info.smoothed_rtt),
+        "rttvar": None if info is None else to_seconds(info.rttvar),
+        "rto": None if info is None else to_seconds(info.rto),
+        "retransmissions": None if info is None else info.retransmissions,
+        "congestion_window": None if info is None else info.congestion_window,
     }
 
 

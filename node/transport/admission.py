@@ -28,7 +28,7 @@ from node.wire.handshake import (
 )
 from node.wire.limits import ADMISSION_ADDRESSES_MAX, COOKIE_SECRET_LIFETIME
 
-__all__ = ["Admission", "NetworkMismatch", "Verdict"]
+__all__ = ["Admission", "HandshakeRates", "NetworkMismatch", "Verdict"]
 
 
 class Verdict(Enum):
@@ -47,18 +47,44 @@ class NetworkMismatch(DecodeError):
         self.init = init
 
 
-class Admission:
-    """See the module. Rates are kept as the instant until which a budget is used up (GCRA): one integer each."""
+class HandshakeRates:
+    """Handshakes per second, in total and per address, kept as the instant until which a budget is used up (GCRA)."""
 
-    def __init__(self, settings: TransportSettings, entropy: Entropy) -> None:
-        self._settings = settings
-        self._init_key = init_key(settings.network_id)
-        self._network_tag = network_tag(settings.network_id)
-        self._jar = CookieJar(entropy(32), COOKIE_SECRET_LIFETIME)
+    def __init__(self, settings: TransportSettings) -> None:
         self._cost_per_address = SECOND // settings.handshake_rate_per_address
         self._cost_in_total = SECOND // settings.handshake_rate
         self._used_until: dict[str, Instant] = {}
         self._total_used_until: Instant = 0
+
+    def __len__(self) -> int:
+        """How many addresses are remembered."""
+        return len(self._used_until)
+
+    def may_begin(self, address: Address, now: Instant, *, is_validated: bool) -> bool:
+        """Whether a handshake from there may begin now, and counts it if so; strangers have half of each budget."""
+        budget = SECOND if is_validated else SECOND // 2
+        prefix = _prefix_of(address[0])
+        used_until = max(now, self._used_until.get(prefix, now)) + self._cost_per_address
+        total_used_until = max(now, self._total_used_until) + self._cost_in_total
+        if used_until - now > budget or total_used_until - now > budget:
+            return False
+        self._total_used_until = total_used_until
+        self._used_until.pop(prefix, None)
+        self._used_until[prefix] = used_until
+        if len(self._used_until) > ADMISSION_ADDRESSES_MAX:
+            del self._used_until[next(iter(self._used_until))]
+        return True
+
+
+class Admission:
+    """See the module."""
+
+    def __init__(self, settings: TransportSettings, entropy: Entropy) -> None:
+        self.rates = HandshakeRates(settings)
+        self._settings = settings
+        self._init_key = init_key(settings.network_id)
+        self._network_tag = network_tag(settings.network_id)
+        self._jar = CookieJar(entropy(32), COOKIE_SECRET_LIFETIME)
 
     def screen(self, datagram: bytes) -> Init:
         """The INIT, undamaged and of this network; DecodeError, or NetworkMismatch, for any other."""
@@ -74,16 +100,10 @@ class Admission:
         if half_open >= self._settings.half_open_max:
             return Verdict.BUSY
         is_validated = bool(init.cookie) and self._jar.is_good(init.cookie, _purpose(init, address), now)
-        budget = SECOND if is_validated else SECOND // 2
-        prefix = _prefix_of(address[0])
-        used_until = max(now, self._used_until.get(prefix, now)) + self._cost_per_address
-        total_used_until = max(now, self._total_used_until) + self._cost_in_total
-        is_over = used_until - now > budget or total_used_until - now > budget
-        if is_over or (not is_validated and 2 * half_open >= self._settings.half_open_max):
-            return Verdict.BUSY if is_validated else Verdict.RETRY
-        self._total_used_until = total_used_until
-        self._use(prefix, used_until)
-        return Verdict.ADMIT
+        has_room = is_validated or 2 * half_open < self._settings.half_open_max
+        if has_room and self.rates.may_begin(address, now, is_validated=is_validated):
+            return Verdict.ADMIT
+        return Verdict.BUSY if is_validated else Verdict.RETRY
 
     def retry(self, init: Init, address: Address, now: Instant) -> bytes:
         """The RETRY that answers an INIT."""
@@ -100,12 +120,6 @@ class Admission:
             return None
         source, init_mac = foreign
         return _with_tag(init_mac, pack_refuse(ConnectionId(source), RefusalReason.VERSION_MISMATCH))
-
-    def _use(self, prefix: str, used_until: Instant) -> None:
-        self._used_until.pop(prefix, None)
-        self._used_until[prefix] = used_until
-        if len(self._used_until) > ADMISSION_ADDRESSES_MAX:
-            del self._used_until[next(iter(self._used_until))]
 
 
 def _with_tag(init_mac: bytes, text: bytes) -> bytes:

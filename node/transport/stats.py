@@ -21,6 +21,7 @@ __all__ = [
     "ConnectionStats",
     "EndpointStats",
     "Histogram",
+    "KernelInfo",
 ]
 
 DROP_REASONS = (
@@ -179,6 +180,17 @@ class EndpointStats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KernelInfo:
+    """What the kernel has measured on one TCP connection: nanoseconds, segments sent again, bytes of its window."""
+
+    smoothed_rtt: Duration
+    rttvar: Duration
+    rto: Duration
+    retransmissions: int
+    congestion_window: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionSnapshot:
     """One connection at one instant. Durations in nanoseconds; RTT fields are None until the first sample.
 
@@ -186,6 +198,7 @@ class ConnectionSnapshot:
     computed_rto: srtt + max(granularity, 4 * rttvar) + max_ack_delay (RFC 6298 §2).
     effective_rto: computed_rto clamped to [min_rto, max_rto] and doubled per expiry (RFC 6298 §5).
     mtu: largest datagram that the path is known to carry, in bytes; 0 on TCP.
+    kernel: on TCP, where the shell has asked; the fields above are None or 0 there.
     """
 
     connection: int
@@ -208,3 +221,4 @@ class ConnectionSnapshot:
     mtu: int
     send_queue_messages: int
     stats: ConnectionStats
+    kernel: KernelInfo | None = None

@@ -14,6 +14,7 @@ from heapq import heappop, heappush
 from node.crypto.noise import StaticKey
 from node.errors import Code, DecodeError, HandshakeError, ProtocolViolation, UnknownPeer, UsageError
 from node.identity.keys import Identity
+from node.transport.admission import HandshakeRates
 from node.transport.duplicates import is_newer_kept
 from node.transport.events import Closed, Connected, Event
 from node.transport.handshake import Handshake, HandshakeSetup
@@ -21,11 +22,11 @@ from node.transport.packet import Message
 from node.transport.settings import TransportSettings
 from node.transport.state import ConnectionState
 from node.transport.stats import ConnectionSnapshot, EndpointStats
-from node.transport.stream_connection import Refused, StreamConnection, StreamOrigin, pack_dial_number
+from node.transport.stream_connection import REFUSALS, Refused, StreamConnection, StreamOrigin, pack_parameters
 from node.transport.stream_records import CloseRecord
 from node.types import Address, Entropy, Instant, NodeId
 from node.wire.handshake import RefusalReason
-from node.wire.limits import HALF_OPEN_MAX, STREAM_HANDLE_FIRST
+from node.wire.limits import STREAM_HANDLE_FIRST
 
 __all__ = [
     "SLOW_READER",
@@ -108,6 +109,7 @@ class StreamEndpoint:
         self._settings = settings
         self._entropy = entropy
         self._static = StaticKey(entropy(32))
+        self._rates = HandshakeRates(settings)
         self._connections: dict[int, StreamConnection] = {}
         self._streams: dict[int, StreamConnection] = {}
         self._half_open: dict[int, StreamConnection] = {}
@@ -293,8 +295,11 @@ class StreamEndpoint:
         connection = self._create(origin, None, now)
         self._half_open[origin.handle] = connection
         is_full = len(self._connections) >= self._settings.max_connections
-        if is_full or len(self._half_open) > HALF_OPEN_MAX:
+        has_room = not is_full and len(self._half_open) <= self._settings.half_open_max
+        # Whoever opens a stream has shown that it is at its address.
+        if not has_room or not self._rates.may_begin(address, now, is_validated=True):
             self._retired.packets_dropped["rate_limited"] += 1
+            self._retired.refusals_sent["busy"] += 1
             connection.refuse(RefusalReason.BUSY)
             self._end(connection, None)
 
@@ -318,6 +323,10 @@ class StreamEndpoint:
         self._retired.packets_dropped[error.reason] += 1
         if connection.state is ConnectionState.HANDSHAKE:
             hint = error.hint if isinstance(error, Refused) else ""
+            if hint:
+                self._retired.refusals_received[hint] += 1
+            if error.reason in REFUSALS and not connection.origin.is_initiator:
+                self._retired.refusals_sent[REFUSALS[error.reason].name.lower()] += 1
             self._end(connection, CloseRecord(Code.HANDSHAKE_FAILED, str(error)), hint=hint)
         else:
             self._end(connection, CloseRecord(Code.FRAME_ENCODING, str(error)))
@@ -343,7 +352,7 @@ class StreamEndpoint:
             static=self._static,
             transport="tcp",
             network_id=self._settings.network_id,
-            parameters=pack_dial_number(origin.dial_number),
+            parameters=pack_parameters(origin.dial_number, self._settings.suites),
             expected=expected,
         )
         handshake = Handshake(setup, is_initiator=origin.is_initiator, entropy=self._entropy)

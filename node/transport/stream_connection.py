@@ -8,18 +8,22 @@ the endpoint ends the connection: a byte stream cannot be continued behind an er
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
+from struct import Struct
 from typing import Protocol
 
-from node.crypto.aead import PacketCipher
+from node.crypto.suites import Suite, suites_mask
 from node.errors import Code, DecodeError, ProtocolViolation
 from node.transport.duplicates import Claim
 from node.transport.events import Event, MessageAcknowledged, MessageFailed, MessageReceived
 from node.transport.handshake import Agreement, Handshake
 from node.transport.packet import Message
+from node.transport.protection import agreed_keys
 from node.transport.settings import TransportSettings
 from node.transport.state import ConnectionState
 from node.transport.stats import ConnectionSnapshot, ConnectionStats
+from node.transport.stream_cipher import RecordCipher
 from node.transport.stream_outbox import StreamOutbox
 from node.transport.stream_records import (
     HANDSHAKE_FRAME_BYTES_MAX,
@@ -43,14 +47,13 @@ from node.wire.limits import (
     HALF_OPEN_TIMEOUT,
     HANDSHAKE_TIMEOUT,
     MESSAGE_BYTES_MAX,
-    PACKET_NUMBER_MAX,
     STREAM_WRITE_BYTES,
     TAG_BYTES,
 )
 
-__all__ = ["Refused", "StreamConnection", "StreamOrigin", "StreamOwner", "pack_dial_number"]
+__all__ = ["REFUSALS", "Refused", "StreamConnection", "StreamOrigin", "StreamOwner", "pack_parameters"]
 
-_DIAL_NUMBER_BYTES = 8
+_PARAMETERS = Struct(">QB")
 
 
 class Refused(DecodeError):
@@ -83,9 +86,12 @@ class StreamOwner(Protocol):
     def on_closed_by_peer(self, connection: StreamConnection, record: CloseRecord, now: Instant) -> None: ...
 
 
-def pack_dial_number(number: int) -> bytes:
-    """The parameters of a TCP handshake: the number of the dial, 0 from a responder; what follows it is ignored."""
-    return number.to_bytes(_DIAL_NUMBER_BYTES, "big")
+def pack_parameters(dial_number: int, suites: Iterable[Suite]) -> bytes:
+    """The parameters of a TCP handshake: dial number (8), 0 from a responder, and cipher suites (1), bit n for suite n.
+
+    What follows them is ignored.
+    """
+    return _PARAMETERS.pack(dial_number, suites_mask(suites))
 
 
 class StreamConnection:
@@ -96,7 +102,7 @@ class StreamConnection:
 
     __slots__ = (
         "_ack_due", "_assembly", "_events", "_expected", "_handshake", "_messages_received", "_next_message_id",
-        "_owner", "_receive_cipher", "_receive_number", "_send_cipher", "_send_number", "_settings", "_writes",
+        "_owner", "_receive_cipher", "_send_cipher", "_settings", "_writes",
         "addresses", "armed_at", "claim", "established_at", "expires_at", "frames", "is_ready", "origin", "outbox",
         "peer_id", "state", "stats",
     )  # fmt: skip
@@ -124,10 +130,8 @@ class StreamConnection:
         self._owner = owner
         self._events = events
         self._writes: list[bytes] = []
-        self._send_cipher: PacketCipher | None = None
-        self._receive_cipher: PacketCipher | None = None
-        self._send_number = 0
-        self._receive_number = 0
+        self._send_cipher: RecordCipher | None = None
+        self._receive_cipher: RecordCipher | None = None
         self._messages_received = 0
         self._ack_due = False
         self._assembly = bytearray()
@@ -173,8 +177,8 @@ class StreamConnection:
         try:
             check_preface(self._handshake.read_init(content), self._settings.network_id)
         except DecodeError as error:
-            if error.reason in _REFUSALS:
-                self.refuse(_REFUSALS[error.reason])
+            if error.reason in REFUSALS:
+                self.refuse(REFUSALS[error.reason])
             raise
         self._writes.append(pack_frame(FrameType.RESPONSE, self._handshake.write_response()))
         self._expected = FrameType.CONFIRM
@@ -185,9 +189,10 @@ class StreamConnection:
 
     def _establish(self, agreement: Agreement, now: Instant) -> None:
         parameters = agreement.peer_parameters
-        if len(parameters) < _DIAL_NUMBER_BYTES:
+        if len(parameters) < _PARAMETERS.size:
             raise DecodeError("malformed", f"parameters of {len(parameters)} bytes")
-        dialled = int.from_bytes(parameters[:_DIAL_NUMBER_BYTES], "big")
+        dialled, suites = _PARAMETERS.unpack_from(parameters)
+        keys = agreed_keys(agreement, self._settings.suites, suites)
         self.claim = Claim(
             is_initiator=self.origin.is_initiator,
             dial_number=self.origin.dial_number if self.origin.is_initiator else dialled,
@@ -195,8 +200,8 @@ class StreamConnection:
             established_at=now,
         )
         self.peer_id = agreement.peer_id
-        self._send_cipher = PacketCipher(agreement.send_key)
-        self._receive_cipher = PacketCipher(agreement.receive_key)
+        self._send_cipher = RecordCipher(keys.suite, keys.send)
+        self._receive_cipher = RecordCipher(keys.suite, keys.receive)
         self.frames.body_bytes_max = RECORD_BODY_BYTES_MAX
         self.state = ConnectionState.ESTABLISHED
         self.established_at = now
@@ -205,8 +210,7 @@ class StreamConnection:
 
     def _handle_record(self, body: bytes, now: Instant) -> None:
         assert self._receive_cipher is not None
-        plaintext = self._receive_cipher.open(self._receive_number, body, pack_length(len(body)))
-        self._receive_number += 1
+        plaintext = self._receive_cipher.open(body, pack_length(len(body)))
         self.stats.packets_received += 1
         match parse_record(plaintext):
             case MessageRecord() as record:
@@ -321,21 +325,20 @@ class StreamConnection:
 
     @property
     def _is_exhausted(self) -> bool:
-        return self._send_number >= PACKET_NUMBER_MAX
+        return self._send_cipher is not None and self._send_cipher.is_exhausted
 
     def _seal(self, plaintext: bytes) -> bytes:
         assert self._send_cipher is not None
         if self._is_exhausted:
-            raise ProtocolViolation(Code.KEY_EXHAUSTED, f"{self._send_number} records under one key")
+            raise ProtocolViolation(Code.KEY_EXHAUSTED, f"{self._send_cipher.records} records on one connection")
         header = pack_length(len(plaintext) + TAG_BYTES)
-        record = header + self._send_cipher.seal(self._send_number, plaintext, header)
-        self._send_number += 1
+        record = header + self._send_cipher.seal(plaintext, header)
         self.stats.packets_sent += 1
         return record
 
 
-_REFUSALS = {
+REFUSALS = {
     "network_mismatch": RefusalReason.NETWORK_MISMATCH,
     "unsupported_version": RefusalReason.VERSION_MISMATCH,
 }
-_HINTS = {int(reason): reason.name.lower() for reason in _REFUSALS.values()}
+_HINTS = {int(reason): reason.name.lower() for reason in RefusalReason}

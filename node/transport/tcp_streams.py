@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from node.errors import StartError
 from node.transport.addresses import plain_host, socket_address
+from node.transport.stats import KernelInfo
 from node.transport.stream import (
     SLOW_READER,
     StreamClosed,
@@ -28,10 +29,10 @@ from node.transport.stream import (
     StreamShutdown,
     StreamWrite,
 )
-from node.types import Address, format_address
+from node.types import MICROSECOND, Address, format_address
 from node.wire.limits import ACCEPTS_PER_TURN_MAX, STREAM_BUFFER_BYTES_MAX, STREAM_READ_BYTES
 
-__all__ = ["ACCEPT_ERRORS", "KernelTimes", "StreamStats", "TCPStreams", "open_tcp_listener"]
+__all__ = ["ACCEPT_ERRORS", "StreamStats", "TCPStreams", "open_tcp_listener"]
 
 BACKLOG = 128
 """Connections that the kernel holds until they are accepted."""
@@ -48,12 +49,9 @@ ACCEPT_PAUSE = 0.5
 ACCEPT_ERRORS = ("EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "ECONNABORTED", "other")
 """Names under which refused accepts are counted."""
 
-_UINT32, _TWO_UINT32 = struct.Struct("=I"), struct.Struct("=II")
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-_TCP_INFO_BYTES = 104
-"""Of struct tcp_info (linux/tcp.h), up to and with tcpi_total_retrans; microseconds, 32 bits each."""
-
-_RTO_OFFSET, _RTT_OFFSET, _RETRANSMISSIONS_OFFSET = 8, 68, 100
+_TCP_INFO = struct.Struct("=8x I 4x I 48x 2I 4x I 16x I")
+"""Of struct tcp_info (linux/tcp.h): rto, snd_mss, rtt, rttvar, snd_cwnd, total_retrans; times are microseconds."""
 
 
 @dataclass(slots=True)
@@ -66,16 +64,6 @@ class StreamStats:
     connect_failures: int = 0
     slow_readers: int = 0
     accept_errors: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ACCEPT_ERRORS, 0))
-
-
-@dataclass(frozen=True, slots=True)
-class KernelTimes:
-    """What the kernel measured on one connection, in seconds."""
-
-    srtt: float
-    rttvar: float
-    rto: float
-    retransmissions: int
 
 
 def open_tcp_listener(host: str, port: int) -> socket.socket:
@@ -218,18 +206,22 @@ class TCPStreams:
             if not stream.is_connecting:
                 self._start_reading(stream)
 
-    def kernel_times(self, stream: int) -> KernelTimes | None:
+    def kernel_info(self, stream: int) -> KernelInfo | None:
         """The kernel's own measurements (TCP_INFO); None for a stream that is not there or not connected."""
         found = self._streams.get(stream)
         if found is None or found.is_connecting:
             return None
-        info = found.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
-        if len(info) < _TCP_INFO_BYTES:
+        info = found.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+        if len(info) < _TCP_INFO.size:
             return None
-        (rto,) = _UINT32.unpack_from(info, _RTO_OFFSET)
-        rtt, rttvar = _TWO_UINT32.unpack_from(info, _RTT_OFFSET)
-        (retransmissions,) = _UINT32.unpack_from(info, _RETRANSMISSIONS_OFFSET)
-        return KernelTimes(rtt / 1e6, rttvar / 1e6, rto / 1e6, retransmissions)
+        rto, segment, rtt, rttvar, window, retransmissions = _TCP_INFO.unpack_from(info)
+        return KernelInfo(
+            smoothed_rtt=rtt * MICROSECOND,
+            rttvar=rttvar * MICROSECOND,
+            rto=rto * MICROSECOND,
+            retransmissions=retransmissions,
+            congestion_window=window * segment,
+        )
 
     def stop_accepting(self) -> None:
         """Closes the listener; the streams stay."""

@@ -27,8 +27,7 @@ from node.transport.stats import ConnectionSnapshot
 from node.transport.stream import StreamConnect, StreamEndpoint, StreamInput, StreamShutdown, StreamWrite
 from node.transport.tcp_streams import StreamStats, TCPStreams, open_tcp_listener
 from node.transport.views import ConnectionView, view_of
-from node.types import Address
-from node.wire.limits import HALF_OPEN_MAX
+from node.types import Address, to_seconds
 
 __all__ = ["TCPTransport"]
 
@@ -73,10 +72,16 @@ class TCPTransport(MessageTransport[StreamInput]):
         """What the sockets counted; zeros before `start`."""
         return StreamStats() if self._streams is None else self._streams.stats
 
+    def measured(self, snapshot: ConnectionSnapshot) -> ConnectionSnapshot:
+        """The same, with what the kernel has measured on that connection (TCP_INFO)."""
+        stream = self.endpoint.stream_of(snapshot.connection)
+        info = None if self._streams is None or stream is None else self._streams.kernel_info(stream)
+        return snapshot if info is None else replace(snapshot, kernel=info)
+
     async def _open(self, driver: Runner[StreamInput]) -> None:
         host, port = await listening_address("TCP", (self.host, self.port))
         # The endpoint refuses what it has no room for; a stream takes a moment more to be closed.
-        streams_max = self.settings.max_connections + 2 * HALF_OPEN_MAX
+        streams_max = self.settings.max_connections + 2 * self.settings.half_open_max
         streams = TCPStreams(open_tcp_listener(host, port), on_inputs=driver.feed, streams_max=streams_max)
         driver.attach(StreamConnect, streams.connect)
         driver.attach(StreamWrite, streams.write)
@@ -116,10 +121,17 @@ class TCPTransport(MessageTransport[StreamInput]):
     def _view(self, snapshot: ConnectionSnapshot) -> ConnectionView:
         view = replace(view_of(snapshot), rto=None, computed_rto=None)
         stream = self.endpoint.stream_of(snapshot.connection)
-        times = None if self._streams is None or stream is None else self._streams.kernel_times(stream)
-        if times is None:
+        info = None if self._streams is None or stream is None else self._streams.kernel_info(stream)
+        if info is None:
             return view
-        return replace(view, srtt=times.srtt, rttvar=times.rttvar, rto=times.rto, retransmissions=times.retransmissions)
+        return replace(
+            view,
+            srtt=to_seconds(info.smoothed_rtt),
+            rttvar=to_seconds(info.rttvar),
+            rto=to_seconds(info.rto),
+            retransmissions=info.retransmissions,
+            congestion_window=info.congestion_window,
+        )
 
     def _family(self) -> int:
         return socket.AF_UNSPEC if ":" in self.local_address[0] else socket.AF_INET

@@ -11,7 +11,7 @@ from node.metrics.impairment import Impairment
 from node.metrics.process import ProcessReading
 from node.metrics.readings import Observation, RuntimeStats, SocketReading
 from node.peers.stats import PeerStats
-from node.transport.stats import ConnectionSnapshot, ConnectionStats, EndpointStats
+from node.transport.stats import ConnectionSnapshot, ConnectionStats, EndpointStats, KernelInfo
 from node.trust.trust import TrustOverview
 from node.types import MILLISECOND, SECOND, NodeId
 
@@ -57,6 +57,18 @@ def link(number: int, **changes: object) -> LinkSnapshot:
     return LinkSnapshot(connection=connection(number, **changes), peer_name=f"node-{number}", peer_state="up")
 
 
+def tcp_link(number: int, **changes: object) -> LinkSnapshot:
+    """A TCP connection to node `number`: 12 ms round trip, 212 ms timeout, 2 segments sent again."""
+    kernel = KernelInfo(
+        smoothed_rtt=12 * MILLISECOND,
+        rttvar=3 * MILLISECOND,
+        rto=212 * MILLISECOND,
+        retransmissions=2,
+        congestion_window=14_480,
+    )
+    return link(number, **{"transport": "tcp", "kernel": kernel} | changes)
+
+
 def peer(number: int, state: str = "up") -> PeerSnapshot:
     return PeerSnapshot(
         node_id=node_id(number),
@@ -99,7 +111,7 @@ def observation(snapshot: NodeSnapshot | None = None, **changes: object) -> Obse
     seen = Observation(
         snapshot=snapshot
         if snapshot is not None
-        else node_snapshot(link(2), link(3), peers=(peer(2), peer(3, "down"))),
+        else node_snapshot(link(2), link(3), tcp_link(2), peers=(peer(2), peer(3, "down"))),
         wall_offset=WALL_OFFSET,
         socket=SocketReading(
             sent_datagrams=7,

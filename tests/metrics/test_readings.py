@@ -6,8 +6,8 @@ from itertools import product
 from node.metrics.names import CATALOGUE, LINKS_LISTED_MAX
 from node.metrics.readings import Observation, readings
 from node.transport.stats import EndpointStats
-from node.types import MILLISECOND
-from tests.metrics.samples import WALL_OFFSET, link, node_id, node_snapshot, observation, peer
+from node.types import MILLISECOND, short_id
+from tests.metrics.samples import WALL_OFFSET, link, node_id, node_snapshot, observation, peer, tcp_link
 
 
 def values(seen: Observation) -> dict[tuple[str, ...], float]:
@@ -32,7 +32,7 @@ def test_every_known_label_set_is_there_from_the_start() -> None:
 
 
 def test_every_metric_of_the_catalogue_is_exposed_by_a_node_with_links() -> None:
-    linked = node_snapshot(link(2, slow_start_threshold=9_000))
+    linked = node_snapshot(link(2, slow_start_threshold=9_000), tcp_link(2))
 
     assert {name for name, *_ in values(observation(linked))} == set(CATALOGUE)
 
@@ -44,6 +44,27 @@ def test_no_series_appears_twice_even_when_two_connections_lead_to_one_peer() ->
 
     assert max(counts.values()) == 1
     assert values(observation(node_snapshot(*links)))[("positron_links_unlisted",)] == 2
+
+
+def test_tcp_links_show_what_the_kernel_has_measured() -> None:
+    seen = values(observation(node_snapshot(tcp_link(2), tcp_link(3, kernel=None))))
+    label = short_id(node_id(2))
+    assert seen[("positron_tcp_link_rtt_smoothed_seconds", label)] == 0.012
+    assert seen[("positron_tcp_link_rto_seconds", label)] == 0.212
+    assert seen[("positron_tcp_link_retransmitted_segments_total", label)] == 2
+    assert ("positron_tcp_link_rto_seconds", short_id(node_id(3))) not in seen
+
+
+def test_refusals_are_counted_at_both_ends_by_reason() -> None:
+    snapshot = node_snapshot()
+    assert snapshot.udp is not None
+    assert snapshot.tcp is not None
+    snapshot.udp.refusals_sent["network_mismatch"] = 2
+    snapshot.tcp.refusals_received["version_mismatch"] = 3
+    seen = values(observation(snapshot))
+    assert seen[("positron_handshake_refusals_total", "udp", "sent", "network_mismatch")] == 2
+    assert seen[("positron_handshake_refusals_total", "tcp", "received", "version_mismatch")] == 3
+    assert seen[("positron_handshake_refusals_total", "tcp", "sent", "busy")] == 0
 
 
 def test_both_timeouts_of_a_link_are_in_seconds() -> None:

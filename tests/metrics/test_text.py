@@ -9,11 +9,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from node.metrics.names import CATALOGUE
 from node.metrics.text import CONTENT_TYPE, render
 from node.types import MILLISECOND
-from tests.metrics.samples import link, node_snapshot, observation
+from tests.metrics.samples import link, node_snapshot, observation, tcp_link
 
 
 def exposition() -> str:
-    snapshot = node_snapshot(link(2, slow_start_threshold=9_000), link(3))
+    snapshot = node_snapshot(link(2, slow_start_threshold=9_000), link(3), tcp_link(2))
     assert snapshot.udp is not None
     for milliseconds in (1, 20, 20, 5_000):
         snapshot.udp.rtt.observe(milliseconds * MILLISECOND)

@@ -6,10 +6,13 @@ import pytest
 
 from node.config import NetworkConfig
 from node.core.snapshot import NodeSnapshot
-from node.metrics.readings import RuntimeStats
+from node.metrics.names import CATALOGUE
+from node.metrics.readings import RuntimeStats, readings
+from node.node.node import Node
 from node.node.observer import Observer
 from node.transport.udp_socket import SocketStats
 from tests.metrics.samples import WALL_OFFSET, link, node_snapshot, peer
+from tests.node.network import configuration, until
 
 
 def observer(
@@ -65,3 +68,21 @@ def test_an_impairment_that_cannot_be_known_counts_as_one(tmp_path: Path) -> Non
     file.write_text("{")
     assert watched.is_impaired()
     assert watched.impairment() is None
+
+
+@pytest.mark.loopback
+@pytest.mark.asyncio
+async def test_a_tcp_link_shows_the_kernels_round_trips_in_statistics_and_metrics() -> None:
+    async with Node(configuration(is_seed=True, enable_udp=False)) as first:
+        assert first.tcp_transport is not None
+        host, port = first.tcp_transport.local_address
+        async with Node(configuration(bootstrap_nodes=[f"{host}:{port}"], enable_udp=False)):
+            await until(lambda: any(link["state"] == "established" for link in first.get_stats()["links"]))
+            (link,) = first.get_stats()["links"]
+            assert link["transport"] == "tcp"
+            assert 0 < link["rtt"] < 1
+            assert 0 < link["rto"] < 5
+            assert link["retransmissions"] >= 0
+            assert link["congestion_window"] > 0
+            names = {reading.name for reading in readings(first.observe())}
+            assert {name for name in CATALOGUE if name.startswith("positron_tcp_link_")} <= names

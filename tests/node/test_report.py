@@ -8,7 +8,7 @@ from node.node.report import gossip_report, link_report, node_report, peer_repor
 from node.trust.settings import TrustSettings
 from node.trust.trust import Trust
 from node.types import SECOND, NodeId
-from tests.metrics.samples import WALL_OFFSET, link, node_id, node_snapshot, peer
+from tests.metrics.samples import WALL_OFFSET, link, node_id, node_snapshot, peer, tcp_link
 
 
 def test_a_report_is_clean_json_whatever_is_unknown() -> None:
@@ -37,6 +37,15 @@ def test_durations_are_seconds_and_points_in_time_are_unix_seconds() -> None:
     assert (report["rtt"], report["rto"], report["rto_computed"]) == (0.020, 1.0, 0.062)
     assert report["established_at"] == WALL_OFFSET / SECOND + 2
     assert report["loss"] == 0.05
+
+
+def test_a_tcp_link_shows_what_the_kernel_has_measured_or_that_it_is_not_known() -> None:
+    report = link_report(tcp_link(2), WALL_OFFSET)
+    assert (report["rtt"], report["rttvar"], report["rto"]) == (0.012, 0.003, 0.212)
+    assert (report["retransmissions"], report["congestion_window"]) == (2, 14_480)
+
+    report = link_report(link(2, transport="tcp"), WALL_OFFSET)
+    assert report["rtt"] is report["rto"] is report["retransmissions"] is None
 
 
 def test_a_connection_is_the_best_link_of_an_active_peer() -> None:

@@ -137,7 +137,7 @@ def test_from_half_of_the_half_open_handshakes_on_a_cookie_is_asked_for() -> Non
 def test_what_is_remembered_of_strangers_is_bounded() -> None:
     admission = make_admission(TransportSettings(handshake_rate=1_000_000_000))
     judge_many(admission, addresses())
-    assert len(admission._used_until) == ADMISSION_ADDRESSES_MAX
+    assert len(admission.rates) == ADMISSION_ADDRESSES_MAX
 
 
 @pytest.mark.parametrize("name", ["half_open_max", "handshake_rate_per_address", "handshake_rate"])

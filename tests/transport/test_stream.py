@@ -195,6 +195,9 @@ def test_the_wrong_peer_is_refused_with_a_hint(network: StreamNetwork, who: str)
     assert closed.code is Code.HANDSHAKE_FAILED
     assert closed.hint == ("network_mismatch" if who == "network" else "")
     assert not bob.events
+    is_network = who == "network"
+    assert bob.endpoint.stats.refusals_sent["network_mismatch"] == is_network
+    assert alice.endpoint.stats.refusals_received["network_mismatch"] == is_network
     dropped = (bob if who == "network" else alice).endpoint.stats.packets_dropped
     assert dropped["network_mismatch" if who == "network" else "identity_mismatch"] == 1
 
@@ -211,6 +214,8 @@ def test_another_version_is_refused_with_a_hint(network: StreamNetwork, monkeypa
     (closed,) = alice.of(Closed)
     assert (closed.connection, closed.hint) == (handle, "version_mismatch")
     assert bob.endpoint.stats.packets_dropped["unsupported_version"] == 1
+    assert bob.endpoint.stats.refusals_sent["version_mismatch"] == 1
+    assert alice.endpoint.stats.refusals_received["version_mismatch"] == 1
 
 
 def test_dialling_oneself_is_noticed(network: StreamNetwork) -> None:
@@ -328,11 +333,34 @@ def test_connections_are_bounded_on_both_sides(network: StreamNetwork) -> None:
         hub.endpoint.connect(("spoke3", 1), network.now)
 
 
+def test_one_address_may_begin_so_many_handshakes_per_second_and_no_more(network: StreamNetwork) -> None:
+    bob = network.add("bob", settings=TransportSettings(handshake_rate_per_address=10, handshake_rate=15))
+    for stream in range(20):
+        bob.endpoint.receive(StreamOpened(stream, ("stranger", stream), is_initiator=False), network.now)
+    assert len(bob.endpoint._half_open) == 10
+    for stream in range(20, 40):
+        bob.endpoint.receive(StreamOpened(stream, (f"stranger {stream}", 1), is_initiator=False), network.now)
+    assert len(bob.endpoint._half_open) == 15
+    assert bob.endpoint.stats.packets_dropped["rate_limited"] == 25
+
+
+def test_who_is_turned_away_learns_why_and_both_ends_count_it(network: StreamNetwork) -> None:
+    hub = network.add("hub", settings=TransportSettings(max_connections=1))
+    spokes = [network.add(f"spoke{number}") for number in range(2)]
+    for spoke in spokes:
+        spoke.endpoint.connect(hub.address, network.now)
+        network.run()
+    (closed,) = spokes[1].of(Closed)
+    assert closed.hint == "busy"
+    assert hub.endpoint.stats.refusals_sent["busy"] == spokes[1].endpoint.stats.refusals_received["busy"] == 1
+
+
 def test_unfinished_handshakes_of_strangers_are_bounded_and_forgotten(network: StreamNetwork) -> None:
     bob = network.add("bob")
     for stream in range(HALF_OPEN_MAX + 5):
-        bob.endpoint.receive(StreamOpened(stream, ("stranger", stream), is_initiator=False), network.now)
+        bob.endpoint.receive(StreamOpened(stream, (f"stranger {stream}", 1), is_initiator=False), network.now)
     assert len(bob.endpoint._half_open) == HALF_OPEN_MAX
+    assert bob.endpoint.stats.refusals_sent["busy"] == 5
     network.advance(6)
     assert not bob.endpoint._half_open
     assert not bob.endpoint._streams

@@ -127,7 +127,7 @@ def test_an_acknowledgement_of_what_was_never_sent_is_a_violation(network: Strea
 
 def test_a_key_is_not_used_beyond_its_limit(network: StreamNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
     alice, _bob, handle = connected(network)
-    monkeypatch.setattr("node.transport.stream_connection.PACKET_NUMBER_MAX", 3)
+    monkeypatch.setattr("node.transport.stream_cipher.PACKET_NUMBER_MAX", 3)
     for _ in range(5):
         alice.endpoint.send(handle, reliable(b"x"), network.now)
         network.run()

@@ -23,7 +23,7 @@ from node.transport.stream import (
     StreamWrite,
 )
 from node.transport.tcp_streams import TCPStreams, open_tcp_listener
-from node.types import Address
+from node.types import MILLISECOND, SECOND, Address
 from node.wire.limits import STREAM_BUFFER_BYTES_MAX, STREAM_HANDLE_FIRST
 from tests.transport.watching import LoopErrors, until
 
@@ -242,16 +242,18 @@ async def test_a_paused_stream_keeps_its_bytes_in_the_kernel() -> None:
 
 
 @pytest.mark.asyncio
-async def test_the_kernels_measurements_are_in_seconds() -> None:
+async def test_the_kernel_tells_what_it_has_measured() -> None:
     async with opened() as (near, inputs), opened() as (far, _):
         near.connect(StreamConnect(DIALLED, far.address))
-        assert near.kernel_times(DIALLED) is None
+        assert near.kernel_info(DIALLED) is None
         await inputs.first(StreamOpened)
-        times = near.kernel_times(DIALLED)
-        assert times is not None
-        assert 0 < times.srtt < 1
-        assert 0 < times.rto < 5
-        assert times.retransmissions == 0
+        info = near.kernel_info(DIALLED)
+        assert info is not None
+        assert 0 < info.smoothed_rtt < SECOND
+        assert 0 < info.rttvar < SECOND
+        assert 100 * MILLISECOND < info.rto < 5 * SECOND, "the kernel's own floor is 200 ms"
+        assert info.retransmissions == 0
+        assert 1_000 < info.congestion_window < 10_000_000
 
 
 @pytest.mark.asyncio

@@ -90,6 +90,28 @@ async def test_more_bytes_than_the_queue_holds_wait_for_room() -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("target", ["127.0.0.1", "::1"])
+async def test_a_transport_on_all_addresses_is_reached_over_ipv4_and_ipv6(target: str) -> None:
+    both, inbox = TCPTransport("::", 0), Inbox()
+    both.register_handler(inbox)
+    near = TCPTransport(target, 0)
+    await both.start()
+    await near.start()
+    try:
+        await near.send((target, both.local_address[1]), b"over either")
+        assert await inbox.wait_for(1) == [b"over either"]
+        (connection,) = both.connections.values()
+        assert connection.address[0] == target, "IPv4 is written as IPv4"
+        answers = Inbox()
+        near.register_handler(answers)
+        await both.send(connection.address, b"and back")
+        assert await answers.wait_for(1) == [b"and back"]
+    finally:
+        await near.stop()
+        await both.stop()
+
+
+@pytest.mark.asyncio
 async def test_a_handler_learns_an_address_that_it_can_answer_to() -> None:
     async with pair() as (first, second, answers, _):
 

@@ -98,6 +98,15 @@ async def test_a_datagram_arrives_with_the_address_it_came_from(host: str) -> No
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize(
+    ("host", "level", "option"), [("127.0.0.1", socket.IPPROTO_IP, 10), ("::", socket.IPPROTO_IPV6, 23)]
+)
+async def test_datagrams_are_never_fragmented_whatever_routers_say(host: str, level: int, option: int) -> None:
+    with opened(host) as (udp, _):
+        assert udp._socket.getsockopt(level, option) == 3, "PMTUDISC_PROBE"
+
+
+@pytest.mark.asyncio
 async def test_a_socket_on_all_addresses_speaks_ipv4_by_its_plain_name() -> None:
     with opened("::") as (both, inbox), opened() as (sender, answers):
         sender.send(to(("127.0.0.1", both.address[1]), b"question"))

@@ -58,6 +58,43 @@ async def test_a_reliable_message_of_any_size_is_there_when_the_send_returns(siz
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize("target", ["127.0.0.1", "::1"])
+async def test_a_transport_on_all_addresses_is_reached_over_ipv4_and_ipv6(target: str) -> None:
+    both, inbox = UDPTransport("::", 0), Inbox()
+    both.register_handler(inbox)
+    near = UDPTransport(target, 0)
+    await both.start()
+    await near.start()
+    try:
+        await near.send_reliable((target, both.local_address[1]), b"over either")
+        assert await inbox.wait_for(1) == [b"over either"]
+        (connection,) = both.connections.values()
+        assert connection.address[0] == target, "IPv4 is written as IPv4"
+        answers = Inbox()
+        near.register_handler(answers)
+        await both.send_reliable(connection.address, b"and back")
+        assert await answers.wait_for(1) == [b"and back"]
+    finally:
+        await near.stop()
+        await both.stop()
+
+
+@pytest.mark.asyncio
+async def test_packets_grow_to_what_the_interface_carries_and_the_operator_allows() -> None:
+    settings = TransportSettings(mtu=9_000, mss=9_000)
+    async with (
+        transport(seed=1, settings=settings) as (first, _),
+        transport(seed=2, settings=settings) as (second, inbox),
+    ):
+        for _ in range(20):
+            await first.send_reliable(second.local_address, bytes(100_000))
+        assert len(await inbox.wait_for(20)) == 20
+        (snapshot,) = first.endpoint.snapshots()
+        assert snapshot.mtu == 9_000
+        assert sum(snapshot.stats.packets_lost.values()) == 0
+
+
+@pytest.mark.asyncio
 async def test_a_handler_learns_an_address_that_it_can_answer_to() -> None:
     async with pair() as (first, second, answers, _):
 
