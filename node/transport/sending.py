@@ -220,7 +220,9 @@ class Sending:
 
     def _may_elicit(self, now: Instant) -> bool:
         self._pacer.blocked_until = None
-        has_room = self.recovery.bytes_in_flight + self.packet_bytes <= self.controller.congestion_window
+        in_flight = self.recovery.bytes_in_flight
+        # A search may have found packets larger than a window that was cut before: one of them must do.
+        has_room = in_flight == 0 or in_flight + self.packet_bytes <= self.controller.congestion_window
         if not self.outbox.has_eliciting():
             if has_room:
                 self.recovery.on_app_limited()

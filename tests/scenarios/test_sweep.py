@@ -1,5 +1,5 @@
 """Seeded sweeps: any mix of loss, bursts, duplication, reordering, corruption, delay, jitter, rate, packet size,
-outage and a peer that is started again.
+outage, an address that changes and a peer that is started again.
 
 POSITRON_SEEDS sets how many seeds are run (default 1000), or which (`FIRST-LAST`): `POSITRON_SEEDS=1234-1234` replays
 the one that a failure names.

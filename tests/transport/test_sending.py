@@ -69,6 +69,16 @@ def test_the_congestion_window_holds_packets_back() -> None:
     assert window - half.sending.packet_bytes < sent <= window
 
 
+def test_a_window_smaller_than_a_packet_still_lets_one_go() -> None:
+    half = Half(TransportSettings(congestion="newreno"))
+    half.push(b"first")
+    half.packets(0)
+    half.sending.on_ack(AckFrame(((0, 0),), 0), 20 * MILLISECOND)
+    half.push(b"second", message_id=1)
+    half.sending.controller.congestion_window = half.sending.packet_bytes - 1
+    assert len(half.packets(SECOND)) == 1
+
+
 @pytest.mark.must("M56")
 def test_an_acknowledgement_leaves_though_the_window_is_full() -> None:
     half = Half()
