@@ -1,4 +1,4 @@
-"""Writes the boards of `boards.py` as JSON that Grafana provisions: `python -m grafana.generate`, from the root.
+"""Writes the boards of `node/testnet/boards` as JSON for Grafana: `python -m grafana.generate`, from the root.
 
 With --check nothing is written; the exit status is 1 if a committed file differs from what would be. The output
 depends on the boards alone, so the same boards give the same bytes.
@@ -12,8 +12,8 @@ import sys
 from pathlib import Path
 from typing import TypeAlias
 
-from grafana.boards import BOARDS
-from grafana.spec import COLUMNS, Board, Panel, Query, Shape
+from node.testnet.boards import BOARDS
+from node.testnet.boards.spec import COLUMNS, Board, Panel, Query, Shape
 
 __all__ = ["DATASOURCE_UID", "DIRECTORY", "main", "render"]
 

@@ -45,7 +45,7 @@ LINK_STATES = ("closed", "closing", "handshake", "established")
 """The position of a state in this tuple is the value of `positron_link_state`."""
 
 LOG_LEVEL_WORDS = ("debug", "info", "warning", "error")
-BACKENDS = ("none", "netem", "nft", "wire", "other")
+BACKENDS = ("none", "netem", "nft", "wire", "sim", "other")
 SEND_ERRORS = ("EPERM", "ENOBUFS", "EMSGSIZE", "ECONNREFUSED", "ENETUNREACH", "EHOSTUNREACH", "EINVAL", "other")
 
 LAG_BOUNDS: tuple[Duration, ...] = tuple(

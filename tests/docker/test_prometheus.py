@@ -8,8 +8,8 @@ import subprocess
 import pytest
 import yaml
 
-from grafana.boards import BOARDS
-from grafana.spec import Query
+from node.testnet.boards import BOARDS
+from node.testnet.boards.spec import Query
 from tests.docker.testnet import ROOT, Testnet, until
 
 pytestmark = pytest.mark.timeout(600)

@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from grafana import generate
-from grafana.boards import BOARDS
-from grafana.spec import COLUMNS, PANELS_MAX, Board, Panel, Shape
 from node.metrics.names import CATALOGUE, Kind
+from node.testnet.boards import BOARDS
+from node.testnet.boards.spec import COLUMNS, PANELS_MAX, Board, Panel, Shape
 
 ROOT = Path(__file__).parent.parent.parent
 PROVISIONING = ROOT / "grafana" / "provisioning"

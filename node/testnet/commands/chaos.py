@@ -61,6 +61,10 @@ def add_chaos_commands(commands: Any) -> None:
     verb.set_defaults(function=minimise)
     verb.add_argument("scenario", metavar="SCENARIO", help="a file, a name, or the folder of a run")
 
+    report = commands.add_parser("report", help="make the page of a run that left a folder", allow_abbrev=False)
+    report.set_defaults(function=make_report)
+    report.add_argument("run", metavar="RUN", help="the folder")
+
     verb = verbs.add_parser("replay", help="repeat a run that left a folder", allow_abbrev=False)
     verb.set_defaults(function=replay)
     verb.add_argument("run", metavar="RUN", help="the folder")
@@ -137,6 +141,14 @@ def lint(arguments: argparse.Namespace) -> int:
     else:
         print("\n".join(str(mistake) for mistake in mistakes) or f"{len(names)} scenarios, nothing wrong")
     return 1 if mistakes else 0
+
+
+def make_report(arguments: argparse.Namespace) -> int:
+    """Writes `report.html` into the folder of a run and prints its path."""
+    from node.testnet.report import write_report
+
+    print(write_report(Path(arguments.run)))
+    return 0
 
 
 def generate(arguments: argparse.Namespace) -> int:
@@ -225,6 +237,7 @@ def worst(outcomes: Sequence[tuple[str, Outcome]]) -> int:
 
 
 def _run_one(scenario: Scenario, source: Any, arguments: argparse.Namespace) -> Outcome:
+    from node.testnet.report import write_report
     from node.testnet.run.conductor import Conductor
     from node.testnet.run.folder import RunFolder, outcome_record
     from node.testnet.runners import make_runner
@@ -235,11 +248,12 @@ def _run_one(scenario: Scenario, source: Any, arguments: argparse.Namespace) -> 
     conductor = Conductor(scenario, resolve(scenario), runner, progress=_progress(scenario.name))
     outcome = conductor.run()
     folder.write(conductor, source)
+    page = write_report(folder.path)
     if arguments.json:
         print(json.dumps(outcome_record(conductor) | {"folder": str(folder.path)}))
     else:
         print(f"{scenario.name}: {outcome.verdict.value}: {outcome.reason}")
-        print(f"{scenario.name}: {folder.path}")
+        print(f"{scenario.name}: {page}")
     return outcome
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-__all__ = ["Family", "Labels", "Scrape", "parse_exposition", "render_openmetrics"]
+__all__ = ["Family", "Labels", "Scrape", "parse_exposition", "parse_sample", "render_openmetrics"]
 
 Labels = tuple[tuple[str, str], ...]
 """Pairs of name and value, in order of the names."""
@@ -50,7 +50,7 @@ def parse_exposition(text: str) -> Scrape:
             name, _, kind = line[7:].partition(" ")
             kinds[name] = kind
         elif line and not line.startswith("#"):
-            sample = _sample(line)
+            sample = parse_sample(line)
             if sample is None:
                 damaged += 1
             else:
@@ -84,7 +84,8 @@ def render_openmetrics(
     yield "# EOF\n"
 
 
-def _sample(line: str) -> tuple[str, Labels, float] | None:
+def parse_sample(line: str) -> tuple[str, Labels, float] | None:
+    """Name, labels and value of one sample; None if the line is none."""
     match = _SAMPLE.fullmatch(line)
     if match is None:
         return None

@@ -77,6 +77,10 @@ class Recording:
         if self._samples > SAMPLES_MAX:
             self._forget()
 
+    def find(self, name: str, labels: Labels) -> Series | None:
+        """The series of that name and exactly those labels."""
+        return self._series.get((name, labels))
+
     def named(self, name: str) -> list[Series]:
         """Every series of that name."""
         return self._by_name.get(name, [])

@@ -11,6 +11,7 @@
 | metrics.openmetrics | every sample, for `promtool tsdb create-blocks-from openmetrics` |
 | logs/NODE.log | what each node wrote |
 | junit.xml | the verdict for a build server |
+| report.html | all of it, for people |
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from node.testnet.run.conductor import Conductor
 from node.testnet.run.probes import Answer
 from node.testnet.run.verdict import Outcome, Verdict
 
-__all__ = ["RunFolder", "junit", "outcome_record", "thinned"]
+__all__ = ["KEPT_EVERY", "RunFolder", "junit", "outcome_record", "thinned"]
 
 KEPT_EVERY = 15.0
 """Seconds; a server that reads the samples takes a series for gone after five minutes."""

@@ -22,6 +22,7 @@ from node.sim.history import NETWORK, Record
 from node.sim.network import Network, NetworkSettings
 from node.sim.nodes import SimNode, address_of
 from node.testnet.errors import TestnetMisused
+from node.testnet.run.verification import expected_loss
 from node.testnet.runners.base import Event, Fault, LinkCount, LinkName, Plan
 from node.testnet.scenario.resolve import LinkFault, NodeFault
 from node.types import MILLISECOND, SECOND, from_seconds, to_seconds
@@ -72,6 +73,8 @@ class SimRunner:
             start_spread=START_SPREAD,
         )
         self._network = network = Network(settings)
+        for name, node in zip(self._names, network.nodes, strict=True):
+            node.changes["name"] = name
         for link in plan.links:
             self._set(link)
         network.start_all()
@@ -157,13 +160,17 @@ class SimRunner:
             network.pause(number, CPU_SLICE * (1 - share))
             network.at(CPU_SLICE, self._slow_down, number, share, until)
 
-    def _set(self, link: LinkName) -> None:
-        """Gives a link what is asked of it now. One that loses everything is cut, so that streams are cut as well."""
-        network = self._running()
+    def _asked(self, link: LinkName) -> LinkSettings:
         settings = self._links[link]
         for demand in self._demands.values():
             if link in demand.links:
                 settings = combined(settings, demand.settings)
+        return settings
+
+    def _set(self, link: LinkName) -> None:
+        """Gives a link what is asked of it now. One that loses everything is cut, so that streams are cut as well."""
+        network = self._running()
+        settings = self._asked(link)
         source, target = (self._names.index(name) for name in link)
         cut = self._cuts.pop(link, None)
         if cut is not None:
@@ -247,11 +254,23 @@ class SimRunner:
             runtime=RuntimeStats(),
             tasks=0,
             process=_NO_PROCESS,
-            impairment=Impairment(),
+            impairment=self._impairment(node),
             is_seed=node.number == 0,
             profile="testnet",
         )
         return render(seen).decode()
+
+    def _impairment(self, node: SimNode) -> Impairment:
+        """The worst that is asked of what this node sends."""
+        name = self._names[node.number]
+        asked = [self._asked(link) for link in self._links if link[0] == name]
+        return Impairment(
+            backend="sim",
+            loss_ratio=max((expected_loss(settings) for settings in asked), default=0.0),
+            delay_seconds=max((to_seconds(settings.delay) for settings in asked), default=0.0),
+            jitter_seconds=max((to_seconds(settings.jitter) for settings in asked), default=0.0),
+            rate_bytes_per_second=min((settings.rate for settings in asked if settings.rate), default=0),
+        )
 
     def _said(self, node: SimNode) -> dict[str, Any] | None:
         if not node.is_alive:

@@ -1,4 +1,4 @@
-"""The boards of the testnet: every panel with its queries, unit and what it looks like when all is well.
+"""The board *Testnet overview*: every panel with its queries, unit and what it looks like when all is well.
 
 Only metrics of `node/metrics/names.py`, rules of `docker/prometheus/rules.yml` and `up` may be queried; tests hold it
 to that. `$node` is the board's choice of nodes; `$__rate_interval` is four scrapes or one step, whichever is longer.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from grafana.spec import Board, Panel, Query, Shape, Threshold
+from node.testnet.boards.spec import Board, Panel, Query, Shape, Threshold
 
-__all__ = ["BOARDS"]
+__all__ = ["OVERVIEW"]
 
 _NODES = 'node=~"$node"'
 _RATE = "[$__rate_interval]"
@@ -197,12 +197,9 @@ _OVERVIEW_SERIES = (
     ),
 )
 
-BOARDS = (
-    Board(
-        uid="overview",
-        title="Testnet overview",
-        description="Is the testnet whole, what does its network do to it, and what does it do about that?",
-        panels=_OVERVIEW_STATS + _OVERVIEW_SERIES,
-    ),
+OVERVIEW = Board(
+    uid="overview",
+    title="Testnet overview",
+    description="Is the testnet whole, what does its network do to it, and what does it do about that?",
+    panels=_OVERVIEW_STATS + _OVERVIEW_SERIES,
 )
-"""The first one is the home board."""

@@ -1,7 +1,7 @@
 """What a board is made of: queries, panels and boards as plain values, and the checks that hold for each of them.
 
-Knows nothing of Grafana's JSON (`generate.py` writes it) nor of which panels exist (`boards.py` does). The values are
-meant to be read by other faces of the same figures too: a report, a table in a terminal, a test.
+Knows nothing of Grafana's JSON (`grafana/generate.py` writes it) nor of which panels exist. The values are read by
+every face of the same figures: boards, the report of a run, tests.
 """
 
 from __future__ import annotations

@@ -1,0 +1,11 @@
+"""The panels that show a testnet, as plain values, from which boards, reports and tests are made."""
+
+from __future__ import annotations
+
+from node.testnet.boards.overview import OVERVIEW
+from node.testnet.boards.spec import Board
+
+__all__ = ["BOARDS"]
+
+BOARDS: tuple[Board, ...] = (OVERVIEW,)
+"""The first one is the home board."""

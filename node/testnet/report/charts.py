@@ -1,0 +1,159 @@
+"""Draws lines over time as SVG: no script, no font, no file beside it, and the same bytes for the same numbers.
+
+Knows nothing of metrics. Colours are classes, which the page's style gives a light and a dark form.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from xml.sax.saxutils import escape
+
+__all__ = ["Band", "Line", "chart", "formatted", "heat_map"]
+
+WIDTH, HEIGHT = 720, 220
+LEFT, RIGHT, TOP, BOTTOM = 64, 12, 10, 24
+TICKS = 5
+COLOURS = 10
+"""Classes c0 to c9; more lines than that share them."""
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line. points: time and value; nan breaks it. is_reference: dashed and grey."""
+
+    name: str
+    points: Sequence[Point]
+    is_reference: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A stretch of time that is shaded, with its name."""
+
+    name: str
+    start: float
+    end: float
+
+
+def chart(lines: Sequence[Line], bands: Sequence[Band], span: tuple[float, float], unit: str) -> str:
+    """An SVG of lines over a span of seconds. unit: as in Grafana (`s`, `percentunit`, `pps`, `short` ...)."""
+    values = [value for line in lines for _, value in line.points if math.isfinite(value)]
+    most = _nice(max(values, default=0.0))
+    start, end = span
+    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" class="chart">']
+    parts += [_band(band, span) for band in bands if band.end > start and band.start < end]
+    for step in range(TICKS + 1):
+        value = most * step / TICKS
+        y = _y(value, most)
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{escape(formatted(value, unit))}</text>')
+    for time in _times(start, end):
+        x = _x(time, span)
+        parts.append(f'<text x="{x:.1f}" y="{HEIGHT - 6}" text-anchor="middle">{time:g} s</text>')
+    for index, line in enumerate(lines):
+        kind = "reference" if line.is_reference else f"c{index % COLOURS}"
+        path = _path(line.points, span, most)
+        if path:
+            parts.append(f'<path class="line {kind}" d="{path}"><title>{escape(line.name)}</title></path>')
+    if not values:
+        middle = (LEFT + WIDTH - RIGHT) / 2
+        parts.append(f'<text x="{middle}" y="{HEIGHT / 2}" text-anchor="middle" class="nothing">No data</text>')
+    parts.append("</svg>")
+    return "".join(parts)
+
+
+def heat_map(rows: Sequence[str], columns: Sequence[str], cells: dict[tuple[str, str], float], unit: str) -> str:
+    """A matrix of numbers, darker where larger; rows are senders, columns receivers."""
+    size, margin = 34, 90
+    width, height = margin + size * len(columns) + 10, margin + size * len(rows) + 10
+    most = max((value for value in cells.values() if math.isfinite(value)), default=0.0)
+    parts = [f'<svg viewBox="0 0 {width} {height}" role="img" class="matrix" style="max-width:{width}px">']
+    for at, name in enumerate(columns):
+        x = margin + size * at + size / 2
+        parts.append(f'<text transform="translate({x + 4:.0f} {margin - 8}) rotate(-60)">{escape(name)}</text>')
+    for down, row in enumerate(rows):
+        y = margin + size * down
+        parts.append(f'<text x="{margin - 8}" y="{y + size / 2 + 4:.0f}" text-anchor="end">{escape(row)}</text>')
+        for at, column in enumerate(columns):
+            parts.append(_cell((row, column), cells, (margin + size * at, y, size), most, unit))
+    parts.append("</svg>")
+    return "".join(parts)
+
+
+def formatted(value: float, unit: str) -> str:
+    """A number with its unit, short."""
+    if not math.isfinite(value):
+        return "-"
+    match unit:
+        case "s":
+            return f"{value:.3g} s" if value >= 1 or value == 0 else f"{value * 1000:.3g} ms"
+        case "percentunit":
+            return f"{value * 100:.3g} %"
+        case "bytes":
+            return f"{value / (1 << 20):.3g} MiB"
+        case "pps" | "cps":
+            return f"{value:.3g}/s"
+        case _:
+            return f"{value:.3g}"
+
+
+def _cell(
+    key: tuple[str, str], cells: dict[tuple[str, str], float], place: tuple[float, float, float], most: float, unit: str
+) -> str:
+    x, y, size = place
+    row, column = key
+    value = cells.get(key)
+    if value is None:
+        return f'<rect class="none" x="{x}" y="{y}" width="{size - 2}" height="{size - 2}"/>'
+    share = value / most if most else 0.0
+    text = formatted(value, unit)
+    title = f"<title>{escape(f'{row} > {column}: {text}')}</title>"
+    rect = f'<rect class="heat" style="fill-opacity:{0.06 + 0.94 * share:.3f}"'
+    return f'{rect} x="{x}" y="{y}" width="{size - 2}" height="{size - 2}">{title}</rect>'
+
+
+def _band(band: Band, span: tuple[float, float]) -> str:
+    left, right = _x(max(band.start, span[0]), span), _x(min(band.end, span[1]), span)
+    # A fault that happens at once is still to be seen.
+    width = max(2.0, right - left)
+    height = HEIGHT - TOP - BOTTOM
+    title = f"<title>{escape(band.name)}</title>"
+    return f'<rect class="band" x="{left:.1f}" y="{TOP}" width="{width:.1f}" height="{height}">{title}</rect>'
+
+
+def _path(points: Sequence[Point], span: tuple[float, float], most: float) -> str:
+    path, pen = [], "M"
+    for time, value in points:
+        if not math.isfinite(value):
+            pen = "M"
+            continue
+        path.append(f"{pen}{_x(time, span):.1f} {_y(value, most):.1f}")
+        pen = "L"
+    return "".join(path)
+
+
+def _x(time: float, span: tuple[float, float]) -> float:
+    start, end = span
+    return LEFT + (time - start) / ((end - start) or 1.0) * (WIDTH - LEFT - RIGHT)
+
+
+def _y(value: float, most: float) -> float:
+    return HEIGHT - BOTTOM - value / (most or 1.0) * (HEIGHT - TOP - BOTTOM)
+
+
+def _nice(most: float) -> float:
+    """The next number of the form 1, 2, 2.5 or 5 times a power of ten."""
+    if most <= 0:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(most))
+    return next(step * power for step in (1, 2, 2.5, 5, 10) if most <= step * power * (1 + 1e-9))
+
+
+def _times(start: float, end: float) -> list[float]:
+    step = _nice((end - start) / 8)
+    first = math.ceil(start / step)
+    return [number * step for number in range(first, math.floor(end / step) + 1)]

@@ -1,0 +1,268 @@
+"""Makes `report.html` of a stored run: one file that a browser shows offline, with everything in it.
+
+The charts are panels of the boards, asked of the samples that the run kept; faults are shaded in all of them. Output
+depends on the folder alone.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from node.testnet.boards import BOARDS
+from node.testnet.boards.spec import Panel, Query, Shape
+from node.testnet.metrics.exposition import Labels
+from node.testnet.metrics.promql import BadQuery
+from node.testnet.metrics.promql import Query as PromQL
+from node.testnet.report.charts import Band, Line, chart, heat_map
+from node.testnet.report.stored import StoredRun
+from node.testnet.report.style import STYLE
+
+__all__ = ["render_report"]
+
+POINTS_MAX = 300
+LINES_MAX = 24
+"""More lines in one chart are a texture; the highest are shown."""
+
+RATE_INTERVAL = "5s"
+BEFORE = 5.0
+"""Seconds before the timeline that are shown."""
+
+
+def render_report(run: StoredRun) -> str:
+    """The page."""
+    outcome = run.outcome
+    verdict = str(outcome["verdict"])
+    span = _span(run)
+    bands = [Band(_called(step), step["started"], _end_of(step, span)) for step in run.steps if _began(step)]
+    parts = [
+        f"<header><h1>{escape(str(outcome['title']))}</h1>",
+        f'<p class="verdict {escape(verdict)}">{escape(verdict)}</p>',
+        f"<p>{escape(str(outcome['reason']))}</p></header>",
+        _facts(run),
+        _section("What happened", _steps(run.steps)),
+        _section("What it led to", _expectations(outcome)),
+        _section("Invariants", _invariants(run)),
+        _section("Over time", "".join(_charts(run, bands, span))),
+        _section("Links, asked and measured", _links(run)),
+        _section("Retransmissions, link by link", _matrix(run, span)),
+        _section("The scenario", f"<pre>{escape(run.scenario)}</pre>"),
+        _section("Again", _again(run)),
+    ]
+    title = escape(f"{outcome['scenario']}: {verdict}")
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'
+    top = f'<!DOCTYPE html>\n<html lang="en"><head>{head}<style>{STYLE}</style></head>\n'
+    return f"{top}<body>{''.join(parts)}</body></html>\n"
+
+
+# --- charts -------------------------------------------------------------------------------------------------------
+
+
+def _charts(run: StoredRun, bands: Sequence[Band], span: tuple[float, float]) -> list[str]:
+    panels = [panel for board in BOARDS[:1] for panel in board.panels if panel.shape is Shape.TIME_SERIES]
+    return [_figure(run, panel, bands, span) for panel in panels]
+
+
+def _figure(run: StoredRun, panel: Panel, bands: Sequence[Band], span: tuple[float, float]) -> str:
+    lines = [line for query in panel.queries for line in _lines(run, query, span)]
+    lines.sort(key=lambda line: -max((value for _, value in line.points if math.isfinite(value)), default=0.0))
+    lines = sorted(lines[:LINES_MAX], key=lambda line: (line.is_reference, _natural(line.name)))
+    legend = "".join(
+        f'<li class="{"reference" if line.is_reference else f"c{index % 10}"}">{escape(line.name)}</li>'
+        for index, line in enumerate(lines)
+    )
+    drawn = chart(lines, bands, span, panel.unit)
+    about = f"<details><summary>What normal looks like</summary><p>{escape(panel.description)}</p></details>"
+    return (
+        f'<figure><figcaption>{escape(panel.title)}</figcaption>{drawn}<ul class="legend">{legend}</ul>{about}</figure>'
+    )
+
+
+def _lines(run: StoredRun, query: Query, span: tuple[float, float]) -> list[Line]:
+    try:
+        asked = PromQL(_filled(query.expression, span))
+    except BadQuery:
+        # A panel may ask more of a server than can be answered here; the others are still worth showing.
+        return []
+    start, end = span
+    step = max(1.0, (end - start) / POINTS_MAX)
+    found: dict[Labels, list[tuple[float, float]]] = {}
+    for number in range(int((end - start) / step) + 1):
+        time = start + number * step
+        for labels, value in asked.at(run.recording, time).items():
+            found.setdefault(labels, []).append((time, value))
+    return [Line(_legend(query.legend, labels), points, query.is_reference) for labels, points in found.items()]
+
+
+def _filled(expression: str, span: tuple[float, float]) -> str:
+    """The expression with the variables of a board filled in."""
+    whole = f"{max(1, round(span[1] - span[0]))}s"
+    for name, value in (("$__rate_interval", RATE_INTERVAL), ("$__range", whole), ("$node", ".+"), ("$peer", ".+")):
+        expression = expression.replace(name, value)
+    return expression
+
+
+def _legend(template: str, labels: Labels) -> str:
+    values = dict(labels)
+    return re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda found: values.get(found[1], ""), template).strip()
+
+
+def _matrix(run: StoredRun, span: tuple[float, float]) -> str:
+    nodes = list(run.facts["nodes"])
+    names = _names(run)
+    cells: dict[tuple[str, str], float] = {}
+    whole = f"{max(1, round(span[1] - span[0]))}s"
+    metric = "positron_link_{}_packets_total"
+    text = f"increase({metric.format('retransmitted')}[{whole}]) / increase({metric.format('sent')}[{whole}])"
+    for labels, value in PromQL(text).at(run.recording, span[1]).items():
+        found = dict(labels)
+        peer = names.get(found.get("peer", ""), found.get("peer", ""))
+        if found.get("node") in nodes and peer in nodes and math.isfinite(value):
+            cells[found["node"], peer] = value
+    if not cells:
+        return "<p>No link counted its retransmissions.</p>"
+    return (
+        heat_map(nodes, nodes, cells, "percentunit") + "<p>Rows send, columns receive; share of all packets sent.</p>"
+    )
+
+
+def _names(run: StoredRun) -> dict[str, str]:
+    """Names of nodes by the label that links have for them."""
+    names = {}
+    for series in run.recording.named("positron_node_info"):
+        labels = dict(series.labels)
+        names[labels.get("node_id", "")[:8]] = labels.get("node", "")
+    return names
+
+
+# --- tables -------------------------------------------------------------------------------------------------------
+
+
+def _facts(run: StoredRun) -> str:
+    outcome, environment = run.outcome, run.environment
+    recovered = outcome["recovered_after"]
+    rows = [
+        ("Scenario", f"{outcome['scenario']}, seed {outcome['seed']}"),
+        ("Nodes", str(len(run.facts["nodes"]))),
+        ("Runner", f"{outcome['runner']}, backend {outcome['backend']} ({environment['backend_reason']})"),
+        ("Messages", f"{outcome['published']} published, {outcome['delivered']} delivered"),
+        ("Steady again", "no" if recovered is None else f"{recovered:.1f} s after the last fault was healed"),
+        ("Version", f"{environment['version']} on Python {environment['python']}, {environment['system']}"),
+    ]
+    if outcome["digest"]:
+        rows.append(("Digest", outcome["digest"]))
+    return (
+        '<dl class="facts">'
+        + "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in rows)
+        + "</dl>"
+    )
+
+
+def _steps(steps: Sequence[dict[str, Any]]) -> str:
+    if not steps:
+        return "<p>Nothing was broken.</p>"
+    rows = [
+        (
+            step["step"],
+            step["kind"],
+            ", ".join(step["targets"][:8]) + (" …" if len(step["targets"]) > 8 else ""),
+            f"{step['planned_start']:.1f} s",
+            _time(step["started"]),
+            f"{step['planned_end']:.1f} s",
+            _time(step["ended"]),
+        )
+        for step in steps
+    ]
+    return _table(("Fault", "Kind", "Whom", "Planned from", "Began", "Planned until", "Ended"), rows)
+
+
+def _expectations(outcome: dict[str, Any]) -> str:
+    rows = [
+        (one["fault"], one["what"], _mark(one["holds"]), _time(one["took"]), one["text"])
+        for one in outcome["expectations"]
+    ]
+    rows += [
+        ("", f"steady {when}", _mark(one["holds"]), "", f"{one['probe']}: {one['found']}")
+        for when in ("before", "after")
+        for one in outcome[f"steady_{when}"]
+    ]
+    return _table(("Fault", "Expected", "Held", "Took", "Found"), rows) if rows else "<p>Nothing was expected.</p>"
+
+
+def _invariants(run: StoredRun) -> str:
+    broken = {one["invariant"]: one for one in run.outcome["violations"]}
+    rows = []
+    for name in run.facts["invariants"]:
+        one = broken.get(name)
+        said = "" if one is None else f"{one['count']} times: {'; '.join(one['examples'])}"
+        rows.append((name.replace("_", " "), _mark(one is None), said))
+    return _table(("Invariant", "Held", "Violations"), rows)
+
+
+def _links(run: StoredRun) -> str:
+    if not run.links:
+        return "<p>No link was measured.</p>"
+    wrong = [link for link in run.links if link["applied"] != "True"]
+    shown = wrong or sorted(run.links, key=lambda link: -float(link["loss_asked"]))[:40]
+    rows = [
+        (
+            link["fault"] or "before",
+            f"{link['from']} > {link['to']}",
+            f"{float(link['loss_asked']):.2%}",
+            f"{float(link['loss']):.2%}",
+            f"{float(link['delay_asked']) * 1000:.1f} ms",
+            f"{float(link['delay']) * 1000:.1f} ms" if link["delay"] else "-",
+            _mark(link["applied"] == "True"),
+        )
+        for link in shown
+    ]
+    summary = f"<p>{len(run.links)} measurements, {len(wrong)} of them not as asked.</p>"
+    return summary + _table(("Fault", "Link", "Loss asked", "Loss", "Delay asked", "Delay", "Applied"), rows)
+
+
+def _again(run: StoredRun) -> str:
+    name = escape(run.path.name)
+    return f"<pre>testnet chaos replay {name}\npython -m node.testnet.checker {name}</pre>"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _section(title: str, content: str) -> str:
+    return f"<section><h2>{escape(title)}</h2>{content}</section>"
+
+
+def _mark(holds: bool) -> str:
+    return "yes" if holds else "NO"
+
+
+def _time(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f} s"
+
+
+def _called(step: dict[str, Any]) -> str:
+    return f"{step['step']}: {step['kind']}"
+
+
+def _began(step: dict[str, Any]) -> bool:
+    return step["started"] is not None
+
+
+def _end_of(step: dict[str, Any], span: tuple[float, float]) -> float:
+    return float(span[1] if step["ended"] is None else step["ended"])
+
+
+def _span(run: StoredRun) -> tuple[float, float]:
+    times = [time for series in run.recording.named("up") for time in (series.times[0], series.times[-1])]
+    start = max(-BEFORE, min(times, default=0.0))
+    return start, max(times, default=start + 1.0)
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]

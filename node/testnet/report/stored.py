@@ -1,0 +1,90 @@
+"""Reads the folder of a run back: everything that a report shows.
+
+What is missing or cannot be read is said in one line that names the file.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from node.testnet.errors import TestnetMisused
+from node.testnet.metrics.exposition import Labels, parse_sample
+from node.testnet.metrics.recording import Recording
+from node.testnet.run.folder import KEPT_EVERY
+
+__all__ = ["StoredRun", "load"]
+
+STEP = 1.0
+"""Seconds between two scrapes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRun:
+    """One run. Times of the recording are seconds since its timeline began."""
+
+    path: Path
+    outcome: dict[str, Any]
+    environment: dict[str, Any]
+    facts: dict[str, Any]
+    steps: Sequence[dict[str, Any]]
+    links: Sequence[dict[str, str]]
+    events: Sequence[dict[str, Any]]
+    scenario: str
+    recording: Recording = field(repr=False)
+
+
+def load(path: Path) -> StoredRun:
+    """The run in that folder; TestnetMisused if it is none."""
+    if not (path / "outcome.json").is_file():
+        raise TestnetMisused(f"{path} is not the folder of a run: it has no outcome.json")
+    try:
+        outcome = json.loads((path / "outcome.json").read_text())
+        environment = json.loads((path / "env.json").read_text())
+        return StoredRun(
+            path=path,
+            outcome=outcome,
+            environment=environment,
+            facts=json.loads((path / "facts.json").read_text()),
+            steps=_lines(path / "timeline.jsonl"),
+            links=list(csv.DictReader((path / "links.csv").read_text().splitlines())),
+            events=_lines(path / "history.jsonl"),
+            scenario=(path / "scenario.resolved.yaml").read_text(),
+            recording=_recording(path / "metrics.openmetrics", environment["began"] + outcome["origin"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TestnetMisused(f"{path} cannot be read as a run: {type(error).__name__}: {error}") from error
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def _recording(path: Path, origin: float) -> Recording:
+    recording = Recording()
+    with path.open() as file:
+        for line in file:
+            if line.startswith("#"):
+                continue
+            sample, _, at = line.rstrip("\n").rpartition(" ")
+            parsed = parse_sample(sample)
+            if parsed is None:
+                recording.damaged += 1
+                continue
+            _add(recording, float(at) - origin, *parsed)
+    return recording
+
+
+def _add(recording: Recording, at: float, name: str, labels: Labels, value: float) -> None:
+    """Adds a sample, and before it those that were left out because nothing had changed."""
+    series = recording.find(name, labels)
+    if series is not None:
+        last, held = series.times[-1], series.values[-1]
+        if held == value and STEP * 1.5 < at - last <= KEPT_EVERY + 2 * STEP:
+            for step in range(1, round((at - last) / STEP)):
+                recording.add(last + step * STEP, name, labels, held)
+    recording.add(at, name, labels, value)

@@ -1,0 +1,132 @@
+"""The report of a real run shows the fault, its effect where it acted, and what came of it."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from node.testnet.errors import TestnetMisused
+from node.testnet.report import write_report
+from node.testnet.report.page import render_report
+from node.testnet.report.stored import StoredRun, load
+from node.testnet.run.conductor import Conductor
+from node.testnet.run.folder import RunFolder
+from node.testnet.runners.sim import SimRunner
+from node.testnet.scenario.parse import parse_scenario
+from node.testnet.scenario.resolve import resolve
+
+TEXT = """\
+schema: 1
+title: one <bad> node
+seed: 5
+topology: {nodes: 4}
+links: {all: {delay: 5ms}}
+load: {publish: 10/s}
+timeline:
+  - {at: 3s, id: lossy, loss: 25%, target: node-2, for: 12s}
+expect:
+  - {recover: lossy, to: steady, within: 10s}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    scenario = parse_scenario(TEXT, file="s.yaml", name="s")
+    conductor = Conductor(scenario, resolve(scenario), SimRunner())
+    conductor.run()
+    made = RunFolder(tmp_path_factory.mktemp("runs"), "s", 5, began=1_700_000_000.0)
+    made.write(conductor, {"schema": 1, "title": "one <bad> node", "timeline": []})
+    return made.path
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path) -> StoredRun:
+    return load(folder)
+
+
+@pytest.fixture(scope="module")
+def page(run: StoredRun) -> str:
+    return render_report(run)
+
+
+class _Tags(HTMLParser):
+    VOID = ("meta", "line", "rect", "path", "link", "br", "img")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.sources: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.sources += [str(value) for name, value in attrs if name in ("src", "href", "xlink:href")]
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        return
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_well_formed_and_needs_nothing_else(page: str) -> None:
+    tags = _Tags()
+    tags.feed(page)
+    assert tags.open == []
+    assert tags.sources == []
+    assert "<script" not in page
+    assert "url(" not in page
+
+
+def test_what_was_decided_is_at_the_top(page: str) -> None:
+    assert '<p class="verdict passed">passed</p>' in page
+    assert "one &lt;bad&gt; node" in page
+
+
+def test_the_fault_is_shaded_in_every_chart(page: str) -> None:
+    figures = page.split("<figure>")[1:]
+    assert len(figures) == 6
+    assert all("<title>lossy: loss</title>" in figure for figure in figures)
+
+
+def test_every_chart_has_data(page: str) -> None:
+    assert "No data" not in page
+
+
+def test_retransmissions_show_on_the_links_of_the_bad_node_and_on_no_others(page: str) -> None:
+    matrix = page[page.index("link by link") :]
+    shares = {
+        (source, target): float(share)
+        for source, target, share in re.findall(r"<title>(\S+) &gt; (\S+): ([\d.e-]+) %</title>", matrix)
+    }
+    assert len(shares) == 12
+    bad = [share for link, share in shares.items() if "node-2" in link]
+    assert min(bad) > 3
+    assert max(share for link, share in shares.items() if "node-2" not in link) < 1
+
+
+def test_samples_that_were_left_out_are_filled_in_again(run: StoredRun) -> None:
+    for series in run.recording.named("up"):
+        gaps = [after - before for before, after in zip(series.times, series.times[1:], strict=False)]
+        assert max(gaps) < 2.1
+
+
+def test_the_same_folder_gives_the_same_page(folder: Path, page: str) -> None:
+    assert write_report(folder).read_text() == page == render_report(load(folder))
+
+
+@pytest.mark.parametrize("name", ["outcome.json", "env.json", "links.csv", "history.jsonl", "metrics.openmetrics"])
+def test_a_folder_that_lacks_something_is_named(folder: Path, tmp_path: Path, name: str) -> None:
+    for path in folder.iterdir():
+        if path.is_file() and path.name != name:
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(TestnetMisused, match=str(tmp_path)):
+        load(tmp_path)
+
+
+def test_an_empty_folder_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(TestnetMisused, match="is not the folder of a run"):
+        load(tmp_path)
