@@ -18,7 +18,7 @@ from node.core.outbox import Outbox
 from node.core.router import Router, Services
 from node.core.settings import CoreSettings
 from node.core.snapshot import LinkSnapshot, NodeSnapshot, PeerSnapshot
-from node.core.state import Rememberers, Rows, export_rows, import_rows
+from node.core.state import Rememberers, Rows, export_rows, export_watermarks, import_rows
 from node.core.stats import CoreStats
 from node.core.switch import Endpoints
 from node.errors import Code, ConnectionFailed, DecodeError, NotRunning, PositronError, UnknownPeer, UsageError
@@ -190,6 +190,10 @@ class Machine:
     def export_state(self, *, is_final: bool) -> Rows:
         """What must be remembered across a restart, for `import_state`. is_final: this node does nothing more."""
         return export_rows(self._rememberers(), epoch=self._epoch, is_final=is_final)
+
+    def export_watermarks(self) -> Rows:
+        """The part of `export_state` that changes with every message."""
+        return export_watermarks(self.gossip)
 
     def import_state(self, rows: Rows, now: Instant) -> int:
         """Takes up what an earlier life of this node told; before `start`. The number of rows that were of no use."""

@@ -24,7 +24,7 @@ from node.peers.peers import Peers
 from node.trust.trust import Trust
 from node.types import Duration, Instant
 
-__all__ = ["Rememberers", "Rows", "epoch_after", "export_rows", "import_rows"]
+__all__ = ["Rememberers", "Rows", "epoch_after", "export_rows", "export_watermarks", "import_rows"]
 
 Rows: TypeAlias = dict[str, dict[bytes, Value]]
 
@@ -45,11 +45,10 @@ class Rememberers:
 def export_rows(services: Rememberers, *, epoch: int, is_final: bool) -> Rows:
     """Everything to be remembered now."""
     peers, gossip, trust = services.peers, services.gossip, services.trust
-    watermarks = gossip.snapshot()
     known = peers.book.snapshot(services.wall_offset)
     told = trust.snapshot()
     return {
-        "origins": _by_first(watermarks if isinstance(watermarks, list) else []),
+        **export_watermarks(gossip),
         "known": {_record_key(row): row for row in known["known"]},
         "anchors": {b"": known["anchors"]},
         "evidence": _by_first(told["evidence"]),
@@ -57,6 +56,12 @@ def export_rows(services: Rememberers, *, epoch: int, is_final: bool) -> Rows:
         "proofs": _by_digest(told["proofs"]),
         _LIFE: {_EPOCH: epoch, _IS_FINAL: is_final},
     }
+
+
+def export_watermarks(gossip: Gossip) -> Rows:
+    """The part that changes with every message."""
+    watermarks = gossip.snapshot()
+    return {"origins": _by_first(watermarks if isinstance(watermarks, list) else [])}
 
 
 def import_rows(services: Rememberers, rows: Rows, now: Instant) -> int:

@@ -1,4 +1,5 @@
-"""Keeps a node's memory on disk while it runs: read at the start, written every SAVE_INTERVAL and at the end.
+"""Keeps a node's memory on disk while it runs: read at the start, written every SAVE_INTERVAL and at the end,
+and what messages change every WATERMARK_INTERVAL.
 
 Knows files and the clock, and nothing of what is remembered. A disk that is full or read only costs the memory of what
 happened since, never the node: it is said once and counted, and every later save tries again.
@@ -23,7 +24,10 @@ from node.types import NodeId
 __all__ = ["SAVE_INTERVAL", "Keeper"]
 
 SAVE_INTERVAL = 30.0
-"""Seconds; what happened since is forgotten when the process is killed."""
+"""Seconds; what was learned of peers since is forgotten when the process is killed."""
+
+WATERMARK_INTERVAL = 1.0
+"""Seconds; a message that was delivered since can be replayed when the process is killed."""
 
 FINAL_SAVE_TIMEOUT = 1.0
 """Seconds that a node waits for its last save when it stops; a save takes a few hundredths of one."""
@@ -58,27 +62,36 @@ class Keeper:
 
     async def save(self, rows: Rows) -> None:
         """Writes these rows; what cannot be written is said and counted."""
-        if self._file is None or self._thread is None:
-            return
+        if self._file is not None:
+            await self._write(self._file.save, rows)
+
+    async def _write(self, write: Callable[[Rows], object], rows: Rows) -> None:
         try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._file.save, rows)
+            has_written = await asyncio.get_running_loop().run_in_executor(self._thread, write, rows)
         except StorageError as error:
             self._stats.state_save_failures += 1
             if not self._problem:
                 self._log.warning("state_not_saved", text=str(error), action="the node goes on and tries again")
             self._problem = str(error)
         else:
+            if has_written is False:
+                return  # no room for a part; the next whole save makes some
             self._stats.state_saves += 1
             self._saved_at = time.monotonic()
             if self._problem:
                 self._log.info("state_saved_again")
             self._problem = ""
 
-    async def keep(self, export: Callable[[], Rows]) -> None:
-        """Saves again and again, until it is cancelled."""
+    async def keep(self, export: Callable[[], Rows], export_watermarks: Callable[[], Rows]) -> None:
+        """Saves until it is cancelled: everything now and then, and what messages change in between."""
+        save_at = time.monotonic() + SAVE_INTERVAL
         while True:
-            await asyncio.sleep(SAVE_INTERVAL)
-            await self.save(export())
+            await asyncio.sleep(WATERMARK_INTERVAL)
+            if time.monotonic() >= save_at:
+                await self.save(export())
+                save_at = time.monotonic() + SAVE_INTERVAL
+            elif self._file is not None:
+                await self._write(self._file.save_part, export_watermarks())
 
     async def finish(self, rows: Rows) -> None:
         """The last save; gives up after FINAL_SAVE_TIMEOUT."""

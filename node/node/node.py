@@ -366,7 +366,8 @@ class Node:
         config = self.config
         jobs: list[Coroutine[Any, Any, None]] = [measure_lag(self._runtime.loop_lag)]
         if config.data_dir:
-            jobs.append(keeper.keep(partial(engine.machine.export_state, is_final=False)))
+            machine = engine.machine
+            jobs.append(keeper.keep(partial(machine.export_state, is_final=False), machine.export_watermarks))
         if config.health_file:
             jobs.append(keep_health_file(config.health_file, self._observer.is_ready, self._log))
         if config.impairment_file:

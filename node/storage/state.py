@@ -27,6 +27,9 @@ FILE_BYTES_MAX = 64 << 20
 JOURNAL_BYTES_MIN = 256 << 10
 """Growth below which writing anew is not worth it."""
 
+PART_JOURNAL_BYTES_MIN = 4 << 20
+"""Growth by parts of saves that the next whole save undoes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
@@ -89,8 +92,8 @@ class StateFile:
         records = [pack_put(*place, packed[place]) for place in changed] + [pack_delete(*place) for place in removed]
         journal = b"".join(records) + pack_commit(len(records))
         try:
-            if self._is_clean and self._size + len(journal) <= 2 * self._compact_size + JOURNAL_BYTES_MIN:
-                self._append(journal)
+            if self._has_room(journal, JOURNAL_BYTES_MIN):
+                self._append(journal, is_synced=True)
             else:
                 everything = [pack_put(*place, row) for place, row in packed.items()]
                 self._write_anew(header(self._node_id) + b"".join(everything) + pack_commit(len(everything)))
@@ -98,12 +101,39 @@ class StateFile:
             raise StorageError(f"state file {self._path} cannot be written: {error.strerror}") from error
         self._digests = digests
 
-    def _append(self, journal: bytes) -> None:
+    def save_part(self, rows: Rows) -> bool:
+        """Makes these rows the ones that count in their sections, which survives the end of the process.
+
+        The end of the power too once the next save is done: this one does not wait for the disk. Whether there was room
+        in the journal; the next save makes some. StorageError as `save`.
+        """
+        packed = {(section, key): row for section, rows_of in rows.items() for key, row in rows_of.items()}
+        digests = {place: _digest(pack(row)) for place, row in packed.items()}
+        changed = [place for place, digest in digests.items() if self._digests.get(place) != digest]
+        removed = [place for place in self._digests if place[0] in rows and place not in digests]
+        records = [pack_put(*place, packed[place]) for place in changed] + [pack_delete(*place) for place in removed]
+        journal = b"".join(records) + pack_commit(len(records))
+        if not records or not self._has_room(journal, PART_JOURNAL_BYTES_MIN):
+            return not records
+        try:
+            self._append(journal, is_synced=False)
+        except OSError as error:
+            raise StorageError(f"state file {self._path} cannot be written: {error.strerror}") from error
+        for place in removed:
+            del self._digests[place]
+        self._digests.update(digests)
+        return True
+
+    def _has_room(self, journal: bytes, least: int) -> bool:
+        """Whether this may be appended, or everything is to be written anew."""
+        return self._is_clean and self._size + len(journal) <= 2 * self._compact_size + least
+
+    def _append(self, journal: bytes, *, is_synced: bool) -> None:
         # What is written in part must not be followed by more: the reader stops at what is not whole.
         self._is_clean = False
         descriptor = self._files.open_to_append(self._path)
         try:
-            self._write(descriptor, journal)
+            self._write(descriptor, journal, is_synced=is_synced)
         finally:
             self._files.close(descriptor)
         self._is_clean = True
@@ -113,7 +143,7 @@ class StateFile:
         draft = self._path.with_name(STATE_FILE + ".new")
         descriptor = self._files.create(draft)
         try:
-            self._write(descriptor, content)
+            self._write(descriptor, content, is_synced=True)
         finally:
             self._files.close(descriptor)
         # Even when the last line fails: which of the two files is there is not known, but each is whole.
@@ -123,11 +153,12 @@ class StateFile:
         self._is_clean = True
         self._size = self._compact_size = len(content)
 
-    def _write(self, descriptor: int, content: bytes) -> None:
+    def _write(self, descriptor: int, content: bytes, *, is_synced: bool) -> None:
         view = memoryview(content)
         while view:
             view = view[self._files.write(descriptor, bytes(view)) :]
-        self._files.sync(descriptor)
+        if is_synced:
+            self._files.sync(descriptor)
 
     def _unfit(self, data: bytes) -> str:
         """Why that file is of no use; "" when it is."""

@@ -123,6 +123,22 @@ def test_a_failed_save_is_an_error_of_the_environment(tmp_path: Path) -> None:
         StateFile(tmp_path / "nowhere", OWN).save({"a": {b"": 1}})
 
 
+@pytest.mark.asyncio
+@pytest.mark.loopback
+async def test_what_was_delivered_is_on_disk_long_before_the_node_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.node.keeper.WATERMARK_INTERVAL", 0.02)
+    first, second, inbox = Node(configuration()), Node(configuration(data_dir=str(tmp_path))), Inbox()
+    second.register_data_handler(inbox)
+    async with first, second:
+        await second.peer_manager.connect_to_peer(udp_address(first))
+        await first.broadcast({"n": 1})
+        await inbox.wait_for(1)
+        author = first.identity.public_key
+        await until(lambda: author in StateFile(tmp_path, second.identity.public_key).load().rows.get("origins", {}))
+
+
 class Stuck(Files):
     """A disk that does not answer until it is let go."""
 

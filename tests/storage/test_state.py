@@ -14,7 +14,7 @@ import pytest
 from node.errors import StartError, StorageError
 from node.storage.files import Files
 from node.storage.records import Rows, header
-from node.storage.state import JOURNAL_BYTES_MIN, STATE_FILE, Loaded, StateFile
+from node.storage.state import JOURNAL_BYTES_MIN, PART_JOURNAL_BYTES_MIN, STATE_FILE, Loaded, StateFile
 from node.types import NodeId
 
 OWN, OTHER = NodeId(b"o" * 32), NodeId(b"p" * 32)
@@ -84,6 +84,36 @@ def test_the_next_life_appends_to_what_it_found(tmp_path: Path) -> None:
     reborn.save(rows_of(100, 1))
     assert (tmp_path / STATE_FILE).stat().st_size - size < 200
     assert reload(tmp_path).rows == rows_of(100, 1)
+
+
+def test_a_part_changes_its_sections_only_and_costs_what_changed(tmp_path: Path) -> None:
+    state, path = StateFile(tmp_path, OWN), tmp_path / STATE_FILE
+    state.save(rows_of(100))
+    size = path.stat().st_size
+    changed: Rows = {"origins": rows_of(99, 7)["origins"]}
+    assert state.save_part(changed)
+    assert state.save_part(changed)
+    assert path.stat().st_size - size < 250
+    assert reload(tmp_path) == Loaded({"origins": changed["origins"], "epoch": {b"": 0}})
+    state.save(rows_of(100, 8))
+    assert reload(tmp_path) == Loaded(rows_of(100, 8))
+
+
+def test_parts_do_not_grow_the_file_without_end(tmp_path: Path) -> None:
+    state, path = StateFile(tmp_path, OWN), tmp_path / STATE_FILE
+    state.save({"origins": {b"": b""}})
+    had_room = [state.save_part({"origins": {b"": Random(n).randbytes(200_000)}}) for n in range(60)]
+    assert had_room[0]
+    assert not had_room[-1]
+    assert path.stat().st_size <= 2 * PART_JOURNAL_BYTES_MIN
+    state.save({"origins": {b"": b"last"}})
+    assert state.save_part({"origins": {b"": b"more"}})
+    assert reload(tmp_path).rows == {"origins": {b"": b"more"}}
+
+
+def test_before_the_first_save_a_part_has_no_place(tmp_path: Path) -> None:
+    assert not StateFile(tmp_path, OWN).save_part(rows_of(1))
+    assert reload(tmp_path) == Loaded({})
 
 
 # --- files that are not as they should be ---------------------------------------------------------------------------
