@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -50,3 +51,6 @@ class Ending:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.is_wished = True
+        # uvloop puts a wake-up descriptor of its own in place of ours, and only then calls this.
+        with suppress(BlockingIOError):
+            os.write(self._writer, b"\0")

@@ -34,6 +34,7 @@ from node.wire.limits import (
     ETHERNET_MTU_IPV4,
     ETHERNET_MTU_IPV6,
     HEADER_BYTES,
+    MTU_MAX,
     PATH_CHALLENGE_BYTES,
     TAG_BYTES,
 )
@@ -174,6 +175,7 @@ class Connection:
         if first is None or packet is None:
             return None
         packets, full = [first], self.sending.packet_bytes
+        segments_max = min(segments_max, MTU_MAX // full)
         while len(packets) < segments_max and len(packet) == full:
             packet = self._next_packet(now)
             if packet is None:

@@ -11,6 +11,9 @@ from node.wire.limits import HALF_OPEN_MAX, HEADER_BYTES, MSS_MIN, MTU_MAX, MTU_
 
 __all__ = ["TransportSettings"]
 
+SEGMENTS_MAX = 64
+"""Linux cuts no more out of one call (UDP_MAX_SEGMENTS; newer kernels allow 128)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransportSettings:
@@ -33,7 +36,8 @@ class TransportSettings:
     keep_alive: silence after which a connection asks its peer for a sign of life; 0 for never. Below idle_timeout, or
         it comes too late.
     max_ack_delay: longest time an acknowledgement is held back on purpose.
-    segments_max: datagrams of one size handed to the kernel in one call (UDP_SEGMENT); 1 switches it off.
+    segments_max: datagrams of one size handed to the kernel in one call (UDP_SEGMENT), 1 to 64 and never more than
+        65,507 bytes together; 1 switches it off.
     congestion: name of the congestion controller, one of `congestion.CONTROLLERS`.
     suites: cipher suites offered to the peer; the best that both ends offer is used.
     network_id: name of the network; nodes of different networks refuse each other.
@@ -52,7 +56,7 @@ class TransportSettings:
     idle_timeout: Duration = 60 * SECOND
     keep_alive: Duration = 0
     max_ack_delay: Duration = 10 * MILLISECOND
-    segments_max: int = 16
+    segments_max: int = 40
     congestion: str = "lossfloor"
     suites: tuple[Suite, ...] = tuple(CIPHERS)
     network_id: str = "positron"
@@ -62,6 +66,8 @@ class TransportSettings:
             raise UsageError(f"mtu {self.mtu}: allowed is {MTU_MIN} to {MTU_MAX}")
         if self.mss < MSS_MIN:
             raise UsageError(f"mss {self.mss}: allowed is {MSS_MIN} and more")
+        if not 1 <= self.segments_max <= SEGMENTS_MAX:
+            raise UsageError(f"segments_max {self.segments_max}: allowed is 1 to {SEGMENTS_MAX}")
         for name in ("half_open_max", "handshake_rate_per_address", "handshake_rate"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} {getattr(self, name)}: allowed is 1 and more")

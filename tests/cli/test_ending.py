@@ -55,3 +55,10 @@ def test_a_hangup_that_nohup_has_ignored_stays_ignored() -> None:
     with Ending() as ending:
         os.kill(os.getpid(), signal.SIGHUP)
         assert not ending.is_wished
+
+
+def test_a_signal_is_heard_although_an_event_loop_put_its_own_descriptor_in_place() -> None:
+    with Ending() as ending:
+        signal.set_wakeup_fd(-1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert select.select([ending], [], [], 5)[0]

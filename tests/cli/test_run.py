@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import select
@@ -11,9 +12,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from node.cli.run import _loop_factory
 from tests.ports import two_in_a_row
 
 pytestmark = pytest.mark.loopback
@@ -264,3 +267,12 @@ def test_a_closed_output_is_no_traceback(environment: dict[str, str]) -> None:
     )  # fmt: skip
 
     assert done.stderr == ""
+
+
+def test_uvloop_is_used_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    assert _loop_factory() is None
+    installed = ModuleType("uvloop")
+    installed.new_event_loop = asyncio.new_event_loop  # type: ignore[attr-defined]  # all that is asked of it
+    monkeypatch.setitem(sys.modules, "uvloop", installed)
+    assert _loop_factory() is asyncio.new_event_loop

@@ -17,7 +17,7 @@ from node.transport.settings import TransportSettings
 from node.types import MILLISECOND, SECOND, Address, ConnectionId, NodeId
 from node.wire.handshake import ANSWER_TAG_BYTES, INIT_MAC_BYTES, RefusalReason, pack_refuse, parse_init
 from node.wire.header import PacketType, pack_header
-from node.wire.limits import HALF_OPEN_MAX, HALF_OPEN_TIMEOUT, INIT_BYTES, PACKET_NUMBER_MAX
+from node.wire.limits import HALF_OPEN_MAX, HALF_OPEN_TIMEOUT, INIT_BYTES, MTU_MAX, PACKET_NUMBER_MAX
 from tests.pair import CLIENT, SERVER, Pair, Side, make_side
 
 DELAY = 10 * MILLISECOND
@@ -418,6 +418,23 @@ def test_busy_connection_does_not_starve_the_others() -> None:
     assert pair.run_until(lambda: other.received() == [b"short"], 0.1)
 
 
+def test_a_batch_of_large_packets_is_no_larger_than_a_datagram_may_be() -> None:
+    pair = Pair(client_settings=TransportSettings(mtu=9_000, mss=9_000, initial_window=1 << 20))
+    pair.connect()
+    pair.run(5)
+    pair.client.endpoint.send(1, Message(bytes(1_000_000), Delivery.RELIABLE), pair.client.now)
+    sizes: list[int] = []
+    while pair.client.acknowledged() == [] and len(sizes) < 500:
+        while (transmit := pair.client.endpoint.poll_transmit(pair.client.now)) is not None:
+            sizes.append(len(transmit.data))
+            for start in range(0, len(transmit.data), transmit.segment_size):
+                data = transmit.data[start : start + transmit.segment_size]
+                pair.server.endpoint.receive(Datagram(CLIENT, data), pair.server.now)
+        pair.server.drain()
+        pair.run(0.05)
+    assert 9_000 < max(sizes) <= MTU_MAX
+
+
 def test_segments_are_as_many_as_allowed_and_all_of_one_size() -> None:
     pair = Pair()
     pair.connect()
@@ -475,3 +492,9 @@ def test_counted_round_trips_are_those_of_the_path_and_not_of_a_held_acknowledge
     histogram = pair.client.endpoint.stats.rtt
     mean = histogram.total / sum(histogram.counts)
     assert mean == pytest.approx(2 * DELAY, rel=0.05)
+
+
+@pytest.mark.parametrize("segments_max", [0, 65])
+def test_batches_of_impossible_sizes_are_refused(segments_max: int) -> None:
+    with pytest.raises(UsageError, match="segments_max"):
+        TransportSettings(segments_max=segments_max)
