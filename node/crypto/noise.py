@@ -164,6 +164,12 @@ class HandshakeState:
             raise UsageError(f"cannot {'write' if is_writing else 'read'} a handshake message now: {self!r}")
         return _MESSAGES[self._messages_done]
 
+    def __copy__(self) -> HandshakeState:
+        # Four copies are made per handshake, and the general way of the copy module takes several times as long.
+        state = HandshakeState.__new__(HandshakeState)
+        state._adopt(self)
+        return state
+
     def _adopt(self, state: HandshakeState) -> None:
         for name in self.__slots__:
             setattr(self, name, getattr(state, name))

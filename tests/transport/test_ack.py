@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from node.transport.ack import AckTracker
 from node.types import MILLISECOND
 from node.wire.frames import AckFrame, append_ack
-from node.wire.limits import ACK_RANGES_MAX, RECEIVED_RANGES_MAX
+from node.wire.limits import ACK_RANGES_MAX, RECEIVED_RANGES_MAX, REPLAY_WINDOW
 
 MAX_ACK_DELAY = 10 * MILLISECOND
 SPACE = 1368
@@ -118,6 +118,15 @@ def test_a_straggler_below_what_the_peer_knows_is_still_reported() -> None:
     tracker.on_ack_acknowledged(take(tracker).ranges[0][1])
     tracker.on_received(5, is_ack_eliciting=True, now=0)
     assert (5, 5) in take(tracker).ranges
+
+
+@pytest.mark.must("M4")
+def test_the_replay_window_has_2048_numbers_even_if_every_other_one_was_lost() -> None:
+    assert REPLAY_WINDOW >= 2_048
+    tracker = received(*range(0, 4 * REPLAY_WINDOW, 2))
+    newest = 4 * REPLAY_WINDOW - 2
+    for number in range(newest - REPLAY_WINDOW + 1, newest + 1):
+        assert tracker.is_duplicate(number) == (number % 2 == 0)
 
 
 @pytest.mark.must("M4")

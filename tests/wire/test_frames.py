@@ -20,6 +20,8 @@ from node.wire.frames import (
     FrameType,
     MaxDataFrame,
     MessageFrame,
+    PathChallengeFrame,
+    PathResponseFrame,
     PingFrame,
     WithdrawFrame,
     append_ack,
@@ -28,11 +30,12 @@ from node.wire.frames import (
     append_datagram,
     append_max_data,
     append_message,
+    append_path,
     append_ping,
     append_withdraw,
     parse_frames,
 )
-from node.wire.limits import ACK_RANGES_MAX, CLOSE_REASON_BYTES_MAX, MESSAGE_BYTES_MAX
+from node.wire.limits import ACK_RANGES_MAX, CLOSE_REASON_BYTES_MAX, MESSAGE_BYTES_MAX, PATH_CHALLENGE_BYTES
 from node.wire.varint import VARINT_MAX, append_varint
 from tests.properties import decoded
 
@@ -43,6 +46,8 @@ _APPENDERS: dict[type, Callable[[bytearray, Any], None]] = {
     DatagramFrame: append_datagram,
     MaxDataFrame: append_max_data,
     MessageFrame: append_message,
+    PathChallengeFrame: append_path,
+    PathResponseFrame: append_path,
     PingFrame: lambda buffer, _: append_ping(buffer),
     WithdrawFrame: append_withdraw,
 }
@@ -84,6 +89,8 @@ frames: st.SearchStrategy[Frame] = st.one_of(
     st.builds(WithdrawFrame, varints, varints),
     st.builds(MaxDataFrame, varints),
     st.builds(CloseFrame, varints, st.text(max_size=CLOSE_REASON_BYTES_MAX // 4)),
+    st.builds(PathChallengeFrame, st.binary(min_size=PATH_CHALLENGE_BYTES, max_size=PATH_CHALLENGE_BYTES)),
+    st.builds(PathResponseFrame, st.binary(min_size=PATH_CHALLENGE_BYTES, max_size=PATH_CHALLENGE_BYTES)),
     st.builds(DatagramFrame, contents),
 )
 
