@@ -8,6 +8,7 @@ from types import MappingProxyType
 from node.errors import UsageError
 from node.impairment.link import GilbertElliott, LinkSettings, Order
 from node.sim import steps
+from node.sim.hostile import DROPPER, ECLIPSER, EQUIVOCATOR, FORGER, REPLAYER, SPAMMER, SYBIL
 from node.sim.scenario import Scenario, Step
 from node.types import MILLISECOND, Duration
 
@@ -114,6 +115,35 @@ _ALL = (
             Step(20, steps.links(_link()), "good links"),
         ),
     ),
+    Scenario(name="droppers-20", title="a fifth of the nodes passes nothing on", nodes=20, roles=((DROPPER, 4),)),
+    Scenario(
+        name="droppers-50",
+        title="half of the nodes pass nothing on, at 5 % loss",
+        nodes=20,
+        link=_link(0.05),
+        roles=((DROPPER, 10),),
+        within=10,
+    ),
+    Scenario(
+        name="spammers",
+        title="two nodes say much more than they may",
+        nodes=6,
+        seconds=5,
+        settle=12,
+        roles=((SPAMMER, 2),),
+        within=10,
+    ),
+    Scenario(name="replayers", title="two nodes say everything again", roles=((REPLAYER, 2),), seconds=30),
+    Scenario(name="forgers", title="two nodes forge, alter and misdate", roles=((FORGER, 2),), seconds=30),
+    Scenario(name="equivocators", title="two nodes say one thing here and another there", roles=((EQUIVOCATOR, 2),)),
+    Scenario(
+        name="eclipse",
+        title="twelve nodes force themselves into every mesh",
+        nodes=20,
+        roles=((ECLIPSER, 12),),
+        within=10,
+    ),
+    Scenario(name="sybils", title="two nodes tell of thousands that do not exist", roles=((SYBIL, 2),)),
 )
 
 SCENARIOS: Mapping[str, Scenario] = MappingProxyType({scenario.name: scenario for scenario in _ALL})

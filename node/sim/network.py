@@ -115,7 +115,7 @@ class Network:
         node.host = host
         if machine.settings.enable_tcp:
             self.streams.listen(host, (node.address[0], TCP_PORT))
-        node.role.arrange(node)
+        node.role.arrange(self, node)
         self._note(
             number, "started", epoch=node.epoch, life=node.life, role=node.role.name, is_honest=node.role.is_honest
         )

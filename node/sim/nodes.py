@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from node.core.machine import Machine
 from node.core.settings import CoreSettings
@@ -21,6 +21,9 @@ from node.sim.history import node_name
 from node.sim.world import Host
 from node.transport.settings import TransportSettings
 from node.types import MILLISECOND, SECOND, Address, Duration, Instant, NodeId
+
+if TYPE_CHECKING:
+    from node.sim.network import Network
 
 __all__ = ["HONEST", "SAVE_INTERVAL", "TCP_PORT", "UDP_PORT", "WALL", "Role", "Saved", "SimNode", "address_of"]
 
@@ -42,10 +45,10 @@ CLOCK_OFFSET_MAX: Duration = 1_000_000 * SECOND
 TRANSPORT = TransportSettings(min_rto=MIN_RTO, suites=(Suite.CHACHA20_POLY1305,))
 """One suite that every machine has, so that a run repeats itself on a processor with other instructions, too."""
 
-Arrange: TypeAlias = Callable[["SimNode"], None]
+Arrange: TypeAlias = Callable[["Network", "SimNode"], None]
 
 
-def _as_it_is(_node: SimNode) -> None:
+def _as_it_is(_network: Network, _node: SimNode) -> None:
     """An honest node runs what was built."""
 
 

@@ -58,6 +58,7 @@ class Reporter:
             "origin": origin,
             "hops": event.hops,
             "latency": latency,
+            "age": event.age,
         }
         self._add(node, "delivered", facts)
 

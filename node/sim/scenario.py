@@ -43,6 +43,7 @@ class Scenario:
 
     rate: messages per second in the whole network, by random honest nodes. size: bytes of payload.
     roles: how many nodes, never the first, have which role. core: fields of `CoreSettings`.
+    within: seconds in which nodes that nothing disturbs must have each message.
     without: invariants that this network cannot keep, and is not judged by.
     """
 
@@ -58,6 +59,7 @@ class Scenario:
     core: Mapping[str, Any] = field(default_factory=dict)
     roles: tuple[tuple[Role, int], ...] = ()
     steps: tuple[Step, ...] = ()
+    within: float = 2.0
     without: tuple[str, ...] = ()
     overrides: tuple[tuple[str, float], ...] = ()
 
@@ -147,7 +149,9 @@ def _run(
     network = Network(settings)
     random = Random(f"scenario {scenario.name} {seed}")  # noqa: S311  # a simulation must repeat itself
     _give_roles(network, scenario, random)
-    suite = Suite(network, without=(*scenario.without, *((NothingInClear.name,) if is_cheap else ())))
+    suite = Suite(
+        network, within=scenario.within, without=(*scenario.without, *((NothingInClear.name,) if is_cheap else ()))
+    )
     propagation = Propagation(network)
     if on_network is not None:
         on_network(network)

@@ -14,7 +14,7 @@ from node.sim.checks.base import Check, Report, Situation
 from node.sim.history import Record, node_name
 from node.types import SECOND, Duration, Instant
 
-__all__ = ["RETENTION", "DeliveredOnce", "EverybodyDelivers", "NothingForged"]
+__all__ = ["RETENTION", "DeliveredInTime", "DeliveredOnce", "EverybodyDelivers", "NothingForged"]
 
 RETENTION: Duration = 600 * SECOND
 """How long nodes keep messages for those that were cut off (`GossipSettings.retention`)."""
@@ -24,6 +24,12 @@ SPREADING: Duration = 1 * SECOND
 
 JOINING: Duration = 2 * SECOND
 """A node that was started so shortly before a publication may not have been reachable yet."""
+
+CALM: Duration = 10 * SECOND
+"""Time without a start, a pause or a cut after which nothing excuses a late delivery."""
+
+AGE_MAX: Duration = RETENTION + 2 * 60 * SECOND
+"""A message older than this, by its own date, is a replay; wrong clocks are wrong by a minute at most."""
 
 GRACE: Duration = 10 * SECOND
 """A message published so shortly before the end of a run is not missed yet, unless the scenario says otherwise."""
@@ -60,8 +66,44 @@ class DeliveredOnce(Check):
         self._reached[message] = reached | bit
 
 
+class DeliveredInTime(Check):
+    """Nodes that have lived and been reachable for a while deliver each message within a bound. within: that bound."""
+
+    name = "delivered-in-time"
+
+    def __init__(self, situation: Situation, report: Report) -> None:
+        super().__init__(situation, report)
+        self.within: Duration = 2 * SECOND
+        self._young: dict[str, _Message] = {}
+
+    def observe(self, record: Record) -> None:
+        if record.kind == "published":
+            self._young[str(record.facts["message"])] = _Message(record.node, record.at, 1 << record.node)
+        elif record.kind == "delivered":
+            message = self._young.get(str(record.facts["message"]))
+            if message is not None:
+                message.reached |= 1 << record.node
+
+    def tick(self, now: Instant) -> None:
+        for identifier, message in list(self._young.items()):
+            if message.published_at + self.within > now:
+                return
+            del self._young[identifier]
+            self._judge(identifier, message)
+
+    def _judge(self, identifier: str, message: _Message) -> None:
+        situation = self.situation
+        calm_since = message.published_at - CALM
+        if situation.undisturbed_since(message.origin) > calm_since or not situation.is_honest(message.origin):
+            return
+        for node in situation.honest_living():
+            if not message.reached >> node & 1 and situation.undisturbed_since(node) <= calm_since:
+                took = (situation.now - message.published_at) / SECOND
+                self.fail(node, f"message {identifier}", f"not delivered {took:.1f} s after its publication")
+
+
 class NothingForged(Check):
-    """What is delivered was published by the author that it names, and of two twins at most one is delivered."""
+    """What is delivered was published by the author that it names, not long ago, and is the only one of its number."""
 
     name = "nothing-forged"
 
@@ -88,6 +130,9 @@ class NothingForged(Check):
             self.fail(record.node, f"message {message}", f"delivered as {_named(origin)}'s, who never published it")
         elif author is not None and author != origin:
             self.fail(record.node, f"message {message}", f"{node_name(author)}'s, delivered as {_named(origin)}'s")
+        age = record.facts.get("age", 0)
+        if isinstance(age, int) and age > AGE_MAX:
+            self.fail(record.node, f"message {message}", f"delivered {age / SECOND:.0f} s after its own date")
         twin = self._twin_of.get(message)
         if twin is not None:
             if (record.node, twin) in self._delivered_twins:

@@ -10,11 +10,12 @@ from types import MappingProxyType
 
 from node.errors import UsageError
 from node.sim.checks.base import Check, Report, Situation, Violation
-from node.sim.checks.delivery import DeliveredOnce, EverybodyDelivers, NothingForged
+from node.sim.checks.delivery import DeliveredInTime, DeliveredOnce, EverybodyDelivers, NothingForged
 from node.sim.checks.membership import CrashesAreKnown, HonestStayUnpunished, NoFalseDeaths, ViewsAgree
 from node.sim.checks.state import CountersTellTheTruth, NothingInClear, TablesAreBounded
 from node.sim.history import Record
 from node.sim.network import Network
+from node.types import from_seconds
 
 __all__ = ["INVARIANTS", "Suite"]
 
@@ -35,6 +36,7 @@ INVARIANTS: Mapping[str, Make] = MappingProxyType(
             for kind in (
                 DeliveredOnce,
                 EverybodyDelivers,
+                DeliveredInTime,
                 NothingForged,
                 CrashesAreKnown,
                 NoFalseDeaths,
@@ -51,9 +53,12 @@ INVARIANTS: Mapping[str, Make] = MappingProxyType(
 
 
 class Suite:
-    """The checkers of one network. without: names of invariants that are not judged."""
+    """The checkers of one network.
 
-    def __init__(self, network: Network, *, without: Iterable[str] = ()) -> None:
+    within: seconds in which nodes that nothing disturbs must have each message. without: invariants that are not judged.
+    """
+
+    def __init__(self, network: Network, *, within: float = 2.0, without: Iterable[str] = ()) -> None:
         left_out = tuple(without)
         for name in left_out:
             if name not in INVARIANTS:
@@ -63,6 +68,9 @@ class Suite:
         self.checks = {
             name: make(self.situation, self._take, network) for name, make in INVARIANTS.items() if name not in left_out
         }
+        in_time = self.checks.get(DeliveredInTime.name)
+        if isinstance(in_time, DeliveredInTime):
+            in_time.within = from_seconds(within)
         self._network = network
         network.history.listen(self._observe)
 

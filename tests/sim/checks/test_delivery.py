@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from node.gossip.settings import GossipSettings
-from node.sim.checks.delivery import RETENTION, DeliveredOnce, EverybodyDelivers, NothingForged
+from node.sim.checks.delivery import RETENTION, DeliveredInTime, DeliveredOnce, EverybodyDelivers, NothingForged
 from node.sim.history import NETWORK
+from node.types import SECOND
 from tests.sim.checks.judging import Judge
 
 
@@ -94,6 +95,26 @@ def test_what_nobody_published_is_forged() -> None:
     deliver(judge, 2, 1, "y", origin="abcdef01")
     deliver(judge, 3, 2, "m", origin=1)
     assert judge.finish(5) == ["1: message x", "1: message y", "2: message m"]
+
+
+def test_what_is_much_older_than_may_be_is_a_replay() -> None:
+    judge = Judge(NothingForged)
+    judge.start(1)
+    judge.start(0, is_honest=False)
+    judge.say(2, 1, "delivered", message="m", origin=0, age=3_600 * SECOND)
+    assert judge.finish(5) == ["1: message m"]
+
+
+def test_late_delivery_is_found_where_nothing_excuses_it() -> None:
+    judge = Judge(DeliveredInTime)
+    judge.start(0, 1, 2)
+    judge.start(3, at=15)
+    judge.say(20, 0, "published", message="m")
+    deliver(judge, 20.1, 1)
+    deliver(judge, 25, 2)
+    judge.cut(26, 30)
+    judge.say(31, 0, "published", message="n")
+    assert judge.finish(50) == ["2: message m"]
 
 
 def test_hostile_author_may_say_what_it_likes_but_not_two_things_at_once() -> None:

@@ -1,0 +1,295 @@
+"""Nodes that misuse the protocol on authenticated links: what an attacker with a key of its own can do.
+
+Each role takes a whole machine and changes what goes out of its mouth: frames are withheld, invented, altered or said
+again. Handshakes, heartbeats and everything else stay as they are, so that the others accept the node as a peer. Roles
+know the wire format of frames and the five verbs; what they count is in the node's `bag`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from random import Random
+from typing import TYPE_CHECKING
+
+from node.errors import DecodeError, PositronError
+from node.gossip.frames import Act, Urgency, encode, encode_ids
+from node.messages.envelope import Sealer, message_id, parse_envelope
+from node.messages.frame import encode_frame, is_frame, parse_frame
+from node.messages.packing import Value, pack, unpack_list
+from node.messages.types import Carrier, MessageType
+from node.peers.table import Peer
+from node.sim.nodes import WALL, Role, SimNode, address_of
+from node.transport.endpoint import Endpoint
+from node.transport.events import Delivery, Event, MessageAcknowledged, MessageReceived
+from node.transport.packet import Message
+from node.transport.stream import StreamEndpoint
+from node.types import SECOND, Instant, NodeId
+from node.wire.limits import ANNOUNCED_IDS_MAX
+
+if TYPE_CHECKING:
+    from node.sim.network import Network
+
+__all__ = ["DROPPER", "ECLIPSER", "EQUIVOCATOR", "FORGER", "HOSTILE", "REPLAYER", "SPAMMER", "SYBIL", "Mouth"]
+
+HEARD_MAX = 500
+"""Messages of others that a hostile node keeps for later misuse."""
+
+NETWORK_ID = "positron"
+
+
+class Mouth:
+    """What a hostile node hears and says.
+
+    withholds: tells of an outgoing gossip frame whether it is dropped; the node believes that it was acknowledged.
+    heard: the bodies and signatures of the latest messages that came by.
+    """
+
+    def __init__(self, network: Network, node: SimNode) -> None:
+        self.network = network
+        self.node = node
+        self.random = Random(node.random.getrandbits(64))  # noqa: S311  # a simulation must repeat itself
+        self.heard: deque[tuple[bytes, bytes]] = deque(maxlen=HEARD_MAX)
+        self.withholds: Callable[[list[Value]], bool] = lambda _: False
+        self.said = 0
+        self.withheld = 0
+        self._life = node.life
+        self._host = node.host
+        self._listen(node.machine.udp)
+        self._listen(node.machine.tcp)
+        node.bag["mouth"] = self
+
+    def every(self, seconds: float, act: Callable[[], None]) -> None:
+        """Does that again and again for as long as the node lives, and carries out what it said."""
+
+        def again() -> None:
+            if self.node.life == self._life and self.node.is_alive:
+                act()
+                assert self._host is not None
+                self.network.world.drain(self._host)
+                self.network.at(seconds, again)
+
+        self.network.at(seconds, again)
+
+    def peers(self) -> list[Peer]:
+        """Whom it can speak to."""
+        return self.node.machine.peers.table.active()
+
+    def say(self, peer: Peer, frame: bytes) -> None:
+        """Says anything to that peer, past every service of the node."""
+        link = peer.link(Carrier.UDP) or peer.link(Carrier.TCP)
+        endpoint = self.node.machine.udp if link is not None and link.carrier is Carrier.UDP else self.node.machine.tcp
+        if link is None or endpoint is None:
+            return
+        try:
+            endpoint.send(link.connection, Message(frame, Delivery.RELIABLE, self.now + 5 * SECOND), self.now)
+            self.said += 1
+        except PositronError:
+            pass
+
+    def sealer(self) -> Sealer:
+        """Signs as the node itself, apart from its own numbers."""
+        return Sealer(self.node.identity, network_id=NETWORK_ID, epoch=self.node.epoch + 1)
+
+    @property
+    def now(self) -> Instant:
+        assert self._host is not None
+        return self.network.world.clock_of(self._host)
+
+    @property
+    def wall(self) -> Instant:
+        return WALL + self.network.world.now
+
+    def _listen(self, endpoint: Endpoint | StreamEndpoint | None) -> None:
+        if endpoint is None:
+            return
+        send, poll_event = endpoint.send, endpoint.poll_event
+        pretended: deque[Event] = deque()
+
+        def tapped_send(connection: int, message: Message, now: Instant) -> int:
+            fields = _gossip_fields(message.data)
+            if fields is not None and self.withholds(fields):
+                self.withheld += 1
+                pretended.append(MessageAcknowledged(connection=connection, message_id=-self.withheld))
+                return -self.withheld
+            return send(connection, message, now)
+
+        def tapped_poll_event() -> Event | None:
+            if pretended:
+                return pretended.popleft()
+            event = poll_event()
+            if isinstance(event, MessageReceived):
+                self._hear(event)
+            return event
+
+        # The instance's own attributes come before the methods of its class; the class stays as it is.
+        setattr(endpoint, "send", tapped_send)  # noqa: B010
+        setattr(endpoint, "poll_event", tapped_poll_event)  # noqa: B010
+
+    def _hear(self, event: MessageReceived) -> None:
+        match _gossip_fields(event.data):
+            case [int(act), int(), bytes(body), bytes(signature), *_] if act == Act.MESSAGE:
+                self.heard.append((body, signature))
+            case _:
+                pass
+
+
+def _gossip_fields(data: bytes) -> list[Value] | None:
+    if not is_frame(data):
+        return None
+    try:
+        frame = parse_frame(data)
+    except DecodeError:
+        return None
+    return frame.fields if frame.kind is MessageType.GOSSIP_MESSAGE else None
+
+
+# --- the roles
+
+
+def _drop(network: Network, node: SimNode) -> Mouth:
+    """Takes every message, tells of it, and passes none on."""
+    mouth = Mouth(network, node)
+    own = node.node_id
+
+    def withholds(fields: list[Value]) -> bool:
+        match fields:
+            case [int(act), int(), bytes(body), bytes(signature), *_] if act == Act.MESSAGE:
+                return parse_envelope(body, signature).origin != own
+            case _:
+                return False
+
+    mouth.withholds = withholds
+    return mouth
+
+
+def _spam(network: Network, node: SimNode) -> None:
+    """Ten times as much as anybody may say: valid messages of its own, ids of nothing, requests, and noise."""
+    mouth = Mouth(network, node)
+    sealer = mouth.sealer()
+
+    def act() -> None:
+        random = mouth.random
+        for _ in range(10):
+            envelope = sealer.seal(MessageType.GOSSIP_MESSAGE, pack({"spam": random.randbytes(200)}), mouth.wall)
+            frame = encode(Act.MESSAGE, 1, envelope.body, envelope.signature)
+            for peer in mouth.peers():
+                mouth.say(peer, frame)
+        ids = [random.randbytes(16) for _ in range(ANNOUNCED_IDS_MAX)]
+        for peer in mouth.peers():
+            mouth.say(peer, encode_ids(Act.HAVE, ids, int(Urgency.NOW)))
+            mouth.say(peer, encode_ids(Act.REQUEST, ids))
+            mouth.say(peer, random.randbytes(random.randrange(1, 200)))
+
+    mouth.every(0.05, act)
+
+
+def _replay(network: Network, node: SimNode) -> None:
+    """Says again what others said, seconds and minutes later, with another hop count."""
+    mouth = Mouth(network, node)
+
+    def act() -> None:
+        heard = list(mouth.heard)
+        for body, signature in mouth.random.sample(heard, min(20, len(heard))):
+            frame = encode(Act.MESSAGE, mouth.random.randrange(1, 8), body, signature)
+            for peer in mouth.peers():
+                mouth.say(peer, frame)
+
+    mouth.every(0.5, act)
+
+
+def _forge(network: Network, node: SimNode) -> None:
+    """Alters what others said, invents messages in their names, and dates its own wrongly.
+
+    Bad signatures come one per second to each peer: fewer than what costs it its connections at once.
+    """
+    mouth = Mouth(network, node)
+    others = [other.node_id for other in network.nodes if other is not node]
+    foreign = Sealer(node.identity, network_id="elsewhere", epoch=node.epoch + 1)
+    own = mouth.sealer()
+
+    def act() -> None:
+        forgeries = [_invented(mouth, NodeId(mouth.random.choice(others)))]
+        if mouth.heard:
+            forgeries.append(_altered(mouth, *mouth.random.choice(list(mouth.heard))))
+        for sealer, wall in ((foreign, mouth.wall), (own, mouth.wall + 3_600 * SECOND), (own, SECOND)):
+            envelope = sealer.seal(MessageType.GOSSIP_MESSAGE, pack({"x": 1}), wall)
+            forgeries.append((envelope.body, envelope.signature))
+        for peer in mouth.peers():
+            body, signature = mouth.random.choice(forgeries)
+            mouth.say(peer, encode(Act.MESSAGE, 1, body, signature))
+
+    mouth.every(1.0, act)
+
+
+def _invented(mouth: Mouth, author: NodeId) -> tuple[bytes, bytes]:
+    envelope = mouth.sealer().seal(MessageType.GOSSIP_MESSAGE, pack({"i": "never said this"}), mouth.wall)
+    fields = unpack_list(envelope.body, 9)
+    fields[2], fields[4] = author, mouth.random.randrange(1, 1000)
+    return pack(fields), envelope.signature
+
+
+def _altered(mouth: Mouth, body: bytes, signature: bytes) -> tuple[bytes, bytes]:
+    changed = bytearray(body)
+    changed[-20] ^= 1
+    return bytes(changed), signature
+
+
+def _equivocate(network: Network, node: SimNode) -> None:
+    """Signs two messages with one number, and tells one half of its peers this and the other half that."""
+    mouth = Mouth(network, node)
+    first, second = mouth.sealer(), mouth.sealer()
+
+    def act() -> None:
+        twins = [
+            sealer.seal(MessageType.GOSSIP_MESSAGE, pack({"side": side}), mouth.wall)
+            for side, sealer in enumerate((first, second))
+        ]
+        names = [message_id(twin.body, twin.signature).hex() for twin in twins]
+        network.history.add(network.world.now, node.number, "equivocated", {"first": names[0], "second": names[1]})
+        for index, peer in enumerate(mouth.peers()):
+            twin = twins[index % 2]
+            mouth.say(peer, encode(Act.MESSAGE, 1, twin.body, twin.signature))
+
+    mouth.every(2.0, act)
+
+
+def _eclipse(network: Network, node: SimNode) -> None:
+    """Forces itself into every mesh, whatever it is told, and passes nothing on."""
+    mouth = _drop(network, node)
+
+    def act() -> None:
+        for peer in mouth.peers():
+            mouth.say(peer, encode(Act.GRAFT, 1))
+
+    mouth.every(0.5, act)
+
+
+def _multiply(network: Network, node: SimNode) -> None:
+    """Passes nothing on, and tells everybody of a crowd of nodes that do not exist."""
+    mouth = _drop(network, node)
+
+    def act() -> None:
+        for peer in mouth.peers():
+            records: list[Value] = []
+            for _ in range(14):
+                host, port = address_of(mouth.random.randrange(1 << 16, 1 << 20))
+                records.append([mouth.random.randbytes(32), host, port, port + 1])
+            mouth.say(peer, encode_frame(MessageType.PEER_ANNOUNCEMENT, records))
+
+    mouth.every(0.5, act)
+
+
+def _drop_only(network: Network, node: SimNode) -> None:
+    _drop(network, node)
+
+
+DROPPER = Role("dropper", _drop_only, is_honest=False)
+SPAMMER = Role("spammer", _spam, is_honest=False)
+REPLAYER = Role("replayer", _replay, is_honest=False)
+FORGER = Role("forger", _forge, is_honest=False)
+EQUIVOCATOR = Role("equivocator", _equivocate, is_honest=False)
+ECLIPSER = Role("eclipser", _eclipse, is_honest=False)
+SYBIL = Role("sybil", _multiply, is_honest=False)
+
+HOSTILE = (DROPPER, SPAMMER, REPLAYER, FORGER, EQUIVOCATOR, ECLIPSER, SYBIL)
