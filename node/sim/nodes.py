@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from node.core.machine import Machine
 from node.core.settings import CoreSettings
+from node.core.state import Rows
 from node.crypto.suites import Suite
 from node.identity.keys import Identity
-from node.messages.packing import Value
 from node.sim.clock import Clock
 from node.sim.history import node_name
 from node.sim.world import Host
@@ -25,7 +25,7 @@ from node.types import MILLISECOND, SECOND, Address, Duration, Instant, NodeId
 if TYPE_CHECKING:
     from node.sim.network import Network
 
-__all__ = ["HONEST", "SAVE_INTERVAL", "TCP_PORT", "UDP_PORT", "WALL", "Role", "Saved", "SimNode", "address_of"]
+__all__ = ["HONEST", "SAVE_INTERVAL", "TCP_PORT", "UDP_PORT", "WALL", "Role", "SimNode", "address_of"]
 
 WALL: Duration = 1_700_000_000 * SECOND
 """What a right wall clock shows at the world's instant 0, in nanoseconds."""
@@ -64,16 +64,6 @@ class Role:
 HONEST = Role("honest")
 
 
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """A node's state as its shell writes it. is_final: at a proper stop, so that nothing happened since."""
-
-    epoch: int
-    gossip: Value
-    trust: dict[str, list[Value]]
-    is_final: bool
-
-
 @dataclass(eq=False)
 class SimNode:
     """Node `number` of a network.
@@ -90,7 +80,7 @@ class SimNode:
     drift: int = 0
     life: int = 0
     epoch: int = 0
-    saved: Saved | None = None
+    saved: Rows | None = None
     host: Host | None = None
     changes: dict[str, Any] = field(default_factory=dict)
     bag: dict[str, Any] = field(default_factory=dict)
@@ -146,15 +136,13 @@ class SimNode:
             epoch=self.epoch,
         )
         if self.saved is not None:
-            machine.gossip.restore(self.saved.gossip, is_final=self.saved.is_final)
-            machine.trust.restore(self.saved.trust, clock.local_at(now))
+            machine.import_state(self.saved, clock.local_at(now))
         self.life += 1
         return machine, clock
 
     def save(self, *, is_final: bool) -> None:
         """Writes the state of the running machine to its disk."""
-        machine = self.machine
-        self.saved = Saved(self.epoch, machine.gossip.snapshot(), machine.trust.snapshot(), is_final)
+        self.saved = self.machine.export_state(is_final=is_final)
 
 
 def address_of(number: int) -> Address:

@@ -55,7 +55,7 @@ INVARIANTS: Mapping[str, Make] = MappingProxyType(
 class Suite:
     """The checkers of one network.
 
-    within: seconds in which nodes that nothing disturbs must have each message. without: invariants that are not judged.
+    within: seconds in which nodes that nothing disturbs must have each message. without: invariants not judged.
     """
 
     def __init__(self, network: Network, *, within: float = 2.0, without: Iterable[str] = ()) -> None:
