@@ -115,14 +115,18 @@ _ALL = (
             Step(20, steps.links(_link()), "good links"),
         ),
     ),
-    Scenario(name="droppers-20", title="a fifth of the nodes passes nothing on", nodes=20, roles=((DROPPER, 4),)),
+    Scenario(
+        name="droppers-20", title="a fifth of the nodes passes nothing on", nodes=20, seconds=10, roles=((DROPPER, 4),)
+    ),
     Scenario(
         name="droppers-50",
         title="half of the nodes pass nothing on, at 5 % loss",
         nodes=20,
         link=_link(0.05),
+        seconds=10,
         roles=((DROPPER, 10),),
         within=10,
+        without=("mesh-is-sound",),
     ),
     Scenario(
         name="spammers",

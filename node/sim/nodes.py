@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from node.core.machine import Machine
 from node.core.settings import CoreSettings
-from node.core.state import Rows
+from node.core.state import Rows, epoch_after
 from node.crypto.suites import Suite
 from node.identity.keys import Identity
 from node.sim.clock import Clock
@@ -117,7 +117,7 @@ class SimNode:
         clock.set_drift(self.drift, now)
         wall = WALL + now + self.skew
         # A node that kept its state raises the epoch above its last one; one that lost it has the clock alone.
-        self.epoch = max(wall // MILLISECOND, self.epoch + 1 if self.saved is not None else 0)
+        self.epoch = epoch_after(self.saved or {}, wall // MILLISECOND)
         machine = Machine(
             self.identity,
             CoreSettings(

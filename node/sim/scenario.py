@@ -52,7 +52,7 @@ class Scenario:
     nodes: int = 10
     seconds: float = 20.0
     warm_up: float = 6.0
-    settle: float = 20.0
+    settle: float = 13.0
     rate: float = 2.0
     size: int = 200
     link: LinkSettings = LINK

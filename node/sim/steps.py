@@ -67,7 +67,7 @@ def one_way(seconds: float) -> Action:
 
 
 def crash(count: int, *, back_after: float | None = None, keeps_state: bool = True, is_silent: bool = False) -> Action:
-    """Kills that many nodes, not the first; they come back after that time, or never."""
+    """Kills that many honest nodes, not the first; they come back after that time, or never."""
 
     def act(network: Network, random: Random) -> None:
         for number in _some(network, random, count):
@@ -137,5 +137,5 @@ def wrong_clocks(share: float, seconds: float) -> Action:
 
 
 def _some(network: Network, random: Random, count: int) -> list[int]:
-    numbers = [node.number for node in network.alive() if node.number >= network.settings.seeds]
+    numbers = [node.number for node in network.alive() if node.number >= network.settings.seeds and node.role.is_honest]
     return sorted(random.sample(numbers, min(count, len(numbers))))

@@ -30,7 +30,7 @@ def test_each_life_has_another_clock_and_the_right_wall_time() -> None:
 def test_epoch_rises_even_when_the_clock_was_set_back() -> None:
     made = node()
     made.build({}, 10 * SECOND)
-    first, made.saved, made.skew = made.epoch, {}, -3_600 * SECOND
+    first, made.saved, made.skew = made.epoch, {"life": {b"epoch": made.epoch}}, -3_600 * SECOND
     made.build({}, 20 * SECOND)
     assert made.epoch == first + 1
 

@@ -81,7 +81,7 @@ class DeliveredInTime(Check):
             self._young[str(record.facts["message"])] = _Message(record.node, record.at, 1 << record.node)
         elif record.kind == "delivered":
             message = self._young.get(str(record.facts["message"]))
-            if message is not None:
+            if message is not None and record.at <= message.published_at + self.within:
                 message.reached |= 1 << record.node
 
     def tick(self, now: Instant) -> None:
@@ -98,8 +98,8 @@ class DeliveredInTime(Check):
             return
         for node in situation.honest_living():
             if not message.reached >> node & 1 and situation.undisturbed_since(node) <= calm_since:
-                took = (situation.now - message.published_at) / SECOND
-                self.fail(node, f"message {identifier}", f"not delivered {took:.1f} s after its publication")
+                text = f"not delivered {self.within / SECOND:.1f} s after its publication"
+                self.fail(node, f"message {identifier}", text, message.published_at + self.within)
 
 
 class NothingForged(Check):

@@ -5,11 +5,12 @@ Unlike the other checkers these see the network itself, once per second and at t
 
 from __future__ import annotations
 
+from node.gossip.settings import GossipSettings
 from node.sim.checks.base import Check, Report, Situation
-from node.sim.history import Record
+from node.sim.history import Record, node_name
 from node.sim.network import Network
 from node.sim.nodes import SimNode
-from node.types import Address, Instant
+from node.types import SECOND, Address, Duration, Instant
 from node.wire.header import PacketType
 from node.wire.limits import (
     HALF_OPEN_MAX,
@@ -21,8 +22,11 @@ from node.wire.limits import (
     RETAINED_MESSAGES_MAX,
 )
 
-__all__ = ["CountersTellTheTruth", "NothingInClear", "TablesAreBounded"]
+__all__ = ["CountersTellTheTruth", "HonestStayBlameless", "MeshIsSound", "NothingInClear", "TablesAreBounded"]
 
+
+CALM: Duration = 5 * SECOND
+"""Time without a start, a pause or a cut after which a mesh must be in order."""
 
 _TYPE_OFFSET = 2
 """Version and packet type share the byte behind the magic number."""
@@ -58,6 +62,69 @@ def _tables(node: SimNode) -> list[tuple[str, int, int]]:
         ("connections", connections, 2 * (machine.settings.transport.max_connections + HALF_OPEN_MAX)),
         ("pending sends", len(machine._outbox), PENDING_SENDS_MAX),
     ]
+
+
+class MeshIsSound(Check):
+    """At rest, the meshes join all honest nodes, hold enough of them, and both ends of each edge know of it."""
+
+    name = "mesh-is-sound"
+
+    def __init__(self, situation: Situation, report: Report, network: Network) -> None:
+        super().__init__(situation, report)
+        self._network = network
+
+    def finish(self, now: Instant) -> None:
+        nodes = [self._network.nodes[number] for number in self.situation.honest_living()]
+        if any(self.situation.undisturbed_since(node.number) > now - CALM for node in nodes):
+            return
+        numbers = self._network.number_of
+        meshes = {
+            node.number: [numbers[peer] for peer in node.machine.gossip.mesh.members() if peer in numbers]
+            for node in nodes
+        }
+        for node in nodes:
+            mesh = meshes[node.number]
+            wanted = min(_degree_min(node), len(nodes) - 1)
+            if len(mesh) < wanted:
+                self.fail(node.number, "mesh", f"has {len(mesh)} members, wanted are {wanted}")
+            for peer in mesh:
+                if peer in meshes and node.number not in meshes[peer]:
+                    self.fail(node.number, node_name(peer), "is in its mesh, and not the other way round")
+        for lost in sorted(set(meshes) - _reached(meshes)):
+            self.fail(lost, "mesh", "no way leads there from the first node")
+
+
+def _degree_min(node: SimNode) -> int:
+    degree = node.machine.settings.gossip_fanout
+    return GossipSettings(network_id="", epoch=1, wall_offset=0, degree=degree).degree_min
+
+
+def _reached(edges: dict[int, list[int]]) -> set[int]:
+    frontier = list(edges)[:1]
+    reached = set(frontier)
+    while frontier:
+        for other in edges[frontier.pop()]:
+            if other in edges and other not in reached:
+                reached.add(other)
+                frontier.append(other)
+    return reached
+
+
+class HonestStayBlameless(Check):
+    """No honest node has anything to blame an honest peer for."""
+
+    name = "honest-stay-blameless"
+
+    def __init__(self, situation: Situation, report: Report, network: Network) -> None:
+        super().__init__(situation, report)
+        self._network = network
+
+    def finish(self, now: Instant) -> None:
+        for number in self.situation.honest_living():
+            for peer in self._network.nodes[number].machine.peers.table:
+                other = self._network.number_of.get(peer.node_id)
+                if peer.violations and other is not None and self.situation.is_honest(other):
+                    self.fail(number, node_name(other), f"blamed {peer.violations} times, though it is honest")
 
 
 class CountersTellTheTruth(Check):

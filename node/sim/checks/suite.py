@@ -12,7 +12,13 @@ from node.errors import UsageError
 from node.sim.checks.base import Check, Report, Situation, Violation
 from node.sim.checks.delivery import DeliveredInTime, DeliveredOnce, EverybodyDelivers, NothingForged
 from node.sim.checks.membership import CrashesAreKnown, HonestStayUnpunished, NoFalseDeaths, ViewsAgree
-from node.sim.checks.state import CountersTellTheTruth, NothingInClear, TablesAreBounded
+from node.sim.checks.state import (
+    CountersTellTheTruth,
+    HonestStayBlameless,
+    MeshIsSound,
+    NothingInClear,
+    TablesAreBounded,
+)
 from node.sim.history import Record
 from node.sim.network import Network
 from node.types import from_seconds
@@ -45,6 +51,8 @@ INVARIANTS: Mapping[str, Make] = MappingProxyType(
             )
         },
         TablesAreBounded.name: TablesAreBounded,
+        HonestStayBlameless.name: HonestStayBlameless,
+        MeshIsSound.name: MeshIsSound,
         CountersTellTheTruth.name: CountersTellTheTruth,
         NothingInClear.name: NothingInClear,
     }

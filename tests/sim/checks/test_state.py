@@ -46,3 +46,9 @@ def test_payload_in_clear_is_found(watched: tuple[Network, Suite]) -> None:
     sealed = b"?" * 30 + b"\xc4\x94sing-a-song-of-sixpence"
     network.world.inject(network.nodes[0].address, network.nodes[1].address, sealed)
     assert found(suite) == [f"nothing-in-clear 0 {len(sealed)} bytes to 10.0.0.1"]
+
+
+def test_blame_of_an_honest_peer_is_found(watched: tuple[Network, Suite]) -> None:
+    network, suite = watched
+    next(iter(network.nodes[1].machine.peers.table)).violations = 1
+    assert [line.split()[0] for line in found(suite)] == ["honest-stay-blameless"]
