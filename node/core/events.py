@@ -112,7 +112,7 @@ class Problem:
     """Something that a person should look at; the same one is reported at most once per minute.
 
     kind: `network_mismatch`, `version_mismatch`, `identity_conflict`, `misbehaving_peer` or
-    `banned_peer`. text: one line.
+    `banned_peer` or `clock_skew`. text: one line.
     """
 
     kind: str

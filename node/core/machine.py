@@ -307,7 +307,7 @@ class Machine:
             udp=self.udp.stats if self.udp is not None else None,
             tcp=self.tcp.stats if self.tcp is not None else None,
             links=tuple(links),
-            peers=tuple(_snapshot_of(peer) for peer in self.peers.table),
+            peers=tuple(_snapshot_of(peer, self.gossip.clocks.of(peer.node_id)) for peer in self.peers.table),
             gossip=self.gossip.stats,
             peering=self.peers.stats,
             messages=self.stats,
@@ -355,7 +355,7 @@ def _gossip_settings(settings: CoreSettings, wall_offset: Duration, epoch: int) 
     )
 
 
-def _snapshot_of(peer: Peer) -> PeerSnapshot:
+def _snapshot_of(peer: Peer, clock_skew: Duration | None) -> PeerSnapshot:
     return PeerSnapshot(
         node_id=peer.node_id,
         name=peer.name,
@@ -368,4 +368,5 @@ def _snapshot_of(peer: Peer) -> PeerSnapshot:
         last_seen_at=peer.heard_at,
         heartbeats_sent=peer.heartbeats_sent,
         heartbeats_received=peer.heartbeats_received,
+        clock_skew=clock_skew,
     )

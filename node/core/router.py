@@ -252,6 +252,9 @@ class Router:
                 sent_there=sample.sent_there,
                 received=sample.received,
             )
+            if self._gossip.clocks.is_doubtful():
+                text = "the clock of this machine and those of its peers differ by more than 10 s, by their median"
+                self._report("clock_skew", text, now)
 
     def _on_transition(self, action: peer_actions.Up | peer_actions.Down, now: Instant) -> None:
         node_id, name, address = action.peer, action.name, action.address

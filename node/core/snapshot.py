@@ -33,6 +33,7 @@ class PeerSnapshot:
 
     name: what the peer calls itself; for display only. address: where it is dialled. aliases: other addresses of it.
     state: `connecting`, `up`, `slow` or `down`; up and slow peers are active.
+    clock_skew: how far its wall clock is ahead of this node's, None before that was measured.
     connected_at: since when it is active, None when it is not. last_seen_at: when it was last heard, None if never.
     """
 
@@ -47,6 +48,7 @@ class PeerSnapshot:
     last_seen_at: Instant | None
     heartbeats_sent: int
     heartbeats_received: int
+    clock_skew: Duration | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from statistics import median_low
 from typing import NamedTuple
 
 from node.config.version import package_version
@@ -312,6 +313,8 @@ def _peering(snapshot: NodeSnapshot) -> Iterator[Reading]:
     yield Reading("positron_dials_total", stats.dials_failed, ("failed",))
     yield Reading("positron_heartbeats_sent_total", stats.heartbeats_sent)
     yield Reading("positron_heartbeats_received_total", stats.heartbeats_received)
+    skews = [peer.clock_skew for peer in snapshot.peers if peer.clock_skew is not None]
+    yield Reading("positron_clock_skew_seconds", to_seconds(median_low(skews)) if skews else 0.0)
     yield Reading("positron_peer_suspicions_total", stats.suspicions)
     yield Reading("positron_peer_losses_total", stats.losses)
     yield Reading("positron_member_accusations_total", stats.accusations)

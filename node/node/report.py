@@ -152,6 +152,7 @@ def _peer(
         "rtt": _seconds(rtts.get(peer.node_id)),
         "heartbeats_sent": peer.heartbeats_sent,
         "heartbeats_received": peer.heartbeats_received,
+        "clock_skew": _seconds(peer.clock_skew),
     }
 
 

@@ -359,3 +359,20 @@ def test_a_trust_frame_of_another_shape_is_blamed_on_the_peer_that_sent_it() -> 
     network.world.run(1)
     assert network.machine(0).trust.stats.penalties["malformed"] == 1
     assert network.machine(0).trust.rank(network.identities[1].public_key) < 0
+
+
+def test_the_clocks_of_peers_are_measured_and_a_wrong_one_is_told_to_its_owner_alone() -> None:
+    network = meshed(4)
+    network.kill(3)
+    network.world.run(1)
+    network.reboot(3, skew=30 * SECOND)
+    network.world.run(10)
+    skews = [peer.clock_skew for peer in network.machine(3).snapshot(network.world.now).peers]
+    assert len(skews) == 3
+    assert all(skew is not None and abs(skew + 30 * SECOND) < SECOND // 20 for skew in skews)
+    assert [problem.kind for problem in network.events(3, Problem)] == ["clock_skew"]
+    for number in range(3):
+        assert "clock_skew" not in [problem.kind for problem in network.events(number, Problem)]
+    message_id = network.broadcast(3, {"n": 1})
+    network.world.run(2)
+    assert network.counts(message_id) == [1, 1, 1, 0]
