@@ -20,6 +20,8 @@ _FIRST_PACKETS = 60
 _SAMPLE_PACKETS = 200
 _SAMPLES = 4
 _CHOSEN = 2
+_ROUNDS_REMEMBERED = 8
+_FADING = 0.9
 _CHOICE_ERROR = 0.66
 """How far the mean of the 2 lowest of 4 normal values lies below their mean, in standard deviations."""
 
@@ -27,18 +29,29 @@ _CHOICE_ERROR = 0.66
 class Floor:
     """value: estimated share, 0 to FLOOR_MAX."""
 
-    __slots__ = ("_lost", "_samples", "_sent", "value")
+    __slots__ = ("_lost", "_rounds", "_samples", "_sent", "value")
 
     def __init__(self) -> None:
         self.value = 0.0
         self._sent = 0
         self._lost = 0
+        self._rounds = 0
         self._samples: deque[float] = deque(maxlen=_SAMPLES)
+
+    def on_round(self) -> None:
+        """A round trip has passed; an estimate that nothing confirms fades."""
+        self._rounds += 1
+        if self._rounds > _ROUNDS_REMEMBERED:
+            self._samples.clear()
+            self._sent = self._lost = 0
+            self.value *= _FADING
 
     def count(self, sent: int, lost: int) -> None:
         """That many packets have met their fate, of which so many were lost; a negative number takes losses back."""
         self._sent += sent
         self._lost += lost
+        if sent:
+            self._rounds = 0
         if self._sent >= _SAMPLE_PACKETS:
             self._samples.append(max(0, self._lost) / self._sent)
             self._sent = self._lost = 0
@@ -49,6 +62,6 @@ class Floor:
 
     def _estimate(self) -> float:
         if len(self._samples) < _SAMPLES:
-            return min(self._samples)
+            return sum(self._samples) / len(self._samples)
         chosen = sum(sorted(self._samples)[:_CHOSEN]) / _CHOSEN
         return chosen + _CHOICE_ERROR * float((chosen * (1 - chosen) / _SAMPLE_PACKETS) ** 0.5)

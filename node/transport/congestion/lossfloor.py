@@ -2,10 +2,10 @@
 
 Bandwidth is the largest delivery rate of the last rounds, propagation delay the smallest round trip of the last
 seconds; pacing cycles around their product as in BBR (draft-cardwell-iccrg-bbr-congestion-control, version 1). Two
-things are new. The loss floor (`floor`): packets that were sent no faster than the estimated bandwidth while the queue
-was short cannot have overflowed a queue that we filled, so the share of them that is lost is the path's own. Pacing
-rate and window are raised by 1 / (1 - floor), which keeps the path full under any such loss, as long as no queue shows
-that it is full already. And the window: the path and a little more, which grows with the root of a flow's share only,
+things are new. The loss floor (`floor`): packets that were sent below the estimated bandwidth while the queue was short
+cannot have overflowed a queue that we filled, so the share of them that is lost is the path's own. Pacing rate and
+window are raised by 1 / (1 - floor), which keeps the path full under any such loss, as long as no queue shows that it
+is full already. And the window: the path and a little more, which grows with the root of a flow's share only,
 so that flows in one queue come to equal shares as those of TCP Vegas do.
 """
 
@@ -50,9 +50,10 @@ _OWN_QUEUE = 9 / 8
 _NO_QUEUE = 33 / 32
 """Round trips, in multiples of the smallest, that show the queue of an own probe, and that it has gone again."""
 
-_SPARE_ROOT = 2.0
-_SPARE_PACKETS = 4
+_SPARE_ROOT = 1.0
+_SPARE_PACKETS = 2
 _SPARE_TIME: Duration = 2 * MILLISECOND
+_SPARE_BURST_PACKETS = 26
 _SPARE_JITTER = 2.0
 """What a window may hold beyond the path: see `_spare`."""
 
@@ -91,9 +92,11 @@ class LossFloor:
         "_next_round",
         "_older_min_rtt",
         "_packet_bytes",
+        "_peak_rtt",
         "_phase",
         "_probe_rtt_until",
         "_probed_bandwidth",
+        "_recent_rate",
         "_round",
         "_round_min_rtt",
         "_round_samples",
@@ -119,6 +122,8 @@ class LossFloor:
         self._made_up = 1.0
         self._latest_rtt: Duration | None = None
         self._jitter = 0.0
+        self._peak_rtt: Duration = 0
+        self._recent_rate = 0.0
         self._full_bandwidth = 0
         self._full_rounds = 0
         self._cycle_index = 0
@@ -155,7 +160,7 @@ class LossFloor:
 
     def on_packet_sent(self, packet: SentPacket) -> None:
         """Marks packets that no queue of ours can have dropped."""
-        packet.is_below_rate = self._gain() <= 1.0 and not self._is_queued
+        packet.is_below_rate = self._gain() < 1.0 and not self._is_queued
 
     def on_packets_acked(self, packets: Sequence[SentPacket], is_window_limited: bool) -> None:
         """Counts arrivals among the marked packets."""
@@ -220,6 +225,8 @@ class LossFloor:
 
     def _update_bandwidth(self, sample: RateSample) -> None:
         window = self._bandwidths
+        if sample.rate:
+            self._recent_rate += (sample.rate - self._recent_rate) / 8
         if not sample.rate or (sample.is_app_limited and sample.rate <= self.bandwidth):
             return
         # Estimates expire when there is a better one only: a pause in sending is no news of the path.
@@ -248,7 +255,10 @@ class LossFloor:
             # Our own probe made a queue, and it has gone again: the estimate holds, and need not be renewed.
             self._was_queued = False
             self._min_rtt_at = sample.now
-        self._is_queued = latest > self._short_queue_rtt()
+        self._peak_rtt = max(self._peak_rtt, latest)
+        # Where the smallest round trip was measured in a queue of others, that queue still shows by its changes.
+        middle = (self._min_rtt + self._peak_rtt) / 2 + _SPARE_JITTER * self._jitter
+        self._is_queued = latest > min(self._short_queue_rtt(), max(middle, self._min_rtt * _NO_QUEUE + _SPARE_TIME))
 
     def _short_queue_rtt(self) -> float:
         """The longest round trip that shows no more of a queue than the own probes make."""
@@ -271,6 +281,9 @@ class LossFloor:
         self._made_up = min(1.0, max(0.0, self._made_up + step))
         self._backoff = max(_BACKOFF_MIN, self._backoff * _BACKOFF_STEP) if self._is_marked else 1.0
         self._is_marked = False
+        if self._min_rtt is not None:
+            self._peak_rtt -= (self._peak_rtt - self._min_rtt) // 10
+        self._floor.on_round()
         self._round_min_rtt = None
         self._round_samples = 0
 
@@ -357,5 +370,7 @@ class LossFloor:
         The rest is for bursts of the pacer and for round trips that vary by themselves.
         """
         packets = _SPARE_PACKETS + _SPARE_ROOT * (self._bdp() / self._packet_bytes) ** 0.5
-        time = _SPARE_TIME + _SPARE_JITTER * self._jitter
-        return int(packets * self._packet_bytes + self.bandwidth * time / SECOND)
+        burst = min(self.bandwidth * _SPARE_TIME / SECOND, _SPARE_BURST_PACKETS * self._packet_bytes)
+        # A line that lets a burst through shows a bandwidth that it does not have for long: what arrives lately counts.
+        jitter = min(self.bandwidth, self._recent_rate) * _SPARE_JITTER * self._jitter / SECOND
+        return int(packets * self._packet_bytes + burst + jitter)

@@ -63,3 +63,15 @@ def test_it_falls_when_the_path_gets_better() -> None:
     floor.count(200, 0)
     floor.count(200, 0)
     assert floor.value == 0.0
+
+
+def test_what_nothing_confirms_fades() -> None:
+    floor = Floor()
+    lossy(floor, 0.2, 1_000)
+    before = floor.value
+    for _ in range(8):
+        floor.on_round()
+    assert floor.value == before
+    for _ in range(40):
+        floor.on_round()
+    assert floor.value < 0.02
