@@ -126,20 +126,7 @@ class ApiSource:
         chaos = self._subject.chaos
         if chaos is None:
             return None
-        match command:
-            case "links":
-                return chaos.set_links(body)
-            case "faults":
-                return chaos.add_fault(body)
-            case "heal":
-                step = body.get("step")
-                return chaos.heal(None if step is None else str(step))
-            case "probes":
-                return chaos.send_probes(body)
-            case "arrived":
-                return chaos.received_probes(str(body.get("measurement")))
-            case _:
-                return chaos.status()
+        return chaos.carry_out(command, body)
 
     def trust(self) -> dict[str, Json]:
         return trust_report(self._subject.snapshot())

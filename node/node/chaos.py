@@ -40,6 +40,23 @@ class Chaos:
         self._sending: dict[str, asyncio.Task[None]] = {}
         wired.probes.is_on = True
 
+    def carry_out(self, command: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Carries out one command by its name; its answer. An unknown name asks for the status."""
+        match command:
+            case "links":
+                return self.set_links(body)
+            case "faults":
+                return self.add_fault(body)
+            case "heal":
+                step = body.get("step")
+                return self.heal(None if step is None else str(step))
+            case "probes":
+                return self.send_probes(body)
+            case "arrived":
+                return self.received_probes(str(body.get("measurement")))
+            case _:
+                return self.status()
+
     def status(self) -> dict[str, Any]:
         """What is asked of the links now, what runs, and what the links did."""
         now = self._wired.now()

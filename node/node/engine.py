@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
@@ -66,12 +67,13 @@ FREE_PORT_TRIES = 5
 class Life:
     """One life of a node. epoch: wall milliseconds, higher than in any earlier one. remembered: from earlier ones.
 
-    wall_offset: wall clock minus monotonic clock, in nanoseconds.
+    wall_offset: wall clock minus monotonic clock, in nanoseconds. arrange: called with the engine before it takes part.
     """
 
     epoch: int
     wall_offset: int
     remembered: Rows = field(default_factory=dict)
+    arrange: Callable[[Engine], None] = lambda _: None
 
 
 class Audience(Protocol):
@@ -124,6 +126,7 @@ class Engine:
                 if not tries:
                     raise
             else:
+                life.arrange(engine)
                 machine.import_state(life.remembered, engine._driver.now())
                 machine.start(engine._driver.now())
                 engine._driver.pump()

@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack
 from enum import StrEnum
 from functools import partial
@@ -81,6 +81,7 @@ class Node:
     and writes it if there is none; nothing else happens before `start`. Raises StartError.
 
     udp_transport, tcp_transport: None before `start`, and where the configuration switches them off.
+    arrange: called in every life before the node takes part, for testnets that begin with bad links.
     """
 
     def __init__(self, config: NetworkConfig | None = None, *, identity: Identity | None = None) -> None:
@@ -93,6 +94,7 @@ class Node:
         self.trust_manager = TrustView(self)
         self.http_address: Address | None = None
         self.chronicle = Chronicle(self.wall_offset)
+        self.arrange: Callable[[Engine], None] = lambda _: None
         self._runtime = RuntimeStats()
         self._log = EventLog(self._runtime)
         self._handlers = DataHandlers(self)
@@ -336,7 +338,12 @@ class Node:
             stack.callback(listener.close)
         earliest = max(self._epoch + 1, (time.monotonic_ns() + self.wall_offset) // MILLISECOND)
         self._epoch = await keeper.begin(remembered, earliest)
-        life = Life(epoch=self._epoch, wall_offset=self.wall_offset, remembered=remembered or self._remembered)
+        life = Life(
+            epoch=self._epoch,
+            wall_offset=self.wall_offset,
+            remembered=remembered or self._remembered,
+            arrange=self.arrange,
+        )
         engine = await Engine.start(config, self.identity, self, name=self.name, life=life)
         stack.push_async_callback(self._remember, engine, keeper)
         stack.push_async_callback(engine.stop)

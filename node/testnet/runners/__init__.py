@@ -6,12 +6,16 @@ from node.testnet.runners.base import Runner
 
 __all__ = ["RUNNER_NAMES", "make_runner"]
 
-RUNNER_NAMES = ("auto", "sim")
+RUNNER_NAMES = ("auto", "proc", "sim")
 
 
 def make_runner(name: str) -> Runner:
     """The runner of that name. auto: the first of the others that works here."""
     assert name in RUNNER_NAMES
-    from node.testnet.runners.sim import SimRunner
+    if name == "sim":
+        from node.testnet.runners.sim import SimRunner
 
-    return SimRunner()
+        return SimRunner()
+    from node.testnet.runners.proc import ProcRunner
+
+    return ProcRunner()

@@ -1,0 +1,461 @@
+"""Runs a testnet as processes of this machine, each node on a loopback address of its own: no root, no containers.
+
+Needs a system on which all of 127.0.0.0/8 is loopback (Linux). A keeper (`keeper.py`) owns the processes and ends every
+fault of them in time; faults of links and those inside a node end in the node. This class is the controller: it may die
+at any moment. `ProcRunner.attach` finds a testnet again that another command has brought up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, is_dataclass
+from typing import Any
+
+from node.impairment.combination import combined
+from node.impairment.link import LinkSettings
+from node.impairment.plain import from_plain, to_plain
+from node.testnet.errors import TestnetError, TestnetFailed, TestnetMisused
+from node.testnet.runners.base import Event, Fault, LinkCount, LinkName, Plan
+from node.testnet.runners.directory import Directory, ask_keeper, directory_of, running, wait_until_gone
+from node.testnet.runners.live import LiveNode, LiveNodes, wait_until
+from node.testnet.runners.measuring import measure
+from node.testnet.scenario.resolve import LinkFault, NodeFault
+from node.testnet.scenario.topology import SEED
+from node.types import to_seconds
+
+__all__ = ["NODES_MAX", "ProcRunner"]
+
+NODES_MAX = 200
+PORT, TCP_PORT, HTTP_PORT = 8888, 8889, 9464
+START_TIMEOUT = 60.0
+DOWN_TIMEOUT = 10.0
+LEASE = 10.0
+"""Seconds without a sign of its controller after which a testnet that was brought up for one scenario goes down."""
+
+READ_INTERVAL = 0.5
+"""Seconds between two looks at histories and at the keeper."""
+
+LOG_BYTES_MAX = 16 << 20
+FULL_MESH = 24
+"""Nodes up to which everybody has everybody as an active peer."""
+
+PROCESS_KINDS = ("kill", "stop", "restart", "pause", "cpu", "memory")
+
+
+class ProcRunner:
+    """See the module. lease: None for a testnet that stays when its controller goes. prepare: see `process.py`."""
+
+    name = "proc"
+    backend = "wire"
+    reason = "local processes impair their own links"
+
+    def __init__(self, name: str = "", *, lease: float | None = LEASE, prepare: str = "") -> None:
+        self.testnet = name or f"run-{os.getpid()}-{secrets.token_hex(2)}"
+        self._lease = lease
+        self._prepare = prepare
+        self._directory: Directory | None = None
+        self._nodes: LiveNodes | None = None
+        self._links: dict[LinkName, LinkSettings] = {}
+        self._faults: list[tuple[LinkFault, float]] = []
+        self._events: list[Event] = []
+        self._began = time.monotonic()
+        self._is_watching = threading.Event()
+        self._watcher: threading.Thread | None = None
+
+    @classmethod
+    def attach(cls, name: str) -> ProcRunner:
+        """The testnet of that name, which runs already; TestnetFailed if it does not."""
+        directory = running(name)
+        plan = directory.read_plan()
+        found = cls(name, lease=None)
+        found._directory = directory
+        found._began = plan["began"]
+        found._links = {
+            (source, target): from_plain(settings)
+            for source, links in plan["settings"].items()
+            for target, settings in links.items()
+        }
+        found._nodes = LiveNodes(_live(plan), directory.token.read_text(), plan["began"])
+        found.refresh()
+        return found
+
+    # --- up and down ------------------------------------------------------------------------------------------------
+
+    def missing(self, faults: Sequence[Fault], _links: Mapping[LinkName, LinkSettings]) -> list[str]:
+        kinds = dict.fromkeys(fault.kind for fault in faults if isinstance(fault, NodeFault))
+        missing = [f"local processes have no {kind}" for kind in kinds if kind not in PROCESS_KINDS]
+        if not has_loopback_network():
+            missing.append("this system does not lend out the addresses 127.0.0.0/8 beside 127.0.0.1")
+        return missing
+
+    def up(self, plan: Plan) -> None:
+        if plan.backend not in ("auto", "wire"):
+            raise TestnetMisused(f"backend {plan.backend}: local processes have wire alone; give --runner docker")
+        names = plan.topology.names
+        if len(names) > NODES_MAX:
+            raise TestnetMisused(f"{len(names)} nodes: allowed are up to {NODES_MAX} as local processes")
+        directory = self._directory = directory_of(self.testnet)
+        lock = _claim(directory)
+        try:
+            token = secrets.token_urlsafe(24)
+            directory.token.touch(mode=0o600)
+            directory.token.write_text(token)
+            hosts = _free_hosts(self.testnet, len(names))
+            self._links = dict(plan.links)
+            written = self._written(plan, dict(zip(names, hosts, strict=True)), token)
+            _write_private(directory, written)
+            self._nodes = LiveNodes(_live(written), token, self._began)
+            process = _start_keeper(directory, lock)
+        finally:
+            os.close(lock)
+        try:
+            self._wait_for(process)
+        except (TestnetError, KeyboardInterrupt):
+            self.down()
+            raise
+        if self._lease is not None:
+            self._watcher = threading.Thread(target=self._watch, name="testnet-watch", daemon=True)
+            self._watcher.start()
+
+    def down(self) -> None:
+        self._is_watching.set()
+        directory = self._directory
+        if directory is not None and directory.path.is_dir():
+            if directory.is_alive():
+                with contextlib.suppress(TestnetFailed):
+                    ask_keeper(directory, {"do": "down"})
+                if not wait_until_gone(directory, DOWN_TIMEOUT) and directory.is_alive():
+                    raise TestnetFailed(f"the keeper of testnet {self.testnet!r} does not end; see {directory.keeper_log}")
+            directory.remove()
+        if self._nodes is not None:
+            self._nodes.close()
+
+    def _written(self, plan: Plan, hosts: Mapping[str, str], token: str) -> dict[str, Any]:
+        """What the keeper and later commands read."""
+        seed = f"{_as_number(hosts[SEED])}:{PORT}"
+        directory = self._directory
+        assert directory is not None
+        nodes = {
+            name: {
+                "host": host,
+                "port": PORT,
+                "tcp_port": TCP_PORT,
+                "metrics_host": host,
+                "metrics_port": HTTP_PORT,
+                "bootstrap_nodes": [] if name == SEED else [seed],
+                "is_seed": name == SEED,
+                "network_id": f"testnet-{self.testnet}",
+                "name": name,
+                "data_dir": str(directory.data(name)),
+                "profile": "testnet",
+                "api_token": token,
+                "chaos_control": True,
+                "prepare": self._prepare,
+                **plan.topology.settings,
+            }
+            for name, host in hosts.items()
+        }
+        settings: dict[str, dict[str, Any]] = {name: {} for name in hosts}
+        for (source, target), link in plan.links.items():
+            settings[source][target] = to_plain(link)
+        return {
+            "testnet": self.testnet,
+            "began": self._began,
+            "lease": self._lease,
+            "seed": plan.seed,
+            "nodes": nodes,
+            "links": {name: _links_body(name, settings[name], hosts, plan.seed) for name in hosts},
+            "settings": settings,
+        }
+
+    def _wait_for(self, process: subprocess.Popen[bytes]) -> None:
+        nodes = self._live()
+        wanted = min(len(nodes.nodes) - 1, FULL_MESH // 2 if len(nodes.nodes) > FULL_MESH else FULL_MESH)
+
+        def is_whole() -> bool:
+            if process.poll() is not None:
+                raise TestnetFailed(f"the keeper ended: {self._last_words()}")
+            answers = nodes.each(lambda name: nodes.ask(name, "/api/v1/stats"))
+            return all(one is not None and one["active_peers"] >= wanted for one in answers.values())
+
+        if not wait_until(lambda: self._running().socket.exists() or process.poll() is not None, START_TIMEOUT, 0.01):
+            raise TestnetFailed("the keeper did not start")
+        if not wait_until(is_whole, START_TIMEOUT, 0.1):
+            self.refresh()
+            died = [event for event in self._events if event["event"] == "died"]
+            why = f"{died[0]['node']} ended: {died[0]['reason']}; {self._tail(died[0]['node'])}" if died else "no peers"
+            raise TestnetFailed(f"the nodes did not find each other within {START_TIMEOUT:g} s: {why}")
+        nodes.learn_names()
+
+    # --- time -------------------------------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        return time.monotonic() - self._began
+
+    def sleep_until(self, time: float) -> None:
+        self._is_watching.wait(max(0.0, time - self.now()))
+
+    # --- faults -----------------------------------------------------------------------------------------------------
+
+    def apply(self, fault: Fault, origin: float) -> None:
+        seconds = origin + to_seconds(fault.until) - self.now()
+        if isinstance(fault, LinkFault):
+            if seconds > 0:
+                self._faults.append((fault, origin))
+                self._order(self._link_orders(fault, seconds))
+            return
+        if fault.kind in PROCESS_KINDS:
+            # What was delivered until now would die with the node.
+            self._live().read_histories([fault.node])
+            request = {"do": "fault", "step": fault.step, "kind": fault.kind, "node": fault.node}
+            parameters = _plain_parameters(fault.parameters)
+            ask_keeper(self._running(), {**request, "seconds": max(0.0, seconds), "parameters": parameters})
+            self.refresh()
+            return
+        raise TestnetMisused(f"local processes have no {fault.kind}")
+
+    def heal(self, step: str | None = None) -> None:
+        """step: None for every fault."""
+        if self._directory is None or not self._directory.is_alive():
+            return
+        self._faults = [one for one in self._faults if step not in (None, one[0].step)]
+        ask_keeper(self._directory, {"do": "heal", "step": step})
+        body = {} if step is None else {"step": step}
+        self._live().chaos([(name, "heal", body) for name in self._live().nodes])
+        self.refresh()
+
+    def set_links(self, links: Mapping[LinkName, LinkSettings]) -> None:
+        """Gives these links other settings from now on."""
+        self._links.update(links)
+        plan = self._running().read_plan()
+        hosts = {name: one["host"] for name, one in plan["nodes"].items()}
+        for (source, target), settings in links.items():
+            plan["settings"][source][target] = to_plain(settings)
+        plan["links"] = {name: _links_body(name, plan["settings"][name], hosts, plan["seed"]) for name in hosts}
+        _write_private(self._running(), plan)
+        ask_keeper(self._running(), {"do": "links", "nodes": plan["links"]})
+        changed = dict.fromkeys(source for source, _ in links)
+        # Without seed and name, so that the fates of packets go on where they were.
+        kept = {name: {key: plan["links"][name][key] for key in ("hosts", "names")} for name in changed}
+        self._live().chaos([(name, "links", body) for name, body in kept.items()])
+
+    def settings_of(self, link: LinkName) -> LinkSettings:
+        """What is asked of a link now, faults included."""
+        settings = self._links[link]
+        now = self.now()
+        for fault, origin in self._faults:
+            if link in fault.links and now < origin + to_seconds(fault.until):
+                settings = combined(settings, fault.settings)
+        return settings
+
+    def _link_orders(self, fault: LinkFault, seconds: float) -> list[tuple[str, str, dict[str, Any]]]:
+        targets: dict[str, list[str]] = {}
+        for source, target in fault.links:
+            targets.setdefault(source, []).append(self._live().nodes[target].host)
+        shared = {"step": fault.step, "kind": fault.kind, "settings": to_plain(fault.settings), "seconds": seconds}
+        return [(source, "faults", {**shared, "hosts": hosts}) for source, hosts in targets.items()]
+
+    def _order(self, orders: Sequence[tuple[str, str, dict[str, Any]]]) -> None:
+        """Tells the keeper, so that a node that starts anew is told again, then the nodes."""
+        told = [{"node": name, "command": command, "body": body} for name, command, body in orders]
+        ask_keeper(self._running(), {"do": "orders", "orders": told})
+        self._live().chaos(orders)
+
+    # --- questions --------------------------------------------------------------------------------------------------
+
+    def probe(self, links: Sequence[LinkName], count: int) -> list[LinkCount]:
+        return measure(self._live(), links, count, self.settings_of)
+
+    def publish(self, node: str, size: int) -> str | None:
+        return self._live().publish(node, {"text": "x" * max(0, size - 10)})
+
+    def scrape(self) -> dict[str, str | None]:
+        return self._live().scrape()
+
+    def stats(self) -> dict[str, dict[str, Any] | None]:
+        return self._live().stats()
+
+    def status(self, node: str, path: str) -> int:
+        return self._live().status(node, path)
+
+    def members(self) -> dict[str, list[str]]:
+        return self._live().members() if self._nodes is not None else {}
+
+    def history(self) -> list[Event]:
+        if self._nodes is None:
+            return []
+        self.refresh()
+        self._nodes.read_histories()
+        return sorted([*self._nodes.history(), *self._events], key=lambda event: float(event["at"]))
+
+    def logs(self) -> dict[str, list[str]]:
+        return {} if self._nodes is None else {name: self._log(name) for name in self._nodes.nodes}
+
+    def digest(self) -> str:
+        return ""
+
+    def keeper_status(self) -> dict[str, Any]:
+        """What the keeper says of processes and their faults."""
+        return ask_keeper(self._running(), {"do": "status"})
+
+    def refresh(self) -> None:
+        """Finds out which processes run, and what became of them."""
+        directory, nodes = self._directory, self._nodes
+        if directory is None or nodes is None or not directory.is_alive():
+            return
+        with contextlib.suppress(TestnetFailed):
+            report = ask_keeper(directory, {"do": "status"})["nodes"]
+            nodes.silent = frozenset(name for name, one in report.items() if one["state"] != "running")
+            events = ask_keeper(directory, {"do": "events", "after": len(self._events)})["events"]
+            self._events += [event | {"at": event["at"] - self._began} for event in events]
+
+    # --- inside -----------------------------------------------------------------------------------------------------
+
+    def _watch(self) -> None:
+        """Renews the lease and reads histories, until the testnet goes down."""
+        while not self._is_watching.wait(READ_INTERVAL):
+            with contextlib.suppress(TestnetFailed):
+                ask_keeper(self._running(), {"do": "lease", "seconds": self._lease})
+                self.refresh()
+                self._live().read_histories()
+
+    def _live(self) -> LiveNodes:
+        if self._nodes is None:
+            raise TestnetMisused("the testnet was not brought up")
+        return self._nodes
+
+    def _running(self) -> Directory:
+        if self._directory is None:
+            raise TestnetMisused("the testnet was not brought up")
+        return self._directory
+
+    def _log(self, name: str) -> list[str]:
+        try:
+            with self._running().log(name).open("rb") as file:
+                return file.read(LOG_BYTES_MAX).decode(errors="replace").splitlines()
+        except OSError:
+            return []
+
+    def _tail(self, name: str) -> str:
+        return (self._log(name) or ["it wrote nothing"])[-1][:200]
+
+    def _last_words(self) -> str:
+        with contextlib.suppress(OSError):
+            return (self._running().keeper_log.read_text().splitlines() or ["without a word"])[-1][:200]
+        return "without a word"
+
+
+def has_loopback_network() -> bool:
+    """Whether any address of 127.0.0.0/8 can be had."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trial:
+        try:
+            trial.bind(("127.91.3.7", 0))
+        except OSError:
+            return False
+    return True
+
+
+def _live(plan: Mapping[str, Any]) -> list[LiveNode]:
+    return [
+        LiveNode(name, one["metrics_host"], one["metrics_port"], f"{one['host']}:{one['port']}")
+        for name, one in plan["nodes"].items()
+    ]
+
+
+def _links_body(
+    name: str, settings: Mapping[str, Any], hosts: Mapping[str, str], seed: int
+) -> dict[str, Any]:  # fmt: skip
+    """The command `links` for one node."""
+    return {
+        "hosts": {hosts[target]: link for target, link in settings.items() if link},
+        "names": {hosts[target]: target for target in settings},
+        "seed": str(seed),
+        "name": name,
+    }
+
+
+def _claim(directory: Directory) -> int:
+    """Makes the directory and takes its lock; TestnetMisused if the testnet runs already."""
+    directory.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    lock = directory.lock()
+    if lock is None:
+        name = directory.path.name
+        raise TestnetMisused(f"a testnet {name!r} runs already; choose another --name, or end it with `testnet down`")
+    for entry in directory.path.iterdir():
+        if entry.name != "lock":
+            # Left by a keeper that was killed.
+            Directory(entry).remove() if entry.is_dir() else entry.unlink()
+    return lock
+
+
+def _start_keeper(directory: Directory, lock: int) -> subprocess.Popen[bytes]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("POSITRON_")}
+    command = [sys.executable, "-m", "node.testnet.runners.keeper", str(directory.path), str(lock)]
+    with directory.keeper_log.open("wb") as log:
+        return subprocess.Popen(  # noqa: S603  # our own interpreter and module
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            pass_fds=(lock,),
+            env=environment,
+        )
+
+
+def _write_private(directory: Directory, plan: Mapping[str, Any]) -> None:
+    """Replaces the plan in one step."""
+    import json
+
+    part = directory.plan.with_suffix(".new")
+    part.touch(mode=0o600)
+    part.write_text(json.dumps(plan))
+    part.replace(directory.plan)
+
+
+def _free_hosts(name: str, number: int) -> list[str]:
+    """Addresses of 127.0.0.0/8 for a testnet of that name, which nobody uses."""
+    digest = hashlib.blake2b(name.encode(), digest_size=32).digest()
+    for second, third in zip(digest[0::2], digest[1::2], strict=True):
+        block = (max(1, second) << 16) + (third << 8)
+        hosts = [_host(block + 1 + index) for index in range(number)]
+        if all(_is_free(host) for host in hosts):
+            return hosts
+    raise TestnetFailed(f"no {number} loopback addresses are free")
+
+
+def _host(number: int) -> str:
+    return f"127.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+
+
+def _is_free(host: str) -> bool:
+    for kind, port in ((socket.SOCK_DGRAM, PORT), (socket.SOCK_STREAM, TCP_PORT), (socket.SOCK_STREAM, HTTP_PORT)):
+        with socket.socket(socket.AF_INET, kind) as trial:
+            if kind == socket.SOCK_STREAM:
+                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                trial.bind((host, port))
+            except OSError:
+                return False
+    return True
+
+
+def _as_number(host: str) -> str:
+    """The address in a form that only a resolver understands, so that nodes look up their seed as they would a name."""
+    return "0x" + "".join(f"{int(part):02x}" for part in host.split("."))
+
+
+def _plain_parameters(parameters: Mapping[str, object]) -> dict[str, object]:
+    return {
+        name: asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+        for name, value in parameters.items()
+    }
