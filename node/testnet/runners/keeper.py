@@ -200,7 +200,9 @@ class Keeper:
         return list(dict.fromkeys(key[0] for key in keys))
 
     def _last_end(self) -> float:
-        return max((*(ill.until for ill in self._ills.values()), *(end for _, end in self._orders.values())), default=0.0)
+        return max(
+            (*(ill.until for ill in self._ills.values()), *(end for _, end in self._orders.values())), default=0.0
+        )
 
     # --- what nodes are told when they start ------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -20,6 +20,7 @@ from node.testnet.runners.base import Event
 
 __all__ = ["LiveNode", "LiveNodes"]
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 TIMEOUT = 1.5
@@ -99,7 +100,11 @@ class LiveNodes:
     def each(self, ask: Callable[[str], T], names: Iterable[str] | None = None) -> dict[str, T]:
         """What `ask` returns for each of those nodes, or all; at the same time."""
         chosen = list(self.nodes if names is None else names)
-        return dict(zip(chosen, self._pool.map(ask, chosen), strict=True))
+        return dict(zip(chosen, self.map(ask, chosen), strict=True))
+
+    def map(self, act: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
+        """The results for all items, in their order; many at a time."""
+        return self._pool.map(act, items)
 
     def awake(self) -> list[str]:
         """The nodes that are worth asking."""

@@ -35,18 +35,18 @@ PATIENCE = 0.3
 def measure(
     nodes: LiveNodes, links: Sequence[LinkName], count: int, settings: Callable[[LinkName], LinkSettings]
 ) -> list[LinkCount]:
-    """What arrived of `count` probes over each link; fewer where it is narrow. settings: what is asked of a link now."""
+    """What arrived of `count` probes over each link, fewer where it is narrow. settings: what is asked of it now."""
     jobs: dict[tuple[str, float, int], list[str]] = {}
     for link in links:
         interval = _interval(settings(link), len(links))
         number = max(1, min(count, int(SECONDS_MAX / interval)))
         jobs.setdefault((link[0], interval, number), []).append(link[1])
-    sent = dict(zip(jobs, nodes._pool.map(lambda job: _send(nodes, job, jobs[job]), jobs), strict=True))
+    sent = dict(zip(jobs, nodes.map(lambda job: _send(nodes, job, jobs[job]), jobs), strict=True))
     longest = max((one.delay + one.jitter for one in map(settings, links)), default=0)
     lasts = max((interval * number for _, interval, number in jobs), default=0.0)
     time.sleep(lasts + to_seconds(longest) + PATIENCE)
     asked = [(job, target) for job, targets in jobs.items() for target in targets]
-    answers = dict(zip(asked, nodes._pool.map(lambda one: _arrived(nodes, sent[one[0]], one[1]), asked), strict=True))
+    answers = dict(zip(asked, nodes.map(lambda one: _arrived(nodes, sent[one[0]], one[1]), asked), strict=True))
     counts = {}
     for (job, target), delays in answers.items():
         host = nodes.nodes[job[0]].address.rpartition(":")[0]

@@ -8,10 +8,9 @@ at any moment. `ProcRunner.attach` finds a testnet again that another command ha
 from __future__ import annotations
 
 import contextlib
-import hashlib
+import json
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import threading
@@ -27,6 +26,7 @@ from node.testnet.errors import TestnetError, TestnetFailed, TestnetMisused
 from node.testnet.runners.base import Event, Fault, LinkCount, LinkName, Plan
 from node.testnet.runners.directory import Directory, ask_keeper, directory_of, running, wait_until_gone
 from node.testnet.runners.live import LiveNode, LiveNodes, wait_until
+from node.testnet.runners.loopback import HTTP_PORT, PORT, TCP_PORT, as_number, free_hosts, has_loopback_network
 from node.testnet.runners.measuring import measure
 from node.testnet.scenario.resolve import LinkFault, NodeFault
 from node.testnet.scenario.topology import SEED
@@ -35,7 +35,6 @@ from node.types import to_seconds
 __all__ = ["NODES_MAX", "ProcRunner"]
 
 NODES_MAX = 200
-PORT, TCP_PORT, HTTP_PORT = 8888, 8889, 9464
 START_TIMEOUT = 60.0
 DOWN_TIMEOUT = 10.0
 LEASE = 10.0
@@ -69,7 +68,7 @@ class ProcRunner:
         self._events: list[Event] = []
         self._began = time.monotonic()
         self._is_watching = threading.Event()
-        self._watcher: threading.Thread | None = None
+        self._keeper: subprocess.Popen[bytes] | None = None
 
     @classmethod
     def attach(cls, name: str) -> ProcRunner:
@@ -109,39 +108,48 @@ class ProcRunner:
             token = secrets.token_urlsafe(24)
             directory.token.touch(mode=0o600)
             directory.token.write_text(token)
-            hosts = _free_hosts(self.testnet, len(names))
+            hosts = free_hosts(self.testnet, len(names))
             self._links = dict(plan.links)
             written = self._written(plan, dict(zip(names, hosts, strict=True)), token)
             _write_private(directory, written)
             self._nodes = LiveNodes(_live(written), token, self._began)
-            process = _start_keeper(directory, lock)
+            self._keeper = _start_keeper(directory, lock)
         finally:
             os.close(lock)
         try:
-            self._wait_for(process)
+            self._wait_for(self._keeper)
         except (TestnetError, KeyboardInterrupt):
             self.down()
             raise
         if self._lease is not None:
-            self._watcher = threading.Thread(target=self._watch, name="testnet-watch", daemon=True)
-            self._watcher.start()
+            threading.Thread(target=self._watch, name="testnet-watch", daemon=True).start()
 
     def down(self) -> None:
         self._is_watching.set()
         directory = self._directory
         if directory is not None and directory.path.is_dir():
             if directory.is_alive():
-                with contextlib.suppress(TestnetFailed):
+                try:
                     ask_keeper(directory, {"do": "down"})
+                except TestnetFailed:
+                    # It has not begun to listen yet.
+                    if self._keeper is not None:
+                        self._keeper.terminate()
+                        self._keeper.wait(DOWN_TIMEOUT)
+                        directory.remove()
                 if not wait_until_gone(directory, DOWN_TIMEOUT) and directory.is_alive():
-                    raise TestnetFailed(f"the keeper of testnet {self.testnet!r} does not end; see {directory.keeper_log}")
+                    raise TestnetFailed(
+                        f"the keeper of testnet {self.testnet!r} does not end; see {directory.keeper_log}"
+                    )
             directory.remove()
+        if self._keeper is not None:
+            self._keeper.wait(DOWN_TIMEOUT)
         if self._nodes is not None:
             self._nodes.close()
 
     def _written(self, plan: Plan, hosts: Mapping[str, str], token: str) -> dict[str, Any]:
         """What the keeper and later commands read."""
-        seed = f"{_as_number(hosts[SEED])}:{PORT}"
+        seed = f"{as_number(hosts[SEED])}:{PORT}"
         directory = self._directory
         assert directory is not None
         nodes = {
@@ -354,16 +362,6 @@ class ProcRunner:
         return "without a word"
 
 
-def has_loopback_network() -> bool:
-    """Whether any address of 127.0.0.0/8 can be had."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trial:
-        try:
-            trial.bind(("127.91.3.7", 0))
-        except OSError:
-            return False
-    return True
-
-
 def _live(plan: Mapping[str, Any]) -> list[LiveNode]:
     return [
         LiveNode(name, one["metrics_host"], one["metrics_port"], f"{one['host']}:{one['port']}")
@@ -401,7 +399,7 @@ def _start_keeper(directory: Directory, lock: int) -> subprocess.Popen[bytes]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("POSITRON_")}
     command = [sys.executable, "-m", "node.testnet.runners.keeper", str(directory.path), str(lock)]
     with directory.keeper_log.open("wb") as log:
-        return subprocess.Popen(  # noqa: S603  # our own interpreter and module
+        return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -414,44 +412,10 @@ def _start_keeper(directory: Directory, lock: int) -> subprocess.Popen[bytes]:
 
 def _write_private(directory: Directory, plan: Mapping[str, Any]) -> None:
     """Replaces the plan in one step."""
-    import json
-
     part = directory.plan.with_suffix(".new")
     part.touch(mode=0o600)
     part.write_text(json.dumps(plan))
     part.replace(directory.plan)
-
-
-def _free_hosts(name: str, number: int) -> list[str]:
-    """Addresses of 127.0.0.0/8 for a testnet of that name, which nobody uses."""
-    digest = hashlib.blake2b(name.encode(), digest_size=32).digest()
-    for second, third in zip(digest[0::2], digest[1::2], strict=True):
-        block = (max(1, second) << 16) + (third << 8)
-        hosts = [_host(block + 1 + index) for index in range(number)]
-        if all(_is_free(host) for host in hosts):
-            return hosts
-    raise TestnetFailed(f"no {number} loopback addresses are free")
-
-
-def _host(number: int) -> str:
-    return f"127.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
-
-
-def _is_free(host: str) -> bool:
-    for kind, port in ((socket.SOCK_DGRAM, PORT), (socket.SOCK_STREAM, TCP_PORT), (socket.SOCK_STREAM, HTTP_PORT)):
-        with socket.socket(socket.AF_INET, kind) as trial:
-            if kind == socket.SOCK_STREAM:
-                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                trial.bind((host, port))
-            except OSError:
-                return False
-    return True
-
-
-def _as_number(host: str) -> str:
-    """The address in a form that only a resolver understands, so that nodes look up their seed as they would a name."""
-    return "0x" + "".join(f"{int(part):02x}" for part in host.split("."))
 
 
 def _plain_parameters(parameters: Mapping[str, object]) -> dict[str, object]:

@@ -32,7 +32,7 @@ FAILED = 70
 
 
 def become_node(directory: Directory, name: str, settings: Mapping[str, Any], orders: Sequence[Order]) -> None:
-    """Runs a node until SIGTERM. settings: of NetworkConfig, and `prepare`, a `module:function` that gets the engine."""
+    """Runs a node until SIGTERM. settings: of NetworkConfig; `prepare`: a `module:function` that gets the engine."""
     status = FAILED
     try:
         _die_with_the_keeper()
@@ -42,9 +42,11 @@ def become_node(directory: Directory, name: str, settings: Mapping[str, Any], or
         config = NetworkConfig(**values)
         set_up_logging(config.log_level, config.log_format)
         status = asyncio.run(_run(config, orders, prepare))
-    except BaseException:  # noqa: BLE001  # nothing may come out of a fork
+    except BaseException:
         traceback.print_exc()
+        raise
     finally:
+        # Nothing comes out of a fork: this process is not the keeper, and must not go on as if it were.
         sys.stderr.flush()
         os._exit(status)
 
