@@ -7,6 +7,7 @@ nanoseconds on a monotonic clock that the caller owns; seconds as floats appear 
 from __future__ import annotations
 
 from collections.abc import MutableSequence, Sequence
+from ipaddress import IPv6Address
 from typing import NewType, Protocol, TypeAlias, TypeVar
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "NodeId",
     "PacketNumber",
     "Random",
+    "canonical_address",
     "format_address",
     "from_seconds",
     "short_id",
@@ -87,3 +89,18 @@ def format_address(address: Address) -> str:
     """An address as people write it: `host:port`, or `[ipv6]:port`."""
     host, port = address
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def canonical_address(address: Address) -> Address:
+    """The address as a socket reports it: IPv6 in its shortest form, IPv4 in IPv6 as IPv4; names stay as they are."""
+    host, port = address
+    if ":" not in host:
+        return address
+    text, separator, scope = host.partition("%")
+    try:
+        parsed = IPv6Address(text)
+    except ValueError:
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped), port
+    return str(parsed) + separator + scope, port

@@ -50,7 +50,9 @@ async def resolve(address: Address, *, family: int = socket.AF_UNSPEC, seconds: 
     """The first address of a host name, or the address itself; ConnectionFailed if there is none within `seconds`."""
     host, port = address
     if is_literal(host):
-        return address
+        # As the peer's datagrams will name it: "127.1" is an address, too.
+        name = socket_address(socket.AF_INET6 if ":" in host else socket.AF_INET, (host, 1))
+        return (plain_host(name[0]), port) if name is not None else address
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(seconds):

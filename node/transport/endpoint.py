@@ -27,7 +27,7 @@ from node.transport.resets import Resets
 from node.transport.settings import TransportSettings
 from node.transport.state import ConnectionState, Origin
 from node.transport.stats import ConnectionSnapshot, EndpointStats
-from node.types import Address, ConnectionId, Entropy, Instant, NodeId
+from node.types import Address, ConnectionId, Entropy, Instant, NodeId, canonical_address
 from node.wire.handshake import Init, RefusalReason, parse_reset
 from node.wire.header import Header, PacketType, data_header, parse_header
 from node.wire.limits import ANSWERS_QUEUED_MAX
@@ -149,7 +149,7 @@ class Endpoint:
         """Begins a connection and returns its handle; UsageError when max_connections are there already."""
         if len(self.connections) - self._half_open >= self.settings.max_connections:
             raise UsageError(f"{self.settings.max_connections} connections are open: max_connections allows no more")
-        origin = self._new_origin(address, is_initiator=True)
+        origin = self._new_origin(canonical_address(address), is_initiator=True)
         opening = Opening.initiate(
             self._new_handshake(origin, expected), origin.local_id, self.settings.network_id, now
         )
@@ -188,6 +188,7 @@ class Endpoint:
 
     def connection_at(self, address: Address) -> int | None:
         """A connection with that address that is established or on its way, the newest of them."""
+        address = canonical_address(address)
         for connection in reversed(self.connections.values()):
             is_usable = connection.state is ConnectionState.ESTABLISHED or (
                 connection.state is ConnectionState.HANDSHAKE and connection.origin.is_initiator

@@ -57,6 +57,23 @@ async def test_a_mebibyte_crosses_a_link_with_small_packets(hosts: Hosts) -> Non
     async with ends(hosts) as (left, right, address):
         await left.transport.send_reliable(address, message, PATIENCE)
         assert right.received == [message]
+        (snapshot,) = left.transport.endpoint.snapshots()
+        assert 1_200 <= snapshot.mtu <= 1_280 - 28
+
+
+@pytest.mark.asyncio
+async def test_a_cable_that_becomes_narrower_is_noticed_and_nothing_is_lost(hosts: Hosts) -> None:
+    message = bytes(range(256)) * 1024
+    async with ends(hosts) as (left, right, address):
+        await left.transport.send_reliable(address, message, PATIENCE)
+        (before,) = left.transport.endpoint.snapshots()
+        assert before.mtu == 1_400
+        hosts.limit_packets(1280)
+        await left.transport.send_reliable(address, message, PATIENCE)
+        assert right.received == [message] * 2
+        (after,) = left.transport.endpoint.snapshots()
+        assert after.mtu == 1_200
+        assert after.stats.mtu_black_holes == 1
 
 
 @pytest.mark.asyncio

@@ -95,6 +95,25 @@ async def test_packets_grow_to_what_the_interface_carries_and_the_operator_allow
 
 
 @pytest.mark.asyncio
+@pytest.mark.parametrize(("host", "odd"), [("127.0.0.1", "127.1"), ("::1", "0:0:0:0:0:0:0:1")])
+async def test_an_address_written_in_another_way_leads_to_the_same_connection(host: str, odd: str) -> None:
+    far, near, inbox = UDPTransport(host, 0), UDPTransport(host, 0), Inbox()
+    far.register_handler(inbox)
+    await far.start()
+    await near.start()
+    try:
+        for target in (odd, host, odd):
+            await near.send_reliable((target, far.local_address[1]), b"again")
+        assert await inbox.wait_for(3) == [b"again"] * 3
+        (snapshot,) = near.endpoint.snapshots()
+        assert snapshot.stats.path_changes == 0
+        assert far.endpoint.stats.handshakes_completed == 1
+    finally:
+        await near.stop()
+        await far.stop()
+
+
+@pytest.mark.asyncio
 async def test_a_handler_learns_an_address_that_it_can_answer_to() -> None:
     async with pair() as (first, second, answers, _):
 
