@@ -12,6 +12,7 @@ PositronError
 ├── QueueFull            nobody: the peer is slower than the caller; nothing changed; try again later
 │   └── Backpressure     nobody: the network is slower than the caller; nothing changed; try again later
 ├── SendTimeout          the network or the peer; the message was withdrawn
+│   └── ReceiptTimeout   the network: a broadcast did not come as far as was waited for; it is still under way
 ├── ConnectionFailed     the network or the peer; the connection is gone
 ├── StartError           the environment, at start only; nothing was left half-started
 ├── StorageError         the environment: state could not be written; what was stored before is still there
@@ -36,6 +37,7 @@ __all__ = [
     "PositronError",
     "ProtocolViolation",
     "QueueFull",
+    "ReceiptTimeout",
     "SendTimeout",
     "StartError",
     "StorageError",
@@ -134,6 +136,20 @@ class Backpressure(QueueFull):
 
 class SendTimeout(PositronError, TimeoutError):
     """The message was not acknowledged before its deadline and has been withdrawn."""
+
+
+class ReceiptTimeout(SendTimeout):
+    """A broadcast did not come as far in time as the caller wanted to wait for; it spreads on.
+
+    message_id: its id. acked: peers that acknowledged a copy. covered: of `members`, those known to have it.
+    """
+
+    def __init__(self, message_id: str, *, acked: int, covered: int, members: int) -> None:
+        super().__init__(f"broadcast {message_id[:8]}: {acked} acknowledged, {covered} of {members} members have it")
+        self.message_id = message_id
+        self.acked = acked
+        self.covered = covered
+        self.members = members
 
 
 class ConnectionFailed(PositronError, ConnectionError):

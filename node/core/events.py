@@ -12,6 +12,7 @@ from node.transport.events import Event
 from node.types import Address, Duration, NodeId
 
 __all__ = [
+    "BroadcastProgress",
     "DataReceived",
     "DialFailed",
     "DialSucceeded",
@@ -78,6 +79,20 @@ class DataReceived:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BroadcastProgress:
+    """How far a broadcast has come that is followed; reported with every change and a few times per second.
+
+    acked: peers that acknowledged a copy of this node. covered: of `members`, the living members of the network without
+    this one, those that are known to have it.
+    """
+
+    message_id: str
+    acked: int
+    covered: int
+    members: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SendFinished:
     """A message given to `send` was acknowledged (error is None) or given up; exactly one per token."""
 
@@ -136,6 +151,7 @@ NodeEvent: TypeAlias = (
     | PeerDown
     | MemberChanged
     | DataReceived
+    | BroadcastProgress
     | SendFinished
     | DialSucceeded
     | DialFailed

@@ -9,6 +9,7 @@ each call; wall time, for what is signed, is that plus a fixed offset.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -204,12 +205,42 @@ class Machine:
     def _rememberers(self) -> Rememberers:
         return Rememberers(self.peers, self.gossip, self.trust, self._wall_offset)
 
-    def broadcast(self, payload: dict[str, Value], now: Instant) -> str:
-        """Sends a message to every node; its id, 32 hexadecimal digits. NotRunning, UsageError."""
+    def broadcast(
+        self,
+        payload: dict[str, Value],
+        now: Instant,
+        *,
+        exclude: Sequence[NodeId] = (),
+        follow: bool = False,
+        visit: bool = False,
+    ) -> str:
+        """Sends a message to every node; its id, 32 hexadecimal digits. NotRunning, UsageError, Backpressure.
+
+        exclude: peers that get it from others only. follow: report `BroadcastProgress` until `unfollow`. visit: link
+        with every member for that, so that each of them can be asked.
+        """
         self._require_running()
-        message_id = self.gossip.publish(payload, now)
+        message_id = self.gossip.publish(payload, now, exclude=exclude, follow=follow)
+        if visit:
+            for member in self.peers.members.present():
+                self.peers.visit(member.node_id, now)
         self._router.settle(now)
         return message_id.hex()
+
+    def unfollow(self, message_id: str) -> None:
+        """Reports no more how far a broadcast has come."""
+        self.gossip.unfollow(bytes.fromhex(message_id))
+
+    def set_wall_offset(self, offset: Duration, now: Instant) -> None:
+        """The wall clock was set while the node runs: it is so far from the clock of `now` from now on."""
+        self._wall_offset = self._router.wall_offset = self.peers.watch.clockwork.wall_offset = offset
+        self.gossip.set_wall_offset(offset)
+        self.trust.set_wall_offset(offset)
+        self._router.settle(now)
+
+    def set_lag(self, lag: Duration) -> None:
+        """How late the event loop of this node is, as its shell measures it."""
+        self.gossip.set_lag(lag)
 
     def send(
         self,

@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from node.core.delivery import DELIVERY, route_of
 from node.core.events import (
+    BroadcastProgress,
     DataReceived,
     DialFailed,
     DialSucceeded,
@@ -39,6 +40,7 @@ from node.errors import (
 from node.gossip import actions as gossip_actions
 from node.gossip.gossip import Gossip
 from node.messages.frame import encode_frame, is_frame, parse_frame
+from node.messages.packing import Value
 from node.messages.types import Carrier, MessageType
 from node.peers import actions as peer_actions
 from node.peers.actions import Link
@@ -60,11 +62,14 @@ from node.wire.limits import PROBLEM_REPEAT, PROBLEMS_MAX
 
 __all__ = ["Purpose", "Router", "Services"]
 
-Purpose: TypeAlias = tuple[bytes, ...] | int
-"""Whose frame it was: the gossip messages that it carries or announces, or the token of a direct message."""
+Purpose: TypeAlias = gossip_actions.Send | int
+"""Whose frame it was: what gossip wanted sent, or the token of a direct message."""
 
 CONTROL_TIMEOUT: Duration = 10 * SECOND
 """Time in which a peer must acknowledge a question or an answer that will be repeated anyway."""
+
+EARLY_FRAMES_MAX, EARLY_PEERS_MAX = 16, 64
+"""Frames of gossip that are kept per peer that has not introduced itself, and such peers."""
 
 _OF_TRUST = (MessageType.TRUST_UPDATE, MessageType.TRUSTED_PEERS_REQUEST, MessageType.TRUSTED_PEERS_RESPONSE)
 _VIOLATIONS = (
@@ -104,8 +109,12 @@ class Router:
         self._outbox = services.outbox
         self._stats = services.stats
         self._switch: Switch[Purpose] = Switch(services.endpoints, services.stats)
-        self._wall_offset = wall_offset
+        self.wall_offset = wall_offset
+        self._carriers = [
+            (carrier, endpoint) for carrier in Carrier if (endpoint := services.endpoints.of(carrier)) is not None
+        ]
         self._gossip_timeout = gossip_timeout
+        self._early: dict[NodeId, list[list[Value]]] = {}
         self._problems: dict[tuple[str, str], Instant] = {}
 
     def settle(self, now: Instant) -> bool:
@@ -118,9 +127,8 @@ class Router:
     def _route(self, now: Instant) -> bool:
         """Passes on what is there now; whether there was anything."""
         is_busy = False
-        for carrier in Carrier:
-            endpoint = self._endpoints.of(carrier)
-            while endpoint is not None and (event := endpoint.poll_event()) is not None:
+        for carrier, endpoint in self._carriers:
+            while (event := endpoint.poll_event()) is not None:
                 self._on_transport(carrier, event, now)
                 # At once: a frame may concern a peer that the one before it has introduced.
                 self._follow_peers(now)
@@ -190,9 +198,9 @@ class Router:
             frame = parse_frame(event.data)
             self._stats.received[frame.kind.name.lower()] += 1
             if frame.kind is MessageType.GOSSIP_MESSAGE:
-                self._gossip.receive(peer_id, frame.fields, now)
+                self._receive_gossip(peer_id, frame.fields, now)
             elif frame.kind is MessageType.CUSTOM_DATA:
-                received = self._outbox.receive(peer_id, frame.fields, now + self._wall_offset)
+                received = self._outbox.receive(peer_id, frame.fields, now + self.wall_offset)
                 if received is not None:
                     self.events.append(received)
             elif frame.kind in _OF_TRUST:
@@ -205,6 +213,18 @@ class Router:
             self._stats.rejected[error.reason] += 1
             if error.reason != "unknown_kind":
                 self._peers.blame(peer_id, error.reason)
+
+    def _receive_gossip(self, peer_id: NodeId, fields: list[Value], now: Instant) -> None:
+        peer = self._peers.table.get(peer_id)
+        if peer is None or peer.is_active:
+            self._gossip.receive(peer_id, fields, now)
+            return
+        # Its introduction was lost or overtaken; what it said after it counts once it is here.
+        early = self._early.setdefault(peer_id, [])
+        if len(early) < EARLY_FRAMES_MAX:
+            early.append(fields)
+        if len(self._early) > EARLY_PEERS_MAX:
+            del self._early[next(iter(self._early))]
 
     # --- what the services want ---------------------------------------------------------------------------------
 
@@ -267,6 +287,8 @@ class Router:
             return
         self._gossip.peer_up(node_id, now, is_outbound=action.is_outbound)
         self._trust.peer_up(node_id)
+        for fields in self._early.pop(node_id, ()):
+            self._gossip.receive(node_id, fields, now)
         self.events.append(PeerUp(node_id=node_id, name=name, address=address, aliases=action.aliases))
         self._dispatch_waiting(node_id, now)
 
@@ -341,7 +363,19 @@ class Router:
             case gossip_actions.Notice(kind=kind, origin=origin, payload=payload, via=via):
                 self._peers.notice(kind, origin, payload, via, now)
             case gossip_actions.Followed():
-                pass
+                self._on_followed(action)
+
+    def _on_followed(self, action: gossip_actions.Followed) -> None:
+        members = self._peers.members
+        holders = [members.get(node_id) for node_id in action.holders]
+        self.events.append(
+            BroadcastProgress(
+                message_id=action.message_id.hex(),
+                acked=action.acked,
+                covered=sum(member is not None and member.is_present for member in holders),
+                members=members.population - 1,
+            )
+        )
 
     def _on_trust(self, action: trust_actions.Action, now: Instant) -> None:
         match action:
@@ -359,7 +393,7 @@ class Router:
             data=action.data,
             route=route_of(MessageType.GOSSIP_MESSAGE, len(action.data), reliable=action.is_reliable),
             deadline=now + self._gossip_timeout,
-            purpose=action.message_ids or None,
+            purpose=action if action.message_ids else None,
         )
         try:
             if peer is None:
@@ -372,7 +406,9 @@ class Router:
         if isinstance(outcome.purpose, int):
             self.finish(outcome.purpose, outcome.error)
         elif outcome.error is not None:
-            self._gossip.send_failed(outcome.peer, outcome.purpose, now)
+            self._gossip.send_failed(outcome.peer, outcome.purpose.message_ids, now)
+        elif outcome.purpose.is_copy:
+            self._gossip.send_acked(outcome.peer, outcome.purpose.message_ids)
 
     # --- direct messages ----------------------------------------------------------------------------------------
 

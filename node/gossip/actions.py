@@ -19,12 +19,14 @@ class Send:
     message_ids: what the frame carries or announces; `Gossip.send_failed` wants them back for each peer that did not
     acknowledge the frame, `Gossip.send_acked` for each that did. Empty when a loss does not matter.
     is_reliable: repeat it until it is acknowledged; else one datagram that may be lost.
+    is_copy: it carries the message itself.
     """
 
     peers: tuple[NodeId, ...]
     data: bytes
     message_ids: tuple[bytes, ...]
     is_reliable: bool = True
+    is_copy: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,7 @@ _KINDS = (MessageType.GOSSIP_MESSAGE, *NOTICES)
 
 
 class Admission:
-    """What one node has accepted. evidence: of the last refusal as `equivocating`."""
+    """What one node has accepted. evidence: of the last refusal as `equivocating`. wall_offset: as in the settings."""
 
     def __init__(self, own_id: NodeId, settings: GossipSettings, clocks: Clocks) -> None:
         self.seen = SeenIds()
@@ -34,7 +34,7 @@ class Admission:
         self.store = Store(settings.retention, settings.retention_bytes)
         self.evidence: Equivocation | None = None
         self._own_id = own_id
-        self._wall_offset = settings.wall_offset
+        self.wall_offset = settings.wall_offset
         self._domain = signing_domain(settings.network_id)
         self._clocks = clocks
 
@@ -45,7 +45,7 @@ class Admission:
         if envelope.origin == self._own_id:
             raise DecodeError("own_origin")
         check_network(envelope, self._domain)
-        check_freshness(envelope, now + self._wall_offset, self._clocks)
+        check_freshness(envelope, now + self.wall_offset, self._clocks)
         if not self.origins.is_new(envelope.origin, envelope.epoch, envelope.sequence):
             self._check_again(peer, envelope)
             raise DecodeError("replayed")

@@ -54,15 +54,16 @@ class Claims:
         self._page = page
         self._claims = claims
 
-    def lacking(self, store: Store, *, since: int, before: Instant, count: int) -> list[bytes]:
+    def lacking(self, store: Store, *, since: int, before: Instant, count: int, asker: bytes = b"") -> list[bytes]:
         """Ids of messages here that the peer lacks, oldest first per author.
 
         since: wall milliseconds from which on the peer wants them. before: those that arrived here later are left to
-        the mesh, which is probably about to bring them. count: at most so many.
+        the mesh, which is probably about to bring them. count: at most so many. asker: the peer, who has no use for
+        what it said itself.
         """
         found: list[bytes] = []
         for origin in store.origins():
-            if origin not in self._page:
+            if origin not in self._page or origin == asker:
                 continue
             prefix = origin[:PREFIX_BYTES]
             for (epoch, sequence), message_id in store.of(origin).items():

@@ -13,14 +13,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from node.errors import Backpressure, DecodeError, UsageError
-from node.gossip.actions import Accuse, Action, Blame, Deliver, Notice
+from node.gossip.actions import Accuse, Action, Blame, Deliver, Followed, Notice
 from node.gossip.admission import NOTICES, Admission
 from node.gossip.frames import Act, Urgency, encode, encode_ids, ids_of
 from node.gossip.lane import Lane
 from node.gossip.mesh import BACKOFF, Mesh, Wish
 from node.gossip.pulls import Pulls
+from node.gossip.receipts import Receipts
 from node.gossip.reconcile import Reconciler
 from node.gossip.settings import GossipSettings
 from node.gossip.spread import Spreader
@@ -37,6 +39,10 @@ from node.wire.limits import ANNOUNCED_IDS_MAX, EXCESS_MAX, HOPS_MAX, SMALL_BODY
 __all__ = ["Gossip"]
 
 MAINTENANCE_INTERVAL: Duration = 1 * SECOND
+
+FOLLOW_INTERVAL: Duration = 200 * MILLISECOND
+FOLLOWED_IDS = 32
+"""Time between two questions to a peer for what the application follows, and ids in one of them."""
 
 RTT_ASSUMED: Duration = 100 * MILLISECOND
 """Round trip time of a peer before it is known."""
@@ -64,6 +70,7 @@ class Gossip:
         self.mesh = Mesh(settings, random=random)
         self.rtt: Callable[[NodeId], Duration | None] = lambda peer: None
         self.loss: Callable[[], float] = lambda: 0.0
+        self._own_id = identity.public_key
         self._settings = settings
         self._random = random
         self._sealer = Sealer(identity, network_id=settings.network_id, epoch=settings.epoch)
@@ -72,6 +79,8 @@ class Gossip:
         self._actions: deque[Action] = deque()
         self._spreader = Spreader(self.mesh, self._admission.store, self.stats, self._actions, random=random)
         self._reconciler = Reconciler(self._admission, self.mesh, self._spreader, self.stats, settings, random=random)
+        self._receipts = Receipts()
+        self._follow_at: Instant | None = None
         self._maintain_at: Instant | None = None
         self._tuned = 0, 0
 
@@ -92,9 +101,12 @@ class Gossip:
         self._pulls.forget(peer)
         self._graft(self.mesh.remove(peer, now))
 
-    def publish(self, payload: dict[str, Value], now: Instant) -> bytes:
+    def publish(
+        self, payload: dict[str, Value], now: Instant, *, exclude: Sequence[NodeId] = (), follow: bool = False
+    ) -> bytes:
         """Sends a message of this node's own to everybody; its id.
 
+        exclude: peers that get no copy from this node itself. follow: report who has it, until `unfollow`.
         UsageError for what cannot travel; Backpressure when most links have more waiting than they may carry.
         """
         if not isinstance(payload, dict):
@@ -103,7 +115,11 @@ class Gossip:
         if not self._spreader.has_room(len(packed)):
             raise Backpressure("more broadcasts wait for their turn than most peers accept")
         self.stats.published += 1
-        return self._publish(MessageType.GOSSIP_MESSAGE, packed, now)
+        return self._publish(MessageType.GOSSIP_MESSAGE, packed, now, exclude=exclude, follow=follow)
+
+    def unfollow(self, message_id: bytes) -> None:
+        """Reports no more who has that message."""
+        self._receipts.forget(message_id)
 
     def notify(self, kind: MessageType, payload: bytes, now: Instant) -> None:
         """Sends a message about members of the network to everybody."""
@@ -125,6 +141,12 @@ class Gossip:
         self.stats.failed_sends += 1
         self._spreader.failed(peer, message_ids, now)
 
+    def send_acked(self, peer: NodeId, message_ids: Sequence[bytes]) -> None:
+        """That peer acknowledged a copy of these messages."""
+        for identifier in message_ids if self._receipts else ():
+            if self._receipts.acked(peer, identifier):
+                self._report(identifier)
+
     def digest_heard(self, peer: NodeId, digest: bytes, now: Instant) -> None:
         """A heartbeat of that peer told what it has accepted, in 8 bytes."""
         if len(digest) == DIGEST_BYTES:
@@ -137,6 +159,11 @@ class Gossip:
         if self.mesh.is_full and not was_full:
             self._graft(self.mesh.graft(now))
 
+    def set_wall_offset(self, offset: Duration) -> None:
+        """The wall clock of this node was set: it is so far from the clock of `now` from now on."""
+        self._settings = replace(self._settings, wall_offset=offset)
+        self._admission.wall_offset = offset
+
     def set_lag(self, lag: Duration) -> None:
         """How late this node's event loop is."""
         self.mesh.is_guarded = lag > LAG_GUARDED
@@ -146,6 +173,8 @@ class Gossip:
         for peer, message_ids in self._pulls.overdue(now).items():
             self._request(peer, message_ids)
         self._spreader.handle_timeout(now)
+        if self._follow_at is not None and self._follow_at <= now:
+            self._follow_up(now)
         if self._maintain_at is not None and self._maintain_at <= now:
             self._maintain(now)
 
@@ -157,7 +186,7 @@ class Gossip:
 
     def next_timeout(self) -> Instant | None:
         """When `handle_timeout` is due."""
-        times = (self._pulls.next_timeout(), self._spreader.next_timeout(), self._maintain_at)
+        times = (self._pulls.next_timeout(), self._spreader.next_timeout(), self._follow_at, self._maintain_at)
         return min((due for due in times if due is not None), default=None)
 
     def digest(self) -> bytes:
@@ -166,7 +195,7 @@ class Gossip:
 
     def snapshot(self) -> Value:
         """What must be remembered across a restart, as plain data."""
-        return self._admission.origins.snapshot()
+        return [row for row in self._admission.origins.snapshot() if isinstance(row, list) and row[0] != self._own_id]
 
     def restore(self, remembered: Value, *, is_final: bool) -> None:
         """Remembers what `snapshot` told; DecodeError, and no change, for anything else.
@@ -214,7 +243,7 @@ class Gossip:
                 self._actions.append(Blame(peer=peer, reason="rate_limited"))
             return
         identifier = message_id(body, signature)
-        lane.settle(identifier)
+        self._settle(peer, lane, identifier)
         if identifier in self._admission.seen:
             self._receive_again(peer, identifier, len(body), now)
             return
@@ -227,6 +256,12 @@ class Gossip:
             self._refuse(identifier, error.reason)
             raise
         self._accept(peer, envelope, hops, now)
+
+    def _settle(self, peer: NodeId, lane: Lane, identifier: bytes) -> None:
+        """That peer has shown that it has that message."""
+        lane.settle(identifier)
+        if self._receipts and self._receipts.holds(peer, identifier):
+            self._report(identifier)
 
     def _receive_again(self, peer: NodeId, identifier: bytes, size: int, now: Instant) -> None:
         self.stats.duplicates += 1
@@ -245,10 +280,6 @@ class Gossip:
 
     def _accept(self, peer: NodeId, envelope: Envelope, hops: int, now: Instant) -> None:
         was_missed = self._pulls.arrived(envelope.message_id)
-        if was_missed and not self._reconciler.wants(envelope.timestamp):
-            # From before this life of the node: an earlier one may have delivered it.
-            self._admission.seen.add(envelope.message_id)
-            raise DecodeError("stale")
         message = self._admission.accept(envelope, hops, now)
         self._reconciler.accepted(envelope.message_id, now)
         self.mesh.arrived(peer, 0)
@@ -256,7 +287,10 @@ class Gossip:
         self.stats.accepted_large += len(envelope.body) > SMALL_BODY_BYTES
         if was_missed is not None:
             self.stats.repaired["sync" if was_missed else "pull"] += 1
-        if envelope.kind == MessageType.GOSSIP_MESSAGE:
+        if envelope.kind == MessageType.GOSSIP_MESSAGE and not self._is_of_this_life(envelope, was_missed):
+            # An earlier life of this node may have delivered it; others are served with it all the same.
+            self.stats.rejected["stale"] += 1
+        elif envelope.kind == MessageType.GOSSIP_MESSAGE:
             self._deliver(peer, envelope, hops, now)
         elif envelope.kind in NOTICES:
             self._actions.append(
@@ -267,6 +301,17 @@ class Gossip:
         else:
             self.stats.rejected["unknown_kind"] += 1
         self._spreader.relay(envelope.message_id, message, peer, now)
+
+    def _is_of_this_life(self, envelope: Envelope, was_missed: bool | None) -> bool:
+        """Whether a message was made after this node began, by this node's clock where the author's is known.
+
+        What the mesh brings is new as a rule, and is not refused because its author's clock may be slow; what a sync
+        brings may be anything.
+        """
+        skew = self.clocks.of(envelope.origin)
+        if skew is None and not was_missed:
+            return True
+        return self._reconciler.wants(envelope.timestamp - (skew or 0) // MILLISECOND)
 
     def _deliver(self, peer: NodeId, envelope: Envelope, hops: int, now: Instant) -> None:
         try:
@@ -296,7 +341,7 @@ class Gossip:
         ask_at = now + 3 * rtt // 2 if urgency == Urgency.SOON else now
         patience = max(PATIENCE_MIN, 4 * rtt) if urgency == Urgency.SOON else WANT_TIMEOUT + 4 * rtt
         for identifier in listed:
-            lane.settle(identifier)
+            self._settle(peer, lane, identifier)
             if identifier not in self._admission.seen:
                 self._pulls.announced(identifier, peer, ask_at, patience, is_missed=is_missed)
             elif urgency == Urgency.SOON:
@@ -327,11 +372,22 @@ class Gossip:
 
     # --- sending ------------------------------------------------------------------------------------------------
 
-    def _publish(self, kind: MessageType, payload: bytes, now: Instant) -> bytes:
+    def _publish(
+        self,
+        kind: MessageType,
+        payload: bytes,
+        now: Instant,
+        *,
+        exclude: Sequence[NodeId] = (),
+        follow: bool = False,
+    ) -> bytes:
         envelope = self._sealer.seal(kind, payload, now + self._settings.wall_offset)
         message = self._admission.accept(envelope, 0, now)
         self._reconciler.accepted(envelope.message_id, now)
-        self._spreader.publish(envelope.message_id, message, now)
+        if follow:
+            self._receipts.follow(envelope.message_id)
+            self._follow_at = now
+        self._spreader.publish(envelope.message_id, message, now, exclude=exclude)
         return envelope.message_id
 
     def _request(self, peer: NodeId, message_ids: list[bytes]) -> None:
@@ -343,6 +399,30 @@ class Gossip:
         self.stats.grafts += len(peers)
         for peer in peers:
             self._spreader.say([peer], encode(Act.GRAFT, int(self.mesh.wish(peer))))
+
+    # --- receipts -----------------------------------------------------------------------------------------------
+
+    def _report(self, message_id: bytes) -> None:
+        receipt = self._receipts.get(message_id)
+        if receipt is not None:
+            self._actions.append(
+                Followed(message_id=message_id, holders=tuple(receipt.holders), acked=len(receipt.acked))
+            )
+
+    def _follow_up(self, now: Instant) -> None:
+        """Asks the linked peers that have not shown that they have what is followed."""
+        followed = self._receipts.followed()
+        self._follow_at = now + FOLLOW_INTERVAL if followed else None
+        for peer in self._spreader.lanes:
+            asked = [
+                identifier
+                for identifier in followed
+                if (receipt := self._receipts.get(identifier)) is not None and peer not in receipt.holders
+            ]
+            if asked:
+                self._spreader.say([peer], encode_ids(Act.QUESTION, asked[:FOLLOWED_IDS]), reliable=False)
+        for identifier in followed:
+            self._report(identifier)
 
     # --- once a second ------------------------------------------------------------------------------------------
 

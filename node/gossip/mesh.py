@@ -57,12 +57,14 @@ class Wish(IntFlag):
 class _Link:
     """One linked peer. asked: what this node wishes of it, None outside the mesh. asks: what it wishes.
 
+    is_needed: it was grafted because the mesh was too small.
     lateness: mean time by which its copies come after the first one, in nanoseconds; None before the first.
     """
 
     is_outbound: bool
     asked: Wish | None = None
     asks: Wish = Wish.EAGER
+    is_needed: bool = False
     free_at: Instant = 0
     lateness: int | None = None
 
@@ -125,8 +127,7 @@ class Mesh:
     def wish(self, peer: NodeId) -> Wish:
         """What a GRAFT to that member says."""
         link = self._links[peer]
-        needy = Wish.NEEDY if len(self) < self._settings.degree_min else Wish.NONE
-        return (link.asked or Wish.NONE) | needy
+        return (link.asked or Wish.NONE) | (Wish.NEEDY if link.is_needed else Wish.NONE)
 
     def grafted(self, peer: NodeId, asks: Wish, now: Instant) -> bool:
         """That peer put this node into its mesh; False if it must be told that it is not in this one."""
@@ -184,18 +185,21 @@ class Mesh:
         if self.is_full:
             chosen = free
         elif size < settings.degree_min:
-            chosen = self._best(free, settings.degree - size)
+            # Not up to the degree: others graft this node too, and every member more is a duplicate per message.
+            chosen = self._best(free, settings.degree_min + 1 - size)
         elif self._outbound() < settings.degree_outbound and size < settings.degree_max:
             chosen = self._best([peer for peer in free if self._links[peer].is_outbound], 1)
         else:
             return []
         for peer in chosen:
+            self._links[peer].is_needed = size < settings.degree_min
             self._admit(self._links[peer])
         return chosen
 
     def _prune(self, now: Instant) -> list[NodeId]:
-        surplus = len(self) - self._settings.degree_max
-        if self.is_full or surplus <= 0:
+        most = (self._settings.degree + self._settings.degree_max) // 2
+        if self.is_full or len(self) <= most:
+            # Room up to the limit is left for peers whose own mesh is too small: without it they would stay apart.
             return []
         members = self.members()
         self._random.shuffle(members)

@@ -1,6 +1,6 @@
 """Decides who gets a message, who is told of it, and when: the outgoing half of gossip.
 
-Small bodies are pushed to the whole mesh at once, and by their author to every linked peer. Bodies over
+Small bodies are pushed to the whole mesh at once, and by their author to as many other linked peers. Bodies over
 SMALL_BODY_BYTES are pushed to the members that want them, and the others are told; bodies over LARGE_MESSAGE_BYTES are
 told to everybody and pulled. In a full mesh the author reaches everybody itself, so that relays push to a few only, by
 the loss that is measured, and tell the rest a little later, when most of them have it anyway.
@@ -11,7 +11,7 @@ Every copy passes the lane of its peer, which keeps the sender within what the r
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from node.gossip.actions import Action, Send
 from node.gossip.frames import Act, Urgency, encode, encode_ids
@@ -57,17 +57,18 @@ class Spreader:
         ready = sum(lane.has_room(size) for lane in self.lanes.values())
         return 2 * ready >= len(self.lanes)
 
-    def publish(self, message_id: bytes, message: Retained, now: Instant) -> None:
-        """Sends a message of this node's own on its way."""
+    def publish(self, message_id: bytes, message: Retained, now: Instant, *, exclude: Sequence[NodeId] = ()) -> None:
+        """Sends a message of this node's own on its way. exclude: peers that get it from others only."""
         size = len(message.body)
-        everybody = list(self.lanes)
+        everybody = [peer for peer in self.lanes if peer not in exclude]
         if size > LARGE_MESSAGE_BYTES:
             self.tell(everybody, [message_id], Urgency.NOW)
         elif size > SMALL_BODY_BYTES and not self._mesh.is_full:
-            self._push(self._mesh.members(), message_id, message, Rank.OWN, now)
-            self.tell(self._mesh.others(), [message_id], Urgency.SOON)
+            members = [peer for peer in everybody if peer in self._mesh]
+            self._push(members, message_id, message, Rank.OWN, now)
+            self.tell([peer for peer in everybody if peer not in self._mesh], [message_id], Urgency.SOON)
         else:
-            self._push(everybody, message_id, message, Rank.OWN, now)
+            self._push(self._first(everybody), message_id, message, Rank.OWN, now)
 
     def relay(self, message_id: bytes, message: Retained, via: NodeId, now: Instant) -> None:
         """Sends a message that has just arrived for the first time to everybody else who should have it from here."""
@@ -171,6 +172,14 @@ class Spreader:
 
     # --- private ------------------------------------------------------------------------------------------------
 
+    def _first(self, everybody: list[NodeId]) -> list[NodeId]:
+        """Whom an author pushes a small body: the mesh, and as many others again, which saves the last ones a hop."""
+        if self._mesh.is_full:
+            return everybody
+        others = [peer for peer in everybody if peer not in self._mesh]
+        extra = self._random.sample(others, min(len(self._mesh), len(others)))
+        return [peer for peer in everybody if peer in self._mesh] + extra
+
     def _chosen(self, others: list[NodeId], size: int, hops: int) -> list[NodeId]:
         mesh = self._mesh
         is_small = size <= SMALL_BODY_BYTES
@@ -199,7 +208,7 @@ class Spreader:
     def _send(self, peers: list[NodeId], message_id: bytes, message: Retained) -> None:
         if peers:
             data = encode(Act.MESSAGE, message.hops + 1, message.body, message.signature)
-            self._actions.append(Send(peers=tuple(peers), data=data, message_ids=(message_id,)))
+            self._actions.append(Send(peers=tuple(peers), data=data, message_ids=(message_id,), is_copy=True))
 
     def _owe(self, peers: Iterable[NodeId], message_id: bytes, now: Instant) -> None:
         for peer in peers:

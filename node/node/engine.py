@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
 
 from node.config import NetworkConfig, format_address
 from node.core.events import (
+    BroadcastProgress,
     DataReceived,
     DialFailed,
     DialSucceeded,
@@ -37,6 +38,7 @@ from node.impairment.wire import Wire
 from node.messages.packing import Value
 from node.messages.types import Carrier
 from node.node.chaos import Chaos
+from node.node.goal import Goal, Pursuit
 from node.node.listening import with_the_way_out
 from node.node.wired import Wired
 from node.transport.addresses import listening_address
@@ -49,12 +51,15 @@ from node.transport.tcp_transport import TCPTransport
 from node.transport.udp_socket import open_udp_socket
 from node.transport.udp_transport import UDPTransport
 from node.types import Address, NodeId, from_seconds
+from node.wire.limits import RECEIPTS_MAX
 
 __all__ = ["Audience", "Engine", "Life", "Target"]
 
 Target: TypeAlias = NodeId | Address
 
-_News: TypeAlias = DialSucceeded | DialFailed | PeerUp | PeerDown | DataReceived | Problem | MemberChanged
+_News: TypeAlias = (
+    DialSucceeded | DialFailed | PeerUp | PeerDown | DataReceived | Problem | BroadcastProgress | MemberChanged
+)
 
 WAITERS_MAX = 10_000
 """Sends and dials of the application that wait for their outcome at once."""
@@ -96,6 +101,7 @@ class Engine:
         self._audience = audience
         self._driver: Driver[Datagram | StreamInput, NodeEvent] = Driver(machine, on_event=self._on_event)
         self._sends: dict[int, asyncio.Future[PositronError | None]] = {}
+        self._receipts: dict[str, Pursuit] = {}
         self._dials: dict[Address, list[asyncio.Future[NodeId | ConnectionFailed]]] = {}
         self._stack = AsyncExitStack()
         self.chaos: Chaos | None = None
@@ -158,11 +164,32 @@ class Engine:
 
     # --- commands
 
-    def broadcast(self, payload: dict[str, Value]) -> str:
+    def broadcast(self, payload: dict[str, Value], *, exclude: Sequence[Target] = ()) -> str:
         """As `Machine.broadcast`."""
-        message_id = self.machine.broadcast(payload, self.now())
+        message_id = self.machine.broadcast(payload, self.now(), exclude=self._keys(exclude))
         self._driver.pump()
         return message_id
+
+    async def broadcast_until(
+        self, payload: dict[str, Value], goal: Goal, seconds: float, *, exclude: Sequence[Target] = ()
+    ) -> str:
+        """As `broadcast`, and returns once the message has come as far as the goal. ReceiptTimeout."""
+        if len(self._receipts) >= RECEIPTS_MAX:
+            raise QueueFull(f"{RECEIPTS_MAX} broadcasts are followed")
+        message_id = self.machine.broadcast(
+            payload, self.now(), exclude=self._keys(exclude), follow=True, visit=goal.is_coverage
+        )
+        pursuit = self._receipts[message_id] = Pursuit(goal)
+        try:
+            self._driver.pump()
+            return await pursuit.wait(message_id, seconds)
+        finally:
+            del self._receipts[message_id]
+            self.machine.unfollow(message_id)
+
+    def set_lag(self, lag: int) -> None:
+        """As `Machine.set_lag`."""
+        self.machine.set_lag(lag)
 
     async def send(self, target: Target, payload: Value, *, reliable: bool, seconds: float) -> None:
         """Returns once the peer has the message, or raises what became of it. As `Machine.send`."""
@@ -229,6 +256,9 @@ class Engine:
 
     # --- private
 
+    def _keys(self, targets: Sequence[Target]) -> list[NodeId]:
+        return [peer.node_id for target in targets if (peer := self.machine.find(target)) is not None]
+
     async def _open(self, config: NetworkConfig) -> None:
         settings, machine = self.machine.settings, self.machine
         async with AsyncExitStack() as stack:
@@ -288,6 +318,9 @@ class Engine:
                 self._audience.data_received(event)
             case Problem():
                 self._audience.problem(event)
+            case BroadcastProgress(message_id=message_id):
+                if message_id in self._receipts:
+                    self._receipts[message_id].follow(event)
             case MemberChanged():
                 pass  # the list of members shows it
 

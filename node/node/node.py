@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack
 from enum import StrEnum
 from functools import partial
@@ -26,15 +26,14 @@ from typing import Any
 
 from node.api.access import Access
 from node.api.server import ApiServer
-from node.config import FIELDS, NetworkConfig, format_address, parse_address, read_token
-from node.config.kinds import Unacceptable
+from node.config import FIELDS, NetworkConfig, format_address, read_token
 from node.config.network import KEY_FILE
 from node.config.version import package_version
 from node.core.events import DataReceived, DialFailed, PeerDown, PeerUp, Problem
 from node.core.snapshot import NodeSnapshot
 from node.core.state import Rows
 from node.errors import Code, ConnectionFailed, NotRunning, SendTimeout, StartError, UnknownPeer, UsageError
-from node.identity.keys import Identity, parse_node_id
+from node.identity.keys import Identity
 from node.messages.packing import Value
 from node.metrics.readings import Observation, RuntimeStats
 from node.node.api_source import ApiSource
@@ -42,6 +41,7 @@ from node.node.blank import blank_snapshot
 from node.node.chaos import Chaos
 from node.node.chronicle import Chronicle
 from node.node.engine import Engine, Life, Target
+from node.node.goal import parse_goal
 from node.node.handlers import DataHandler, DataHandlers
 from node.node.keeper import Keeper
 from node.node.listening import open_http_listener
@@ -49,13 +49,13 @@ from node.node.log import EventLog
 from node.node.observer import Observer
 from node.node.resolver import ResolutionError, family_of, resolve
 from node.node.upkeep import follow, keep_health_file, measure_lag, resolve_seeds
-from node.node.views import GossipView, PeerManager, PeerName, TrustView
+from node.node.views import GossipView, PeerManager, PeerName, TrustView, named
 from node.storage.keyfile import load_or_create, lock
 from node.transport.shell import random_identity
 from node.transport.tcp_transport import TCPTransport
 from node.transport.udp_socket import SocketStats
 from node.transport.udp_transport import UDPTransport
-from node.types import MILLISECOND, Address, Duration, Instant, NodeId, short_id, to_seconds
+from node.types import MILLISECOND, Address, Duration, Instant, short_id, to_seconds
 
 __all__ = ["Node"]
 
@@ -181,12 +181,29 @@ class Node:
         """
         self._handlers.register(handler)
 
-    async def broadcast(self, data: dict[str, Value]) -> str:
-        """Sends to every node, each of which delivers it once; returns the id of the message at once.
+    async def broadcast(
+        self,
+        data: dict[str, Value],
+        *,
+        wait: str | None = None,
+        timeout: float = SEND_TIMEOUT,  # noqa: ASYNC109 - the name that the callers know
+        exclude: Sequence[PeerName] = (),
+    ) -> str:
+        """Sends to every node, each of which delivers it once; returns the id of the message.
 
-        Raises NotRunning, MessageTooLarge, UsageError for what no message can hold.
+        wait: None or "queued" to return at once; "acked:k" once k peers have acknowledged a copy; "covered" once every
+        living member is known to have it, which links this node with all of them for a moment. timeout: seconds for
+        that. exclude: peers that get no copy from this node itself.
+        Raises ReceiptTimeout, which says how far it came; Backpressure when the network takes no more for now;
+        NotRunning, MessageTooLarge, UsageError for what no message can hold.
         """
-        return self.publish(data)
+        engine, goal, left_out = self._running(), parse_goal(wait), [named(name) for name in exclude]
+        if goal is None:
+            message_id = engine.broadcast(data, exclude=left_out)
+        else:
+            message_id = await engine.broadcast_until(data, goal, timeout, exclude=left_out)
+        self.chronicle.published(message_id, engine.now())
+        return message_id
 
     async def send_message(
         self,
@@ -264,15 +281,15 @@ class Node:
 
     def mark_slow(self, peer: PeerName) -> None:
         """As `PeerManager.mark_peer_slow`."""
-        self._running().mark_slow(_named(peer))
+        self._running().mark_slow(named(peer))
 
     def mark_down(self, peer: PeerName) -> None:
         """As `PeerManager.mark_peer_down`."""
-        self._running().mark_down(_named(peer))
+        self._running().mark_down(named(peer))
 
     def take_statement(self, peer: PeerName, body: bytes, signature: bytes) -> None:
         """As `TrustView.handle_update`."""
-        self._running().take_statement(_named(peer), body, signature)
+        self._running().take_statement(named(peer), body, signature)
 
     # --- what the engine tells (Audience, Witness) --------------------------------------------------------------
 
@@ -371,7 +388,7 @@ class Node:
 
     async def _keep_up(self, engine: Engine, keeper: Keeper) -> None:
         config = self.config
-        jobs: list[Coroutine[Any, Any, None]] = [measure_lag(self._runtime.loop_lag)]
+        jobs: list[Coroutine[Any, Any, None]] = [measure_lag(self._runtime.loop_lag, engine.set_lag)]
         if config.data_dir:
             machine = engine.machine
             jobs.append(keeper.keep(partial(machine.export_state, is_final=False), machine.export_watermarks))
@@ -434,7 +451,7 @@ class Node:
         return SocketStats() if self.udp_transport is None else self.udp_transport.socket_stats
 
     async def _target(self, peer: PeerName) -> Target:
-        target = _named(peer)
+        target = named(peer)
         return target if isinstance(target, bytes) else await self._resolve(target)
 
     async def _resolve(self, address: Address) -> Address:
@@ -461,24 +478,6 @@ def _locked(directory: str, log: EventLog) -> Iterator[None]:
         if problem:
             log.warning("data_directory_not_locked", text=problem)
         yield
-
-
-def _named(peer: PeerName) -> Target:
-    """The peer as the machine knows it."""
-    match peer:
-        case str() if ":" in peer:
-            try:
-                return parse_address(peer)
-            except Unacceptable as error:
-                raise UsageError(f"{peer[:80]!r} is neither a node id nor HOST:PORT") from error
-        case str():
-            return parse_node_id(peer)
-        case bytes():
-            return NodeId(peer)
-        case (str() as host, int() as port):
-            return host, port
-        case _:
-            raise UsageError(f"{peer!r} is neither a node id nor an address")
 
 
 def _call(target: Target) -> str:

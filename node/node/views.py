@@ -9,16 +9,37 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
+from node.config import parse_address
+from node.config.kinds import Unacceptable
 from node.core.snapshot import NodeSnapshot, PeerSnapshot
 from node.errors import UsageError
+from node.identity.keys import parse_node_id
 from node.messages.packing import Value
 from node.node.report import gossip_report, link_report, peer_report, trust_report, trust_stats
 from node.types import Address, NodeId
 
-__all__ = ["ActivePeers", "GossipView", "Members", "PeerManager", "PeerName", "TrustView"]
+__all__ = ["ActivePeers", "GossipView", "Members", "PeerManager", "PeerName", "TrustView", "named"]
 
 PeerName: TypeAlias = str | NodeId | Address
 """A peer by its key, hexadecimal or raw, or by one of its addresses."""
+
+
+def named(peer: PeerName) -> NodeId | Address:
+    """The peer as the machine knows it: by its key or by an address. UsageError for what is neither."""
+    match peer:
+        case str() if ":" in peer:
+            try:
+                return parse_address(peer)
+            except Unacceptable as error:
+                raise UsageError(f"{peer[:80]!r} is neither a node id nor HOST:PORT") from error
+        case str():
+            return parse_node_id(peer)
+        case bytes():
+            return NodeId(peer)
+        case (str() as host, int() as port):
+            return host, port
+        case _:
+            raise UsageError(f"{peer!r} is neither a node id nor an address")
 
 
 class Members(Protocol):
@@ -28,7 +49,7 @@ class Members(Protocol):
     def wall_offset(self) -> int: ...
     def snapshot(self) -> NodeSnapshot: ...
     async def connect(self, address: Address, seconds: float) -> str: ...
-    async def broadcast(self, data: dict[str, Value]) -> str: ...
+    async def broadcast(self, data: dict[str, Value], *, exclude: Sequence[PeerName] = ()) -> str: ...
     def mark_slow(self, peer: PeerName) -> None: ...
     def mark_down(self, peer: PeerName) -> None: ...
     def take_statement(self, peer: PeerName, body: bytes, signature: bytes) -> None: ...
@@ -93,9 +114,9 @@ class GossipView:
     def __init__(self, members: Members) -> None:
         self._members = members
 
-    async def propagate(self, message: dict[str, Value]) -> str:
-        """Sends a message to every node; returns its id."""
-        return await self._members.broadcast(message)
+    async def propagate(self, message: dict[str, Value], exclude: Sequence[PeerName] = ()) -> str:
+        """Sends a message to every node; returns its id. exclude: peers that get no copy from this node itself."""
+        return await self._members.broadcast(message, exclude=exclude)
 
     def get_stats(self) -> dict[str, Any]:
         """Counters since the node began, fit for JSON."""

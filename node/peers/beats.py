@@ -70,13 +70,13 @@ class Clockwork:
     """The echoes that are owed to peers. wall_offset: wall clock minus the clock of `now`."""
 
     def __init__(self, wall_offset: Duration) -> None:
-        self._wall_offset = wall_offset
+        self.wall_offset = wall_offset
         self._heard: dict[NodeId, tuple[int, Instant]] = {}
 
     def fields(self, peer: NodeId, digest: bytes, now: Instant) -> tuple[Value, ...]:
         """A heartbeat to that peer."""
         sent, at = self._heard.get(peer, (0, now))
-        return int(Act.BEAT), digest, (now + self._wall_offset) // MICROSECOND, sent, (now - at) // MICROSECOND
+        return int(Act.BEAT), digest, (now + self.wall_offset) // MICROSECOND, sent, (now - at) // MICROSECOND
 
     def heard(self, peer: NodeId, beat: Beat, now: Instant) -> ClockSample | None:
         """Takes note of a heartbeat; the comparison that it completes."""
@@ -90,7 +90,7 @@ class Clockwork:
             sent=beat.echoed * MICROSECOND,
             received_there=(beat.sent - beat.held) * MICROSECOND,
             sent_there=beat.sent * MICROSECOND,
-            received=now + self._wall_offset,
+            received=now + self.wall_offset,
         )
 
     def forget(self, peer: NodeId) -> None:

@@ -54,7 +54,7 @@ class Watch:
         self._actions = actions
         self._stats = stats
         self._random = random
-        self._clockwork = Clockwork(settings.wall_offset)
+        self.clockwork = Clockwork(settings.wall_offset)
         self._probes = Probes()
         self._answers: dict[NodeId, int] = {}
         self._broken: dict[NodeId, Instant] = {}
@@ -80,7 +80,7 @@ class Watch:
     def broken(self, node_id: NodeId, now: Instant) -> None:
         """The last connection to that node broke off: others are asked whether they still hear from it."""
         member = self._membership.members.get(node_id)
-        self._clockwork.forget(node_id)
+        self.clockwork.forget(node_id)
         if member is not None and member.is_present and node_id not in self._broken:
             self._broken[node_id] = now
             self._ask_relays(node_id)
@@ -91,7 +91,7 @@ class Watch:
         if isinstance(frame, Beat):
             self._stats.heartbeats_received += 1
             peer.heartbeats_received += 1
-            sample = self._clockwork.heard(peer.node_id, frame, now)
+            sample = self.clockwork.heard(peer.node_id, frame, now)
             self._actions.append(Heard(peer=peer.node_id, digest=frame.digest, clocks=sample))
         elif frame.act is Act.PING:
             self._say(peer.node_id, Act.ACK, frame.number)
@@ -107,7 +107,7 @@ class Watch:
         for peer in findings.beats:
             self._stats.heartbeats_sent += 1
             peer.heartbeats_sent += 1
-            fields = self._clockwork.fields(peer.node_id, self.digest(), now)
+            fields = self.clockwork.fields(peer.node_id, self.digest(), now)
             self._actions.append(Say(peer=peer.node_id, kind=MessageType.HEARTBEAT, fields=fields))
         for peer in findings.pings:
             self._say(peer.node_id, Act.PING, self._probes.ask(Probe(peer.node_id)))

@@ -16,7 +16,7 @@ Knows nothing of connections. Input comes from the node machine; output are acti
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from node.errors import DecodeError
 from node.identity.keys import NODE_ID_BYTES, Identity
@@ -322,6 +322,10 @@ class Trust:
         return True
 
     # --- answers ------------------------------------------------------------------------------------------------
+
+    def set_wall_offset(self, offset: Duration) -> None:
+        """The wall clock of this node was set: it is so far from the clock of `now` from now on."""
+        self._settings = replace(self._settings, wall_offset=offset)
 
     def rank(self, node_id: NodeId) -> float:
         """-1 to 1, 0 for a stranger: the higher, the better a choice it is."""

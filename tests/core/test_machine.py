@@ -8,6 +8,7 @@ from random import Random
 import pytest
 
 from node.core.events import (
+    BroadcastProgress,
     DataReceived,
     PeerDown,
     PeerUp,
@@ -17,7 +18,7 @@ from node.identity.keys import Identity
 from node.peers.table import PeerState
 from node.types import MILLISECOND, SECOND
 from node.wire.limits import LARGE_MESSAGE_BYTES
-from tests.core.network import Network, link, meshed
+from tests.core.network import WALL, Network, link, meshed
 
 pytestmark = pytest.mark.simulator
 
@@ -236,6 +237,44 @@ def test_a_silent_peer_is_slow_first_and_up_again_when_it_is_heard() -> None:
     network.world.set_link(network.address(0), network.address(1), link())
     network.world.run(2)
     assert network.is_meshed()
+
+
+# --- receipts and clocks --------------------------------------------------------------------------------------------
+
+
+def test_a_followed_broadcast_reports_until_every_member_has_it_also_those_without_a_link() -> None:
+    network = Network(40)
+    assert network.world.run_until(lambda: network.machine(39).peers.members.population == 40, 10)
+    network.world.run(5)
+    machine = network.machine(3)
+    assert len(machine.peers.table.active()) < 30
+    message_id = machine.broadcast({"n": 1}, network.world.now, follow=True, visit=True)
+    network.world.drain(network.hosts[3])
+    network.world.run(3)
+    last = network.events(3, BroadcastProgress)[-1]
+    assert (last.message_id, last.covered, last.members) == (message_id, 39, 39)
+    assert last.acked >= 6
+    machine.unfollow(message_id)
+    network.world.run(1)
+    reports = len(network.events(3, BroadcastProgress))
+    network.world.run(5)
+    assert len(network.events(3, BroadcastProgress)) == reports
+
+
+def test_a_clock_that_is_set_while_the_node_runs_is_seen_by_everything_it_signs() -> None:
+    network = meshed(3)
+    network.machine(0).set_wall_offset(WALL + 60 * SECOND, network.world.now)
+    first = network.broadcast(0, {"n": 1})
+    network.world.run(2)
+    second = network.broadcast(1, {"n": 2})
+    network.world.run(2)
+    assert network.counts(first) == [0, 1, 1]
+    assert network.counts(second) == [1, 0, 1]
+    ages = [event.age for event in network.events(0, DataReceived)]
+    assert ages[-1] >= 60 * SECOND
+    skew = network.machine(1).gossip.clocks.of(network.identities[0].public_key)
+    assert skew is not None
+    assert abs(skew - 60 * SECOND) < SECOND
 
 
 # --- life cycle -----------------------------------------------------------------------------------------------------

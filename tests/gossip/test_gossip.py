@@ -10,7 +10,7 @@ from node.errors import Backpressure
 from node.identity.keys import Identity
 from node.types import SECOND
 from node.wire.limits import LARGE_MESSAGE_BYTES
-from tests.gossip.world import EPOCH, Mesh, make_gossip
+from tests.gossip.world import EPOCH, WALL, Mesh, make_gossip
 
 
 def test_a_broadcast_reaches_every_other_node_exactly_once_in_one_hop() -> None:
@@ -226,3 +226,21 @@ def test_a_publisher_that_outruns_the_network_is_told_so() -> None:
         publish_much()
     mesh.run(8)
     mesh.publish(0, {"n": -1})
+
+
+def test_a_replayed_copy_of_what_an_earlier_life_delivered_is_passed_on_and_not_delivered() -> None:
+    mesh = Mesh(2)
+    mesh.link(0, 1)
+    old = mesh.publish(0, {"n": 1})
+    mesh.run(3)
+    reborn = mesh.nodes[mesh.ids[1]] = make_gossip(mesh.identities[1], epoch=EPOCH + 3000)
+    wall = mesh.now + WALL
+    reborn.clocks.observe(mesh.ids[0], sent=wall, received_there=wall, sent_there=wall, received=wall)
+    reborn.peer_up(mesh.ids[0], mesh.now)
+    kept = mesh.nodes[mesh.ids[0]]._admission.store.get(old)
+    assert kept is not None
+    reborn.receive(mesh.ids[0], [0, 1, kept.body, kept.signature], mesh.now)
+    mesh.drain(mesh.ids[1])
+    assert mesh.counts(old) == [0, 1]
+    assert reborn.stats.rejected["stale"] == 1
+    assert reborn.stats.accepted == 1

@@ -44,8 +44,9 @@ def test_a_mesh_of_a_large_network_grafts_no_more_than_it_needs() -> None:
 def test_a_lost_member_is_made_up_for_at_once() -> None:
     mesh = linked(20)
     grafted = mesh.remove(mesh.members()[0], 0)
-    assert len(grafted) == 3
-    assert len(mesh) == 8
+    assert len(grafted) == 2
+    assert len(mesh) == 7
+    assert all(Wish.NEEDY in mesh.wish(peer) for peer in grafted)
 
 
 def test_links_that_this_node_dialled_hold_their_share() -> None:
@@ -151,3 +152,11 @@ def test_a_member_gets_what_it_asked_for() -> None:
     assert not mesh.wants_body(PEERS[0], is_small=True)
     mesh.grafted(PEERS[0], Wish.EAGER | Wish.GUARDED, 0)
     assert mesh.wants_body(PEERS[0], is_small=False)
+
+
+def test_a_mesh_that_was_full_makes_room_for_newcomers_when_the_network_grows() -> None:
+    mesh = linked(FULL_MESH_MAX - 1, population=FULL_MESH_MAX)
+    mesh.population = FULL_MESH_MAX + 1
+    mesh.maintain(0)
+    mesh.add(PEERS[20], 0, is_outbound=False)
+    assert mesh.grafted(PEERS[20], Wish.NEEDY, 0)

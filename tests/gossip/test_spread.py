@@ -52,10 +52,18 @@ class Desk:
         return said
 
 
-def test_an_author_pushes_a_small_body_to_every_linked_peer() -> None:
+def test_an_author_pushes_a_small_body_to_the_mesh_and_to_as_many_others() -> None:
     desk = Desk()
     desk.spreader.publish(ID, desk.message(100, hops=0), 0)
-    assert desk.said() == {Act.MESSAGE: set(PEERS)}
+    pushed = desk.said()[Act.MESSAGE]
+    assert set(desk.mesh.members()) < pushed
+    assert len(pushed) == 2 * len(desk.mesh)
+
+
+def test_an_author_in_a_full_mesh_reaches_everybody_but_those_left_out() -> None:
+    desk = Desk(population=5)
+    desk.spreader.publish(ID, desk.message(100, hops=0), 0, exclude=PEERS[:3])
+    assert desk.said() == {Act.MESSAGE: set(PEERS[3:])}
 
 
 def test_a_relay_pushes_a_small_body_to_the_mesh_and_not_back() -> None:

@@ -50,12 +50,13 @@ class CountingHistogram(Histogram):
 
 @pytest.mark.asyncio
 async def test_lag_is_measured_again_and_again_and_never_negative() -> None:
-    lag = CountingHistogram()
+    lag, told = CountingHistogram(), list[int]()
 
-    async with running(measure_lag(lag)):
+    async with running(measure_lag(lag, told.append)):
         await lag.has_values.wait()
 
     assert min(lag.values) >= 0
+    assert 0 <= told[0] <= lag.values[0]
 
 
 @pytest.mark.asyncio

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from node.core.snapshot import NodeSnapshot
@@ -26,7 +28,7 @@ class FakeNode:
     async def connect(self, address: Address, seconds: float) -> str:
         return node_id(2).hex()
 
-    async def broadcast(self, data: dict[str, Value]) -> str:
+    async def broadcast(self, data: dict[str, Value], *, exclude: Sequence[PeerName] = ()) -> str:
         return "ab" * 16
 
     def mark_slow(self, peer: PeerName) -> None:
