@@ -298,8 +298,8 @@ class Scenario:
             assert (key in acknowledged) != (key in failed), f"message {key} has not exactly one outcome"
             assert acknowledged[key] <= 1, f"message {key} acknowledged twice"
             if key in acknowledged:
-                # What waited for its turn in a channel went down with the process that had acknowledged it.
-                may_be_lost = bool(self.past) and one.delivery is Delivery.ORDERED
+                # What waited for its turn in a channel went down with the connection, or with its peer's process.
+                may_be_lost = one.delivery is Delivery.ORDERED and (has_closed or bool(self.past))
                 assert one.payload in received or may_be_lost, f"message {key} acknowledged, not delivered"
             else:
                 assert has_closed or (failed[key] and one.timeout is not None), f"message {key} failed for no reason"
