@@ -10,7 +10,7 @@ import importlib
 import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).parents[1])
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from impaired.load import Load, Meter  # noqa: E402  - only now can it be found
 
