@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from impaired.load import Load, Meter  # noqa: E402  - only now can it be found
+from impaired.load import Load, Meter
 
 PORT = 7000
 
