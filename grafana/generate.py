@@ -65,29 +65,63 @@ def _board(board: Board) -> Json:
         "time": {"from": "now-15m", "to": "now"},
         "timepicker": {"refresh_intervals": ["1s", "2s", "5s", "10s", "30s", "1m"]},
         "timezone": "browser",
-        "annotations": {"list": []},
-        "links": [],
-        "templating": {"list": [_node_variable()]},
+        "annotations": {"list": [_faults()]},
+        "links": [_link_to_boards()],
+        "templating": {"list": [_variable(name, is_single=board.is_single) for name in board.variables]},
         "panels": _panels(board),
     }
 
 
-def _node_variable() -> Json:
-    query = "label_values(positron_node_info, node)"
-    return {
-        "name": "node",
-        "label": "Node",
+def _variable(name: str, *, is_single: bool) -> Json:
+    """A choice of nodes, or of peers that the chosen nodes have, by the first digits of their keys."""
+    query = (
+        "label_values(positron_node_info, node)"
+        if name == "node"
+        else 'label_values(positron_link_state{node=~"$node"}, peer)'
+    )
+    variable: dict[str, Json] = {
+        "name": name,
+        "label": name.capitalize(),
         "type": "query",
         "datasource": _datasource(),
         "definition": query,
-        "query": {"query": query, "refId": "node"},
+        "query": {"query": query, "refId": name},
         "refresh": 2,  # when the time range changes
         "sort": 7,  # natural, ascending: node-2 before node-10
-        "multi": True,
-        "includeAll": True,
-        "allValue": ".+",
-        "current": {"selected": True, "text": ["All"], "value": ["$__all"]},
+        "multi": not is_single,
+        "includeAll": not is_single,
         "options": [],
+    }
+    if not is_single:
+        variable["allValue"] = ".+"
+        variable["current"] = {"selected": True, "text": ["All"], "value": ["$__all"]}
+    return variable
+
+
+def _faults() -> Json:
+    """Shades the time in which a fault of a chaos run is active. Samples a step apart become one region."""
+    return {
+        "name": "Faults",
+        "enable": True,
+        "hide": False,
+        "iconColor": "orange",
+        "datasource": _datasource(),
+        "expr": "max by (step, kind) (positron_chaos_active) == 1",
+        "step": "1s",
+        "titleFormat": "{{step}}",
+        "textFormat": "{{kind}}",
+    }
+
+
+def _link_to_boards() -> Json:
+    return {
+        "type": "dashboards",
+        "title": "Boards",
+        "tags": ["positron"],
+        "asDropdown": False,
+        "includeVars": True,
+        "keepTime": True,
+        "targetBlank": False,
     }
 
 
@@ -113,21 +147,52 @@ def _panel(panel: Panel, x: int, y: int) -> Json:
         "description": panel.description,
         "datasource": _datasource(),
         "gridPos": {"x": x, "y": y, "w": panel.width, "h": panel.height},
-        "targets": [_target(query, chr(ord("A") + at)) for at, query in enumerate(panel.queries)],
+        "targets": [_target(query, chr(ord("A") + at), panel.shape) for at, query in enumerate(panel.queries)],
         "fieldConfig": {"defaults": _defaults(panel), "overrides": _overrides(panel)},
-        "options": _stat_options() if panel.shape is Shape.STAT else _time_series_options(),
+        **_form(panel),
     }
 
 
-def _target(query: Query, letter: str) -> Json:
+def _form(panel: Panel) -> dict[str, Json]:
+    """What the panel needs to draw its shape."""
+    match panel.shape:
+        case Shape.STAT:
+            return {"options": _stat_options()}
+        case Shape.TIME_SERIES:
+            return {"options": _time_series_options()}
+        case Shape.MATRIX:
+            return {"options": {"showHeader": True, "cellHeight": "sm"}, "transformations": _matrix()}
+        case Shape.STATES:
+            legend = {"displayMode": "list", "placement": "bottom", "showLegend": True}
+            return {"options": {"mergeValues": True, "showValue": "never", "rowHeight": 0.9, "legend": legend}}
+        case Shape.HEATMAP:
+            return {"options": {"calculate": False, "cellGap": 1, "color": {"mode": "scheme", "scheme": "Oranges"}}}
+
+
+def _matrix() -> Json:
+    """Nodes in rows and peers in columns. Both sorts are needed: columns come in order of first appearance."""
+    return [
+        {"id": "sortBy", "options": {"sort": [{"field": "peer_name"}]}},
+        {
+            "id": "groupingToMatrix",
+            "options": {"rowField": "node", "columnField": "peer_name", "valueField": "Value", "emptyValue": "null"},
+        },
+        {"id": "sortBy", "options": {"sort": [{"field": "node\\\\peer_name"}]}},
+    ]
+
+
+def _target(query: Query, letter: str, shape: Shape) -> Json:
+    is_instant = shape is Shape.MATRIX
+    formats = {Shape.MATRIX: "table", Shape.HEATMAP: "heatmap"}
     return {
         "refId": letter,
         "datasource": _datasource(),
         "expr": query.expression,
         "legendFormat": query.legend,
         "editorMode": "code",
-        "range": True,
-        "instant": False,
+        "range": not is_instant,
+        "instant": is_instant,
+        "format": formats.get(shape, "time_series"),
     }
 
 
@@ -137,7 +202,7 @@ def _defaults(panel: Panel) -> Json:
     defaults: dict[str, Json] = {
         "unit": panel.unit,
         "min": 0,
-        "color": {"mode": "thresholds" if panel.shape is Shape.STAT else "palette-classic"},
+        "color": {"mode": "palette-classic" if panel.shape is Shape.TIME_SERIES else "thresholds"},
         "thresholds": {"mode": "absolute", "steps": steps},
         "noValue": "No data",
     }
@@ -145,9 +210,24 @@ def _defaults(panel: Panel) -> Json:
         defaults["decimals"] = panel.decimals
     if panel.most is not None:
         defaults["max"] = panel.most
+    if panel.words:
+        options = {str(value): {"text": text, "color": colour, "index": value} for value, text, colour in panel.words}
+        defaults["mappings"] = [{"type": "value", "options": options}]
+    if panel.leads_to:
+        defaults["links"] = [_drill_down(panel)]
+    if panel.shape is Shape.MATRIX:
+        defaults["custom"] = {"cellOptions": {"type": "color-background", "mode": "basic"}, "align": "center"}
     if panel.shape is Shape.TIME_SERIES:
         defaults["custom"] = {"drawStyle": "line", "lineWidth": 1, "fillOpacity": 0, "showPoints": "never"}
     return defaults
+
+
+def _drill_down(panel: Panel) -> Json:
+    """Leads to the board behind a line or a cell; time and choices stay."""
+    board = next(board for board in BOARDS if board.uid == panel.leads_to)
+    peer = "&var-peer=${__field.labels.peer}" if "peer" in board.variables and panel.shape is not Shape.MATRIX else ""
+    url = f"/d/{board.uid}?${{__url_time_range}}&${{node:queryparam}}{peer}"
+    return {"title": board.title, "url": url, "targetBlank": False}
 
 
 def _overrides(panel: Panel) -> list[Json]:

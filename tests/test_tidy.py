@@ -25,7 +25,9 @@ WITHOUT_TESTS = frozenset(
 )
 
 # Parts that make sense only within a whole, and the tests of the whole that cover them.
+BOARDS = ("gossip", "link", "links", "names", "node", "overview")
 COVERED_BY = {
+    **{f"node/testnet/boards/{name}.py": "tests/grafana/test_boards.py" for name in BOARDS},
     "node/gossip/actions.py": "tests/gossip/test_gossip.py",
     "node/peers/actions.py": "tests/peers/test_peers.py",
     "node/storage/files.py": "tests/storage/test_state_crashes.py",

@@ -19,6 +19,8 @@ from node.testnet.boards.spec import COLUMNS, PANELS_MAX, Board, Panel, Shape
 ROOT = Path(__file__).parent.parent.parent
 PROVISIONING = ROOT / "grafana" / "provisioning"
 RULES = ROOT / "docker" / "prometheus" / "rules.yml"
+ALERTS = ROOT / "docker" / "prometheus" / "alerts.yml"
+PENDING = {"positron_chaos_active", "positron_impairment_asked_loss_ratio", "positron_impairment_asked_delay_seconds"}
 SUFFIXES = ("_bucket", "_count", "_sum")
 UNITS = {"short", "s", "percentunit", "pps", "cps", "bytes", "Bps"}
 """Units of Grafana that the boards use; another one is checked against Grafana's list before it is added here."""
@@ -32,18 +34,27 @@ def rules() -> dict[str, str]:
     return {rule["record"]: rule["expr"] for group in groups for rule in group["rules"]}
 
 
+def alerts() -> dict[str, str]:
+    """Expression by name of the alert."""
+    (group,) = yaml.safe_load(ALERTS.read_text())["groups"]
+    return {rule["alert"]: rule["expr"] for rule in group["rules"]}
+
+
 def expressions() -> Iterator[str]:
     for board in BOARDS:
         for panel in board.panels:
             yield from (query.expression for query in panel.queries)
     yield from rules().values()
+    yield from alerts().values()
 
 
 def series_in(expression: str) -> list[str]:
     """Names of the series that an expression selects."""
     bare = re.sub(r'"[^"]*"', "", expression)
     return [
-        name for name in re.findall(r"[a-z][a-zA-Z0-9_:]*", bare) if name.startswith(("positron_", "up")) or ":" in name
+        name
+        for name in re.findall(r"[a-z][a-zA-Z0-9_:]*", bare)
+        if name.startswith(("positron_", "up", "scrape_")) or ":" in name
     ]
 
 
@@ -59,7 +70,8 @@ def metric_of(series: str) -> str:
 def test_expressions_select_only_what_exists(expression: str) -> None:
     selected = series_in(expression)
     assert selected
-    unknown = [name for name in selected if metric_of(name) not in CATALOGUE and name not in {"up", *rules()}]
+    known = {*CATALOGUE, *PENDING, *rules(), "up", "scrape_samples_scraped"}
+    unknown = [name for name in selected if metric_of(name) not in known]
     assert not unknown
 
 
@@ -83,14 +95,58 @@ def test_counters_are_only_seen_as_rates_and_gauges_never(expression: str) -> No
             assert (series in in_range) == (metric.kind is not Kind.GAUGE), series
 
 
-@pytest.mark.parametrize("expression", sorted(set(expressions()) - set(rules().values())))
+@pytest.mark.parametrize("expression", sorted(set(expressions()) - {*rules().values(), *alerts().values()}))
 def test_windows_on_a_board_follow_what_is_shown(expression: str) -> None:
     assert set(re.findall(r"\[([^\]]+)\]", expression)) <= {"$__rate_interval", "$__range"}
 
 
+def test_there_are_twelve_alerts_and_each_leads_to_a_board() -> None:
+    (group,) = yaml.safe_load(ALERTS.read_text())["groups"]
+    assert len(group["rules"]) == 12
+    for rule in group["rules"]:
+        assert rule["alert"].startswith("Positron")
+        assert rule["labels"]["severity"] in {"info", "warning", "critical"}
+        assert rule["annotations"]["summary"]
+        assert rule["annotations"]["board"] in {*(board.uid for board in BOARDS), "chaos"}
+
+
+def test_every_alert_is_fired_and_kept_quiet_by_the_tests_of_the_rules() -> None:
+    tests = yaml.safe_load((ROOT / "tests" / "grafana" / "rules_test.yml").read_text())["tests"]
+    quiet = {one["alertname"] for one in tests[0]["alert_rule_test"]}
+    fired = str(tests[1]["promql_expr_test"])
+    assert quiet == set(alerts())
+    assert all(f'alertname="{name}"' in fired for name in alerts())
+
+
+def test_matrices_have_a_row_and_a_column_for_each_cell() -> None:
+    for board in BOARDS:
+        for panel in board.panels:
+            if panel.shape is Shape.MATRIX:
+                assert all("by (node, peer_name)" in query.expression for query in panel.queries)
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
+def test_faults_are_shaded_on_every_board_by_a_metric_with_a_step_of_a_second(board: Board) -> None:
+    (annotation,) = rendered(board)["annotations"]["list"]
+    assert "positron_chaos_active" in annotation["expr"]
+    assert annotation["step"] == "1s"
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
+def test_boards_lead_to_each_other_and_keep_time_and_choices(board: Board) -> None:
+    (link,) = rendered(board)["links"]
+    assert (link["includeVars"], link["keepTime"]) == (True, True)
+    names = [variable["name"] for variable in rendered(board)["templating"]["list"]]
+    assert names == list(board.variables)
+    used = set(
+        re.findall(r"\$(node|peer)\b", " ".join(query.expression for panel in board.panels for query in panel.queries))
+    )
+    assert used <= set(names)
+
+
 def test_rules_are_named_level_metric_operations() -> None:
     for name in rules():
-        assert re.fullmatch(r"(node|testnet):positron_\w+:\w+", name)
+        assert re.fullmatch(r"(peer|link|node|testnet):positron_\w+:\w+", name)
 
 
 @pytest.mark.parametrize(("board", "panel"), PANELS)
@@ -165,7 +221,8 @@ def test_a_reference_is_dashed(tmp_path: Path) -> None:
 def test_stats_have_no_style_of_lines() -> None:
     for board in BOARDS:
         for panel in rendered(board)["panels"]:
-            assert ("custom" in panel["fieldConfig"]["defaults"]) == (panel["type"] == Shape.TIME_SERIES)
+            is_styled = panel["type"] in (Shape.TIME_SERIES, Shape.MATRIX)
+            assert ("custom" in panel["fieldConfig"]["defaults"]) == is_styled
 
 
 def test_the_committed_boards_are_what_the_spec_says() -> None:

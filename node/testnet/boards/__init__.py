@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from node.testnet.boards.gossip import GOSSIP
+from node.testnet.boards.link import LINK
+from node.testnet.boards.links import LINKS
+from node.testnet.boards.node import NODE
 from node.testnet.boards.overview import OVERVIEW
 from node.testnet.boards.spec import Board
 
 __all__ = ["BOARDS"]
 
-BOARDS: tuple[Board, ...] = (OVERVIEW,)
+BOARDS: tuple[Board, ...] = (OVERVIEW, NODE, LINKS, LINK, GOSSIP)
 """The first one is the home board."""

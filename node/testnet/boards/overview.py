@@ -6,26 +6,13 @@ to that. `$node` is the board's choice of nodes; `$__rate_interval` is four scra
 
 from __future__ import annotations
 
-from functools import partial
-
-from node.testnet.boards.spec import Board, Panel, Query, Shape, Threshold
+from node.testnet.boards.names import AMBER, GREEN, NODES, RATE, RED, quantile, stat
+from node.testnet.boards.spec import Board, Panel, Query, Threshold
 
 __all__ = ["OVERVIEW"]
 
-_NODES = 'node=~"$node"'
-_RATE = "[$__rate_interval]"
-_GREEN, _AMBER, _RED = "green", "orange", "red"
-
-
-def _quantile(quantile: float) -> Query:
-    buckets = f"sum by (le) (rate(positron_rtt_seconds_bucket{{{_NODES}}}{_RATE}))"
-    return Query(expression=f"histogram_quantile({quantile:g}, {buckets})", legend=f"p{quantile * 100:g}")
-
-
-_stat = partial(Panel, shape=Shape.STAT, width=4, height=4)
-
 _OVERVIEW_STATS = (
-    _stat(
+    stat(
         number=1,
         title="Nodes up",
         description="Nodes that answered the latest scrape, the seed included, beside the nodes that are known. Both "
@@ -37,7 +24,7 @@ _OVERVIEW_STATS = (
         ),
         decimals=0,
     ),
-    _stat(
+    stat(
         number=2,
         title="Links established",
         description="Encrypted UDP connections with a proven peer, each counted at both of its ends, beside those of "
@@ -49,7 +36,7 @@ _OVERVIEW_STATS = (
         ),
         decimals=0,
     ),
-    _stat(
+    stat(
         number=3,
         title="RTT p99",
         description="99 of 100 round trips of the last 10 seconds were shorter. Twice the configured delay, plus a "
@@ -57,7 +44,7 @@ _OVERVIEW_STATS = (
         unit="s",
         queries=(Query(expression="testnet:positron_rtt_seconds:p99_rate10s", legend="p99"),),
     ),
-    _stat(
+    stat(
         number=4,
         title="Retransmission ratio",
         description="Packets that carried data again, of all packets sent in the last 10 seconds. Zero on a clean "
@@ -66,9 +53,9 @@ _OVERVIEW_STATS = (
         unit="percentunit",
         queries=(Query(expression="testnet:positron_retransmission:ratio_rate10s", legend="retransmitted"),),
         decimals=1,
-        thresholds=(Threshold(value=0.05, colour=_AMBER), Threshold(value=0.2, colour=_RED)),
+        thresholds=(Threshold(value=0.05, colour=AMBER), Threshold(value=0.2, colour=RED)),
     ),
-    _stat(
+    stat(
         number=5,
         title="Configured loss",
         description="The largest packet loss that is applied to what a node sends, read back from its kernel. Zero "
@@ -76,9 +63,9 @@ _OVERVIEW_STATS = (
         unit="percentunit",
         queries=(Query(expression="max(positron_impairment_loss_ratio)", legend="loss"),),
         decimals=1,
-        thresholds=(Threshold(value=0.0001, colour=_AMBER),),
+        thresholds=(Threshold(value=0.0001, colour=AMBER),),
     ),
-    _stat(
+    stat(
         number=6,
         title="Broadcasts delivered",
         description="Deliveries of broadcasts in the shown time, of those that would be if every other node got each "
@@ -94,7 +81,7 @@ _OVERVIEW_STATS = (
             ),
         ),
         decimals=1,
-        thresholds=(Threshold(value=0, colour=_RED), Threshold(value=0.99, colour=_GREEN)),
+        thresholds=(Threshold(value=0, colour=RED), Threshold(value=0.99, colour=GREEN)),
     ),
 )
 
@@ -106,7 +93,7 @@ _OVERVIEW_SERIES = (
         "Twice the configured delay plus up to a few milliseconds; the distance of p99 from p50 is jitter, or a busy "
         "machine.",
         unit="s",
-        queries=(_quantile(0.5), _quantile(0.9), _quantile(0.99)),
+        queries=(*(quantile(share, "positron_rtt_seconds") for share in (0.5, 0.9, 0.99)),),
     ),
     Panel(
         number=8,
@@ -117,11 +104,11 @@ _OVERVIEW_SERIES = (
         "in trouble.",
         unit="s",
         queries=(
-            Query(expression=f"avg(positron_link_rtt_smoothed_seconds{{{_NODES}}})", legend="smoothed RTT, mean"),
-            Query(expression=f"avg(positron_link_rto_computed_seconds{{{_NODES}}})", legend="computed RTO, mean"),
-            Query(expression=f"max(positron_link_rto_computed_seconds{{{_NODES}}})", legend="computed RTO, max"),
-            Query(expression=f"avg(positron_link_rto_effective_seconds{{{_NODES}}})", legend="effective RTO, mean"),
-            Query(expression=f"max(positron_link_rto_effective_seconds{{{_NODES}}})", legend="effective RTO, max"),
+            Query(expression=f"avg(positron_link_rtt_smoothed_seconds{{{NODES}}})", legend="smoothed RTT, mean"),
+            Query(expression=f"avg(positron_link_rto_computed_seconds{{{NODES}}})", legend="computed RTO, mean"),
+            Query(expression=f"max(positron_link_rto_computed_seconds{{{NODES}}})", legend="computed RTO, max"),
+            Query(expression=f"avg(positron_link_rto_effective_seconds{{{NODES}}})", legend="effective RTO, mean"),
+            Query(expression=f"max(positron_link_rto_effective_seconds{{{NODES}}})", legend="effective RTO, max"),
         ),
     ),
     Panel(
@@ -133,12 +120,12 @@ _OVERVIEW_SERIES = (
         unit="percentunit",
         queries=(
             Query(
-                expression=f"sum by (node) (rate(positron_retransmitted_packets_total{{{_NODES}}}{_RATE}))"
-                f' / sum by (node) (rate(positron_sent_packets_total{{{_NODES}, transport="udp"}}{_RATE}))',
+                expression=f"sum by (node) (rate(positron_retransmitted_packets_total{{{NODES}}}{RATE}))"
+                f' / sum by (node) (rate(positron_sent_packets_total{{{NODES}, transport="udp"}}{RATE}))',
                 legend="{{node}}",
             ),
             Query(
-                expression=f"max by (node) (positron_impairment_loss_ratio{{{_NODES}}})",
+                expression=f"max by (node) (positron_impairment_loss_ratio{{{NODES}}})",
                 legend="{{node}} configured loss",
                 is_reference=True,
             ),
@@ -153,7 +140,7 @@ _OVERVIEW_SERIES = (
         unit="pps",
         queries=(
             Query(
-                expression=f"sum by (trigger) (rate(positron_lost_packets_total{{{_NODES}}}{_RATE}))",
+                expression=f"sum by (trigger) (rate(positron_lost_packets_total{{{NODES}}}{RATE}))",
                 legend="{{trigger}}",
             ),
         ),
@@ -167,7 +154,7 @@ _OVERVIEW_SERIES = (
         unit="pps",
         queries=(
             Query(
-                expression=f"sum by (reason) (rate(positron_dropped_packets_total{{{_NODES}}}{_RATE}))",
+                expression=f"sum by (reason) (rate(positron_dropped_packets_total{{{NODES}}}{RATE}))",
                 legend="{{reason}}",
             ),
         ),
@@ -181,16 +168,16 @@ _OVERVIEW_SERIES = (
         unit="cps",
         queries=(
             Query(
-                expression=f"sum(rate(positron_gossip_delivered_messages_total{{{_NODES}}}{_RATE}))", legend="delivered"
+                expression=f"sum(rate(positron_gossip_delivered_messages_total{{{NODES}}}{RATE}))", legend="delivered"
             ),
             Query(
-                expression=f"sum(rate(positron_gossip_published_messages_total{_RATE}))"
+                expression=f"sum(rate(positron_gossip_published_messages_total{RATE}))"
                 f" * (count(positron_node_info) - 1)",
                 legend="expected",
                 is_reference=True,
             ),
             Query(
-                expression=f"sum(rate(positron_gossip_duplicate_messages_total{{{_NODES}}}{_RATE}))",
+                expression=f"sum(rate(positron_gossip_duplicate_messages_total{{{NODES}}}{RATE}))",
                 legend="duplicates",
             ),
         ),

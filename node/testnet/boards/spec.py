@@ -19,10 +19,17 @@ PANELS_MAX = 12
 
 
 class Shape(StrEnum):
-    """How a panel draws its queries: the latest value of each, or each over time."""
+    """How a panel draws its queries.
+
+    STAT: the latest value of each. TIME_SERIES: each over time. MATRIX: the latest values by node and peer, coloured.
+    STATES: values over time as coloured stretches. HEATMAP: the buckets of a histogram over time.
+    """
 
     STAT = "stat"
     TIME_SERIES = "timeseries"
+    MATRIX = "table"
+    STATES = "state-timeline"
+    HEATMAP = "heatmap"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +59,7 @@ class Panel:
 
     number: its id in links to it; never reused, never changed. unit: a unit of Grafana (`s`, `percentunit`, `short`).
     description: what is shown, and what it looks like when all is well. width, height: in the grid of the board.
+    words: what values mean, where they are codes. leads_to: uid of the board behind each line or cell.
     """
 
     number: int
@@ -65,13 +73,21 @@ class Panel:
     decimals: int | None = None
     most: float | None = None
     thresholds: tuple[Threshold, ...] = ()
+    words: tuple[tuple[int, str, str], ...] = ()
+    leads_to: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
-    """One board. uid: its address, never changed; the file is named for it. panels: in reading order."""
+    """One board.
+
+    uid: its address, never changed; the file is named for it. panels: in reading order. variables: choices at the top,
+    `node` and `peer`. is_single: whether exactly one of each is chosen.
+    """
 
     uid: str
     title: str
     description: str
     panels: tuple[Panel, ...]
+    variables: tuple[str, ...] = ("node",)
+    is_single: bool = False

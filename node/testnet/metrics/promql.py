@@ -105,6 +105,8 @@ class _Evaluation:
         if name in _OVER_TIME:
             results = {labels: _OVER_TIME[name](samples) for labels, samples in self._range(node.args[0]).items()}
             return {labels: value for labels, value in results.items() if value is not None}
+        if name == "label_replace":
+            return _relabelled(self.value(node.args[0]), *(argument.val for argument in node.args[1:]))
         if name == "histogram_quantile":
             share, buckets = self.value(node.args[0]), self.value(node.args[1])
             assert isinstance(share, float)
@@ -168,7 +170,7 @@ class _Evaluation:
 def _check(node: Any) -> None:
     """Raises BadQuery for whatever would fail only when it is asked."""
     match node:
-        case ast.NumberLiteral():
+        case ast.NumberLiteral() | ast.StringLiteral():
             return
         case ast.VectorSelector():
             if node.at is not None:
@@ -193,15 +195,15 @@ def _check_binary(node: Any) -> None:
     operation = str(node.op)
     if operation not in (*_ARITHMETIC, *_COMPARISONS, "and", "or", "unless"):
         raise BadQuery(f"{operation} is not supported here")
-    if node.modifier is not None and node.modifier.group_labels is not None:
-        raise BadQuery("group_left and group_right are not supported here")
+    if node.modifier is not None and node.modifier.card == ast.VectorMatchCardinality.OneToMany:
+        raise BadQuery("group_right is not supported here")
     _check(node.lhs)
     _check(node.rhs)
 
 
 def _check_call(node: Any) -> None:
     name = node.func.name
-    known = (*_OVER_TIME, *_PLAIN, "histogram_quantile", "time", "vector", "scalar", "absent")
+    known = (*_OVER_TIME, *_PLAIN, "histogram_quantile", "time", "vector", "scalar", "absent", "label_replace")
     if name not in known:
         raise BadQuery(f"{name}() is not supported here; there are {', '.join(sorted(known))}")
     for argument in node.args:
@@ -276,20 +278,45 @@ def _matched(
     left: Vector, right: Vector, compute: Callable[[float, float], float], modifier: Any, *, is_filter: bool
 ) -> Vector:
     partners: dict[Labels, float] = {}
+    origins: dict[Labels, Labels] = {}
     for labels, value in right.items():
         key = _matching(labels, modifier)
         if key in partners:
             raise BadQuery(f"several series on the right match {dict(key)}")
         partners[key] = value
+        origins[key] = labels
     found: Vector = {}
     for labels, value in left.items():
         key = _matching(labels, modifier)
         if key in partners:
             result = compute(value, partners[key])
             if not is_filter:
-                found[key] = float(result)
+                found[_joined(labels, key, origins[key], modifier)] = float(result)
             elif result:
                 found[labels] = value
+    return found
+
+
+def _joined(left: Labels, key: Labels, right: Labels, modifier: Any) -> Labels:
+    """Labels of a result: those that matched; with group_left all of the left side, and the named ones of the right."""
+    if modifier is None or modifier.group_labels is None:
+        return key
+    names = set(modifier.group_labels)
+    taken = tuple(pair for pair in right if pair[0] in names)
+    return tuple(sorted((*(pair for pair in _nameless(left) if pair[0] not in names), *taken)))
+
+
+def _relabelled(values: Value, target: str, replacement: str, source: str, pattern: str) -> Value:
+    """As `label_replace`: where the source label fits the pattern, the target gets the replacement."""
+    if isinstance(values, float):
+        return values
+    found: Vector = {}
+    for labels, value in values.items():
+        match = re.fullmatch(pattern, dict(labels).get(source, ""))
+        pairs = dict(labels)
+        if match is not None:
+            pairs[target] = match.expand(re.sub(r"\$(\d+)", r"\\\1", replacement))
+        found[tuple(sorted((name, text) for name, text in pairs.items() if text))] = value
     return found
 
 
@@ -386,6 +413,8 @@ _OVER_TIME: Mapping[str, Callable[[list[tuple[float, float]]], float | None]] = 
     "min_over_time": _over_values(min),
     "sum_over_time": _over_values(sum),
     "last_over_time": _over_values(lambda values: values[-1]),
+    "changes": _over_values(lambda values: float(sum(before != after for before, after in pairwise(values)))),
+    "count_over_time": _over_values(lambda values: float(len(values))),
     "delta": lambda samples: samples[-1][1] - samples[0][1] if len(samples) > 1 else None,
 }
 _PLAIN: Mapping[str, Callable[..., float]] = {

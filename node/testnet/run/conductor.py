@@ -330,7 +330,7 @@ class Conductor:
 
     def _most_memory(self) -> dict[str, float]:
         most: dict[str, float] = {}
-        for series in self.recording.named("process_resident_memory_bytes"):
+        for series in self.recording.named("positron_process_resident_memory_bytes"):
             node = dict(series.labels).get("instance", "")
             most[node] = max(most.get(node, 0.0), *series.values)
         return most

@@ -90,6 +90,21 @@ def test_a_quantile_is_linear_within_its_bucket(recording: Recording) -> None:
     assert number(recording, text.format(0.99)) == pytest.approx(1.0), "the last finite bound"
 
 
+def test_labels_of_the_other_side_are_joined_on(recording: Recording) -> None:
+    names = "label_replace(peers, 'name', 'n-$1', 'node', '(.+)')"
+    renamed = "label_replace(" + names + ", 'peer', '$1', 'node', '(.+)')"
+    found = ask(recording, f"sent_total * on(peer) group_left(name) (topk by (peer) (1, {renamed}) * 0 + 1)")
+    assert found == {
+        labels(node="a", peer="b", name="n-b"): 100.0,
+        labels(node="b", peer="a", name="n-a"): 20.0,
+    }
+
+
+def test_changes_are_counted(recording: Recording) -> None:
+    assert number(recording, "max(changes(lost_total[20s]))") == 9.0
+    assert number(recording, "max(changes(peers[20s]))") == 0.0
+
+
 def test_nothing_is_known_before_the_first_and_after_the_last_sample(recording: Recording) -> None:
     assert ask(recording, "peers", 0.5) == {}
     assert ask(recording, "peers", 20.0) == {}
@@ -102,8 +117,7 @@ def test_nothing_is_known_before_the_first_and_after_the_last_sample(recording: 
         ("sum(", "unclosed"),
         ("peers[5s]", "MatrixSelector is not supported"),
         ("rate(peers)", "matrix"),
-        ("label_replace(peers, 'a', 'b', 'c', 'd')", "label_replace"),
-        ("peers * on(node) group_left lost_total", "group_left"),
+        ("lost_total * on(node) group_right peers", "group_right"),
         ("stddev(peers)", "stddev"),
         ("peers @ 5", "@"),
         ("max_over_time(peers[5s:1s])", "range"),

@@ -1,0 +1,68 @@
+"""Writes docs/METRICS.md from the catalogue: `python -m node.metrics.document > docs/METRICS.md`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from node.metrics.names import CATALOGUE, Kind, Label, Metric
+
+__all__ = ["document"]
+
+HEAD = """\
+# Metrics
+
+Made from the catalogue in [node/metrics/names.py](../node/metrics/names.py) by `python -m node.metrics.document`.
+
+Every series carries the label `node`, the node's own name.
+Counters begin at 0 with the process, gauges are read when they are asked for, and durations are seconds.
+Every set of labels that is known in advance is exposed from the start, with 0.
+
+The label `peer` is the first 8 digits of a peer's key, proved in its handshake; nothing that peers choose is a label.
+Series of tier 2 exist once for each listed link.
+The links listed are limited, so that strangers cannot mint series, and a link that ends is gone at the next scrape.
+The name of a peer is joined at query time, from what each node says of itself:
+
+    positron_link_rtt_smoothed_seconds * on (peer) group_left (peer_name) peer:positron_node_info:name
+
+"""
+
+
+def document() -> str:
+    """The whole document."""
+    return HEAD + "".join(_section(tier) for tier in (1, 2))
+
+
+def _section(tier: int) -> str:
+    metrics = [metric for metric in CATALOGUE.values() if metric.tier == tier]
+    series = sum(_series(metric) for metric in metrics)
+    if tier == 1:
+        head = (
+            f"## One node\n\n{len(metrics)} metrics, {series} series and more where labels are facts of the node.\n\n"
+        )
+    else:
+        head = f"\n## One link\n\n{len(metrics)} metrics, as many series for each link.\n\n"
+    return head + "".join(_rows(metrics))
+
+
+def _rows(metrics: list[Metric]) -> Iterator[str]:
+    yield "| Metric | Type | Unit | Labels | Meaning |\n|---|---|---|---|---|\n"
+    for metric in metrics:
+        labels = "; ".join(_label(label) for label in metric.labels)
+        yield f"| `{metric.name}` | {metric.kind.value} | {metric.unit} | {labels} | {metric.help} |\n"
+
+
+def _label(label: Label) -> str:
+    return f"`{label.name}`: {', '.join(label.values)}" if label.values else f"`{label.name}`"
+
+
+def _series(metric: Metric) -> int:
+    """How many series a metric has on one node, as far as its labels tell."""
+    count = 1
+    for label in metric.labels:
+        count *= max(1, len(label.values))
+    return count * (len(metric.bounds) + 3) if metric.kind is Kind.HISTOGRAM else count
+
+
+if __name__ == "__main__":
+    sys.stdout.write(document())

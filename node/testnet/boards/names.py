@@ -1,0 +1,39 @@
+"""Pieces that the boards share: selectors, windows, colours, and joins that give peers their names."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from node.testnet.boards.spec import Panel, Query, Shape, Threshold
+
+__all__ = [
+    "AMBER", "GREEN", "LINK_STATES", "NODES", "RATE", "RED", "WARM", "named", "quantile", "rate_by", "stat",
+]  # fmt: skip
+
+NODES = 'node=~"$node"'
+RATE = "[$__rate_interval]"
+GREEN, AMBER, RED = "green", "orange", "red"
+
+LINK_STATES = ((0, "closed", RED), (1, "closing", AMBER), (2, "handshake", AMBER), (3, "established", GREEN))
+"""Values of `positron_link_state`, in words and colours."""
+
+WARM = (Threshold(value=0.02, colour=AMBER), Threshold(value=0.1, colour=RED))
+"""For shares that should be near nothing."""
+
+stat = partial(Panel, shape=Shape.STAT, width=4, height=4)
+
+
+def quantile(share: float, metric: str, selector: str = NODES) -> Query:
+    """A percentile of a histogram over all nodes that are selected."""
+    buckets = f"sum by (le) (rate({metric}_bucket{{{selector}}}{RATE}))"
+    return Query(expression=f"histogram_quantile({share:g}, {buckets})", legend=f"p{share * 100:g}")
+
+
+def rate_by(label: str, metric: str, selector: str = NODES) -> Query:
+    """One line for each value of a label."""
+    return Query(expression=f"sum by ({label}) (rate({metric}{{{selector}}}{RATE}))", legend=f"{{{{{label}}}}}")
+
+
+def named(expression: str) -> str:
+    """An expression by `node` and `peer`, with the peer's name as label `peer_name`; nodes say theirs themselves."""
+    return f"({expression}) * on (peer) group_left (peer_name) peer:positron_node_info:name"
