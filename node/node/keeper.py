@@ -65,7 +65,7 @@ class Keeper:
         if self._file is not None:
             await self._write(self._file.save, rows)
 
-    async def _write(self, write: Callable[[Rows], object], rows: Rows) -> None:
+    async def _write(self, write: Callable[[Rows], bool], rows: Rows) -> None:
         try:
             has_written = await asyncio.get_running_loop().run_in_executor(self._thread, write, rows)
         except StorageError as error:
@@ -74,8 +74,8 @@ class Keeper:
                 self._log.warning("state_not_saved", text=str(error), action="the node goes on and tries again")
             self._problem = str(error)
         else:
-            if has_written is False:
-                return  # no room for a part; the next whole save makes some
+            if not has_written:
+                return  # which says nothing of the disk
             self._stats.state_saves += 1
             self._saved_at = time.monotonic()
             if self._problem:

@@ -104,6 +104,7 @@ class Node:
             self.wall_offset,
             snapshot=self.snapshot,
             socket_stats=self._socket_stats,
+            state_report=self._state_report,
         )
         self._unreachable: dict[Address, bool] = {}
         self._life = _Life.NEW
@@ -238,7 +239,7 @@ class Node:
 
     def get_stats(self) -> dict[str, Any]:
         """Everything the node knows about itself, fit for JSON, in every state. Durations are seconds."""
-        return self._observer.stats() | {"state_stats": self._keeper.report()}
+        return self._observer.stats()
 
     def snapshot(self) -> NodeSnapshot:
         """The node at this instant."""
@@ -444,6 +445,9 @@ class Node:
         if self._engine is None or self._life is not _Life.RUNNING:
             raise NotRunning(f"the node is {self._life}")
         return self._engine
+
+    def _state_report(self) -> dict[str, Any]:
+        return self._keeper.report()
 
     def _socket_stats(self) -> SocketStats | None:
         if not self.config.enable_udp:

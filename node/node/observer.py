@@ -36,12 +36,14 @@ class Observer:
         *,
         snapshot: Callable[[], NodeSnapshot],
         socket_stats: Callable[[], SocketStats | None],
+        state_report: Callable[[], dict[str, Any]],
     ) -> None:
         self._config = config
         self._runtime = runtime
         self._wall_offset = wall_offset
         self._snapshot = snapshot
         self._socket_stats = socket_stats
+        self._state_report = state_report
 
     def render_metrics(self) -> bytes:
         """The exposition; takes a fraction of a millisecond per link, which the next exposition tells."""
@@ -63,7 +65,7 @@ class Observer:
         stats = self._socket_stats()
         socket = None if stats is None else asdict(stats)
         report = node_report(self._snapshot(), wall_offset=self._wall_offset, socket=socket)
-        return report | {"runtime": runtime_report(self._runtime)}
+        return report | {"runtime": runtime_report(self._runtime), "state_stats": self._state_report()}
 
     def peers(self) -> list[Json]:
         """Every known peer."""

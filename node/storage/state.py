@@ -78,8 +78,8 @@ class StateFile:
         lost = len(data) - found.good_bytes
         return Loaded(found.rows, f"state file {self._path}: the last {lost} bytes are not whole and were left out")
 
-    def save(self, rows: Rows) -> None:
-        """Makes these rows the ones that count, on disk before this returns.
+    def save(self, rows: Rows) -> bool:
+        """Makes these rows the ones that count, on disk before this returns; whether there was anything to write.
 
         StorageError: it cannot be written; what counted before does so still, and a later save may succeed.
         """
@@ -88,7 +88,7 @@ class StateFile:
         changed = [place for place, digest in digests.items() if self._digests.get(place) != digest]
         removed = [place for place in self._digests if place not in digests]
         if self._is_clean and not changed and not removed:
-            return
+            return False
         records = [pack_put(*place, packed[place]) for place in changed] + [pack_delete(*place) for place in removed]
         journal = b"".join(records) + pack_commit(len(records))
         try:
@@ -100,12 +100,13 @@ class StateFile:
         except OSError as error:
             raise StorageError(f"state file {self._path} cannot be written: {error.strerror}") from error
         self._digests = digests
+        return True
 
     def save_part(self, rows: Rows) -> bool:
         """Makes these rows the ones that count in their sections, which survives the end of the process.
 
-        The end of the power too once the next save is done: this one does not wait for the disk. Whether there was room
-        in the journal; the next save makes some. StorageError as `save`.
+        It survives the end of the power once the next save is done: this one does not wait for the disk. Whether it was
+        written: there may be nothing to write, or no room in the journal before the next save. StorageError as `save`.
         """
         packed = {(section, key): row for section, rows_of in rows.items() for key, row in rows_of.items()}
         digests = {place: _digest(pack(row)) for place, row in packed.items()}
@@ -114,7 +115,7 @@ class StateFile:
         records = [pack_put(*place, packed[place]) for place in changed] + [pack_delete(*place) for place in removed]
         journal = b"".join(records) + pack_commit(len(records))
         if not records or not self._has_room(journal, PART_JOURNAL_BYTES_MIN):
-            return not records
+            return False
         try:
             self._append(journal, is_synced=False)
         except OSError as error:

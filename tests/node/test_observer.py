@@ -24,6 +24,7 @@ def observer(
         WALL_OFFSET,
         snapshot=lambda: snapshot,
         socket_stats=lambda: socket,
+        state_report=dict,
     )
 
 
