@@ -210,7 +210,9 @@ class Switch(Generic[Purpose]):
         assert endpoint is not None
         delivery = parcel.route.delivery
         deadline = parcel.deadline if delivery is Delivery.RELIABLE else None
-        message_id = endpoint.send(link.connection, Message(parcel.data, delivery, deadline), now)
+        message_id = endpoint.send(
+            link.connection, Message(parcel.data, delivery, deadline, priority=parcel.route.priority), now
+        )
         self._stats.sent[parcel.kind.name.lower()] += 1
         tracked = _Tracked(peer, parcel)
         if delivery is Delivery.UNRELIABLE:

@@ -13,7 +13,7 @@ from heapq import heappop, heappush
 from node.errors import Code, MessageTooLarge, ProtocolViolation, QueueFull, UsageError
 from node.transport.events import Delivery
 from node.transport.flow_control import ReceiveCredit, SendCredit
-from node.transport.packet import Message
+from node.transport.packet import Message, Priority
 from node.transport.ranges import RangeSet
 from node.types import Instant
 from node.wire.frames import MessageFrame, WithdrawFrame, append_message, part_beginning, part_middle
@@ -25,6 +25,7 @@ from node.wire.limits import (
     REASSEMBLY_MESSAGES_MAX,
     SEND_QUEUE_BYTES_MAX,
     SEND_QUEUE_MESSAGES_MAX,
+    STARVATION_BYTES_MAX,
 )
 
 __all__ = ["OutgoingMessage", "Part", "Reassembly", "SendQueue", "room_for_data"]
@@ -45,6 +46,7 @@ class OutgoingMessage:
     data: bytes
     deadline: Instant | None
     channel: int | None
+    priority: Priority = Priority.OWN
     sequence: int = 0
     wire_id: int = -1
     sent: int = 0
@@ -80,17 +82,43 @@ class Part:
         buffer += data[offset : offset + size]
 
 
-class SendQueue:
-    """Reliable messages of one connection, oldest first; parts that were lost go before anything new."""
+class _Lane:
+    """The messages of one priority, oldest first; parts that were lost go before anything new.
 
-    __slots__ = ("_channels", "_deadlines", "_lost", "_next_wire_id", "_unsent", "bytes_queued", "credit", "messages")
+    passed_over: bytes of more urgent lanes that went first while this one waited.
+    """
+
+    __slots__ = ("lost", "passed_over", "unsent")
+
+    def __init__(self) -> None:
+        self.lost: deque[Part] = deque()
+        self.unsent: deque[OutgoingMessage] = deque()
+        self.passed_over = 0
+
+    def has_sendable(self, credit: int) -> bool:
+        """Whether a packet could carry something of it."""
+        lost, unsent = self.lost, self.unsent
+        while unsent and unsent[0].is_finished:
+            unsent.popleft()
+        while lost and _is_known(lost[0]):
+            lost.popleft()
+        return bool(lost) or (bool(unsent) and (credit > 0 or not unsent[0].data))
+
+
+class SendQueue:
+    """Reliable messages of one connection, a lane for each priority.
+
+    More urgent ones go first, but not for ever: see STARVATION_BYTES_MAX.
+    """
+
+    __slots__ = ("_channels", "_deadlines", "_lanes", "_next_wire_id", "bytes_queued", "credit", "messages")
 
     def __init__(self, credit: SendCredit) -> None:
         self.credit = credit
         self.messages: dict[int, OutgoingMessage] = {}
         self.bytes_queued = 0
-        self._unsent: deque[OutgoingMessage] = deque()
-        self._lost: deque[Part] = deque()
+        # Made when first used: most connections use one or two.
+        self._lanes: dict[Priority, _Lane] = {}
         self._deadlines: list[tuple[Instant, int]] = []
         self._channels: dict[int, int] = {}
         self._next_wire_id = 0
@@ -102,43 +130,34 @@ class SendQueue:
             raise MessageTooLarge(f"message of {size} bytes: allowed is {MESSAGE_BYTES_MAX} and less")
         if self.bytes_queued + size > SEND_QUEUE_BYTES_MAX or len(self.messages) >= SEND_QUEUE_MESSAGES_MAX:
             raise QueueFull(f"{len(self.messages)} messages of {self.bytes_queued} bytes are waiting for this peer")
-        outgoing = OutgoingMessage(message_id, message.data, message.deadline, None)
+        outgoing = OutgoingMessage(message_id, message.data, message.deadline, None, message.priority)
         if message.delivery is Delivery.ORDERED:
             self._assign_sequence(outgoing, message)
         if message.deadline is not None:
             heappush(self._deadlines, (message.deadline, message_id))
         self.messages[message_id] = outgoing
         self.bytes_queued += size
-        self._unsent.append(outgoing)
+        self._lane(message.priority).unsent.append(outgoing)
 
     def has_sendable(self) -> bool:
         """Whether a packet could carry reliable data now, as far as credit goes."""
-        self._skip_finished()
-        if self._lost:
-            return True
-        return bool(self._unsent) and (self.credit.available > 0 or not self._unsent[0].data)
+        credit = self.credit.available
+        return any(lane.has_sendable(credit) for lane in self._lanes.values())
 
     def next_part(self, space: int) -> Part | None:
         """The part to put into `space` bytes of a packet, or None where nothing may or can be sent there."""
-        self._skip_finished()
-        if self._lost:
-            return self._next_lost(space)
-        if not self._unsent:
+        credit = self.credit.available
+        waiting = [lane for lane in self._lanes.values() if lane.has_sendable(credit)]
+        if not waiting:
             return None
-        message = self._unsent[0]
-        if message.wire_id < 0:
-            message.begin(self._next_wire_id)
-            self._next_wire_id += 1
-        rest = len(message.data) - message.sent
-        room = room_for_data(message, space)
-        size = min(rest, self.credit.available, room)
-        if size < 0 or (size == 0 and rest) or room < min(rest, _SPLIT_BYTES_MIN):
-            return None
-        part = Part(message, message.sent, size)
-        message.sent += size
-        self.credit.used += size
-        if message.sent == len(message.data):
-            self._unsent.popleft()
+        lane = waiting[0]
+        if len(waiting) > 1:
+            lane = next((one for one in waiting if one.passed_over >= STARVATION_BYTES_MAX), lane)
+        part = self._next_lost(lane, space) if lane.lost else self._next_new(lane, space)
+        if part is not None and len(waiting) > 1:
+            for other in waiting:
+                other.passed_over += part.size
+            lane.passed_over = 0
         return part
 
     def on_acked(self, part: Part) -> OutgoingMessage | None:
@@ -156,7 +175,8 @@ class SendQueue:
     def on_lost(self, part: Part, cause: str) -> None:
         """Queues a lost part again; what was acknowledged meanwhile is left out when its turn comes."""
         if not part.message.is_finished:
-            self._lost.append(Part(part.message, part.offset, part.size, cause))
+            lost = Part(part.message, part.offset, part.size, cause)
+            self._lane(part.message.priority).lost.append(lost)
 
     def next_deadline(self) -> Instant | None:
         """When the next message expires; None where none does."""
@@ -188,21 +208,40 @@ class SendQueue:
         self.bytes_queued -= len(message.data)
         del self.messages[message.message_id]
 
-    def _skip_finished(self) -> None:
-        while self._unsent and self._unsent[0].is_finished:
-            self._unsent.popleft()
-        while self._lost and _is_known(self._lost[0]):
-            self._lost.popleft()
+    def _lane(self, priority: Priority) -> _Lane:
+        lane = self._lanes.get(priority)
+        if lane is None:
+            self._lanes[priority] = lane = _Lane()
+            # The most urgent first.
+            self._lanes = dict(sorted(self._lanes.items()))
+        return lane
 
-    def _next_lost(self, space: int) -> Part | None:
-        part = self._lost[0]
+    def _next_new(self, lane: _Lane, space: int) -> Part | None:
+        message = lane.unsent[0]
+        if message.wire_id < 0:
+            message.begin(self._next_wire_id)
+            self._next_wire_id += 1
+        rest = len(message.data) - message.sent
+        room = room_for_data(message, space)
+        size = min(rest, self.credit.available, room)
+        if size < 0 or (size == 0 and rest) or room < min(rest, _SPLIT_BYTES_MIN):
+            return None
+        part = Part(message, message.sent, size)
+        message.sent += size
+        self.credit.used += size
+        if message.sent == len(message.data):
+            lane.unsent.popleft()
+        return part
+
+    def _next_lost(self, lane: _Lane, space: int) -> Part | None:
+        part = lane.lost[0]
         size = min(part.size, room_for_data(part.message, space))
         if size < 0 or (size == 0 and part.size):
             return None
         if size == part.size:
-            return self._lost.popleft()
+            return lane.lost.popleft()
         # The path's MTU shrank, or the packet is half full: the rest stays first in line.
-        self._lost[0] = Part(part.message, part.offset + size, part.size - size, part.cause)
+        lane.lost[0] = Part(part.message, part.offset + size, part.size - size, part.cause)
         return Part(part.message, part.offset, size, part.cause)
 
 

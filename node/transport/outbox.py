@@ -34,6 +34,11 @@ __all__ = ["Outbox"]
 _CONTROL_BYTES_MAX = 17
 """Largest control frame: a type and two varints."""
 
+_REPEATED_BYTES_MAX = 512
+"""Parts up to this size are worth a copy."""
+
+_REPEATED_PARTS_MAX = 4
+
 _LONE_ACKS_MAX = 16
 """Packets with nothing but acknowledgements of several ranges, after which one asks to be acknowledged itself."""
 
@@ -41,6 +46,7 @@ _LONE_ACKS_MAX = 16
 class Outbox:
     """What waits to be sent. datagrams_dropped counts unreliable messages that will never leave.
 
+    repeats: whether the path loses, so that small parts go twice where there is room; parts_repeated: how many did.
     possible_payload: what packet_payload may become once the path is better known; unreliable messages wait for it.
     """
 
@@ -48,12 +54,15 @@ class Outbox:
         "_control",
         "_datagrams",
         "_lone_acks",
+        "_recent",
         "acks",
         "credit",
         "datagrams_dropped",
         "packet_payload",
+        "parts_repeated",
         "possible_payload",
         "queue",
+        "repeats",
     )
 
     def __init__(self, acks: AckTracker, packet_payload: int) -> None:
@@ -64,6 +73,9 @@ class Outbox:
         self.credit = SendCredit()
         self.queue = SendQueue(self.credit)
         self.datagrams_dropped = 0
+        self.parts_repeated = 0
+        self.repeats = False
+        self._recent: list[Part] = []
         self._lone_acks = 0
         # Lists: an empty deque weighs ten times as much, and there are two per connection.
         self._control: list[ControlFrame] = []
@@ -120,6 +132,8 @@ class Outbox:
             if self._datagrams:
                 self._fill_datagrams(buffer, packet)
             self._fill_parts(buffer, packet)
+            if self.repeats:
+                self._repeat(buffer, packet)
         if packet.is_ack_eliciting:
             self._lone_acks = 0
         elif ack is not None and len(ack.ranges) > 1:
@@ -193,6 +207,21 @@ class Outbox:
             if part is None:
                 break
             self._append_part(buffer, packet, part)
+
+    def _repeat(self, buffer: bytearray, packet: SentPacket) -> None:
+        """Fills what room is left with the last few small parts that went before, each once.
+
+        On a path that loses, a small message that no other packet follows for a while has to wait for a round trip
+        and more; a copy in the next packet, which leaves anyway, arrives with that. It takes no packet of its own.
+        """
+        fresh = [part for part in packet.parts if not part.cause and part.size <= _REPEATED_BYTES_MAX]
+        if packet.parts and not self.queue.has_sendable():
+            for part in self._recent:
+                room = room_for_data(part.message, self.packet_payload - len(buffer))
+                if part.size <= room and not part.message.is_finished:
+                    self._append_part(buffer, packet, part)
+                    self.parts_repeated += 1
+        self._recent = fresh[-_REPEATED_PARTS_MAX:]
 
     def _ask_for_answer(self, buffer: bytearray, packet: SentPacket) -> None:
         """Keeps the ranges of a side that only receives from being repeated for ever (RFC 9000 §13.2.4)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from node.transport.events import Delivery
@@ -13,7 +14,7 @@ from node.wire.frames import ConfirmedFrame, MaxDataFrame, WithdrawFrame
 if TYPE_CHECKING:
     from node.transport.fragments import Part
 
-__all__ = ["ControlFrame", "Datagram", "Message", "Packet", "SentPacket", "Transmit"]
+__all__ = ["ControlFrame", "Datagram", "Message", "Packet", "Priority", "SentPacket", "Transmit"]
 
 ControlFrame = MaxDataFrame | WithdrawFrame | ConfirmedFrame
 """Frames that are sent again when their packet is lost."""
@@ -53,6 +54,15 @@ class Transmit:
     ecn: int = 0
 
 
+class Priority(IntEnum):
+    """Whose turn it is where several messages wait for one peer; smaller goes first."""
+
+    CONTROL = 0
+    OWN = 1
+    RELAY = 2
+    BULK = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """What a caller wants sent.
@@ -60,12 +70,14 @@ class Message:
     deadline: when an unacknowledged reliable message is withdrawn; None for never. Not allowed for ORDERED, where
         a gap would stop the channel.
     channel: of an ORDERED message; ignored otherwise.
+    priority: of a reliable message; those of one priority go in the order of sending. Over TCP all do.
     """
 
     data: bytes
     delivery: Delivery
     deadline: Instant | None = None
     channel: int = 0
+    priority: Priority = Priority.OWN
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,7 @@ class Recovery:
         "bytes_in_flight",
         "expiries",
         "largest_acked",
+        "lost_at",
         "rtt",
     )
 
@@ -115,6 +116,7 @@ class Recovery:
         self.rtt = rtt
         self.bytes_in_flight = 0
         self.largest_acked = -1
+        self.lost_at: Instant | None = None
         self.expiries = 0
 
     @property
@@ -290,6 +292,7 @@ class Recovery:
     def _report_lost(self, lost: list[SentPacket], now: Instant) -> None:
         if not lost:
             return
+        self.lost_at = now
         newest = lost[-1]
         if newest.number > self._recovery_until:
             self._recovery_until = self._largest_sent

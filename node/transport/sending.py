@@ -20,7 +20,7 @@ from node.transport.recovery import AckOutcome, Expiry, Recovery
 from node.transport.rtt import RttEstimator
 from node.transport.settings import TransportSettings
 from node.transport.stats import ConnectionStats, Histogram
-from node.types import Instant
+from node.types import SECOND, Duration, Instant
 from node.wire.frames import AckFrame, CloseFrame
 from node.wire.limits import BASE_MTU, HEADER_BYTES, TAG_BYTES
 from node.wire.parameters import Parameters
@@ -29,6 +29,9 @@ __all__ = ["Sending"]
 
 _PROBE_PACKETS = 2
 """Packets per probe (RFC 9002 §6.2.4): with one alone, a single further loss would waste the whole wait."""
+
+_LOSSY_TIME: Duration = 10 * SECOND
+"""How long after its last loss a path is taken for one that loses."""
 
 _PADDING_MAX = 8
 """A packet that lacks no more than this is padded to full size."""
@@ -101,6 +104,7 @@ class Sending:
         packet = self._new_packet(now)
         if is_probe:
             return self._seal(packet, self._fill_probe(packet, now))
+        self.outbox.repeats = self.recovery.lost_at is not None and now - self.recovery.lost_at < _LOSSY_TIME
         buffer = self.outbox.fill(packet, now, may_elicit)
         self.stats.messages_dropped = self.outbox.datagrams_dropped
         return self._seal(packet, buffer) if buffer else None

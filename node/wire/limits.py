@@ -77,6 +77,9 @@ SEND_QUEUE_BYTES_MAX = 4 << 20
 SEND_QUEUE_MESSAGES_MAX = 4096
 """Messages that one connection holds for sending and until they are acknowledged."""
 
+STARVATION_BYTES_MAX = 32 << 10
+"""Bytes of more urgent messages that may go before a waiting one; then it has a turn, of one packet."""
+
 ACK_RANGES_MAX = 64
 """Ranges in one ACK frame."""
 

@@ -12,7 +12,7 @@ from node.errors import Code, MessageTooLarge, ProtocolViolation, QueueFull, Usa
 from node.transport.events import Delivery
 from node.transport.flow_control import ReceiveCredit, SendCredit
 from node.transport.fragments import Part, Reassembly, SendQueue
-from node.transport.packet import Message
+from node.transport.packet import Message, Priority
 from node.types import SECOND, Instant
 from node.wire.frames import MessageFrame, WithdrawFrame, parse_frames
 from node.wire.limits import (
@@ -23,6 +23,7 @@ from node.wire.limits import (
     REASSEMBLY_MESSAGES_MAX,
     SEND_QUEUE_BYTES_MAX,
     SEND_QUEUE_MESSAGES_MAX,
+    STARVATION_BYTES_MAX,
 )
 
 SPACE = 1_368
@@ -425,3 +426,47 @@ def test_through_any_loss_every_message_arrives_once_and_all_credit_returns(
     assert queue.messages == {}
     assert reassembly.bytes_announced == 0
     assert queue.credit.used == sum(len(data) for data in expected)
+
+
+def push_with(queue: SendQueue, number: int, size: int, priority: Priority) -> None:
+    queue.push(number, Message(bytes(size), Delivery.RELIABLE, priority=priority))
+
+
+def test_more_urgent_messages_go_first_and_equal_ones_in_order() -> None:
+    queue = make_queue()
+    for number, priority in enumerate((Priority.BULK, Priority.RELAY, Priority.OWN, Priority.CONTROL, Priority.OWN)):
+        push_with(queue, number, 100, priority)
+    assert [part.message.message_id for part in take_all(queue)] == [3, 2, 4, 1, 0]
+
+
+def test_an_urgent_message_interrupts_a_large_one() -> None:
+    queue = make_queue()
+    push_with(queue, 1, 10_000, Priority.BULK)
+    assert queue.next_part(SPACE) is not None
+    push_with(queue, 2, 100, Priority.CONTROL)
+    following = [part.message.message_id for part in take_all(queue)]
+    assert following[0] == 2
+    assert set(following[1:]) == {1}
+
+
+def test_what_was_lost_keeps_its_priority() -> None:
+    queue = make_queue()
+    push_with(queue, 1, 1_000, Priority.BULK)
+    (part,) = take_all(queue)
+    queue.on_lost(part, "reordering")
+    push_with(queue, 2, 100, Priority.OWN)
+    assert [part.message.message_id for part in take_all(queue)] == [2, 1]
+
+
+def test_nobody_starves() -> None:
+    queue = make_queue()
+    push_with(queue, 0, 100_000, Priority.BULK)
+    for number in range(1, 2_000):
+        push_with(queue, number, 1_300, Priority.CONTROL)
+    waited = longest = 0
+    for _ in range(1_000):
+        part = queue.next_part(SPACE)
+        assert part is not None
+        waited = 0 if part.message.priority is Priority.BULK else waited + part.size
+        longest = max(longest, waited)
+    assert STARVATION_BYTES_MAX <= longest <= STARVATION_BYTES_MAX + SPACE

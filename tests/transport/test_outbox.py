@@ -240,3 +240,36 @@ def test_no_packet_exceeds_its_payload_and_everything_gets_out(
         if not packer.outbox.has_eliciting():
             break
     assert sent == expected
+
+
+def test_on_a_path_that_loses_a_small_message_goes_along_with_the_next() -> None:
+    packer = Packer()
+    packer.outbox.repeats = True
+    carried = []
+    for number in range(4):
+        packer.push(bytes([number]) * 100)
+        carried.append([frame.data[0] for frame in packer.fill()[1] if isinstance(frame, MessageFrame)])
+    assert carried == [[0], [1, 0], [2, 1], [3, 2]]
+    assert packer.outbox.parts_repeated == 3
+
+
+def test_nothing_is_repeated_once_it_has_arrived_or_where_there_is_no_room() -> None:
+    packer = Packer()
+    packer.outbox.repeats = True
+    packer.push(bytes(100))
+    packet, _ = packer.fill()
+    packer.outbox.on_packet_acked(packet)
+    packer.push(bytes(100))
+    packer.fill()
+    packer.push(bytes(5_000))
+    while packer.fill()[1]:
+        pass
+    assert packer.outbox.parts_repeated == 0
+
+
+def test_a_path_that_loses_nothing_is_sent_nothing_twice() -> None:
+    packer = Packer()
+    for _ in range(4):
+        packer.push(bytes(100))
+        packer.fill()
+    assert packer.outbox.parts_repeated == 0
