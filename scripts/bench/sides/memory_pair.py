@@ -41,7 +41,7 @@ class Ours:
     """Endpoints of this project."""
 
     def __init__(self, packet_bytes: int) -> None:
-        settings = TransportSettings(mtu=packet_bytes, initial_window=1 << 20)
+        settings = TransportSettings(mtu=packet_bytes, mss=packet_bytes, initial_window=1 << 20)
         self.client, self.server = (
             Endpoint(Identity(bytes([number]) * 32), settings, entropy=random.Random(number).randbytes)
             for number in (1, 2)

@@ -20,6 +20,7 @@ def settings(options: dict[str, str]) -> TransportSettings:
     """Defaults, but for the credit of a fast path and what the measurement asks for."""
     return TransportSettings(
         mtu=int(options.get("mtu", 1400)),
+        mss=int(options.get("mtu", 1400)),
         initial_window=int(options.get("window", 4 << 20)),
         segments_max=int(options.get("segments", TransportSettings().segments_max)),
     )
