@@ -14,9 +14,9 @@ from typing import Any
 
 from node.config import parse_address
 from node.errors import UsageError
-from node.impairment.link import LinkSettings
 from node.impairment.plain import from_plain, to_plain
 from node.impairment.wire import LINKS_MAX, Demand
+from node.node.afflictions import Afflictions, Body
 from node.node.probes import probe
 from node.node.wired import Wired
 from node.types import Address, from_seconds, to_seconds
@@ -35,8 +35,9 @@ PROBES_AT_ONCE_MAX = 16
 class Chaos:
     """The commands of one node. Every method raises UsageError for what cannot be."""
 
-    def __init__(self, wired: Wired) -> None:
+    def __init__(self, wired: Wired, body: Body) -> None:
         self._wired = wired
+        self.afflictions = Afflictions(body)
         self._sending: dict[str, asyncio.Task[None]] = {}
         wired.probes.is_on = True
 
@@ -47,6 +48,8 @@ class Chaos:
                 return self.set_links(body)
             case "faults":
                 return self.add_fault(body)
+            case "afflict":
+                return self.afflict(body)
             case "heal":
                 step = body.get("step")
                 return self.heal(None if step is None else str(step))
@@ -65,6 +68,9 @@ class Chaos:
             "default": to_plain(wire.default),
             "hosts": {host: to_plain(settings) for host, settings in wire.base.items()},
             "faults": [_shown(demand, now) for demand in wire.active(now)],
+            "afflictions": [
+                {"step": step, "kind": kind, "seconds_left": left} for step, kind, left in self.afflictions.active()
+            ],
             "links": {
                 host: {"offered": stats.offered, "lost": stats.lost, "delivered": stats.delivered}
                 for host, stats in wire.stats().items()
@@ -90,9 +96,7 @@ class Chaos:
 
     def add_fault(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Begins a fault on links, or renews it. step, kind: its names. hosts: whither, all without. seconds: limit."""
-        seconds = body.get("seconds")
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= FAULT_SECONDS_MAX:
-            raise UsageError(f"seconds {seconds!r}: allowed is a number above 0, up to {FAULT_SECONDS_MAX:g}")
+        seconds = _limit(body)
         hosts = body.get("hosts")
         if hosts is not None and (not isinstance(hosts, list) or len(hosts) > LINKS_MAX):
             raise UsageError(f"hosts: allowed is a list of up to {LINKS_MAX} addresses, or nothing for all")
@@ -106,14 +110,21 @@ class Chaos:
         self._wired.wire.demand(demand)
         return _shown(demand, self._wired.now())
 
+    def afflict(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Begins a fault inside the node. step, kind: its names. seconds: limit. More belongs to the kind."""
+        kind = _text(body.get("kind"), "kind", STEP_CHARACTERS_MAX)
+        self.afflictions.begin(kind, _text(body.get("step"), "step", STEP_CHARACTERS_MAX), _limit(body), body)
+        return {"kind": kind}
+
     def heal(self, step: str | None = None) -> dict[str, Any]:
         """Ends that fault, or all of them."""
-        return {"healed": self._wired.wire.heal(None if step is None else [step])}
+        healed = self._wired.wire.heal(None if step is None else [step])
+        return {"healed": healed + self.afflictions.heal(step)}
 
-    def active(self) -> list[tuple[str, str, LinkSettings]]:
-        """Step, kind and settings of every fault that runs, for the metrics."""
-        now = self._wired.now()
-        return [(demand.step, demand.kind, demand.settings) for demand in self._wired.wire.active(now)]
+    def active(self) -> list[tuple[str, str]]:
+        """Step and kind of every fault that runs, for the metrics."""
+        demands = [(demand.step, demand.kind) for demand in self._wired.wire.active(self._wired.now())]
+        return demands + [(step, kind) for step, kind, _ in self.afflictions.active()]
 
     # --- probes ---------------------------------------------------------------------------------------------------
 
@@ -148,6 +159,7 @@ class Chaos:
 
     async def close(self) -> None:
         """Ends every measurement."""
+        self.afflictions.heal()
         for task in list(self._sending.values()):
             task.cancel()
         await asyncio.gather(*self._sending.values(), return_exceptions=True)
@@ -171,6 +183,14 @@ def _shown(demand: Demand, now: int) -> dict[str, Any]:
         "hosts": hosts,
         "seconds_left": left,
     }
+
+
+def _limit(body: Mapping[str, Any]) -> float:
+    """Seconds after which a fault ends by itself; every one has to say it."""
+    seconds = body.get("seconds")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= FAULT_SECONDS_MAX:
+        raise UsageError(f"seconds {seconds!r}: allowed is a number above 0, up to {FAULT_SECONDS_MAX:g}")
+    return float(seconds)
 
 
 def _mapping(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:

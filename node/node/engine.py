@@ -94,8 +94,9 @@ class Audience(Protocol):
 class Engine:
     """Runs one machine. Built by `Engine.start`, ended once by `stop`."""
 
-    def __init__(self, machine: Machine, audience: Audience) -> None:
+    def __init__(self, machine: Machine, audience: Audience, wall_offset: int) -> None:
         self.machine = machine
+        self.wall_offset = wall_offset
         self.udp: UDPTransport | None = None
         self.tcp: TCPTransport | None = None
         self._audience = audience
@@ -124,7 +125,7 @@ class Engine:
                 wall_offset=life.wall_offset,
                 epoch=life.epoch,
             )
-            engine = cls(machine, audience)
+            engine = cls(machine, audience, life.wall_offset)
             try:
                 await engine._open(config)
             except StartError:
@@ -161,6 +162,10 @@ class Engine:
             for link in snapshot.links
         )
         return replace(snapshot, links=tuple(links))
+
+    def pump(self) -> None:
+        """Has the machine's outputs carried out, after something was done to it past this class."""
+        self._driver.pump()
 
     # --- commands
 
@@ -265,7 +270,7 @@ class Engine:
             driver: Runner[Any] = self._driver
             if config.chaos_control:
                 driver = wired = Wired(self._driver, Wire(seed="", name=settings.name))
-                self.chaos = Chaos(wired)
+                self.chaos = Chaos(wired, self)
                 stack.callback(wired.close)
                 stack.push_async_callback(self.chaos.close)
             if machine.udp is not None:

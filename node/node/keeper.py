@@ -8,6 +8,8 @@ happened since, never the node: it is said once and counted, and every later sav
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +43,8 @@ class Keeper:
         self._log = log
         self._stats = stats
         self._problem = ""
+        self.is_full: Callable[[], bool] = lambda: False
+        """Whether every save has to fail, as on a full disk."""
         self._saved_at: float | None = None
         # One thread: a save that is slow must not be overtaken by the next one.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="positron-state") if directory else None
@@ -67,6 +71,8 @@ class Keeper:
 
     async def _write(self, write: Callable[[Rows], bool], rows: Rows) -> None:
         try:
+            if self.is_full():
+                raise StorageError(f"state cannot be written: {os.strerror(errno.ENOSPC)}")
             has_written = await asyncio.get_running_loop().run_in_executor(self._thread, write, rows)
         except StorageError as error:
             self._stats.state_save_failures += 1

@@ -47,7 +47,7 @@ from node.node.keeper import Keeper
 from node.node.listening import open_http_listener
 from node.node.log import EventLog
 from node.node.observer import Observer
-from node.node.resolver import ResolutionError, family_of, resolve
+from node.node.resolver import Names, ResolutionError, family_of
 from node.node.upkeep import follow, keep_health_file, measure_lag, resolve_seeds
 from node.node.views import GossipView, PeerManager, PeerName, TrustView, named
 from node.storage.keyfile import load_or_create, lock
@@ -109,6 +109,7 @@ class Node:
         self._unreachable: dict[Address, bool] = {}
         self._life = _Life.NEW
         self._epoch = 0
+        self._names = Names(partial(self._has, "dns"))
         self._remembered: Rows = {}
         self._keeper = Keeper("", self.identity.public_key, self._log, self._runtime)
         self._engine: Engine | None = None
@@ -346,6 +347,7 @@ class Node:
     async def _open(self, stack: AsyncExitStack) -> None:
         config = self.config
         keeper = Keeper(config.data_dir, self.identity.public_key, self._log, self._runtime)
+        keeper.is_full = partial(self._has, "disk_full")
         if config.data_dir:
             stack.enter_context(_locked(config.data_dir, self._log))
         stack.callback(keeper.close)
@@ -398,7 +400,7 @@ class Node:
         if config.impairment_file:
             jobs.append(follow(lambda: engine.limit_segments(self._observer.is_impaired())))
         jobs.extend(
-            resolve_seeds(seed, config.host, partial(self._add_bootstrap, engine), self._log)
+            resolve_seeds(seed, config.host, partial(self._add_bootstrap, engine), self._log, self._names.resolve)
             for seed in config.bootstrap_addresses
         )
         async with asyncio.TaskGroup() as group:
@@ -454,13 +456,16 @@ class Node:
             return None
         return SocketStats() if self.udp_transport is None else self.udp_transport.socket_stats
 
+    def _has(self, affliction: str) -> bool:
+        return self.chaos is not None and self.chaos.afflictions.has(affliction)
+
     async def _target(self, peer: PeerName) -> Target:
         target = named(peer)
         return target if isinstance(target, bytes) else await self._resolve(target)
 
     async def _resolve(self, address: Address) -> Address:
         try:
-            found = await resolve(address, family_of(self.config.host))
+            found = await self._names.resolve(address, family_of(self.config.host))
         except ResolutionError as error:
             raise ConnectionFailed(Code.HANDSHAKE_FAILED, f"{format_address(address)}: {error}") from error
         return found[0]

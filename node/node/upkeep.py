@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from node.config import format_address
@@ -20,6 +21,8 @@ from node.transport.stats import Histogram
 from node.types import Address, from_seconds
 
 __all__ = ["follow", "keep_health_file", "measure_lag", "resolve_seeds"]
+
+LookUp = Callable[[Address, socket.AddressFamily], Awaitable[tuple[Address, ...]]]
 
 LAG_INTERVAL = 0.5
 HEALTH_INTERVAL = 1.0
@@ -75,7 +78,9 @@ async def follow(action: Callable[[], None]) -> None:
         await asyncio.sleep(FOLLOW_INTERVAL)
 
 
-async def resolve_seeds(seed: Address, host: str, add: Callable[[Address], None], log: EventLog) -> None:
+async def resolve_seeds(
+    seed: Address, host: str, add: Callable[[Address], None], log: EventLog, look_up: LookUp = resolve
+) -> None:
     """Looks a bootstrap name up until it has an address, and again now and then; each new address goes to `add`.
 
     host: the IP literal that this node listens on, which decides the family of addresses. An unknown name is one
@@ -86,7 +91,7 @@ async def resolve_seeds(seed: Address, host: str, add: Callable[[Address], None]
     retry = RETRY_MIN
     while True:
         try:
-            found = await resolve(seed, family)
+            found = await look_up(seed, family)
         except ResolutionError as error:
             if retry == RETRY_MIN:
                 log.warning("bootstrap_unknown", address=format_address(seed), reason=str(error), action="retrying")

@@ -117,10 +117,16 @@ def open_udp_socket(host: str, port: int) -> socket.socket:
 class UDPSocket:
     """Owns `sock` (bound, non-blocking) and closes it; starts reading at once.
 
-    on_datagrams: called with what one turn of the loop has read, never with nothing.
+    on_datagrams: called with what one turn of the loop has read, never with nothing. stats: those to go on counting.
     """
 
-    def __init__(self, sock: socket.socket, *, on_datagrams: Callable[[list[Datagram]], None]) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        *,
+        on_datagrams: Callable[[list[Datagram]], None],
+        stats: SocketStats | None = None,
+    ) -> None:
         self._socket = sock
         self._on_datagrams = on_datagrams
         self._loop = asyncio.get_running_loop()
@@ -134,7 +140,7 @@ class UDPSocket:
         self._is_reading = False
         self._is_closed = False
         self._last_overflow = 0
-        self.stats = SocketStats()
+        self.stats = stats or SocketStats()
         _configure(sock, self.stats)
         name = sock.getsockname()
         self.address: Address = plain_host(name[0]), name[1]

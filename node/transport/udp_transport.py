@@ -16,6 +16,7 @@ import os
 import socket
 from dataclasses import asdict
 
+from node.errors import NotRunning
 from node.identity.keys import Identity
 from node.transport.addresses import listening_address
 from node.transport.driver import Runner
@@ -68,6 +69,15 @@ class UDPTransport(MessageTransport[Datagram]):
         """Sends one datagram and forgets it; connects first if need be. MessageTooLarge: it is never cut in pieces."""
         sends = self._running_sends()
         sends.post(await self._resolve(peer_addr, LOOKUP_TIMEOUT), data)
+
+    def rebind(self) -> None:
+        """Goes on from another port, as behind a router that forgot this one; peers have to follow. StartError."""
+        old, driver = self._socket, self._own_driver or self._shared_driver
+        if old is None or driver is None:
+            raise NotRunning("the transport has not started")
+        self._socket = UDPSocket(open_udp_socket(old.address[0], 0), on_datagrams=driver.feed, stats=old.stats)
+        driver.attach(Transmit, self._socket.send)
+        old.close()
 
     @property
     def socket_stats(self) -> SocketStats:

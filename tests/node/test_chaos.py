@@ -12,6 +12,7 @@ from node.errors import UsageError
 from node.impairment.wire import Wire
 from node.node.chaos import Chaos
 from node.node.wired import Wired
+from tests.node.test_afflictions import engine
 from tests.node.test_wired import Driver
 
 FAULT = {"step": "f", "kind": "loss", "settings": {"loss": 0.5}, "seconds": 5}
@@ -19,7 +20,7 @@ FAULT = {"step": "f", "kind": "loss", "settings": {"loss": 0.5}, "seconds": 5}
 
 def called(command: str, body: dict[str, Any]) -> Any:
     async def scenario() -> Any:
-        chaos = Chaos(Wired(Driver(), Wire(seed="", name="a")))
+        chaos = Chaos(Wired(Driver(), Wire(seed="", name="a")), engine())
         return getattr(chaos, command)(body)
 
     return asyncio.run(scenario())
@@ -36,6 +37,11 @@ def called(command: str, body: dict[str, Any]) -> Any:
         ("add_fault", FAULT | {"kind": 3}),
         ("add_fault", FAULT | {"settings": {"loss": 5}}),
         ("add_fault", FAULT | {"hosts": "10.0.0.1"}),
+        ("afflict", {"step": "f", "kind": "dns"}),
+        ("afflict", {"step": "f", "kind": "dns", "seconds": 0}),
+        ("afflict", {"step": "f", "kind": "loss", "seconds": 1}),
+        ("afflict", {"step": "f", "kind": "clock", "seconds": 1, "ahead": -1}),
+        ("afflict", {"step": "f", "kind": "hostile", "seconds": 1, "behaviour": "rude"}),
         ("set_links", {"hosts": []}),
         ("set_links", {"hosts": {"a": {"loss": 5}}}),
         ("set_links", {"default": 3}),
@@ -53,7 +59,7 @@ def test_what_cannot_be_is_refused(command: str, body: dict[str, Any]) -> None:
 
 def test_a_fault_is_shown_with_the_time_that_it_has_left_and_healed_by_name() -> None:
     async def scenario() -> None:
-        chaos = Chaos(Wired(Driver(), Wire(seed="", name="a")))
+        chaos = Chaos(Wired(Driver(), Wire(seed="", name="a")), engine())
         chaos.add_fault(FAULT | {"hosts": ["10.0.0.1"]})
         (shown,) = chaos.status()["faults"]
         assert shown == {

@@ -16,7 +16,6 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, is_dataclass
 from typing import Any
 
 from node.impairment.combination import combined
@@ -47,6 +46,10 @@ LOG_BYTES_MAX = 16 << 20
 FULL_MESH = 24
 """Nodes up to which everybody has everybody as an active peer."""
 
+AFFLICTIONS = ("disk_full", "dns", "clock", "nat_rebind", "hostile")
+"""Kinds that happen inside a node."""
+
+DURATIONS = ("ahead", "behind")
 PROCESS_KINDS = ("kill", "stop", "restart", "pause", "cpu", "memory")
 
 
@@ -91,7 +94,7 @@ class ProcRunner:
 
     def missing(self, faults: Sequence[Fault], _links: Mapping[LinkName, LinkSettings]) -> list[str]:
         kinds = dict.fromkeys(fault.kind for fault in faults if isinstance(fault, NodeFault))
-        missing = [f"local processes have no {kind}" for kind in kinds if kind not in PROCESS_KINDS]
+        missing = [f"local processes have no {kind}" for kind in kinds if kind not in (*PROCESS_KINDS, *AFFLICTIONS)]
         if not has_loopback_network():
             missing.append("this system does not lend out the addresses 127.0.0.0/8 beside 127.0.0.1")
         return missing
@@ -224,12 +227,16 @@ class ProcRunner:
         if fault.kind in PROCESS_KINDS:
             # What was delivered until now would die with the node.
             self._live().read_histories([fault.node])
-            request = {"do": "fault", "step": fault.step, "kind": fault.kind, "node": fault.node}
-            parameters = _plain_parameters(fault.parameters)
-            ask_keeper(self._running(), {**request, "seconds": max(0.0, seconds), "parameters": parameters})
+            request: dict[str, Any] = {"do": "fault", "step": fault.step, "kind": fault.kind, "node": fault.node}
+            request |= {"seconds": max(0.0, seconds), "parameters": _plain(fault)}
+            ask_keeper(self._running(), request)
             self.refresh()
-            return
-        raise TestnetMisused(f"local processes have no {fault.kind}")
+        elif fault.kind in AFFLICTIONS:
+            # What happens at once has no time to last, and every order has a limit.
+            body = {"step": fault.step, "kind": fault.kind, "seconds": max(seconds, 0.001), **_plain(fault)}
+            self._order([(fault.node, "afflict", body)])
+        else:
+            raise TestnetMisused(f"local processes have no {fault.kind}")
 
     def heal(self, step: str | None = None) -> None:
         """step: None for every fault."""
@@ -418,8 +425,8 @@ def _write_private(directory: Directory, plan: Mapping[str, Any]) -> None:
     part.replace(directory.plan)
 
 
-def _plain_parameters(parameters: Mapping[str, object]) -> dict[str, object]:
+def _plain(fault: NodeFault) -> dict[str, object]:
+    """The parameters as nodes and the keeper take them: durations in seconds."""
     return {
-        name: asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
-        for name, value in parameters.items()
+        name: to_seconds(int(str(value))) if name in DURATIONS else value for name, value in fault.parameters.items()
     }
