@@ -79,7 +79,7 @@ async def follow(action: Callable[[], None]) -> None:
 
 
 async def resolve_seeds(
-    seed: Address, host: str, add: Callable[[Address], None], log: EventLog, look_up: LookUp = resolve
+    seed: Address, host: str, add: Callable[[Address], None], log: EventLog, look_up: LookUp | None = None
 ) -> None:
     """Looks a bootstrap name up until it has an address, and again now and then; each new address goes to `add`.
 
@@ -91,7 +91,7 @@ async def resolve_seeds(
     retry = RETRY_MIN
     while True:
         try:
-            found = await look_up(seed, family)
+            found = await (look_up or resolve)(seed, family)
         except ResolutionError as error:
             if retry == RETRY_MIN:
                 log.warning("bootstrap_unknown", address=format_address(seed), reason=str(error), action="retrying")

@@ -428,5 +428,6 @@ def _write_private(directory: Directory, plan: Mapping[str, Any]) -> None:
 def _plain(fault: NodeFault) -> dict[str, object]:
     """The parameters as nodes and the keeper take them: durations in seconds."""
     return {
-        name: to_seconds(int(str(value))) if name in DURATIONS else value for name, value in fault.parameters.items()
+        name: to_seconds(int(float(str(value)))) if name in DURATIONS else value
+        for name, value in fault.parameters.items()
     }
