@@ -235,6 +235,20 @@ def test_a_path_that_becomes_narrower_is_noticed_and_nothing_is_lost_for_good() 
     assert pair.client.closed() is None
 
 
+def test_a_narrower_path_is_noticed_though_nothing_small_is_said() -> None:
+    pair = Pair()
+    pair.connect()
+    send_bulk(pair)
+    pair.run(2)
+    pair.set_link(replace(OPEN, mtu=1_300))
+    # One long message: every packet of it is full.
+    pair.client.send(bytes(1 << 20))
+    pair.run(0.5)
+    assert pair.client.snapshot.stats.rto_expirations == 0
+    assert pair.client.snapshot.stats.mtu_black_holes == 1, "tail-loss probes are small enough to get through"
+    assert pair.run_until(lambda: len(pair.client.acknowledged()) == 21, 30)
+
+
 def test_large_unreliable_messages_wait_for_the_first_probe_and_no_longer() -> None:
     pair = Pair()
     pair.connect()

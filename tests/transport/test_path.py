@@ -8,12 +8,16 @@ import pytest
 
 from node.errors import Code
 from node.impairment.link import LinkSettings
+from node.transport.congestion.newreno import NewReno
 from node.transport.events import AddressChanged
+from node.transport.packet import SentPacket
 from node.transport.path import Path
-from node.transport.rtt import INITIAL_RTT
+from node.transport.recovery import Recovery
+from node.transport.rtt import INITIAL_RTT, RttEstimator
 from node.transport.settings import TransportSettings
+from node.transport.stats import RTT_BOUNDS, ConnectionStats, Histogram
 from node.types import MILLISECOND, SECOND, Address
-from node.wire.frames import PathChallengeFrame, PathResponseFrame
+from node.wire.frames import AckFrame, PathChallengeFrame, PathResponseFrame
 from node.wire.header import PacketType, parse_header
 from node.wire.limits import AMPLIFICATION_MAX, BASE_MTU
 from tests.pair import CLIENT, SERVER, Pair
@@ -157,6 +161,19 @@ def test_another_host_is_measured_anew_and_another_port_is_not() -> None:
 
 
 @pytest.mark.must("M59")
+def test_a_late_answer_to_a_packet_of_the_old_path_says_nothing_about_the_new_one() -> None:
+    rtt, stats = RttEstimator(10 * MILLISECOND), ConnectionStats()
+    recovery = Recovery(TransportSettings(), NewReno(1_200), rtt, stats, Histogram(RTT_BOUNDS))
+    recovery.on_sent(SentPacket(0, 0, 1_200, is_ack_eliciting=True))
+    rtt.reset()
+    recovery.on_path_change(NewReno(1_200))
+    recovery.on_sent(SentPacket(1, SECOND, 1_200, is_ack_eliciting=True))
+    assert [packet.number for packet in recovery.on_ack(AckFrame(((0, 0),), 0), 2 * SECOND).acked] == [0]
+    assert rtt.smoothed_rtt is None
+    recovery.on_ack(AckFrame(((0, 1),), 0), 3 * SECOND)
+    assert rtt.smoothed_rtt == 2 * SECOND
+
+
 def test_a_copy_from_elsewhere_leads_nowhere() -> None:
     # Somebody on the path repeats a packet from another address before it arrives from its own.
     pair = connected()
