@@ -148,6 +148,21 @@ _TABLE = (
         kind=Number(1.0, 3600.0, "seconds"),
         help="silence after which a connection is closed, in seconds",
     ),
+    Field(
+        name="keep_alive",
+        kind=Number(0.0, 3600.0, "seconds"),
+        help="silence after which a connection asks for a sign of life, in seconds; 0: never, as heartbeats do it",
+    ),
+    Field(
+        name="handshake_rate",
+        kind=Integer(1, 1_000_000),
+        help="handshakes admitted per second, per transport; half of them is for addresses that are validated",
+    ),
+    Field(
+        name="handshake_rate_per_address",
+        kind=Integer(1, 1_000_000),
+        help="the same per address; for IPv6 per network of 64 bits",
+    ),
     Field(name="heartbeat_interval", kind=Number(0.1, 60.0, "seconds"), help="time between heartbeats, in seconds"),
     Field(
         name="gossip_fanout", kind=Integer(1, 64), help="peers in the mesh, to which a node passes on every broadcast"

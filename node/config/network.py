@@ -86,6 +86,9 @@ class NetworkConfig:
     max_retries: int = 5
     congestion: str = "lossfloor"
     connection_timeout: float = 60.0
+    keep_alive: float = 0.0
+    handshake_rate: int = 1000
+    handshake_rate_per_address: int = 100
     heartbeat_interval: float = 0.5
     gossip_fanout: int = 8
     log_level: str = "INFO"
@@ -181,6 +184,12 @@ def _conflicts(config: NetworkConfig) -> Iterator[Conflict]:
         yield Conflict(
             ("initial_window", "mss", "mtu"),
             f"initial_window = {config.initial_window}: allowed is {window_min} and more, two packets",
+        )
+    if config.keep_alive >= config.connection_timeout:
+        yield Conflict(
+            ("keep_alive", "connection_timeout"),
+            f"keep_alive = {config.keep_alive:g}: allowed is less than connection_timeout = "
+            f"{config.connection_timeout:g}, or it comes too late",
         )
     if config.connection_timeout < 2 * config.heartbeat_interval:
         yield Conflict(

@@ -366,6 +366,9 @@ def core_settings(config: NetworkConfig, name: str, ports: tuple[int, int]) -> C
         max_retries=config.max_retries,
         congestion=config.congestion,
         idle_timeout=from_seconds(config.connection_timeout),
+        keep_alive=from_seconds(config.keep_alive),
+        handshake_rate=config.handshake_rate,
+        handshake_rate_per_address=config.handshake_rate_per_address,
         network_id=config.network_id,
     )
     return CoreSettings(

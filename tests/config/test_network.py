@@ -74,6 +74,7 @@ def test_all_mistakes_are_reported_at_once() -> None:
         ({"min_rto": 2.0, "max_rto": 1.0}, "min_rto"),
         ({"initial_window": 2000}, "initial_window"),
         ({"connection_timeout": 1.0, "heartbeat_interval": 1.0}, "connection_timeout"),
+        ({"connection_timeout": 9.0, "keep_alive": 9.0}, "keep_alive"),
         ({"metrics_port": 9001, "port": 9000}, "metrics_port"),
     ],
 )

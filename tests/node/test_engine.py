@@ -60,6 +60,9 @@ def test_every_setting_reaches_the_machine() -> None:
         max_retries=4,
         congestion="cubic",
         connection_timeout=9.0,
+        keep_alive=3.0,
+        handshake_rate=70,
+        handshake_rate_per_address=7,
         heartbeat_interval=0.5,
         gossip_fanout=2,
         enable_tcp=False,
@@ -71,6 +74,7 @@ def test_every_setting_reaches_the_machine() -> None:
     assert (transport.mtu, transport.mss, transport.initial_window, transport.max_connections) == (1300, 1000, 9000, 7)
     assert (transport.min_rto, transport.max_rto, transport.max_retries) == (200 * MILLISECOND, 3 * SECOND, 4)
     assert (transport.idle_timeout, transport.network_id, transport.congestion) == (9 * SECOND, "lab", "cubic")
+    assert (transport.keep_alive, transport.handshake_rate, transport.handshake_rate_per_address) == (3 * SECOND, 70, 7)
     assert (settings.name, settings.udp_port, settings.tcp_port) == ("node-1", 9000, 0)
     assert (settings.advertise_host, settings.is_seed, settings.enable_tcp) == ("10.0.0.1", True, False)
     assert (settings.heartbeat_interval, settings.gossip_fanout) == (500 * MILLISECOND, 2)
