@@ -255,8 +255,8 @@ class UDPSocket:
                 return b""
             if number == errno.EAGAIN:
                 return data
-            # The device cannot compute checksums, or the route has become too narrow for the batch.
-            is_refused = True
+            # The device cannot compute checksums, or the route has become too narrow.
+            is_refused = number != errno.EMSGSIZE
         for start in range(0, len(data), segment_size):
             number = self._try_one(address, data[start : start + segment_size], ecn)
             if number == errno.EAGAIN:
@@ -270,14 +270,14 @@ class UDPSocket:
         return b""
 
     def _try_batch(self, address: SocketAddress, data: bytes, segment_size: int, ecn: int) -> int:
-        """Sends all of it in one call: 0, EAGAIN for a full buffer, or EIO for one that must go in pieces."""
+        """Sends all of it in one call: 0, EAGAIN for a full buffer, or why it must go in pieces."""
         try:
             self._socket.sendmsg([data], self._control(address, segment_size, ecn), 0, address)
         except BlockingIOError:
             return errno.EAGAIN
         except OSError as error:
             if error.errno in (errno.EIO, errno.EINVAL, errno.EMSGSIZE):
-                return errno.EIO
+                return error.errno
             self._count_error(error.errno, _count(data, segment_size))
             return 0
         self._count_sent(len(data), _count(data, segment_size))
