@@ -19,12 +19,11 @@ class GroupCut:
 
     def __init__(self, groups: Iterable[Iterable[Address]], *, refuses: bool = False) -> None:
         self.refuses = refuses
-        self._group_of: Mapping[Address, int] = {
-            address: number for number, group in enumerate(groups) for address in group
-        }
+        # By host: a cut outlives a change of port.
+        self._group_of: Mapping[str, int] = {host: number for number, group in enumerate(groups) for host, _ in group}
 
     def stops(self, source: Address, target: Address) -> bool:
-        first, second = self._group_of.get(source), self._group_of.get(target)
+        first, second = self._group_of.get(source[0]), self._group_of.get(target[0])
         return first is not None and second is not None and first != second
 
 
@@ -33,11 +32,11 @@ class OneWayCut:
 
     def __init__(self, sources: Iterable[Address], targets: Iterable[Address]) -> None:
         self.refuses = False
-        self._sources = frozenset(sources)
-        self._targets = frozenset(targets)
+        self._sources = frozenset(host for host, _ in sources)
+        self._targets = frozenset(host for host, _ in targets)
 
     def stops(self, source: Address, target: Address) -> bool:
-        return source in self._sources and target in self._targets
+        return source[0] in self._sources and target[0] in self._targets
 
 
 def halves(numbers: Sequence[int]) -> list[list[int]]:

@@ -7,6 +7,7 @@ as it happens, so that a run of a million deliveries can be judged without being
 |---|---|
 | `started` | epoch, life, role, skew |
 | `stopped`, `crashed`, `paused`, `resumed` | life; `seconds` of a pause; `is_silent`, `keeps_state` of a crash |
+| `rebound`, `turned` | life; the new port; the hostile role that it plays from now on |
 | `published` | message |
 | `delivered` | message, origin, hops; latency since it was published and age by its own date, in nanoseconds |
 | `received` | message, origin: sent to this node alone |

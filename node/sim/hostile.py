@@ -53,6 +53,7 @@ class Mouth:
         self.withholds: Callable[[list[Value]], bool] = lambda _: False
         self.said = 0
         self.withheld = 0
+        self._is_stopped = False
         self._life = node.life
         self._host = node.host
         self._listen(node.machine.udp)
@@ -63,13 +64,18 @@ class Mouth:
         """Does that again and again for as long as the node lives, and carries out what it said."""
 
         def again() -> None:
-            if self.node.life == self._life and self.node.is_alive:
+            if self.node.life == self._life and self.node.is_alive and not self._is_stopped:
                 act()
                 assert self._host is not None
                 self.network.world.drain(self._host)
                 self.network.at(seconds, again)
 
         self.network.at(seconds, again)
+
+    def stop(self) -> None:
+        """Behaves from now on."""
+        self._is_stopped = True
+        self.withholds = lambda _: False
 
     def peers(self) -> list[Peer]:
         """Whom it can speak to."""

@@ -37,6 +37,7 @@ class NetworkSettings:
 
     link: of every pair that is not set otherwise. core: fields of `CoreSettings` for every node.
     start_spread: the nodes start one after the other within that many seconds.
+    save_interval: seconds between two times that a node writes its state.
     has_trace, keeps_history: False to save time and memory in large runs.
     """
 
@@ -48,6 +49,7 @@ class NetworkSettings:
     start_spread: float = 0.0
     has_trace: bool = True
     keeps_history: bool = True
+    save_interval: float = SAVE_INTERVAL
 
     def __post_init__(self) -> None:
         if self.nodes < 1 or not 1 <= self.seeds <= self.nodes:
@@ -157,6 +159,25 @@ class Network:
         self.world.pause(host, from_seconds(seconds))
         self._note(number, "paused", life=node.life, seconds=seconds)
         self.at(seconds, self._resume, number, node.life)
+
+    def rebind(self, number: int) -> None:
+        """Gives a node another UDP port, as a NAT that forgets its binding does; its links stay as they are."""
+        node, host = self._running(number)
+        old = host.address
+        new = (old[0], old[1] + 1)
+        for source, target in [pair for pair in self.world.links if old in pair]:
+            settings = self.world.link(source, target).settings
+            here, there = (new, target) if source == old else (source, new)
+            self.world.set_link(here, there, settings, both=False)
+        self.world.move_host(host, new)
+        self._note(number, "rebound", life=node.life, port=new[1])
+
+    def turn_hostile(self, number: int, role: Role, seconds: float) -> None:
+        """Lets a running node play that role for so long; what it did makes it no honest node until its next life."""
+        node, _ = self._running(number)
+        self._note(number, "turned", life=node.life, role=role.name)
+        role.arrange(self, node)
+        self.at(seconds, _stop_mouth, node.bag["mouth"])
 
     def set_clock(self, number: int, *, skew: float = 0.0, drift: int = 0) -> None:
         """Sets how wrong a node's wall clock is from its next start on, and at once how fast its clocks run (ppm)."""
@@ -286,7 +307,7 @@ class Network:
     def _save(self, node: SimNode, life: int) -> None:
         if node.is_alive and node.life == life:
             node.save(is_final=False)
-            self.at(SAVE_INTERVAL, self._save, node, life)
+            self.at(self.settings.save_interval, self._save, node, life)
 
     def _resume(self, number: int, life: int) -> None:
         node = self.nodes[number]
@@ -305,6 +326,10 @@ class Network:
     def _note(self, number: int, kind: str, **facts: Fact) -> None:
         self.world.record(kind, number)
         self.history.add(self.world.now, number, kind, facts)
+
+
+def _stop_mouth(mouth: Any) -> None:
+    mouth.stop()
 
 
 def _ignore_result(function: Callable[..., object], *arguments: object) -> None:

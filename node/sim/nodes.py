@@ -36,8 +36,8 @@ TCP_PORT = 8889
 MIN_RTO: Duration = 25 * MILLISECOND
 """The floor of retransmission timers in the testnet's profile."""
 
-SAVE_INTERVAL = 30.0
-"""Seconds between two times that a running node writes its state."""
+SAVE_INTERVAL = 1.0
+"""Seconds between two times that a running node writes what it has seen, as its shell does."""
 
 CLOCK_OFFSET_MAX: Duration = 1_000_000 * SECOND
 """Monotonic clocks of two machines, or of two lives of one, have nothing to do with each other."""

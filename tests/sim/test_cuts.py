@@ -7,7 +7,7 @@ import pytest
 from node.errors import UsageError
 from node.sim.cuts import GroupCut, OneWayCut, halves, ring
 
-A, B, C, D = (("10.0.0.1", number) for number in range(4))
+A, B, C, D = ((f"10.0.0.{number}", 1) for number in range(4))
 
 
 def test_groups_reach_their_own_and_outsiders_reach_everybody() -> None:

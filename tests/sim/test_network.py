@@ -9,6 +9,7 @@ import pytest
 from node.errors import UsageError
 from node.impairment.link import LinkSettings
 from node.sim.history import NETWORK
+from node.sim.hostile import FORGER
 from node.sim.network import Network, NetworkSettings
 from node.types import MILLISECOND
 
@@ -173,3 +174,26 @@ def test_history_that_is_not_kept_still_reaches_its_listeners() -> None:
     made.run(1)
     assert len(made.history) == 0
     assert kinds == ["published", "delivered", "delivered"]
+
+
+def test_rebound_node_keeps_its_links_and_its_peers() -> None:
+    made = network()
+    made.set_links(LinkSettings(delay=40 * MILLISECOND), [1], [2])
+    made.rebind(1)
+    host = made.nodes[1].host
+    assert host is not None
+    assert host.address == ("10.0.0.1", 8889)
+    assert made.world.link(host.address, made.nodes[2].address).settings.delay == 40 * MILLISECOND
+    message = made.publish(1)
+    assert made.run_until(lambda: delivered(made, message) == [0, 2], 10)
+
+
+def test_node_is_hostile_for_as_long_as_it_was_told() -> None:
+    made = network()
+    made.turn_hostile(2, FORGER, 3)
+    made.run(5)
+    said = made.nodes[2].bag["mouth"].said
+    assert said > 0
+    assert made.history.of("turned", 2)[0].facts["role"] == "forger"
+    made.run(3)
+    assert made.nodes[2].bag["mouth"].said == said

@@ -72,6 +72,8 @@ class Situation:
                 is_honest = record.facts.get("is_honest", True) is True
                 self.lives[record.node] = Life(record.node, record.at, is_honest)
                 self.reachable_since[record.node] = record.at
+            case "turned":
+                self.lives[record.node].is_honest = False
             case "stopped" | "crashed":
                 life = self.lives[record.node]
                 life.ended_at = record.at

@@ -1,0 +1,321 @@
+"""Prints how whole networks of nodes behave in virtual time, each figure with its aim and the ratio of the two.
+
+Usage: scripts/bench/run network [--quick] [--only NAME ...] [--json]
+Figures: delivery (misses and duplicates), propagation, duplicates, detection, partition, hostile, speed, thousand.
+The nodes are the machines that run in containers; the seeds are fixed, so that a figure changes with the code alone.
+Cryptography has stand-ins (`node.sim.cheap`): they change what a run costs and nothing that is measured but `speed`.
+A ratio of 1.0 or less keeps the aim.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+from node.impairment.link import LinkSettings
+from node.sim import steps
+from node.sim.cheap import cheap_crypto
+from node.sim.checks.membership import Beliefs, CrashesAreKnown
+from node.sim.checks.suite import Suite
+from node.sim.figures import Figures, Propagation
+from node.sim.history import Record
+from node.sim.hostile import DROPPER, ECLIPSER
+from node.sim.network import LINK, Network, NetworkSettings
+from node.sim.nodes import Role
+from node.sim.scenario import Scenario, run
+from node.types import SECOND
+
+SMALL = 240
+"""Bytes of padding that make a body of 300."""
+LARGE = 4_000
+
+PROPAGATION = {
+    (10, 0.0): (25, 27, 27),
+    (10, 0.2): (26, 50, 48),
+    (50, 0.0): (50, 76, 76),
+    (50, 0.2): (52, 97, 97),
+    (100, 0.0): (70, 95, 97),
+    (100, 0.2): (72, 99, 102),
+    (1000, 0.0): (96, 122, 125),
+    (1000, 0.2): (99, 128, 145),
+}
+"""Milliseconds until half, 99 % and all of the nodes have a message, one way in 25 ms ± 10 %, by nodes and loss."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """aim: the most that the value may be, or the least if is_least."""
+
+    name: str
+    value: float
+    aim: float
+    unit: str = ""
+    is_least: bool = False
+
+    @property
+    def ratio(self) -> float:
+        if self.aim == 0:
+            return 0.0 if self.value == 0 else float("inf")
+        return self.aim / self.value if self.is_least and self.value else self.value / self.aim
+
+
+def link(loss: float = 0.0) -> LinkSettings:
+    return LinkSettings(delay=LINK.delay, jitter=LINK.jitter, loss=loss)
+
+
+def warmed(nodes: int, loss: float, seed: int = 1) -> Network:
+    """A network at rest. The links lose nothing until everybody has met, which is another question."""
+    network = Network(
+        NetworkSettings(
+            nodes=nodes,
+            seed=seed,
+            link=link(),
+            start_spread=min(20.0, nodes / 20),
+            has_trace=False,
+            keeps_history=False,
+            save_interval=1e6,
+        )
+    )
+    network.start_all()
+    network.run(min(20.0, nodes / 20) + 12)
+    network.set_links(link(loss))
+    network.run(2)
+    return network
+
+
+def spread(nodes: int, loss: float, messages: int, *, size: int = SMALL, every: float = 0.25) -> Figures:
+    network = warmed(nodes, loss)
+    propagation = Propagation(network)
+    for _ in range(messages):
+        network.publish(network.random.randrange(nodes), size=size)
+        network.run(every)
+    network.run(10)
+    return propagation.figures()
+
+
+def propagation(*, is_quick: bool) -> Iterator[Row]:
+    for (nodes, loss), aims in PROPAGATION.items():
+        if nodes == 1000 or (is_quick and nodes == 100):
+            continue
+        figures = spread(nodes, loss, 20 if is_quick else 200)
+        name = f"propagation {nodes} nodes {loss:.0%} loss"
+        values = (figures.p50, figures.p99, figures.full)
+        for part, value, aim in zip(("p50", "p99", "last node"), values, aims, strict=True):
+            yield Row(f"{name}, {part}", value * 1e3, aim * 1.1, "ms")
+
+
+def thousand(*, is_quick: bool) -> Iterator[Row]:
+    began = time.process_time()
+    network = warmed(1000, 0.0)
+    started = time.process_time() - began
+    for loss in (0.0,) if is_quick else (0.0, 0.2):
+        network.set_links(link(loss))
+        measured = Propagation(network)
+        began, virtual = time.process_time(), network.now
+        for _ in range(2 if is_quick else 10):
+            network.publish(network.random.randrange(1000), size=SMALL)
+            network.run(1)
+        speed = (network.now - virtual) / (time.process_time() - began)
+        network.run(2)
+        figures = measured.figures()
+        values, aims = (figures.p50, figures.p99, figures.full), PROPAGATION[1000, loss]
+        for part, value, aim in zip(("p50", "p99", "last node"), values, aims, strict=True):
+            yield Row(f"propagation 1000 nodes {loss:.0%} loss, {part}", value * 1e3, aim * 1.1, "ms")
+        yield Row(f"1000 nodes in one process, {loss:.0%} loss: virtual seconds per second", speed, 0.0, is_least=True)
+    yield Row("1000 nodes: seconds of one processor to start", started, float("inf"), "s")
+
+
+def delivery(*, is_quick: bool) -> Iterator[Row]:
+    wanted = 2_000 if is_quick else 1_000_000 // 12
+    for nodes in (10, 50) if is_quick else (10, 50, 100):
+        for loss in (0.0, 0.2) if is_quick else (0.0, 0.05, 0.1, 0.2):
+            messages = max(20, wanted // nodes)
+            network = warmed(nodes, loss)
+            suite = Suite(network, within=10, without=("nothing-in-clear", "counters-tell-the-truth", "views-agree"))
+            got = {"delivered": 0}
+            network.history.listen(lambda record, got=got: got.update({record.kind: got.get(record.kind, 0) + 1}))
+            for number in range(nodes):
+                suite.situation.observe(Record(0, number, "started", {"is_honest": True}))
+            for _ in range(messages):
+                network.publish(network.random.randrange(nodes), size=SMALL)
+                network.run(0.1)
+            network.run(15)
+            missed = messages * (nodes - 1) - got["delivered"]
+            twice = sum(one.invariant == "delivered-once" for one in suite.violations)
+            name = f"of {messages * (nodes - 1)} deliveries, {nodes} nodes, {loss:.0%} loss"
+            yield Row(f"missed {name}", missed + twice, 0)
+            yield Row(f"twice {name}", twice, 0)
+
+
+def duplicates(*, is_quick: bool) -> Iterator[Row]:
+    nodes, messages = (50, 20) if is_quick else (100, 200)
+    for loss in (0.0, 0.2):
+        yield Row(f"duplicates per delivery, small, {loss:.0%} loss", spread(nodes, loss, messages).duplicates, 5.8)
+        figures = spread(nodes, loss, messages, size=LARGE, every=0.5)
+        yield Row(f"duplicates per delivery, {LARGE} B, {loss:.0%} loss", figures.duplicates, 1.2)
+
+
+def detection(*, is_quick: bool) -> Iterator[Row]:
+    nodes = 30 if is_quick else 100
+    for loss in (0.0, 0.2):
+        network = warmed_with_suite(nodes, loss)
+        for number in range(1, 4 if is_quick else 21):
+            network[0].crash(number, is_silent=True)
+            for _ in range(6):
+                network[0].run(1)
+                network[1].tick()
+        known = network[1].checks["crashes-are-known"]
+        assert isinstance(known, CrashesAreKnown)
+        worst = max(known.known_after, default=0) / SECOND
+        unseen = sum(one.invariant == "crashes-are-known" for one in network[1].violations)
+        yield Row(f"crash known to all of {nodes}, {loss:.0%} loss, slowest", worst, 3.0, "s")
+        yield Row(f"crash not known to all of {nodes} within 4 s, {loss:.0%} loss", unseen, 0)
+    hours = 0.5 if is_quick else 100.0
+    for name, loss, action in (
+        ("20 % loss", 0.2, None),
+        ("pauses of 1 s", 0.0, steps.random_pauses(1e5, every=2.0, length=1.0)),
+    ):
+        count = 20 if is_quick else 100
+        network, suite = warmed_with_suite(count, loss)
+        seconds = hours * 3600 / count
+        if action is not None:
+            steps.random_pauses(seconds, every=2.0, length=1.0)(network, network.random)
+        for _ in range(int(seconds)):
+            network.run(1)
+            suite.tick()
+        false = sum(one.invariant == "no-false-deaths" for one in suite.violations)
+        yield Row(f"false deaths in {hours:g} node-hours, {name}", false, 0)
+
+
+def warmed_with_suite(nodes: int, loss: float) -> tuple[Network, Suite]:
+    network = Network(
+        NetworkSettings(
+            nodes=nodes,
+            link=link(),
+            start_spread=nodes / 20,
+            has_trace=False,
+            keeps_history=False,
+            save_interval=1e6,
+        )
+    )
+    suite = Suite(network, without=("nothing-in-clear", "counters-tell-the-truth", "views-agree", "mesh-is-sound"))
+    network.start_all()
+    network.run(nodes / 20 + 12)
+    suite.violations.clear()
+    network.set_links(link(loss))
+    return network, suite
+
+
+def partition(*, is_quick: bool) -> Iterator[Row]:
+    nodes, cut_for = (10, 20.0) if is_quick else (30, 60.0)
+    network, _ = warmed_with_suite(nodes, 0.0)
+    beliefs = Beliefs()
+    for number in range(nodes):
+        for peer in range(nodes):
+            beliefs.observe(Record(0, number, "member_changed", {"peer": peer, "state": "alive"}))
+    network.history.listen(lambda record: beliefs.observe(record) and None)
+
+    def everybody_knows_everybody() -> bool:
+        return all(beliefs.of(node, peer) == "alive" for node in range(nodes) for peer in range(nodes) if node != peer)
+
+    cut = network.partition([range(nodes // 2), range(nodes // 2, nodes)])
+    reached: dict[str, int] = {}
+    network.history.listen(
+        lambda record: (
+            reached.update({str(record.facts["message"]): reached.get(str(record.facts["message"]), 0) + 1})
+            if record.kind == "delivered"
+            else None
+        )
+    )
+    messages = []
+    for _ in range(int(cut_for)):
+        messages.append(network.publish(network.random.randrange(nodes), size=SMALL))
+        network.run(1)
+    network.heal(cut)
+    healed = network.now
+    assert not everybody_knows_everybody(), "the cut was too short to be noticed"
+    network.run_until(everybody_knows_everybody, 30, every=0.05)
+    yield Row(
+        f"partition of {cut_for:.0f} s, {nodes} nodes: members joined again after", network.now - healed, 3.0, "s"
+    )
+    network.run_until(lambda: all(reached.get(one, 0) == nodes - 1 for one in messages), 30, every=0.05)
+    yield Row(
+        f"partition of {cut_for:.0f} s, {nodes} nodes: all messages everywhere after", network.now - healed, 6.0, "s"
+    )
+
+
+def hostile(*, is_quick: bool) -> Iterator[Row]:
+    nodes = 20 if is_quick else 50
+    cases: tuple[tuple[str, Role, float], ...] = (
+        ("20 % silent droppers", DROPPER, 0.2),
+        ("50 % silent droppers", DROPPER, 0.5),
+        ("eclipse by 60 %", ECLIPSER, 0.6),
+    )
+    for name, role, share in cases:
+        scenario = Scenario(
+            name="bench",
+            title="",
+            nodes=nodes,
+            seconds=5,
+            roles=((role, int(nodes * share)),),
+            within=10,
+            link=link(0.05),
+        )
+        outcome = run(scenario, 1)
+        broken = [
+            one
+            for one in outcome.violations
+            if one.invariant in ("delivered-once", "everybody-delivers", "delivered-in-time")
+        ]
+        yield Row(f"{name}, {nodes} nodes: promises broken", len(broken), 0)
+        yield Row(f"{name}, {nodes} nodes: slowest delivery", outcome.figures.full_max, 10.0, "s")
+
+
+def speed(*, is_quick: bool) -> Iterator[Row]:
+    for nodes in (20,) if is_quick else (20, 100):
+        network = warmed(nodes, 0.0)
+        began = time.process_time()
+        seconds = 5 if is_quick else 20
+        for _ in range(seconds):
+            network.publish(network.random.randrange(nodes), size=SMALL)
+            network.run(1)
+        factor = seconds / (time.process_time() - began)
+        yield Row(f"{nodes} nodes at 1 message/s: times real time", factor, 10.0, is_least=True)
+
+
+FIGURES: dict[str, Callable[..., Iterator[Row]]] = {
+    "delivery": delivery,
+    "propagation": propagation,
+    "duplicates": duplicates,
+    "detection": detection,
+    "partition": partition,
+    "hostile": hostile,
+    "speed": speed,
+    "thousand": thousand,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="smaller networks and fewer messages: minutes, not hours")
+    parser.add_argument("--only", action="append", choices=list(FIGURES), help="this figure alone; may be repeated")
+    parser.add_argument("--json", action="store_true", help="one JSON object per row")
+    arguments = parser.parse_args()
+    with cheap_crypto():
+        for name in arguments.only or [name for name in FIGURES if not (arguments.quick and name == "thousand")]:
+            for row in FIGURES[name](is_quick=arguments.quick):
+                if arguments.json:
+                    print(json.dumps({**asdict(row), "ratio": row.ratio}), flush=True)
+                else:
+                    bound = ">=" if row.is_least else "<="
+                    aim = f"aim {bound} {row.aim:<8.4g} ratio {row.ratio:.2f}"
+                    print(f"{row.name:64} {row.value:10.2f} {row.unit:2}  {aim}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
