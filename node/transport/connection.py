@@ -25,6 +25,7 @@ from node.transport.settings import TransportSettings
 from node.transport.snapshot import snapshot_of
 from node.transport.state import ConnectionState, Origin
 from node.transport.stats import ConnectionSnapshot, Histogram
+from node.transport.trace import Trace
 from node.types import Address, Instant, NodeId
 from node.wire.frames import CloseFrame, ConfirmedFrame, PathChallengeFrame, PathResponseFrame, append_path
 from node.wire.handshake import RefusalReason, parse_refuse
@@ -94,6 +95,14 @@ class Connection:
         self._close_repeats = 0
         self.has_more = True
 
+        if settings.qlog_bytes_max:
+            self.start_trace(settings.qlog_bytes_max, now)
+
+    def start_trace(self, bytes_max: int, now: Instant) -> None:
+        """Records what happens from now on, up to so many bytes."""
+        title = f"connection {self.origin.handle}"
+        self.sending.trace = Trace(title, is_client=self.origin.is_initiator, bytes_max=bytes_max, now=now)
+
     # --- the five verbs
 
     def receive(self, header: Header, datagram: Datagram, now: Instant) -> None:
@@ -109,11 +118,15 @@ class Connection:
         data: the packet itself; datagram: as it came in, perhaps joined with others.
         """
         if self._acks.is_duplicate(number):
+            if self.sending.trace is not None:
+                self.sending.trace.packet_dropped("duplicate", len(data), now)
             raise DecodeError("replayed", f"packet {number}")
         payload = self._open(number, data, now)
         stats = self.stats
         stats.packets_received += 1
         stats.bytes_received += len(data)
+        if self.sending.trace is not None:
+            self.sending.trace.packet_received(number, len(data), now)
         self._heard_at = now
         if datagram.address != self.path.address:
             is_newest = number > self._acks.largest_received
@@ -300,6 +313,8 @@ class Connection:
         self._receiving = Receiving(
             self.origin.handle, agreement.peer_id, self._settings.initial_window, self._acks, self.sending, self._events
         )
+        if self.sending.trace is not None:
+            self.sending.trace.started(agreement.peer_id.hex(), now)
         self.state = ConnectionState.ESTABLISHED
         self.established_at = now
         self._heard_at = now
@@ -349,6 +364,8 @@ class Connection:
         try:
             return self._protection.open(number, data, now)
         except DecodeError:
+            if self.sending.trace is not None:
+                self.sending.trace.packet_dropped("decryption_failure", len(data), now)
             if self._protection.aead_failures > AEAD_FAILURES_MAX:
                 self._end(Code.KEY_EXHAUSTED, f"{self._protection.aead_failures} packets were forged", now)
             raise
@@ -406,6 +423,8 @@ class Connection:
     def _end(self, code: Code, reason: str, now: Instant, *, tell_peer: bool = True, by_peer: bool = False) -> None:
         if self.state in (ConnectionState.CLOSING, ConnectionState.CLOSED):
             return
+        if self.sending.trace is not None:
+            self.sending.trace.closed(code.name.lower(), reason, now, by_peer=by_peer)
         for message_id in list(self.sending.outbox.queue.messages):
             self._events.append(MessageFailed(connection=self.origin.handle, message_id=message_id, expired=False))
         self._events.append(

@@ -206,6 +206,19 @@ class Endpoint:
         """Every connection at this instant, oldest first."""
         return [connection.snapshot() for connection in self.connections.values()]
 
+    def start_trace(self, connection: int, bytes_max: int, now: Instant) -> bool:
+        """Records the events of a connection from now on, up to so many bytes; False where there is no such one."""
+        target = self.connections.get(connection)
+        if target is not None:
+            target.start_trace(bytes_max, now)
+        return target is not None
+
+    def qlog(self, connection: int) -> bytes | None:
+        """The recorded events of a connection as a qlog file (JSON-SEQ); None where none are recorded."""
+        target = self.connections.get(connection)
+        trace = target.sending.trace if target is not None else None
+        return None if trace is None else trace.dump()
+
     @property
     def stats(self) -> EndpointStats:
         """Everything counted so far: connections that are gone and those that are there. A copy."""

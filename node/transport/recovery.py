@@ -314,6 +314,7 @@ class Recovery:
     def _declare_lost(self, packet: SentPacket, trigger: str) -> None:
         del self._sent[packet.number]
         self.bytes_in_flight -= packet.size
+        packet.lost_trigger = trigger
         self._stats.packets_lost[trigger] += 1
         self._lost[packet.number] = packet
 

@@ -20,6 +20,7 @@ from node.transport.recovery import AckOutcome, Expiry, Recovery
 from node.transport.rtt import RttEstimator
 from node.transport.settings import TransportSettings
 from node.transport.stats import ConnectionStats, Histogram
+from node.transport.trace import Trace
 from node.types import SECOND, Duration, Instant
 from node.wire.frames import AckFrame, CloseFrame
 from node.wire.limits import BASE_MTU, HEADER_BYTES, TAG_BYTES
@@ -45,7 +46,7 @@ class Sending:
 
     __slots__ = (
         "_acks", "_events", "_handle", "_pacer", "_payload_max", "_probes_due", "_protection", "_settings",
-        "controller", "mtu", "outbox", "recovery", "rtt", "stats",
+        "controller", "mtu", "outbox", "recovery", "rtt", "stats", "trace",
     )  # fmt: skip
 
     def __init__(
@@ -62,6 +63,7 @@ class Sending:
         self._events = events
         self._pacer = Pacer(settings.mtu)
         self._protection: Protection | None = None
+        self.trace: Trace | None = None
         self._probes_due = 0
         self._payload_max = settings.packet_payload
         self.mtu = MtuSearch(settings.mtu, settings.mtu)
@@ -159,6 +161,9 @@ class Sending:
         elif outcome.lost or self.mtu.has_losses:
             self._look_for_black_hole(outcome, now)
         self._pacer.rate = self.controller.pacing_rate(self.rtt)
+        if self.trace is not None:
+            self.trace.packets_lost(outcome.lost, now)
+            self.trace.metrics_updated(self.rtt, self.controller, self.recovery.bytes_in_flight, now)
 
     def handle_timeout(self, now: Instant) -> bool:
         """Does what is due, if anything; False when the peer has not answered for too long."""
@@ -166,6 +171,9 @@ class Sending:
         if self.mtu.handle_timeout(now):
             self._resize()
         expiry, lost = self.recovery.on_timeout(now)
+        if self.trace is not None and expiry is not Expiry.NOTHING:
+            self.trace.timer_expired("ack" if expiry is Expiry.LOSS else "pto", now)
+            self.trace.packets_lost(lost, now)
         if expiry is Expiry.FAILURE:
             return False
         for packet in lost:
@@ -255,4 +263,6 @@ class Sending:
         if packet.is_ack_eliciting:
             # Acknowledgements are not paced (RFC 9002 §7.7); many of them must not hold up what little a receiver says.
             self._pacer.on_sent(packet.size)
+        if self.trace is not None:
+            self.trace.packet_sent(packet)
         return data
