@@ -23,7 +23,7 @@ from node.config.kinds import (
     Text,
 )
 from node.transport.congestion import CONTROLLERS
-from node.wire.limits import MSS_MIN, MTU_MAX, MTU_MIN
+from node.wire.limits import MSS_MIN, MTU_MAX, MTU_MIN, SEGMENTS_MAX
 
 __all__ = ["BOOTSTRAP_NODES_MAX", "ENVIRONMENT_PREFIX", "FIELDS", "LOG_LEVELS", "PROFILES", "Field"]
 
@@ -138,6 +138,11 @@ _TABLE = (
     ),
     Field(name="max_rto", kind=Number(0.001, 3600.0, "seconds"), help="greatest retransmission timeout, in seconds"),
     Field(name="max_retries", kind=Integer(0, 100), help="timeouts in a row before a connection fails"),
+    Field(
+        name="segments_max",
+        kind=Integer(1, SEGMENTS_MAX),
+        help="most packets handed to the kernel in one call (UDP_SEGMENT); 1 while an impairment is active",
+    ),
     Field(
         name="congestion",
         kind=Choice(CONTROLLERS),

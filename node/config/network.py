@@ -84,6 +84,7 @@ class NetworkConfig:
     min_rto: float = None  # type: ignore[assignment]  # derived
     max_rto: float = 60.0
     max_retries: int = 5
+    segments_max: int = 40
     congestion: str = "lossfloor"
     connection_timeout: float = 60.0
     keep_alive: float = 0.0

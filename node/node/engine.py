@@ -364,6 +364,7 @@ def core_settings(config: NetworkConfig, name: str, ports: tuple[int, int]) -> C
         min_rto=from_seconds(config.min_rto),
         max_rto=from_seconds(config.max_rto),
         max_retries=config.max_retries,
+        segments_max=config.segments_max,
         congestion=config.congestion,
         idle_timeout=from_seconds(config.connection_timeout),
         keep_alive=from_seconds(config.keep_alive),

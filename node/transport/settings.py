@@ -7,12 +7,9 @@ from dataclasses import dataclass
 from node.crypto.suites import CIPHERS, Suite
 from node.errors import UsageError
 from node.types import MILLISECOND, SECOND, Duration
-from node.wire.limits import HALF_OPEN_MAX, HEADER_BYTES, MSS_MIN, MTU_MAX, MTU_MIN, TAG_BYTES
+from node.wire.limits import HALF_OPEN_MAX, HEADER_BYTES, MSS_MIN, MTU_MAX, MTU_MIN, SEGMENTS_MAX, TAG_BYTES
 
 __all__ = ["TransportSettings"]
-
-SEGMENTS_MAX = 64
-"""Linux cuts no more out of one call (UDP_MAX_SEGMENTS; newer kernels allow 128)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

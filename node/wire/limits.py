@@ -50,6 +50,9 @@ MTU_MIN = BASE_MTU
 MTU_MAX = 65507
 """Largest UDP payload that IPv4 can carry."""
 
+SEGMENTS_MAX = 64
+"""Packets that Linux cuts out of one call (UDP_MAX_SEGMENTS; newer kernels allow 128)."""
+
 MSS_MIN = 256
 """Frames of at least this many bytes must fit in a packet, so that no single small frame is ever too large."""
 

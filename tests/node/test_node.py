@@ -464,13 +464,13 @@ async def test_a_node_is_ready_once_it_has_a_peer_and_healthy_before(tmp_path: P
 async def test_datagrams_are_sent_one_by_one_while_the_network_is_impaired(tmp_path: Path) -> None:
     file = tmp_path / "impairment.json"
     file.write_text('{"backend": "netem", "loss_ratio": 0.1}')
-    async with Node(configuration(impairment_file=str(file))) as node:
+    async with Node(configuration(impairment_file=str(file), segments_max=7)) as node:
         assert node._engine is not None
         endpoint = node._engine.machine.udp
         assert endpoint is not None
         assert endpoint.segments_max == 1
         file.unlink()
-        await until(lambda: endpoint.segments_max > 1)
+        await until(lambda: endpoint.segments_max == 7)
 
 
 @pytest.mark.asyncio
