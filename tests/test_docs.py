@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from node.gossip.frames import Act
 from node.messages.types import MessageType
 from node.transport.connection import _HANDLERS
 from node.trust.evidence import PENALTIES
@@ -47,6 +48,16 @@ def test_the_weights_of_evidence_are_documented_as_they_are() -> None:
         row[0]: float(row[1]) for row in _rows("TRUST.md", "The score") if row[1][:1].isdigit() and len(row) == 3
     }
     assert documented == dict(PENALTIES)
+
+
+@pytest.mark.parametrize("row", _rows("GOSSIP.md", "4. Constants")[2:], ids=lambda row: row[0])
+def test_every_constant_of_gossip_has_the_value_of_the_code(row: list[str]) -> None:
+    assert getattr(limits, row[0]) == int(row[1])
+
+
+def test_every_act_of_gossip_is_documented_under_its_number() -> None:
+    documented = {row[0]: int(row[1]) for row in _rows("GOSSIP.md", "Gossip") if row[0].isupper() and row[1].isdigit()}
+    assert documented == {act.name: int(act) for act in Act}
 
 
 def test_every_frame_type_is_documented_under_its_number() -> None:
