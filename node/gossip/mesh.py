@@ -19,6 +19,7 @@ from enum import IntFlag
 
 from node.gossip.settings import FULL_MESH_MAX, GossipSettings
 from node.types import SECOND, Duration, Instant, NodeId, Random
+from node.wire.limits import LINKS_ALL_MAX
 
 __all__ = ["Mesh", "Wish"]
 
@@ -93,6 +94,16 @@ class Mesh:
     def is_full(self) -> bool:
         """Whether the network is so small that everybody belongs to everybody's mesh."""
         return self.population <= FULL_MESH_MAX
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everybody is linked with everybody, so that an author reaches all of them itself."""
+        return self.population <= LINKS_ALL_MAX + 1
+
+    @property
+    def copies_max(self) -> int:
+        """Copies of a small body that a relay pushes at most: a mesh of the degree makes one more than is needed."""
+        return self._settings.degree_wanted - 1
 
     @property
     def eager_wanted(self) -> int:
@@ -186,7 +197,7 @@ class Mesh:
             chosen = free
         elif size < settings.degree_min:
             # Not up to the degree: others graft this node too, and every member more is a duplicate per message.
-            chosen = self._best(free, settings.degree_min + 1 - size)
+            chosen = self._best(free, settings.degree_wanted - size)
         elif self._outbound() < settings.degree_outbound and size < settings.degree_max:
             chosen = self._best([peer for peer in free if self._links[peer].is_outbound], 1)
         else:

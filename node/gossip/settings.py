@@ -37,6 +37,11 @@ class GossipSettings:
         return (3 * self.degree + 3) // 4
 
     @property
+    def degree_wanted(self) -> int:
+        """What a mesh that was too small is brought to: others graft this node too."""
+        return (self.degree_min + self.degree) // 2
+
+    @property
     def degree_max(self) -> int:
         """More members of the mesh than this are never admitted."""
         return 3 * self.degree // 2

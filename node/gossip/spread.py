@@ -2,8 +2,8 @@
 
 Small bodies are pushed to the whole mesh at once, and by their author to as many other linked peers. Bodies over
 SMALL_BODY_BYTES are pushed to the members that want them, and the others are told; bodies over LARGE_MESSAGE_BYTES are
-told to everybody and pulled. In a full mesh the author reaches everybody itself, so that relays push to a few only, by
-the loss that is measured, and tell the rest a little later, when most of them have it anyway.
+told to everybody and pulled. Where everybody is linked with everybody the author reaches everybody itself, so that
+relays push to a few only, by the loss that is measured, and tell the rest a little later, when most of them have it.
 
 Every copy passes the lane of its peer, which keeps the sender within what the receiver allows.
 """
@@ -31,9 +31,9 @@ tells first spares the other the effort."""
 DRAIN_INTERVAL: Duration = 10 * MILLISECOND
 """Time between two looks at copies that wait for the allowance of their peer."""
 
-FULL_MESH_COPIES = ((0.01, 1), (0.07, 2), (1.0, 5))
-"""Copies that a relay in a full mesh pushes, by the loss up to which they suffice. That five all get lost is rarer than
-that the author's own retransmission does; more would only cost processor time."""
+COMPLETE_COPIES = ((0.01, 1), (0.07, 2), (1.0, 5))
+"""Copies that a relay pushes where the author reaches everybody, by the loss up to which they suffice. That five
+are all lost is rarer than that the author's repetition is; more would only cost processor time."""
 
 
 class Spreader:
@@ -84,7 +84,7 @@ class Spreader:
         self._push(chosen, message_id, message, Rank.RELAY, now)
         pushed = dict.fromkeys(chosen)
         rest = [peer for peer in others if peer not in pushed]
-        if self._mesh.is_full:
+        if self._mesh.is_full or size <= SMALL_BODY_BYTES:
             self._owe(rest, message_id, now)
         elif rest:
             self.tell(rest, [message_id], Urgency.SOON)
@@ -174,7 +174,7 @@ class Spreader:
 
     def _first(self, everybody: list[NodeId]) -> list[NodeId]:
         """Whom an author pushes a small body: the mesh, and as many others again, which saves the last ones a hop."""
-        if self._mesh.is_full:
+        if self._mesh.is_complete:
             return everybody
         others = [peer for peer in everybody if peer not in self._mesh]
         extra = self._random.sample(others, min(len(self._mesh), len(others)))
@@ -183,12 +183,15 @@ class Spreader:
     def _chosen(self, others: list[NodeId], size: int, hops: int) -> list[NodeId]:
         mesh = self._mesh
         is_small = size <= SMALL_BODY_BYTES
-        if not mesh.is_full or (hops > 1 and not is_small):
-            return [peer for peer in others if mesh.wants_body(peer, is_small=is_small)]
-        if not is_small:
+        if not is_small and mesh.is_full and hops == 1:
             return []
+        if not is_small or not mesh.is_complete:
+            wanting = [peer for peer in others if mesh.wants_body(peer, is_small=is_small)]
+            if is_small and len(wanting) > mesh.copies_max:
+                return self._random.sample(wanting, mesh.copies_max)
+            return wanting
         loss = 0.0 if mesh.is_guarded else self.loss
-        count = next(copies for most, copies in FULL_MESH_COPIES if loss <= most)
+        count = next(copies for most, copies in COMPLETE_COPIES if loss <= most)
         return self._random.sample(others, count) if len(others) > count else others
 
     def _push(self, peers: list[NodeId], message_id: bytes, message: Retained, rank: Rank, now: Instant) -> None:

@@ -95,7 +95,7 @@ def test_no_peer_can_keep_itself_out_for_longer_than_the_limit(backoff: int) -> 
     assert mesh.graft(BACKOFF_MAX) == [PEERS[0]]
 
 
-def test_a_mesh_that_is_too_large_is_cut_to_the_degree_and_keeps_the_trusted() -> None:
+def test_a_mesh_that_is_too_large_is_cut_and_keeps_the_trusted() -> None:
     mesh = linked(20, population=FULL_MESH_MAX)
     mesh.population = 100
     mesh.rank = lambda peer: float(peer in PEERS[:4])
