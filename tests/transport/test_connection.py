@@ -148,7 +148,7 @@ def test_mss_bounds_the_frames_of_a_packet(mss: int) -> None:
     assert link.stats.offered - begun >= 10_000 / mss
 
 
-@pytest.mark.must("M46")
+@pytest.mark.must("M48")
 def test_message_over_the_limit_and_full_queue_are_refused_and_nothing_is_lost(pair: Pair) -> None:
     with pytest.raises(MessageTooLarge):
         pair.client.send(bytes(MESSAGE_BYTES_MAX + 1))
@@ -221,7 +221,7 @@ def test_round_trip_is_measured_within_a_millisecond(pair: Pair) -> None:
     assert pair.client.snapshot.min_rtt == ROUND_TRIP
 
 
-@pytest.mark.must("M52")
+@pytest.mark.must("M54")
 def test_tail_loss_is_repaired_by_a_probe_at_the_computed_rto(pair: Pair) -> None:
     for _ in range(50):
         pair.client.send(b"sample")
@@ -238,7 +238,7 @@ def test_tail_loss_is_repaired_by_a_probe_at_the_computed_rto(pair: Pair) -> Non
     assert pair.client.snapshot.stats.rto_expirations == 0
 
 
-@pytest.mark.must("M67")
+@pytest.mark.must("M69")
 def test_connection_fails_after_max_retries_and_says_which_messages_failed() -> None:
     pair = Pair(client_settings=TransportSettings(min_rto=100 * MILLISECOND, max_retries=3))
     pair.connect()
@@ -258,7 +258,7 @@ def test_connection_fails_after_max_retries_and_says_which_messages_failed() -> 
     assert 1_500 * MILLISECOND < pair.world.now - begun_at < 2_000 * MILLISECOND
 
 
-@pytest.mark.must("M66")
+@pytest.mark.must("M68")
 def test_silent_connection_is_closed_after_the_idle_timeout() -> None:
     pair = Pair(client_settings=TransportSettings(idle_timeout=5 * SECOND))
     pair.connect()
@@ -271,7 +271,7 @@ def test_silent_connection_is_closed_after_the_idle_timeout() -> None:
     assert pair.client.endpoint.snapshots() == []
 
 
-@pytest.mark.must("M66")
+@pytest.mark.must("M68")
 def test_traffic_in_one_direction_keeps_both_ends_alive() -> None:
     pair = Pair(client_settings=TransportSettings(idle_timeout=3 * SECOND))
     pair.connect()
@@ -312,7 +312,7 @@ def test_disconnect_tells_the_peer_and_both_ends_forget(pair: Pair) -> None:
     assert pair.client.endpoint.snapshots() == pair.server.endpoint.snapshots() == []
 
 
-@pytest.mark.must("M67")
+@pytest.mark.must("M69")
 def test_closed_comes_once_and_last(pair: Pair) -> None:
     pair.client.send(bytes(100_000))
     pair.client.disconnect()
@@ -323,7 +323,7 @@ def test_closed_comes_once_and_last(pair: Pair) -> None:
         assert isinstance(side.events[-1], Closed)
 
 
-@pytest.mark.must("M47")
+@pytest.mark.must("M49")
 def test_send_after_the_end_is_refused(pair: Pair) -> None:
     pair.client.disconnect()
     with pytest.raises(UnknownPeer):
@@ -333,7 +333,7 @@ def test_send_after_the_end_is_refused(pair: Pair) -> None:
         pair.client.send(b"too late")
 
 
-@pytest.mark.must("M68")
+@pytest.mark.must("M70")
 def test_close_that_is_lost_is_repeated_for_a_peer_that_still_sends(pair: Pair) -> None:
     pair.world.set_link(CLIENT, SERVER, CUT, both=False)
     pair.client.disconnect()

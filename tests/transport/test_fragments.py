@@ -172,7 +172,7 @@ def test_a_message_is_complete_when_its_last_part_is_acknowledged_and_only_once(
     assert queue.messages == {}
 
 
-@pytest.mark.must("M47")
+@pytest.mark.must("M49")
 def test_messages_over_the_limit_are_refused_with_both_sizes() -> None:
     queue = make_queue()
     with pytest.raises(MessageTooLarge, match=f"{MESSAGE_BYTES_MAX + 1}.*{MESSAGE_BYTES_MAX}"):
@@ -432,6 +432,7 @@ def push_with(queue: SendQueue, number: int, size: int, priority: Priority) -> N
     queue.push(number, Message(bytes(size), Delivery.RELIABLE, priority=priority))
 
 
+@pytest.mark.must("M46")
 def test_more_urgent_messages_go_first_and_equal_ones_in_order() -> None:
     queue = make_queue()
     for number, priority in enumerate((Priority.BULK, Priority.RELAY, Priority.OWN, Priority.CONTROL, Priority.OWN)):
@@ -439,6 +440,7 @@ def test_more_urgent_messages_go_first_and_equal_ones_in_order() -> None:
     assert [part.message.message_id for part in take_all(queue)] == [3, 2, 4, 1, 0]
 
 
+@pytest.mark.must("M46")
 def test_an_urgent_message_interrupts_a_large_one() -> None:
     queue = make_queue()
     push_with(queue, 1, 10_000, Priority.BULK)
@@ -458,6 +460,7 @@ def test_what_was_lost_keeps_its_priority() -> None:
     assert [part.message.message_id for part in take_all(queue)] == [2, 1]
 
 
+@pytest.mark.must("M46")
 def test_nobody_starves() -> None:
     queue = make_queue()
     push_with(queue, 0, 100_000, Priority.BULK)

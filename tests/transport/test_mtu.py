@@ -132,7 +132,7 @@ def test_a_finished_search_begins_again_when_the_raise_timer_runs_out() -> None:
     assert prober.run() == 1_400
 
 
-@pytest.mark.must("M64")
+@pytest.mark.must("M66")
 def test_a_black_hole_brings_the_base_back_and_a_pause() -> None:
     prober = Prober(ceiling=1_400, width=1_500)
     prober.run()
@@ -167,7 +167,7 @@ def send_bulk(pair: Pair, count: int = 20) -> None:
         pair.client.send(bytes(20_000))
 
 
-@pytest.mark.must("M62")
+@pytest.mark.must("M64")
 def test_a_connection_begins_at_the_base_and_finds_the_rest_with_its_first_full_packets() -> None:
     pair = Pair()
     pair.connect()
@@ -179,7 +179,7 @@ def test_a_connection_begins_at_the_base_and_finds_the_rest_with_its_first_full_
     pair.assert_delivered([bytes(20_000)] * 20)
 
 
-@pytest.mark.must("M62")
+@pytest.mark.must("M64")
 def test_the_operators_mtu_is_never_exceeded_nor_the_peers() -> None:
     for ours, theirs in ((1_300, 1_400), (1_400, 1_300)):
         pair = Pair(client_settings=TransportSettings(mtu=ours), server_settings=TransportSettings(mtu=theirs))
@@ -192,7 +192,7 @@ def test_the_operators_mtu_is_never_exceeded_nor_the_peers() -> None:
 
 
 @pytest.mark.parametrize("width", [1_200, 1_250, 1_333])
-@pytest.mark.must("M63")
+@pytest.mark.must("M65")
 def test_a_narrow_path_is_found_without_losing_anything_but_probes(width: int) -> None:
     pair = Pair(link=replace(OPEN, mtu=width))
     pair.connect()
@@ -216,7 +216,7 @@ def test_the_search_ends_well_on_a_lossy_path(seed: int) -> None:
     assert pair.client.snapshot.stats.mtu_black_holes == 0
 
 
-@pytest.mark.must("M64")
+@pytest.mark.must("M66")
 def test_a_path_that_becomes_narrower_is_noticed_and_nothing_is_lost_for_good() -> None:
     pair = Pair()
     pair.connect()

@@ -253,6 +253,7 @@ def test_on_a_path_that_loses_a_small_message_goes_along_with_the_next() -> None
     assert packer.outbox.parts_repeated == 3
 
 
+@pytest.mark.must("M47")
 def test_nothing_is_repeated_once_it_has_arrived_or_where_there_is_no_room() -> None:
     packer = Packer()
     packer.outbox.repeats = True
@@ -267,6 +268,7 @@ def test_nothing_is_repeated_once_it_has_arrived_or_where_there_is_no_room() -> 
     assert packer.outbox.parts_repeated == 0
 
 
+@pytest.mark.must("M47")
 def test_a_path_that_loses_nothing_is_sent_nothing_twice() -> None:
     packer = Packer()
     for _ in range(4):

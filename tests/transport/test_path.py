@@ -55,7 +55,7 @@ def test_an_older_packet_from_elsewhere_means_nothing() -> None:
     assert path.candidate is None
 
 
-@pytest.mark.must("M59")
+@pytest.mark.must("M61")
 def test_only_the_answer_to_the_challenge_moves_the_path() -> None:
     path = make_path()
     assert not path.on_response(PathResponseFrame(bytes(8)))
@@ -79,7 +79,7 @@ def test_a_challenge_is_repeated_and_then_given_up() -> None:
     assert not path.on_response(PathResponseFrame(bytes(8)))
 
 
-@pytest.mark.must("M60")
+@pytest.mark.must("M62")
 def test_an_address_under_validation_is_sent_three_times_what_came_from_it() -> None:
     path = make_path()
     path.on_elsewhere(NEW, 50, PTO, 0, is_newest=True)
@@ -139,7 +139,7 @@ def test_a_peer_that_moves_is_followed_within_two_round_trips(target: Address) -
     assert pair.client.of(AddressChanged) == [], "the server did not move"
 
 
-@pytest.mark.must("M61")
+@pytest.mark.must("M63")
 def test_another_host_is_measured_anew_and_another_port_is_not() -> None:
     for target, is_new in ((MOVED, True), (REBOUND, False)):
         pair = connected()
@@ -160,7 +160,6 @@ def test_another_host_is_measured_anew_and_another_port_is_not() -> None:
         assert (smallest >= 200 * MILLISECOND) == is_new, "no round trip of the old path is left"
 
 
-@pytest.mark.must("M59")
 def test_a_late_answer_to_a_packet_of_the_old_path_says_nothing_about_the_new_one() -> None:
     rtt, stats = RttEstimator(10 * MILLISECOND), ConnectionStats()
     recovery = Recovery(TransportSettings(), NewReno(1_200), rtt, stats, Histogram(RTT_BOUNDS))
@@ -174,6 +173,7 @@ def test_a_late_answer_to_a_packet_of_the_old_path_says_nothing_about_the_new_on
     assert rtt.smoothed_rtt == 2 * SECOND
 
 
+@pytest.mark.must("M61")
 def test_a_copy_from_elsewhere_leads_nowhere() -> None:
     # Somebody on the path repeats a packet from another address before it arrives from its own.
     pair = connected()
@@ -203,7 +203,7 @@ def test_a_copy_from_elsewhere_leads_nowhere() -> None:
     assert to_thief.offered <= 6, "nothing but challenges"
 
 
-@pytest.mark.must("M59")
+@pytest.mark.must("M61")
 def test_a_packet_that_is_not_authentic_changes_no_path() -> None:
     pair = connected()
     captured: list[bytes] = []
@@ -227,7 +227,7 @@ def test_a_packet_that_is_not_authentic_changes_no_path() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-@pytest.mark.must("M61")
+@pytest.mark.must("M63")
 def test_a_peer_that_moves_again_and_again_over_a_lossy_path_loses_nothing(seed: int) -> None:
     pair = Pair(seed=seed, link=replace(OPEN, loss=0.1))
     pair.connect()
@@ -248,7 +248,7 @@ def test_a_peer_that_moves_again_and_again_over_a_lossy_path_loses_nothing(seed:
 # --- silence
 
 
-@pytest.mark.must("M65")
+@pytest.mark.must("M67")
 def test_keep_alive_keeps_an_idle_connection_and_nothing_else_does() -> None:
     for keep_alive, is_alive in ((0, False), (4 * SECOND, True)):
         settings = TransportSettings(idle_timeout=10 * SECOND, keep_alive=keep_alive)

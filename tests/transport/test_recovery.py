@@ -138,7 +138,7 @@ def test_an_acknowledgement_that_comes_twice_changes_nothing() -> None:
     assert bench.rtt.samples == [40 * MILLISECOND]
 
 
-@pytest.mark.must("M49")
+@pytest.mark.must("M51")
 def test_no_sample_is_taken_unless_the_largest_is_newly_acknowledged() -> None:
     bench = Bench()
     first, second = bench.send(2)
@@ -174,7 +174,7 @@ def test_a_packet_overtaken_for_long_enough_is_lost_by_the_timer() -> None:
     assert bench.stats.packets_lost["time_threshold"] == 1
 
 
-@pytest.mark.must("M50")
+@pytest.mark.must("M52")
 def test_packets_above_the_largest_acknowledged_are_never_lost_by_an_acknowledgement() -> None:
     bench = steady()
     numbers = bench.send(3)
@@ -182,7 +182,7 @@ def test_packets_above_the_largest_acknowledged_are_never_lost_by_an_acknowledge
     assert bench.ack(numbers[0]).lost == []
 
 
-@pytest.mark.must("M51")
+@pytest.mark.must("M53")
 def test_a_late_acknowledgement_of_a_lost_packet_is_told_and_raises_the_thresholds() -> None:
     bench = Bench()
     numbers = bench.send(4)
@@ -265,7 +265,7 @@ def test_nothing_in_flight_means_no_timer() -> None:
     assert bench.recovery.next_timeout() is None
 
 
-@pytest.mark.must("M52")
+@pytest.mark.must("M54")
 def test_two_probes_go_out_at_the_computed_rto_without_a_floor() -> None:
     bench = steady()
     for _ in range(PROBES_BEFORE_RTO):
@@ -294,7 +294,7 @@ def expirations(bench: Bench) -> list[Duration]:
         bench.send()
 
 
-@pytest.mark.must("M53")
+@pytest.mark.must("M55")
 def test_effective_rto_starts_at_its_minimum_and_doubles_until_the_connection_fails() -> None:
     assert expirations(steady()) == [SECOND << index for index in range(6)]
 
@@ -477,7 +477,7 @@ TestAgainstReference = AgainstReference.TestCase
     st.lists(st.integers(0, 10 * SECOND), max_size=20),
     st.integers(0, 70),
 )
-@pytest.mark.must("M53")
+@pytest.mark.must("M55")
 def test_effective_rto_is_always_within_its_bounds(
     min_rto: Duration, more: Duration, samples: list[Duration], expiries: int
 ) -> None:

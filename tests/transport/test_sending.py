@@ -60,7 +60,7 @@ def test_a_message_leaves_in_one_packet_and_its_acknowledgement_is_an_event() ->
     assert half.sending.rtt.latest_rtt == 20 * MILLISECOND
 
 
-@pytest.mark.must("M56")
+@pytest.mark.must("M58")
 def test_the_congestion_window_holds_packets_back() -> None:
     half = Half()
     half.push(bytes(1 << 20))
@@ -79,7 +79,7 @@ def test_a_window_smaller_than_a_packet_still_lets_one_go() -> None:
     assert len(half.packets(SECOND)) == 1
 
 
-@pytest.mark.must("M56")
+@pytest.mark.must("M58")
 def test_an_acknowledgement_leaves_though_the_window_is_full() -> None:
     half = Half()
     half.push(bytes(1 << 20))

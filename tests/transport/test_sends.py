@@ -173,7 +173,7 @@ async def test_the_peer_behind_a_replaced_connection_is_found_although_it_has_an
 
 
 @pytest.mark.asyncio
-@pytest.mark.must("M46")
+@pytest.mark.must("M48")
 async def test_callers_without_room_have_their_turn_in_order() -> None:
     endpoint, sends, tasks = start(4, room=1)
     await endpoint.wait_for(1)

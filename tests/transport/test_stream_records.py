@@ -86,7 +86,7 @@ def test_frames_come_out_whole_however_the_stream_is_cut(contents: list[bytes], 
     assert [body[1:] for body in bodies] == contents
 
 
-@pytest.mark.must("M73")
+@pytest.mark.must("M76")
 def test_a_frame_over_the_limit_is_refused_before_it_is_there() -> None:
     frames = Frames(10)
     assert list(frames.feed(b"\0")) == []

@@ -155,7 +155,7 @@ async def test_a_dial_that_is_given_up_is_never_heard_of() -> None:
 
 
 @pytest.mark.asyncio
-@pytest.mark.must("M72")
+@pytest.mark.must("M75")
 async def test_a_peer_that_reads_nothing_is_cut_after_a_while() -> None:
     with deaf_listener() as deaf:
         async with opened(stall=0.05) as (near, inputs):
@@ -166,7 +166,7 @@ async def test_a_peer_that_reads_nothing_is_cut_after_a_while() -> None:
 
 
 @pytest.mark.asyncio
-@pytest.mark.must("M72")
+@pytest.mark.must("M75")
 async def test_what_waits_for_a_peer_is_bounded() -> None:
     with deaf_listener() as deaf:
         async with opened() as (near, inputs):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from node.impairment.link import LinkSettings
 from node.transport.settings import TransportSettings
 from node.transport.stats import LOSS_TRIGGERS
@@ -79,6 +81,7 @@ def test_a_replayed_packet_is_told_of() -> None:
     assert set(dropped) == {"duplicate"}
 
 
+@pytest.mark.must("M71")
 def test_it_keeps_to_its_bound_and_says_what_it_dropped() -> None:
     pair = traced(bytes_max=10_000)
     assert pair.client.handle is not None
@@ -91,6 +94,7 @@ def test_it_keeps_to_its_bound_and_says_what_it_dropped() -> None:
     assert records(pair)[-1]["time"] > 1_000
 
 
+@pytest.mark.must("M71")
 def test_nothing_is_recorded_unless_asked_for_and_it_can_be_asked_for_later() -> None:
     pair = Pair()
     pair.connect()

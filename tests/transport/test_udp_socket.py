@@ -129,7 +129,7 @@ async def test_segments_of_one_transmit_arrive_as_separate_datagrams_in_order() 
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("refusal", [errno.EIO, errno.EINVAL])
-@pytest.mark.must("M70")
+@pytest.mark.must("M73")
 async def test_a_kernel_that_refuses_segmentation_gets_single_datagrams_from_then_on(refusal: int) -> None:
     sock = RefusingSocket.bound(refusal)
     with opened(sock=sock) as (sender, _), opened() as (receiver, inbox):
@@ -166,7 +166,7 @@ async def test_a_batch_too_large_for_the_path_is_sent_singly_without_giving_segm
         (errno.ENODEV, "other"),
     ],
 )
-@pytest.mark.must("M69")
+@pytest.mark.must("M72")
 async def test_a_refused_datagram_is_counted_by_its_error_and_otherwise_lost(refusal: int, name: str) -> None:
     with opened(sock=RefusingSocket.bound(refusal)) as (sender, _), opened() as (receiver, inbox):
         sender.send(to(receiver.address, b"lost"))
@@ -177,7 +177,7 @@ async def test_a_refused_datagram_is_counted_by_its_error_and_otherwise_lost(ref
 
 
 @pytest.mark.asyncio
-@pytest.mark.must("M69")
+@pytest.mark.must("M72")
 async def test_a_firewall_that_refuses_a_batch_loses_all_of_it() -> None:
     with opened(sock=RefusingSocket.bound(errno.EPERM)) as (sender, _):
         sender.stats.has_segmentation = True
@@ -187,7 +187,7 @@ async def test_a_firewall_that_refuses_a_batch_loses_all_of_it() -> None:
 
 
 @pytest.mark.asyncio
-@pytest.mark.must("M69")
+@pytest.mark.must("M72")
 async def test_an_oversized_datagram_is_lost_and_counted() -> None:
     with opened() as (sender, _), opened() as (receiver, inbox):
         sender.send(to(receiver.address, bytes(65_508)))
@@ -260,7 +260,7 @@ async def test_a_paused_socket_reads_again_after_resume() -> None:
 
 
 @pytest.mark.asyncio
-@pytest.mark.must("M71")
+@pytest.mark.must("M74")
 async def test_datagrams_that_the_kernel_dropped_are_counted() -> None:
     with opened() as (receiver, inbox):
         receiver._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -330,7 +330,7 @@ async def test_what_a_router_might_have_dropped_is_no_error(refusal: int) -> Non
 
 
 @pytest.mark.asyncio
-@pytest.mark.must("M71")
+@pytest.mark.must("M74")
 async def test_buffers_that_the_kernel_granted_are_reported() -> None:
     with opened() as (udp, _):
         assert 0 < udp.stats.receive_buffer <= udp.stats.buffer_asked

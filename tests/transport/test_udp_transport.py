@@ -222,7 +222,7 @@ async def test_a_peer_that_stops_fails_what_is_under_way() -> None:
 
 
 @pytest.mark.asyncio
-@pytest.mark.must("M47")
+@pytest.mark.must("M49")
 async def test_what_can_never_be_sent_is_refused_at_once() -> None:
     async with pair() as (first, second, _, _inbox):
         with pytest.raises(MessageTooLarge):

@@ -24,7 +24,7 @@ def test_losses_among_packets_sent_before_it_began_belong_to_it(episode: Recover
     assert episode.on_lost([sent(3, 51)], 70, "after")
 
 
-@pytest.mark.must("M51")
+@pytest.mark.must("M53")
 def test_it_is_taken_back_when_all_of_them_have_arrived(episode: RecoveryEpisode[str]) -> None:
     episode.on_lost([sent(1, 10), sent(2, 11)], 50, "before")
     episode.on_lost([sent(3, 12)], 55, "during")

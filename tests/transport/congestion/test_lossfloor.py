@@ -122,7 +122,7 @@ def test_packets_count_for_the_floor_while_the_queue_is_short() -> None:
     assert not any(marks[2 * RTT])
 
 
-@pytest.mark.must("M57")
+@pytest.mark.must("M59")
 def test_losses_alone_change_neither_window_nor_rate() -> None:
     controller = cruising()
     window, rate = controller.congestion_window, controller.pacing_rate(estimator())
@@ -148,7 +148,7 @@ def test_a_few_losses_prove_nothing_yet() -> None:
     assert controller.loss_floor == 0.0
 
 
-@pytest.mark.must("M57")
+@pytest.mark.must("M59")
 def test_where_a_queue_stands_no_loss_is_made_up_for() -> None:
     controller = cruising()
     controller.on_packets_acked([packet(is_below_rate=True) for _ in range(80)], is_window_limited=True)
