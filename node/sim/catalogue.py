@@ -63,21 +63,18 @@ _ALL = (
         title="three of ten nodes die and come back with their disks",
         seconds=30,
         steps=(Step(5, steps.crash(3, back_after=12), "kill three nodes for 12 s"),),
-        without=("crashes-are-known",),
     ),
     Scenario(
         name="power-failure",
         title="three nodes lose power and their disks, and come back",
         seconds=30,
         steps=(Step(5, steps.crash(3, back_after=12, keeps_state=False, is_silent=True), "power failure of three"),),
-        without=("crashes-are-known",),
     ),
     Scenario(
         name="leave",
         title="two nodes take leave and come back",
         seconds=25,
         steps=(Step(5, steps.leave(2, back_after=10), "two nodes leave for 10 s"),),
-        without=("crashes-are-known",),
     ),
     Scenario(
         name="churn",

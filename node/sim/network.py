@@ -19,7 +19,7 @@ from node.impairment.link import LinkSettings
 from node.messages.packing import Value
 from node.sim.cuts import GroupCut, OneWayCut
 from node.sim.history import NETWORK, Fact, History
-from node.sim.nodes import HONEST, SAVE_INTERVAL, TCP_PORT, Role, SimNode, address_of
+from node.sim.nodes import HONEST, SAVE_INTERVAL, TCP_PORT, WALL, Role, SimNode, address_of
 from node.sim.reporting import Reporter
 from node.sim.streams import Streams
 from node.sim.world import World
@@ -180,11 +180,15 @@ class Network:
         self.at(seconds, _stop_mouth, node.bag["mouth"])
 
     def set_clock(self, number: int, *, skew: float = 0.0, drift: int = 0) -> None:
-        """Sets how wrong a node's wall clock is from its next start on, and at once how fast its clocks run (ppm)."""
-        node = self.nodes[number]
+        """Sets how wrong a node's wall clock is, and how fast its clocks run (ppm), from now on."""
+        node, now = self.nodes[number], self.world.now
         node.skew, node.drift = from_seconds(skew), drift
         if node.host is not None:
-            node.host.clock.set_drift(drift, self.world.now)
+            node.host.clock.set_drift(drift, now)
+        if node.is_alive and node.host is not None:
+            local = self.world.clock_of(node.host)
+            node.machine.set_wall_offset(WALL + now + node.skew - local, local)
+            self.world.drain(node.host)
         self._note(number, "clock", skew=skew, drift=drift)
 
     # --- the network between them ---------------------------------------------------------------------------------

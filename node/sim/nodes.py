@@ -68,7 +68,7 @@ HONEST = Role("honest")
 class SimNode:
     """Node `number` of a network.
 
-    skew: wall clock minus the right time, from the next start on. life: how often it was started.
+    skew: wall clock minus the right time. life: how often it was started.
     epoch: of its latest life. saved: what its disk holds; None after it was lost. bag: for its role's own use.
     """
 

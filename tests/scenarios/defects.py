@@ -22,6 +22,7 @@ from node.gossip.store import Retained, SeenIds, Store
 from node.gossip.window import OriginTable
 from node.impairment.link import LinkSettings
 from node.peers.dialer import Dialer
+from node.peers.membership import Membership
 from node.sim import nodes, steps
 from node.sim.hostile import FORGER, REPLAYER
 from node.sim.scenario import Scenario, Step
@@ -126,9 +127,19 @@ def _never_dials_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Dialer, "_is_wanted", is_wanted)
 
 
+def _accepts_any_age(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "check_freshness", _nothing)
+    monkeypatch.setattr(Reconciler, "wants", lambda *_: True)
+
+
 def _compares_no_digest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Reconciler, "heard", _nothing)
     monkeypatch.setattr(Reconciler, "_ask", _nothing)
+
+
+def _sees_no_death(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Membership, "silent", _nothing)
+    monkeypatch.setattr(Membership, "unreachable", _nothing)
 
 
 def _counts_deliveries_twice(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,7 +199,7 @@ DEFECTS = (
     Defect("nothing is retained", _retains_nothing, small(steps=(_CUT,), seconds=12), ("everybody-delivers",)),
     Defect(
         "freshness unchecked",
-        _replaced(admission, "check_freshness", _nothing),
+        _accepts_any_age,
         small(roles=((FORGER, 1),)),
         ("nothing-forged",),
     ),
@@ -212,6 +223,12 @@ DEFECTS = (
         _reads_the_clock_backwards,
         small(),
         ("everybody-delivers", "delivered-in-time", "nothing-forged"),
+    ),
+    Defect(
+        "deaths unseen",
+        _sees_no_death,
+        small(steps=(_CRASH,)),
+        ("crashes-are-known",),
     ),
     Defect("deliveries counted twice", _counts_deliveries_twice, small(), ("counters-tell-the-truth",)),
     Defect("packets in clear", _sends_in_clear, small(), ("nothing-in-clear",)),

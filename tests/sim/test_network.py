@@ -197,3 +197,13 @@ def test_node_is_hostile_for_as_long_as_it_was_told() -> None:
     assert made.history.of("turned", 2)[0].facts["role"] == "forger"
     made.run(3)
     assert made.nodes[2].bag["mouth"].said == said
+
+
+def test_clock_that_is_set_while_the_node_runs_shows_in_its_next_message() -> None:
+    made = network()
+    made.set_clock(1, skew=-30.0)
+    message = made.publish(1)
+    made.run(1)
+    ages = [record.facts["age"] for record in made.history.of("delivered") if record.facts["message"] == message]
+    assert len(ages) == 2
+    assert all(isinstance(age, int) and 30_000 * MILLISECOND < age < 31_000 * MILLISECOND for age in ages)
