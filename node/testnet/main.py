@@ -15,6 +15,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from node.testnet.commands.chaos import add_chaos_commands
+from node.testnet.commands.replay import add_replay_command
 from node.testnet.compose import DEFAULT_PROJECT, Compose, find_compose_file
 from node.testnet.errors import TestnetError, TestnetFailed, TestnetMisused
 
@@ -189,6 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_common(command, is_shown=False)
 
     add_chaos_commands(commands)
+    add_replay_command(commands)
 
     command = commands.add_parser("doctor", help="say what this machine can do for a testnet", allow_abbrev=False)
     command.set_defaults(function=doctor)

@@ -6,11 +6,12 @@ What is missing or cannot be read is said in one line that names the file.
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from node.testnet.errors import TestnetMisused
 from node.testnet.metrics.exposition import Labels, parse_sample
@@ -25,9 +26,10 @@ STEP = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredRun:
-    """One run. Times of the recording are seconds since its timeline began."""
+    """One run. Times of the recording are seconds since its timeline began, at the Unix time `began`."""
 
     path: Path
+    began: float
     outcome: dict[str, Any]
     environment: dict[str, Any]
     facts: dict[str, Any]
@@ -45,8 +47,10 @@ def load(path: Path) -> StoredRun:
     try:
         outcome = json.loads((path / "outcome.json").read_text())
         environment = json.loads((path / "env.json").read_text())
+        began = environment["began"] + outcome["origin"]
         return StoredRun(
             path=path,
+            began=began,
             outcome=outcome,
             environment=environment,
             facts=json.loads((path / "facts.json").read_text()),
@@ -54,7 +58,7 @@ def load(path: Path) -> StoredRun:
             links=list(csv.DictReader((path / "links.csv").read_text().splitlines())),
             events=_lines(path / "history.jsonl"),
             scenario=(path / "scenario.resolved.yaml").read_text(),
-            recording=_recording(path / "metrics.openmetrics", environment["began"] + outcome["origin"]),
+            recording=_recording(path / "metrics.openmetrics", began),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TestnetMisused(f"{path} cannot be read as a run: {type(error).__name__}: {error}") from error
@@ -66,7 +70,7 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 def _recording(path: Path, origin: float) -> Recording:
     recording = Recording()
-    with path.open() as file:
+    with _opened(path) as file:
         for line in file:
             if line.startswith("#"):
                 continue
@@ -77,6 +81,12 @@ def _recording(path: Path, origin: float) -> Recording:
                 continue
             _add(recording, float(at) - origin, *parsed)
     return recording
+
+
+def _opened(path: Path) -> TextIO:
+    """That file, or its packed form, which a folder that is kept for long has instead."""
+    packed = path.with_name(f"{path.name}.gz")
+    return gzip.open(packed, "rt") if packed.is_file() and not path.is_file() else path.open()
 
 
 def _add(recording: Recording, at: float, name: str, labels: Labels, value: float) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
+from pathlib import Path
+
 from node.testnet.metrics.recording import Recording
-from node.testnet.report.stored import _add
+from node.testnet.report.stored import _add, _recording
 from node.testnet.run.folder import thinned
 
 
@@ -22,3 +25,10 @@ def test_a_node_that_was_gone_for_long_is_not_filled_in() -> None:
     _add(recording, 0.0, "x", (), 1.0)
     _add(recording, 30.0, "x", (), 1.0)
     assert recording.named("x")[0].times == [0.0, 30.0]
+
+
+def test_samples_are_read_from_a_packed_file_as_well(tmp_path: Path) -> None:
+    with gzip.open(tmp_path / "m.gz", "wt") as file:
+        file.write('# TYPE x gauge\nx{node="a"} 1.5 100.000\n# EOF\n')
+    (series,) = _recording(tmp_path / "m", 90.0).named("x")
+    assert (series.times, series.values) == ([10.0], [1.5])
