@@ -143,6 +143,7 @@ _ALL = (
         nodes=20,
         roles=((ECLIPSER, 12),),
         within=10,
+        without=("mesh-is-sound",),  # captured meshes are the point: digests carry the messages
     ),
     Scenario(name="sybils", title="two nodes tell of thousands that do not exist", roles=((SYBIL, 2),)),
 )
