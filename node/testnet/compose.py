@@ -49,6 +49,16 @@ class Compose:
         wait = ["--wait", "--wait-timeout", str(max(1, round(timeout)))]
         return self._run("up", "--detach", *wait, *(["--build"] if build else []), *services).returncode == 0
 
+    def build(self, service: str) -> None:
+        """Builds the image of a service; the progress goes to standard error."""
+        if self._run("build", service).returncode != 0:
+            raise TestnetFailed("docker compose build failed; its own message is above")
+
+    def start(self, services: Sequence[str]) -> None:
+        """Starts those services and returns when their containers run, not when they are healthy."""
+        if self._run("--progress", "quiet", "up", "--detach", "--no-build", *services).returncode != 0:
+            raise TestnetFailed("docker compose up failed; its own message is above")
+
     def down(self) -> None:
         """Stops and removes everything of the project, volumes with the nodes' keys included."""
         arguments = ["down", "--volumes", "--remove-orphans"]

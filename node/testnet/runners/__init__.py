@@ -6,7 +6,7 @@ from node.testnet.runners.base import Runner
 
 __all__ = ["RUNNER_NAMES", "make_runner"]
 
-RUNNER_NAMES = ("auto", "proc", "sim")
+RUNNER_NAMES = ("auto", "docker", "proc", "sim")
 
 
 def make_runner(name: str) -> Runner:
@@ -16,6 +16,10 @@ def make_runner(name: str) -> Runner:
         from node.testnet.runners.sim import SimRunner
 
         return SimRunner()
+    if name == "docker":
+        from node.testnet.runners.contained import DockerRunner
+
+        return DockerRunner()
     from node.testnet.runners.proc import ProcRunner
 
     return ProcRunner()

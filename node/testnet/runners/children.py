@@ -56,6 +56,11 @@ class Children:
         self._orders = orders
         self._children = {name: _Child() for name in settings}
 
+    def start_all(self) -> None:
+        """Starts every node."""
+        for name in self.names:
+            self.start(name)
+
     def start(self, name: str) -> None:
         """Starts a node that does not run."""
         child = self._children[name]

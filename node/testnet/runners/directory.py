@@ -52,6 +52,11 @@ class Directory:
         return self.path / "plan.json"
 
     @property
+    def compose_file(self) -> Path:
+        """The compose file of a testnet of containers."""
+        return self.path / "docker-compose.yml"
+
+    @property
     def keeper_log(self) -> Path:
         """What the keeper said, which is nothing unless it failed."""
         return self.path / "keeper.log"

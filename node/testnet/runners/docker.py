@@ -6,13 +6,14 @@ Answers of nodes are JSON objects; what they mean is the caller's affair.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
@@ -21,9 +22,11 @@ from docker.models.containers import Container
 from node.cli.client import Client
 from node.cli.errors import CommandFailed
 from node.testnet.errors import TestnetFailed
+from node.testnet.render import NODE_LABEL
 
 __all__ = ["Engine", "NodeContainer", "engine"]
 
+T = TypeVar("T")
 SERVICES = ("seed", "node")
 API_PORT = 9464
 WORKERS = 8
@@ -32,8 +35,14 @@ WORKERS = 8
 CONNECT_TIMEOUT = 0.5
 """Seconds; where the engine's networks can be reached at all, they are one hop away."""
 
+SILENCE_MAX = 86_400
+"""Seconds without an event after which nobody listens any more."""
+
 ENGINE_TIMEOUT = 20
 """Seconds for one request to the engine."""
+
+CPU_PERIOD = 100_000
+"""Microseconds over which the kernel counts a quota of processor time; its own default."""
 
 LOG_LINES = 20
 LOG_CHARACTERS_MAX = 500
@@ -100,6 +109,126 @@ class Engine:
         lines = [line for line in output.decode(errors="replace").splitlines() if line.strip()]
         return lines[-1][:LOG_CHARACTERS_MAX] if lines else ""
 
+    # --- one container, by its id: what is done to it; TestnetFailed if the engine refuses -------------------------
+
+    def signal(self, container: str, name: str) -> None:
+        """Sends its process a signal. Nothing happens if it does not run."""
+        try:
+            self._client.api.kill(container, name)
+        except APIError as error:
+            if error.status_code not in (404, 409):
+                raise _refused(f"signal {name}", error) from error
+
+    def start(self, container: str) -> None:
+        """Starts it, unless it runs."""
+        self._do("start", lambda: self._client.api.start(container))
+
+    def await_end(self, container: str) -> None:
+        """Returns when it does not run."""
+        self._do("wait", lambda: self._client.api.wait(container, timeout=ENGINE_TIMEOUT))
+
+    def pause(self, container: str) -> None:
+        """Freezes its processes."""
+        self._do("pause", lambda: self._client.api.pause(container))
+
+    def unpause(self, container: str) -> None:
+        """Thaws its processes."""
+        self._do("unpause", lambda: self._client.api.unpause(container))
+
+    def limit_cpu(self, container: str, share: float | None) -> None:
+        """Lets it have that share of one processor; None for all it can get."""
+        quota = -1 if share is None else round(CPU_PERIOD * share)
+        api = self._client.api
+        self._do("cpu limit", lambda: api.update_container(container, cpu_period=CPU_PERIOD, cpu_quota=quota))
+
+    def limit_memory(self, container: str, limit: int | None) -> None:
+        """Lets it have so many bytes of memory and no swap; None for all it can get."""
+        most, api = limit or -1, self._client.api
+        self._do("memory limit", lambda: api.update_container(container, mem_limit=most, memswap_limit=most))
+
+    def run(self, container: str, command: Sequence[str], *, user: str = "0") -> tuple[int, str]:
+        """Runs a command in it; status and everything that it wrote."""
+
+        def execute() -> tuple[int, str]:
+            api = self._client.api
+            created = api.exec_create(container, list(command), user=user)
+            output: bytes = api.exec_start(created["Id"])
+            return int(api.exec_inspect(created["Id"])["ExitCode"]), output.decode(errors="replace")
+
+        return self._do(f"exec {command[0]}", execute)
+
+    def forget(self, container: str, image: str, script: str) -> None:
+        """Runs a script of sh over the volumes of a container that does not run."""
+        self._do(
+            "helper",
+            lambda: self._client.containers.run(
+                image, [script], entrypoint=["sh", "-c"], volumes_from=[container], network_mode="none",
+                user="0", remove=True,
+            ),
+        )  # fmt: skip
+
+    def log(self, container: str, most: int) -> str:
+        """The end of what it wrote, up to so many bytes."""
+        output: bytes = self._do("logs", lambda: self._client.containers.get(container).logs(tail=100_000))
+        return output[-most:].decode(errors="replace")
+
+    # --- one project -------------------------------------------------------------------------------------------------
+
+    def by_node(self, project: str) -> dict[str, tuple[str, str]]:
+        """Id and image of each container that was made for a node, by the node's name."""
+        labels = [f"com.docker.compose.project={project}", NODE_LABEL]
+        found = self._client.containers.list(all=True, filters={"label": labels})
+        return {str(one.labels[NODE_LABEL]): (str(one.id), str(one.attrs["Image"])) for one in found}
+
+    def ends(self, project: str) -> Iterator[tuple[str, int]]:
+        """The project's nodes that end from now on, each with its exit status."""
+        filters = {"type": "container", "label": f"com.docker.compose.project={project}", "event": "die"}
+        try:
+            # Its own connection: nothing may happen for long.
+            for event in docker.from_env(timeout=SILENCE_MAX).api.events(filters=filters, decode=True):
+                attributes: Mapping[str, str] = event["Actor"]["Attributes"]
+                if NODE_LABEL in attributes:
+                    yield attributes[NODE_LABEL], int(attributes.get("exitCode", "0"))
+        except (DockerException, OSError) as error:
+            raise _refused("events", error) from error
+
+    def remove(self, project: str) -> None:
+        """Removes containers, their volumes and networks of a project, whatever state they are in."""
+        label: dict[str, str | list[str] | bool] = {"label": f"com.docker.compose.project={project}"}
+
+        def remove(container: Container) -> None:
+            with suppress(NotFound):
+                container.remove(v=True, force=True)
+
+        with ThreadPoolExecutor(WORKERS) as pool:
+            list(pool.map(remove, self._client.containers.list(all=True, filters=label)))
+        for network in self._client.networks.list(filters=label):
+            self._do("network", network.remove)
+        for volume in self._client.volumes.list(filters=label):
+            self._do("volume", volume.remove)
+
+    def subnets(self) -> Iterator[ipaddress.IPv4Network]:
+        """The IPv4 networks that the engine has given away."""
+        for network in self._client.networks.list():
+            for one in (network.attrs.get("IPAM") or {}).get("Config") or ():
+                found = ipaddress.ip_network(one["Subnet"]) if "Subnet" in one else None
+                if isinstance(found, ipaddress.IPv4Network):
+                    yield found
+
+    def has_image(self, image: str) -> bool:
+        """Whether the engine has an image of that name."""
+        try:
+            self._client.images.get(image)
+        except ImageNotFound:
+            return False
+        return True
+
+    def _do(self, what: str, act: Callable[[], T]) -> T:
+        try:
+            return act()
+        except (DockerException, OSError) as error:
+            raise _refused(what, error) from error
+
     def has_netem(self, image: str) -> bool | None:
         """Whether the engine's kernel has netem, by trying it in a container; None if the image is not there."""
         try:
@@ -147,6 +276,10 @@ def engine() -> Iterator[Engine]:
         raise TestnetFailed(f"the Docker engine failed: {_one_line(error)}") from error
     finally:
         client.close()
+
+
+def _refused(what: str, error: Exception) -> TestnetFailed:
+    return TestnetFailed(f"the Docker engine refused {what}: {_one_line(error)}")
 
 
 def _service(container: Container) -> str:

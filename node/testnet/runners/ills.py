@@ -2,6 +2,7 @@
 
 Knows processes and times, nothing of nodes. `cpu` lets a process run for its share of each slice and stops it for the
 rest (SIGSTOP, SIGCONT); `memory` kills a process that is larger than it may be, as a kernel would, and starts it again.
+Of a container the kernel itself limits both.
 """
 
 from __future__ import annotations
@@ -10,11 +11,9 @@ import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-from node.testnet.runners.children import Children
-
-__all__ = ["KINDS", "Ill", "begin"]
+__all__ = ["CONTAINER_KINDS", "KINDS", "RESTART_AFTER", "Ill"]
 
 SLICE = 0.1
 """Seconds; a node with a share of a processor runs for that share of each."""
@@ -24,6 +23,31 @@ RESTART_AFTER = 1.0
 """Seconds that a node is away that was killed for its size."""
 
 At = Callable[[float, Callable[[], None]], None]
+
+
+class Children(Protocol):
+    """What is done to: processes, or containers."""
+
+    def start(self, name: str) -> None: ...
+    def end(
+        self, name: str, number: signal.Signals, wish: str, after: Callable[[], None] | None = None
+    ) -> None: ...  # fmt: skip
+    def hold(self, name: str, reason: str) -> None: ...
+    def release(self, name: str, reason: str) -> None: ...
+    def lose_state(self, name: str) -> None: ...
+
+
+class Processes(Children, Protocol):
+    """What can be measured as well."""
+
+    def memory(self, name: str) -> int: ...
+
+
+class Limited(Children, Protocol):
+    """What the kernel limits."""
+
+    def limit_cpu(self, name: str, share: float | None) -> None: ...
+    def limit_memory(self, name: str, limit: int | None) -> None: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,11 +66,6 @@ class Ill:
     def key(self) -> tuple[str, str]:
         """One step does one thing to one node."""
         return self.step, self.node
-
-
-def begin(ill: Ill, children: Children, at: At) -> Callable[[], None] | None:
-    """Begins it; what ends it. KeyError for a kind that is not one of processes."""
-    return KINDS[ill.kind](ill, children, at)
 
 
 def _kill(ill: Ill, children: Children, _at: At) -> Callable[[], None]:
@@ -85,7 +104,7 @@ def _cpu(ill: Ill, children: Children, at: At) -> Callable[[], None]:
     return lambda: children.release(ill.node, ill.step)
 
 
-def _memory(ill: Ill, children: Children, at: At) -> Callable[[], None]:
+def _memory(ill: Ill, children: Processes, at: At) -> Callable[[], None]:
     limit = float(ill.parameters["limit"])
 
     def look() -> None:
@@ -114,12 +133,24 @@ def _forgetting(ill: Ill, children: Children) -> Callable[[], None] | None:
     return after
 
 
-KINDS: Mapping[str, Callable[[Ill, Children, At], Callable[[], None] | None]] = {
-    "kill": _kill,
-    "stop": _stop,
-    "restart": _restart,
-    "pause": _pause,
-    "cpu": _cpu,
-    "memory": _memory,
-}
+def _quota(ill: Ill, children: Limited, _at: At) -> Callable[[], None]:
+    children.limit_cpu(ill.node, min(1.0, max(0.01, float(ill.parameters["share"]))))
+    return lambda: children.limit_cpu(ill.node, None)
+
+
+def _ceiling(ill: Ill, children: Limited, _at: At) -> Callable[[], None]:
+    children.limit_memory(ill.node, int(ill.parameters["limit"]))
+
+    def end() -> None:
+        children.limit_memory(ill.node, None)
+        children.start(ill.node)
+
+    return end
+
+
+_SHARED: Mapping[str, Any] = {"kill": _kill, "stop": _stop, "restart": _restart, "pause": _pause}
+KINDS: Mapping[str, Any] = {**_SHARED, "cpu": _cpu, "memory": _memory}
 """Every kind that acts on a process from outside."""
+
+CONTAINER_KINDS: Mapping[str, Any] = {**_SHARED, "cpu": _quota, "memory": _ceiling}
+"""The same for a container."""

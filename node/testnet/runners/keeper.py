@@ -1,11 +1,12 @@
-"""The process that keeps a testnet of local processes: starts its nodes, and does to them what it is asked to.
+"""The process that keeps a testnet of local processes or containers: starts nodes, and does to them what it is asked.
 
 `python -m node.testnet.runners.keeper DIRECTORY LOCK` with the descriptor of the directory's lock. It outlives the
 command that started it and answers on a socket in the directory, one JSON object a line. Every fault carries its end,
 which is enforced here: a controller that dies leaves nothing that does not heal. A controller may hold a lease; when it
 is not renewed, the testnet goes down once the last fault is over. Nodes die with the keeper.
 
-Nodes are forked, so that twenty of them cost the imports of one. Nothing here runs threads or an event loop.
+Nodes that are processes are forked, so that twenty of them cost the imports of one: nothing here runs threads or an
+event loop. Containers have threads of their own (`containers.py`), and nothing is forked.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from node.testnet.runners.children import Children
 from node.testnet.runners.directory import Directory
-from node.testnet.runners.ills import Ill, begin
+from node.testnet.runners.ills import CONTAINER_KINDS, KINDS, Ill
 from node.testnet.runners.process import Order
 
 __all__ = ["Keeper"]
@@ -54,13 +55,14 @@ class Keeper:
     def __init__(self, directory: Directory) -> None:
         plan = directory.read_plan()
         self.directory = directory
-        self.children = Children(directory, plan["nodes"], self._orders_for)
+        self.children, self._kinds = self._make_children(plan)
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._count = itertools.count()
         self._ills: dict[tuple[str, str], Ill] = {}
         self._links: dict[str, dict[str, Any]] = plan["links"]
         self._orders: dict[tuple[str, str, str], tuple[dict[str, Any], float]] = {}
-        self._lease_until = None if plan["lease"] is None else time.monotonic() + plan["lease"]
+        self._lease: float | None = plan["lease"]
+        self._lease_until: float | None = None
         self._is_over = False
 
     def run(self) -> None:
@@ -76,8 +78,8 @@ class Keeper:
         listener = socket.socket(socket.AF_UNIX)
         self.children.inherited += [listener.fileno(), wake.fileno(), waker.fileno()]
         try:
-            for name in self.children.names:
-                self.children.start(name)
+            self.children.start_all()
+            self._lease_until = None if self._lease is None else time.monotonic() + self._lease
             listener.bind(str(self.directory.socket))
             listener.listen(16)
             while not self._is_over:
@@ -101,6 +103,14 @@ class Keeper:
             heapq.heappop(self._timers)[2]()
         if self._lease_until is not None and time.monotonic() > max(self._lease_until, self._last_end()):
             self._is_over = True
+
+    def _make_children(self, plan: dict[str, Any]) -> tuple[Any, Mapping[str, Any]]:
+        """What is kept, and the kinds of faults that it can have."""
+        if "project" not in plan:
+            return Children(self.directory, plan["nodes"], self._orders_for), KINDS
+        from node.testnet.runners.containers import Containers
+
+        return Containers(self.directory, plan, self._orders_for, self.at), CONTAINER_KINDS
 
     def at(self, instant: float, act: Callable[[], None]) -> None:
         """Does something at that time of the monotonic clock."""
@@ -171,7 +181,7 @@ class Keeper:
         )
         self._end(ill.key)
         try:
-            ill.end = begin(ill, self.children, self.at)
+            ill.end = self._kinds[ill.kind](ill, self.children, self.at)
         except KeyError as error:
             raise Refused(f"no fault {error} of processes") from error
         if ill.end is not None:

@@ -42,6 +42,11 @@ class LiveNode:
     port: int
     address: str
 
+    @property
+    def peer_host(self) -> str:
+        """The host alone, as its peers know it."""
+        return self.address.rpartition(":")[0]
+
 
 @dataclass(slots=True)
 class _Journal:

@@ -49,7 +49,7 @@ def measure(
     answers = dict(zip(asked, nodes.map(lambda one: _arrived(nodes, sent[one[0]], one[1]), asked), strict=True))
     counts = {}
     for (job, target), delays in answers.items():
-        host = nodes.nodes[job[0]].address.rpartition(":")[0]
+        host = nodes.nodes[job[0]].peer_host
         found = tuple(delays.get(host, ()))
         number = job[2] if sent[job] else 0
         counts[job[0], target] = LinkCount(link=(job[0], target), sent=number, received=len(found), delays=found)

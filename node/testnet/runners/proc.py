@@ -93,27 +93,25 @@ class ProcRunner:
     # --- up and down ------------------------------------------------------------------------------------------------
 
     def missing(self, faults: Sequence[Fault], _links: Mapping[LinkName, LinkSettings]) -> list[str]:
-        kinds = dict.fromkeys(fault.kind for fault in faults if isinstance(fault, NodeFault))
-        missing = [f"local processes have no {kind}" for kind in kinds if kind not in (*PROCESS_KINDS, *AFFLICTIONS)]
+        missing = self._unknown(faults)
         if not has_loopback_network():
             missing.append("this system does not lend out the addresses 127.0.0.0/8 beside 127.0.0.1")
         return missing
 
+    def _unknown(self, faults: Sequence[Fault]) -> list[str]:
+        kinds = dict.fromkeys(fault.kind for fault in faults if isinstance(fault, NodeFault))
+        return [f"nodes have no {kind}" for kind in kinds if kind not in (*PROCESS_KINDS, *AFFLICTIONS)]
+
     def up(self, plan: Plan) -> None:
-        if plan.backend not in ("auto", "wire"):
-            raise TestnetMisused(f"backend {plan.backend}: local processes have wire alone; give --runner docker")
-        names = plan.topology.names
-        if len(names) > NODES_MAX:
-            raise TestnetMisused(f"{len(names)} nodes: allowed are up to {NODES_MAX} as local processes")
+        self._check(plan)
         directory = self._directory = directory_of(self.testnet)
         lock = _claim(directory)
         try:
             token = secrets.token_urlsafe(24)
             directory.token.touch(mode=0o600)
             directory.token.write_text(token)
-            hosts = free_hosts(self.testnet, len(names))
             self._links = dict(plan.links)
-            written = self._written(plan, dict(zip(names, hosts, strict=True)), token)
+            written = self._written(plan, self._place(plan), token)
             _write_private(directory, written)
             self._nodes = LiveNodes(_live(written), token, self._began)
             self._keeper = _start_keeper(directory, lock)
@@ -150,6 +148,18 @@ class ProcRunner:
         if self._nodes is not None:
             self._nodes.close()
 
+    def _check(self, plan: Plan) -> None:
+        """TestnetMisused for what cannot be brought up."""
+        if plan.backend not in ("auto", "wire"):
+            raise TestnetMisused(f"backend {plan.backend}: local processes have wire alone; give --runner docker")
+        if len(plan.topology.names) > NODES_MAX:
+            raise TestnetMisused(f"{len(plan.topology.names)} nodes: allowed are up to {NODES_MAX} as local processes")
+
+    def _place(self, plan: Plan) -> dict[str, str]:
+        """The address of each node."""
+        names = plan.topology.names
+        return dict(zip(names, free_hosts(self.testnet, len(names)), strict=True))
+
     def _written(self, plan: Plan, hosts: Mapping[str, str], token: str) -> dict[str, Any]:
         """What the keeper and later commands read."""
         seed = f"{as_number(hosts[SEED])}:{PORT}"
@@ -175,6 +185,10 @@ class ProcRunner:
             }
             for name, host in hosts.items()
         }
+        return self._described(plan, hosts, nodes)
+
+    def _described(self, plan: Plan, hosts: Mapping[str, str], nodes: Mapping[str, Any]) -> dict[str, Any]:
+        """What is written for every kind of node alike."""
         settings: dict[str, dict[str, Any]] = {name: {} for name in hosts}
         for (source, target), link in plan.links.items():
             settings[source][target] = to_plain(link)
@@ -183,7 +197,7 @@ class ProcRunner:
             "began": self._began,
             "lease": self._lease,
             "seed": plan.seed,
-            "nodes": nodes,
+            "nodes": dict(nodes),
             "links": {name: _links_body(name, settings[name], hosts, plan.seed) for name in hosts},
             "settings": settings,
         }
@@ -196,6 +210,8 @@ class ProcRunner:
             if process.poll() is not None:
                 raise TestnetFailed(f"the keeper ended: {self._last_words()}")
             answers = nodes.each(lambda name: nodes.ask(name, "/api/v1/stats"))
+            if any(one["state"] != "running" for one in self.keeper_status()["nodes"].values()):
+                return False
             return all(one is not None and one["active_peers"] >= wanted for one in answers.values())
 
         if not wait_until(lambda: self._running().socket.exists() or process.poll() is not None, START_TIMEOUT, 0.01):
@@ -275,7 +291,7 @@ class ProcRunner:
     def _link_orders(self, fault: LinkFault, seconds: float) -> list[tuple[str, str, dict[str, Any]]]:
         targets: dict[str, list[str]] = {}
         for source, target in fault.links:
-            targets.setdefault(source, []).append(self._live().nodes[target].host)
+            targets.setdefault(source, []).append(self._live().nodes[target].peer_host)
         shared = {"step": fault.step, "kind": fault.kind, "settings": to_plain(fault.settings), "seconds": seconds}
         return [(source, "faults", {**shared, "hosts": hosts}) for source, hosts in targets.items()]
 

@@ -1,0 +1,136 @@
+"""Runs a testnet as containers of a Docker engine whose networks can be reached from here.
+
+A keeper owns the containers, as it owns local processes for `ProcRunner`, and speaks to the engine; so faults end in
+time whatever becomes of this process. The project's compose file is rendered with one service per node, because links
+are tables of addresses and addresses have to stay. No container sees the engine's socket.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from node.impairment.link import LinkSettings
+from node.testnet.compose import Compose, find_compose_file
+from node.testnet.errors import TestnetError, TestnetFailed, TestnetMisused
+from node.testnet.render import PORT, Addresses, Rendering, addresses_for, render
+from node.testnet.runners.base import Event, Fault, LinkName, Plan
+from node.testnet.runners.docker import API_PORT, engine
+from node.testnet.runners.proc import LEASE, ProcRunner
+from node.testnet.runners.subnets import free_subnets, routed
+from node.testnet.scenario.topology import SEED
+
+__all__ = ["DEFAULT_IMAGE", "NODES_MAX", "DockerRunner"]
+
+DEFAULT_IMAGE = "positron-testnet:local"
+NODES_MAX = 200
+HEALTH_INTERVAL = "1h"
+"""Each look at a container's health costs the engine more than the node costs; here the API is asked instead."""
+
+LOG_BYTES_MAX = 16 << 20
+BACKENDS = ("auto", "wire")
+
+
+class DockerRunner(ProcRunner):
+    """See the module. file: the project's compose file; the nearest one if None. image: of the nodes; that of
+    the environment (`POSITRON_IMAGE`) or DEFAULT_IMAGE if empty.
+    """
+
+    name = "docker"
+
+    def __init__(
+        self, name: str = "", *, lease: float | None = LEASE, file: str | None = None, image: str = ""
+    ) -> None:
+        super().__init__(name, lease=lease)
+        self.backend = "wire"
+        self.reason = "nodes impair their own links, which every kernel can do"
+        self._file = file
+        self._image = image or os.environ.get("POSITRON_IMAGE") or DEFAULT_IMAGE
+        self._compose: Path | None = None
+        self._addresses: Addresses | None = None
+
+    @property
+    def project(self) -> str:
+        """The name under which Compose and the engine know this testnet."""
+        return f"positron-{self.testnet}"
+
+    def missing(self, faults: Sequence[Fault], _links: Mapping[LinkName, LinkSettings]) -> list[str]:
+        missing = self._unknown(faults)
+        try:
+            with engine() as docker:
+                docker.version  # noqa: B018
+        except TestnetError as error:
+            missing.append(str(error))
+        return missing
+
+    def history(self) -> list[Event]:
+        found = super().history()
+        refused = [event for event in found if event["event"] == "refused"]
+        if refused:
+            raise TestnetFailed(f"{refused[0]['node']}: {refused[0]['reason']}")
+        return found
+
+    def logs(self) -> dict[str, list[str]]:
+        if self._nodes is None:
+            return {}
+        with engine() as docker:
+            found = docker.by_node(self.project)
+            return {name: docker.log(one, LOG_BYTES_MAX).splitlines() for name, (one, _) in sorted(found.items())}
+
+    def _check(self, plan: Plan) -> None:
+        if plan.backend not in BACKENDS:
+            raise TestnetMisused(f"backend {plan.backend}: allowed is {' or '.join(BACKENDS)}")
+        if len(plan.topology.names) > NODES_MAX:
+            raise TestnetMisused(f"{len(plan.topology.names)} nodes: allowed are up to {NODES_MAX} as containers")
+
+    def _place(self, plan: Plan) -> dict[str, str]:
+        self._compose = find_compose_file(self._file)
+        with engine() as docker:
+            p2p, mgmt = free_subnets(self.testnet, [*docker.subnets(), *routed()])
+            if not docker.has_image(self._image):
+                variables = {"POSITRON_IMAGE": self._image}
+                Compose(file=self._compose, project=self.project, variables=variables).build(SEED)
+        self._addresses = addresses_for(plan.topology, p2p, mgmt)
+        return dict(self._addresses.peers)
+
+    def _written(self, plan: Plan, hosts: Mapping[str, str], token: str) -> dict[str, Any]:
+        directory, addresses, compose = self._directory, self._addresses, self._compose
+        assert directory is not None
+        assert addresses is not None
+        assert compose is not None
+        environment = {
+            "POSITRON_NETWORK_ID": f"testnet-{self.testnet}",
+            "POSITRON_CHAOS_CONTROL": "true",
+            # The token itself is in no file that outlives the testnet, and the keeper hands it over.
+            "POSITRON_API_TOKEN": "${POSITRON_API_TOKEN}",
+            "POSITRON_DATA_DIR": "/var/lib/positron",
+            "LOSS": "", "DELAY": "", "JITTER": "", "RATE": "",
+            **{f"POSITRON_{name.upper()}": _written_out(value) for name, value in plan.topology.settings.items()},
+        }  # fmt: skip
+        wanted = Rendering(
+            topology=plan.topology,
+            addresses=addresses,
+            images={"all": self._image},
+            environment=environment,
+        )
+        text = render(compose, wanted).replace("${HEALTH_INTERVAL:-5s}", HEALTH_INTERVAL)
+        directory.compose_file.touch(mode=0o600)
+        directory.compose_file.write_text(text)
+        nodes = {
+            name: {
+                "host": host,
+                "port": PORT,
+                "metrics_host": addresses.management[name],
+                "metrics_port": API_PORT,
+            }
+            for name, host in hosts.items()
+        }
+        return self._described(plan, hosts, nodes) | {"project": self.project, "runner": self.name}
+
+
+def _written_out(value: object) -> str:
+    """A setting as the environment has it."""
+    return value if isinstance(value, str) else json.dumps(value)

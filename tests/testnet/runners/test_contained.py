@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from node.impairment.link import LinkSettings
+from node.testnet.errors import TestnetError, TestnetFailed, TestnetMisused
+from node.testnet.render import RESERVED
+from node.testnet.runners import contained
+from node.testnet.runners.contained import NODES_MAX, DockerRunner
+from node.testnet.runners.directory import Directory
+from node.testnet.runners.proc import ProcRunner
+from tests.testnet.runners.conftest import plan_of
+
+ROOT = Path(__file__).parent.parent.parent.parent
+TAKEN = ipaddress.IPv4Network("10.64.0.0/11")
+
+
+class FakeEngine:
+    version = "1"
+
+    def subnets(self) -> list[ipaddress.IPv4Network]:
+        return [TAKEN]
+
+    def has_image(self, image: str) -> bool:
+        return image == "node:1"
+
+
+@pytest.fixture
+def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DockerRunner:
+    @contextmanager
+    def engine() -> Iterator[FakeEngine]:
+        yield FakeEngine()
+
+    monkeypatch.setattr(contained, "engine", engine)
+    found = DockerRunner("trial", file=str(ROOT / "docker-compose.yml"), image="node:1")
+    found._directory = Directory(tmp_path)
+    return found
+
+
+def written(runner: DockerRunner, **settings: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    plan = plan_of(3, LinkSettings(loss=0.1), **settings)
+    found = runner._written(plan, runner._place(plan), "secret")
+    assert runner._directory is not None
+    text = runner._directory.compose_file.read_text()
+    assert "secret" not in text
+    return found, yaml.safe_load(text)
+
+
+def test_links_are_tables_of_the_addresses_that_the_compose_file_gives(runner: DockerRunner) -> None:
+    found, document = written(runner)
+    address = document["services"]["node-1"]["networks"]["p2p"]["ipv4_address"]
+    assert found["nodes"]["node-1"]["host"] == address
+    assert found["links"]["seed"]["hosts"][address] == {"loss": 0.1}
+    assert found["links"]["seed"]["names"][address] == "node-1"
+    assert (found["project"], found["runner"]) == ("positron-trial", "docker")
+
+
+def test_the_networks_are_ones_that_nobody_has(runner: DockerRunner) -> None:
+    _, document = written(runner)
+    networks = [
+        ipaddress.IPv4Network(one["ipam"]["config"][0]["subnet"]) for one in document["networks"].values()
+    ]  # fmt: skip
+    assert not any(one.overlaps(TAKEN) for one in networks)
+    assert not networks[0].overlaps(networks[1])
+    assert networks[0].num_addresses > NODES_MAX + RESERVED
+
+
+def test_nodes_obey_and_have_the_settings_of_the_scenario(runner: DockerRunner) -> None:
+    _, document = written(runner, mtu=1280, is_seed=False, profile="testnet")
+    environment = document["services"]["node-2"]["environment"]
+    assert environment["POSITRON_CHAOS_CONTROL"] == "true"
+    assert environment["POSITRON_API_TOKEN"] == "${POSITRON_API_TOKEN}"
+    assert (environment["POSITRON_MTU"], environment["POSITRON_IS_SEED"]) == ("1280", "false")
+    assert document["services"]["node-2"]["image"] == "node:1"
+
+
+def test_what_cannot_be_brought_up_is_refused(runner: DockerRunner) -> None:
+    with pytest.raises(TestnetMisused, match="allowed are up to 200 as containers"):
+        runner._check(plan_of(NODES_MAX + 1))
+
+
+def test_without_an_engine_a_scenario_is_unsupported_and_says_why(
+    runner: DockerRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert runner.missing([], {}) == []
+
+    @contextmanager
+    def none() -> Iterator[None]:
+        raise TestnetFailed("no Docker engine answers")
+        yield
+
+    monkeypatch.setattr(contained, "engine", none)
+    assert runner.missing([], {}) == ["no Docker engine answers"]
+
+
+def test_what_the_engine_refused_ends_the_run(runner: DockerRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    event = {"node": "node-1", "at": 1.0, "event": "refused", "reason": "the Docker engine refused pause: no"}
+    monkeypatch.setattr(ProcRunner, "history", lambda self: [event])
+    with pytest.raises(TestnetError, match="node-1: the Docker engine refused pause: no"):
+        runner.history()

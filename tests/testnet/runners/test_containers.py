@@ -1,0 +1,161 @@
+"""Containers of an engine made of words: what is asked of it, in which order, and what becomes of its answers."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from node.testnet.errors import TestnetFailed
+from node.testnet.runners import containers as module
+from node.testnet.runners.containers import Containers
+from node.testnet.runners.directory import Directory
+from node.testnet.runners.live import LiveNodes, wait_until
+from tests.testnet.conftest import DockerProgram
+
+WITHIN = 5.0
+
+
+class FakeEngine:
+    def __init__(self) -> None:
+        self.calls: list[tuple[object, ...]] = []
+        self.refused: set[str] = set()
+
+    def by_node(self, project: str) -> dict[str, tuple[str, str]]:
+        return {name: (f"id-{name}", "image") for name in ("seed", "node-1")}
+
+    def ends(self, project: str) -> Iterator[tuple[str, int]]:
+        return iter(())
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        def call(*arguments: object) -> None:
+            self.calls.append((name, *arguments))
+            if name in self.refused:
+                self.refused.discard(name)
+                raise TestnetFailed(f"refused {name}")
+
+        return call
+
+
+class Kept:
+    """Two containers that run, and the timers that they asked for."""
+
+    def __init__(self, directory: Directory, fake: FakeEngine) -> None:
+        self.timers: list[tuple[float, Callable[[], None]]] = []
+        self.engine = fake
+        nodes = {name: {"metrics_host": "127.0.0.1", "metrics_port": 1} for name in ("seed", "node-1")}
+        self.all = Containers(
+            directory,
+            {"nodes": nodes, "project": "trial"},
+            lambda name: [("links", {"name": name})],
+            lambda when, act: self.timers.append((when, act)),
+        )
+
+    def settle(self, holds: Callable[[], bool]) -> None:
+        def look() -> bool:
+            self.all.reap()
+            return holds()
+
+        assert wait_until(look, WITHIN, 0.005), self.engine.calls
+
+    def state(self) -> str:
+        return str(self.all.report()["node-1"]["state"])
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, object]]:
+    """What nodes were told over their APIs."""
+    told: list[tuple[str, str, object]] = []
+
+    def ask(self: LiveNodes, name: str, path: str, body: object = None) -> dict[str, object]:
+        told.append((name, path, body))
+        return {}
+
+    monkeypatch.setattr(LiveNodes, "request", lambda self, name, path: (200, b""))
+    monkeypatch.setattr(LiveNodes, "ask", ask)
+    return told
+
+
+@pytest.fixture
+def kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, docker_program: DockerProgram, told: list[tuple[str, str, object]]
+) -> Iterator[Kept]:
+    fake = FakeEngine()
+
+    @contextmanager
+    def engine() -> Iterator[FakeEngine]:
+        yield fake
+
+    monkeypatch.setattr(module, "engine", engine)
+    before = signal.signal(signal.SIGCHLD, lambda *_: None)
+    directory = Directory(tmp_path / "trial")
+    directory.path.mkdir()
+    directory.token.write_text("secret")
+    kept = Kept(directory, fake)
+    kept.all.start_all()
+    kept.settle(lambda: kept.state() == "running")
+    yield kept
+    kept.all.end_all()
+    assert fake.calls[-1] == ("remove", "trial")
+    signal.signal(signal.SIGCHLD, before)
+
+
+def test_containers_are_started_by_compose_and_told_their_links(
+    kept: Kept, docker_program: DockerProgram, told: list[tuple[str, str, object]]
+) -> None:
+    (call,) = docker_program.calls
+    assert "--project-name trial --progress quiet up --detach --no-build seed node-1" in call
+    assert ("node-1", "/api/v1/chaos/links", {"name": "node-1"}) in told
+
+
+def test_an_end_that_was_wished_is_followed_by_what_was_to_follow(kept: Kept) -> None:
+    kept.all.end("node-1", signal.SIGTERM, "stop", lambda: kept.all.start("node-1"))
+    kept.settle(lambda: ("signal", "id-node-1", "SIGTERM") in kept.engine.calls)
+    kept.all._find(lambda: kept.all._ended("node-1", 0))
+    kept.settle(lambda: kept.state() == "running")
+    assert ("start", "id-node-1") in kept.engine.calls
+    assert [(one["event"], one["reason"]) for one in kept.all.events] == [("stopped", "stop")]
+
+
+def test_an_end_that_nobody_wished_is_a_death(kept: Kept) -> None:
+    kept.all._ended("node-1", 70)
+    assert (kept.state(), kept.all.events[0]["event"]) == ("down", "died")
+    assert kept.all.events[0]["reason"] == "exit status 70"
+
+
+def test_who_is_killed_for_its_size_comes_back_after_a_while(kept: Kept) -> None:
+    kept.all.limit_memory("node-1", 1 << 20)
+    kept.all._ended("node-1", 137)
+    ((when, again),) = kept.timers
+    assert when == pytest.approx(time.monotonic() + 1.0, abs=0.5)
+    again()
+    kept.settle(lambda: kept.state() == "running")
+    assert kept.all.events[0]["reason"] == "memory"
+
+
+def test_where_the_kernel_refuses_a_low_limit_the_node_is_killed_before(kept: Kept) -> None:
+    kept.engine.refused.add("limit_memory")
+    kept.all.limit_memory("node-1", 1 << 20)
+    kept.settle(lambda: [call[0] for call in kept.engine.calls].count("limit_memory") == 2)
+    assert [call[0] for call in kept.engine.calls] == ["limit_memory", "signal", "await_end", "limit_memory"]
+
+
+def test_a_node_stands_still_for_as_long_as_any_reason_says_so(kept: Kept) -> None:
+    for reason in ("a", "b"):
+        kept.all.hold("node-1", reason)
+    kept.all.release("node-1", "a")
+    assert kept.state() == "paused"
+    kept.all.release("node-1", "b")
+    kept.settle(lambda: ("unpause", "id-node-1") in kept.engine.calls)
+    assert [call[0] for call in kept.engine.calls] == ["pause", "unpause"]
+
+
+def test_what_the_engine_refuses_is_an_event_in_its_words(kept: Kept) -> None:
+    kept.engine.refused.add("pause")
+    kept.all.hold("node-1", "a")
+    kept.settle(lambda: bool(kept.all.events))
+    assert [(one["event"], one["reason"]) for one in kept.all.events] == [("refused", "refused pause")]
