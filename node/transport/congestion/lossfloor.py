@@ -5,8 +5,8 @@ seconds; pacing cycles around their product as in BBR (draft-cardwell-iccrg-bbr-
 things are new. The loss floor (`floor`): packets that were sent below the estimated bandwidth while the queue was short
 cannot have overflowed a queue that we filled, so the share of them that is lost is the path's own. Pacing rate and
 window are raised by 1 / (1 - floor), which keeps the path full under any such loss, as long as no queue shows that it
-is full already. And the window: the path and a little more, which grows with the root of a flow's share only,
-so that flows in one queue come to equal shares as those of TCP Vegas do.
+is full already. And the window: twice the path, but where a queue stands the path and a little more, which grows with
+the root of a flow's share only, so that flows in one queue come to equal shares as those of TCP Vegas do.
 """
 
 from __future__ import annotations
@@ -56,6 +56,9 @@ _SPARE_TIME: Duration = 2 * MILLISECOND
 _SPARE_BURST_PACKETS = 26
 _SPARE_JITTER = 2.0
 """What a window may hold beyond the path: see `_spare`."""
+
+_WINDOW_SURPLUS = 1.0
+"""How much more than the path a window holds where no queue stands."""
 
 _MADE_UP_STEP = 0.25
 _QUEUE_SAMPLES_MIN = 8
@@ -357,7 +360,9 @@ class LossFloor:
         if self._phase is _Phase.PROBE_RTT:
             self.congestion_window = max(minimum, int(_PROBE_RTT_SHARE * self._bdp()))
             return
-        target = int(max(1.0, self._gain()) * self._bdp()) + self._spare()
+        # Where no queue stands, a host that is late by milliseconds must not run out of window.
+        gain = 1.0 + _WINDOW_SURPLUS * self._made_up
+        target = int(max(gain, self._gain()) * self._bdp()) + self._spare()
         if self._phase is _Phase.STARTUP:
             target = max(target, self.congestion_window)
         self.congestion_window = max(minimum, target)
