@@ -23,7 +23,7 @@ from node.config.kinds import (
     Text,
 )
 from node.transport.congestion import CONTROLLERS
-from node.wire.limits import MSS_MIN, MTU_MAX, MTU_MIN, SEGMENTS_MAX
+from node.wire.limits import MESSAGE_BYTES_MAX, MSS_MIN, MTU_MAX, MTU_MIN, SEGMENTS_MAX
 
 __all__ = ["BOOTSTRAP_NODES_MAX", "ENVIRONMENT_PREFIX", "FIELDS", "LOG_LEVELS", "PROFILES", "Field"]
 
@@ -31,6 +31,14 @@ ENVIRONMENT_PREFIX = "POSITRON_"
 
 BOOTSTRAP_NODES_MAX = 64
 """Each is dialled for ever; more than a few add nothing but traffic."""
+
+PEERS_MAX = 1024
+"""Links beyond this are of no use to gossip, whose mesh has a dozen."""
+
+RETENTION_BYTES_MIN = 4 * MESSAGE_BYTES_MAX
+"""Large bodies are told and asked for: what is kept must hold some of them."""
+
+RETENTION_BYTES_MAX = 4 << 30
 
 API_HOSTS_MAX = 64
 """More names than a machine has."""
@@ -129,6 +137,19 @@ _TABLE = (
     Field(name="mtu", kind=Integer(MTU_MIN, MTU_MAX), help="largest UDP payload sent, headers included, in bytes"),
     Field(name="mss", kind=Integer(MSS_MIN, MTU_MAX), help="most bytes of frames in one packet"),
     Field(name="initial_window", kind=Integer(512, 1 << 26), help="receive window of a connection, in bytes"),
+    Field(name="peers_max", kind=Integer(2, PEERS_MAX), help="links with other nodes that are kept"),
+    Field(
+        name="outbound_max",
+        kind=Integer(1, PEERS_MAX),
+        help="links among them that this node makes by its own choice",
+        derived="half of peers_max",
+    ),
+    Field(
+        name="inbound_max",
+        kind=Integer(1, PEERS_MAX),
+        help="links among them that others made; less than peers_max, so that they never use up all of it",
+        derived="the other half",
+    ),
     Field(name="max_connections", kind=Integer(1, 100_000), help="connections at once, per transport"),
     Field(
         name="min_rto",
@@ -171,6 +192,16 @@ _TABLE = (
     Field(name="heartbeat_interval", kind=Number(0.1, 60.0, "seconds"), help="time between heartbeats, in seconds"),
     Field(
         name="gossip_fanout", kind=Integer(1, 64), help="peers in the mesh, to which a node passes on every broadcast"
+    ),
+    Field(
+        name="gossip_retention",
+        kind=Number(1.0, 86400.0, "seconds"),
+        help="time that messages are kept for nodes that missed them, in seconds; longer partitions lose some",
+    ),
+    Field(
+        name="gossip_retention_bytes",
+        kind=Integer(RETENTION_BYTES_MIN, RETENTION_BYTES_MAX),
+        help="memory for messages that are kept, in bytes; the oldest go first",
     ),
     Field(name="log_level", kind=Choice(LOG_LEVELS, str.upper), help="least level that is logged"),
     Field(name="log_format", kind=Choice(("text", "json")), help="one line of text or of JSON per log record"),

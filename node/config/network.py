@@ -14,7 +14,7 @@ from node.config.fields import FIELDS, PROFILES
 from node.config.kinds import Secret, Unacceptable, format_address, parse_address
 from node.errors import ConfigError
 from node.types import Address
-from node.wire.limits import HEADER_BYTES, TAG_BYTES
+from node.wire.limits import HEADER_BYTES, RETAINED_BYTES_MAX, TAG_BYTES
 
 __all__ = ["KEY_FILE", "METRICS_PORT_OFFSET", "Conflict", "ConflictError", "NetworkConfig", "describe"]
 
@@ -51,8 +51,9 @@ class NetworkConfig:
     """Configuration of one node. `fields.py` holds range and meaning of each field; durations are seconds.
 
     Derived when not given: tcp_port (port + 1; 0 for port 0), metrics_port (port + 576; 0 for port 0; port - 576
-    where the sum is no port), data_dir (`$XDG_STATE_HOME/positron/PORT`; memory only for port 0) and min_rto (by
-    profile). Two nodes that differ in `port` alone therefore share nothing.
+    where the sum is no port), data_dir (`$XDG_STATE_HOME/positron/PORT`; memory only for port 0), min_rto (by
+    profile), outbound_max and inbound_max (half of peers_max each). Two nodes that differ in `port` alone therefore
+    share nothing.
 
     Memory: initial_window undelivered bytes per connection at most, beside the reassembly of large messages.
     Raises ConfigError with one line per mistake.
@@ -80,6 +81,9 @@ class NetworkConfig:
     mtu: int = 1400
     mss: int = 1400
     initial_window: int = 65535
+    peers_max: int = 64
+    outbound_max: int = None  # type: ignore[assignment]  # derived
+    inbound_max: int = None  # type: ignore[assignment]  # derived
     max_connections: int = 1000
     min_rto: float = None  # type: ignore[assignment]  # derived
     max_rto: float = 60.0
@@ -92,6 +96,8 @@ class NetworkConfig:
     handshake_rate_per_address: int = 100
     heartbeat_interval: float = 0.5
     gossip_fanout: int = 8
+    gossip_retention: float = 600.0
+    gossip_retention_bytes: int = RETAINED_BYTES_MAX
     log_level: str = "INFO"
     log_format: str = "text"
     health_file: str = ""
@@ -138,7 +144,7 @@ def describe(name: str, value: object) -> str:
 
 def derived_from(name: str) -> str:
     """The field that decides the default of this one, or "" for a constant default."""
-    return {"tcp_port": "port", "metrics_port": "port", "data_dir": "port", "min_rto": "profile"}.get(name, "")
+    return _DERIVED_FROM.get(name, "")
 
 
 def _tcp_port(config: NetworkConfig) -> int:
@@ -165,7 +171,30 @@ def _min_rto(config: NetworkConfig) -> float:
     return PROFILES[config.profile]["min_rto"]
 
 
-_DERIVED = {"tcp_port": _tcp_port, "metrics_port": _metrics_port, "data_dir": _data_dir, "min_rto": _min_rto}
+def _outbound_max(config: NetworkConfig) -> int:
+    return config.peers_max // 2
+
+
+def _inbound_max(config: NetworkConfig) -> int:
+    return config.peers_max - config.peers_max // 2
+
+
+_DERIVED = {
+    "tcp_port": _tcp_port,
+    "metrics_port": _metrics_port,
+    "data_dir": _data_dir,
+    "min_rto": _min_rto,
+    "outbound_max": _outbound_max,
+    "inbound_max": _inbound_max,
+}
+_DERIVED_FROM = {
+    "tcp_port": "port",
+    "metrics_port": "port",
+    "data_dir": "port",
+    "min_rto": "profile",
+    "outbound_max": "peers_max",
+    "inbound_max": "peers_max",
+}
 
 
 def _conflicts(config: NetworkConfig) -> Iterator[Conflict]:
@@ -186,6 +215,7 @@ def _conflicts(config: NetworkConfig) -> Iterator[Conflict]:
             ("initial_window", "mss", "mtu"),
             f"initial_window = {config.initial_window}: allowed is {window_min} and more, two packets",
         )
+    yield from _conflicts_of_links(config)
     if config.keep_alive >= config.connection_timeout:
         yield Conflict(
             ("keep_alive", "connection_timeout"),
@@ -203,6 +233,20 @@ def _conflicts(config: NetworkConfig) -> Iterator[Conflict]:
     if config.enable_http and config.enable_tcp and config.metrics_port == config.tcp_port != 0:
         yield Conflict(
             ("metrics_port", "tcp_port"), f"metrics_port = {config.metrics_port}: allowed is any port but tcp_port"
+        )
+
+
+def _conflicts_of_links(config: NetworkConfig) -> Iterator[Conflict]:
+    if config.outbound_max > config.peers_max:
+        yield Conflict(
+            ("outbound_max", "peers_max"),
+            f"outbound_max = {config.outbound_max}: allowed is at most peers_max = {config.peers_max}",
+        )
+    if config.inbound_max >= config.peers_max:
+        yield Conflict(
+            ("inbound_max", "peers_max"),
+            f"inbound_max = {config.inbound_max}: allowed is less than peers_max = {config.peers_max}, "
+            "or strangers could use up every link",
         )
 
 

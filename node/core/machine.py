@@ -373,6 +373,8 @@ def _peers_settings(identity: Identity, settings: CoreSettings, wall_offset: Dur
         bootstrap=settings.bootstrap,
         heartbeat_interval=settings.heartbeat_interval,
         peers_max=settings.peers_max,
+        outbound_max=settings.outbound_max,
+        inbound_max=settings.inbound_max,
         wall_offset=wall_offset,
     )
 
@@ -383,6 +385,8 @@ def _gossip_settings(settings: CoreSettings, wall_offset: Duration, epoch: int) 
         epoch=epoch,
         wall_offset=wall_offset,
         degree=settings.gossip_fanout,
+        retention=settings.gossip_retention,
+        retention_bytes=settings.gossip_retention_bytes,
     )
 
 

@@ -8,6 +8,7 @@ from node.errors import UsageError
 from node.peers.hello import is_name
 from node.transport.settings import TransportSettings
 from node.types import SECOND, Address, Duration
+from node.wire.limits import RETAINED_BYTES_MAX
 
 __all__ = ["CoreSettings"]
 
@@ -30,7 +31,9 @@ class CoreSettings:
         them is probed, for 3 it is slow, for 6 it is down.
     gossip_fanout: peers in the mesh, to which a node passes on every message at once; 1 to 64.
     gossip_timeout: time in which one peer must acknowledge one copy before it is withdrawn and announced instead.
-    peers_max: peers that this node keeps dialling for; more are accepted up to transport.max_connections.
+    peers_max, outbound_max, inbound_max: links that are kept, in all, by own choice and by that of others; 0 stands for
+        half of peers_max, so that strangers never use up what this node needs for links of its own choice.
+    gossip_retention, gossip_retention_bytes: how long, and how much of, what was said is kept for whoever missed it.
     """
 
     name: str
@@ -46,6 +49,10 @@ class CoreSettings:
     gossip_fanout: int = 8
     gossip_timeout: Duration = 10 * SECOND
     peers_max: int = 64
+    outbound_max: int = 0
+    inbound_max: int = 0
+    gossip_retention: Duration = 600 * SECOND
+    gossip_retention_bytes: int = RETAINED_BYTES_MAX
 
     def __post_init__(self) -> None:
         if not is_name(self.name):
@@ -60,7 +67,7 @@ class CoreSettings:
             raise UsageError(f"heartbeat_interval {self.heartbeat_interval}: allowed is {SECOND // 20} and more")
         if not 1 <= self.gossip_fanout <= 64:
             raise UsageError(f"gossip_fanout {self.gossip_fanout}: allowed is 1 to 64")
-        for field_name in ("gossip_timeout", "peers_max"):
+        for field_name in ("gossip_timeout", "peers_max", "gossip_retention", "gossip_retention_bytes"):
             if getattr(self, field_name) < 1:
                 raise UsageError(f"{field_name} {getattr(self, field_name)}: allowed is 1 and more")
 

@@ -383,6 +383,11 @@ def core_settings(config: NetworkConfig, name: str, ports: tuple[int, int]) -> C
         is_seed=config.is_seed,
         heartbeat_interval=from_seconds(config.heartbeat_interval),
         gossip_fanout=config.gossip_fanout,
+        peers_max=config.peers_max,
+        outbound_max=config.outbound_max,
+        inbound_max=config.inbound_max,
+        gossip_retention=from_seconds(config.gossip_retention),
+        gossip_retention_bytes=config.gossip_retention_bytes,
     )
 
 

@@ -2,7 +2,8 @@
 
 Up to LINKS_ALL_MAX others everybody is linked with everybody. Beyond that a node wants its neighbours on the rings,
 who watch it and whom it watches, and LINKS_RANDOM nodes picked at random, which nobody can arrange. Other nodes pick it
-too, so it has about twenty links whatever the size of the network; `peers_max` is never exceeded for long.
+too, so it has about twenty links whatever the size of the network; `peers_max` is never exceeded for long. What others
+choose has its own share of it, so that whoever dials in cannot take the room of the links that this node chose.
 
 Works on the member list, the peer table and the dialer; what is to be closed is returned.
 """
@@ -26,6 +27,9 @@ LINK_GRACE: Duration = 10 * SECOND
 CROWD_GRACE: Duration = 3 * SECOND
 """The same while there are more links than allowed."""
 
+CROWD_FACTOR = 4
+"""Times as many links of others as are kept are let in for a moment, since a newcomer needs one to learn of more."""
+
 LINKS_FEW = 3
 """Links up to which any link is wanted."""
 
@@ -47,6 +51,8 @@ class Links:
         self._picked: dict[NodeId, None] = {}
         self._refused: dict[NodeId, Instant] = {}
         self._is_small = True
+        self._counted: list[Peer] = []
+        self._outbound = 0
         dialer.is_desired = self.is_desired
 
     def is_desired(self, node_id: NodeId) -> bool:
@@ -54,10 +60,17 @@ class Links:
         member = self._members.get(node_id)
         if member is None or not member.is_present:
             return False
-        if len(self._table.active()) + self._dialer.under_way >= self._settings.peers_max:
+        outbound, inbound = self._count()
+        settings = self._settings
+        kept = min(inbound, settings.inbound_room)
+        if outbound + self._dialer.under_way >= min(settings.outbound_room, settings.peers_max - kept):
             return False
         is_chosen = self._is_small or node_id in self.neighbours or node_id in self._picked
-        return is_chosen or len(self._table.active()) < LINKS_FEW
+        return is_chosen or outbound + inbound < LINKS_FEW
+
+    def has_room(self, peer: Peer) -> bool:
+        """Whether a peer that has dialled this node may introduce itself; who stays is decided later."""
+        return peer.is_active or self._count()[1] < CROWD_FACTOR * self._settings.inbound_room
 
     def refused(self, node_id: NodeId, now: Instant) -> None:
         """That node has no room for this one, which picks another."""
@@ -70,7 +83,7 @@ class Links:
         """Follows the member list: asks the dialer for what is missing, and to forget what is not wanted any more."""
         members = self._members
         self.neighbours = dict.fromkeys(members.rings.neighbours(self._settings.own_id))
-        self._is_small = members.population - 1 <= LINKS_ALL_MAX
+        self._is_small = members.population - 1 <= min(LINKS_ALL_MAX, self._settings.peers_max)
         if self._is_small:
             self._picked.clear()
             wanted = [member.node_id for member in members.present()]
@@ -87,28 +100,40 @@ class Links:
         """Active peers whose links are to be given up: those that this node made and needs no more, and whoever is
         too many.
         """
-        active = self._table.active()
-        if self._is_small and len(active) <= self._settings.peers_max:
+        outbound, inbound = self._count()
+        crowd, excess = outbound + inbound - self._settings.peers_max, inbound - self._settings.inbound_room
+        is_crowded = crowd > 0 or excess > 0
+        if self._is_small and not is_crowded:
             return []
-        crowd = len(active) - self._settings.peers_max
-        grace = CROWD_GRACE if crowd > 0 else LINK_GRACE
-        spare = [
-            peer
-            for peer in active
-            if peer.connected_at is not None
-            and now - peer.connected_at >= grace
-            and peer.node_id not in self.neighbours
-            and peer.node_id not in self._picked
-            and not self.is_precious(peer.node_id)
+        old = self._older_than(CROWD_GRACE if is_crowded else LINK_GRACE, now)
+        given_up = []
+        if not self._is_small:
+            given_up = [peer for peer in old if peer.is_outbound and not self._is_needed(peer)]
+            if outbound + inbound - len(given_up) < LINKS_FEW:
+                given_up = []
+        others = [peer for peer in old if not peer.is_outbound]
+        others.sort(key=lambda peer: (*self._worth(peer.node_id), -(peer.connected_at or 0)))
+        return given_up + others[: max(0, excess, crowd - len(given_up))]
+
+    def _count(self) -> tuple[int, int]:
+        """Active peers that this node dialled, and those that dialled it."""
+        active = self._table.active()
+        if active is not self._counted:  # the table makes a new list after every change
+            self._counted, self._outbound = active, sum(peer.is_outbound for peer in active)
+        return self._outbound, len(active) - self._outbound
+
+    def _older_than(self, grace: Duration, now: Instant) -> list[Peer]:
+        return [
+            peer for peer in self._table.active() if peer.connected_at is not None and now - peer.connected_at >= grace
         ]
-        given_up = [peer for peer in spare if any(state.is_initiator for state in peer.links.values())]
-        if len(active) - len(given_up) < LINKS_FEW:
-            given_up = []
-        if crowd > len(given_up):
-            inbound = [peer for peer in spare if peer not in given_up]
-            inbound.sort(key=lambda peer: (self.rank(peer.node_id), -(peer.connected_at or 0)))
-            given_up += inbound[: crowd - len(given_up)]
-        return given_up
+
+    def _is_needed(self, peer: Peer) -> bool:
+        node_id = peer.node_id
+        return node_id in self.neighbours or node_id in self._picked or self.is_precious(node_id)
+
+    def _worth(self, node_id: NodeId) -> tuple[bool, bool, float]:
+        """What a link that somebody else made is worth to this node, which dials its neighbours itself if need be."""
+        return node_id in self.neighbours, self.is_precious(node_id), self.rank(node_id)
 
     def _pick(self) -> None:
         for node_id in list(self._picked):

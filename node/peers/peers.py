@@ -306,6 +306,9 @@ class Peers:
         state = peer.links[link]
         if state.is_initiator != (kind is MessageType.HANDSHAKE_ACK) or state.is_greeted:
             raise DecodeError("unexpected", kind.name)
+        if not state.is_initiator and not self.links.has_room(peer):
+            self._actions.append(Drop(link=link, code=Code.CONNECTION_LIMIT, reason="too many links"))
+            return
         state.is_greeted, state.epoch = True, hello.epoch
         self._drop_earlier_lives(peer, hello.epoch)
         if kind is MessageType.HANDSHAKE:
@@ -364,7 +367,7 @@ class Peers:
         self._actions.append(
             Up(
                 peer=peer.node_id,
-                is_outbound=any(state.is_initiator for state in peer.links.values()),
+                is_outbound=peer.is_outbound,
                 name=peer.name,
                 address=peer.address,
                 aliases=tuple(peer.aliases),

@@ -16,7 +16,8 @@ class PeersSettings:
 
     hello: what it tells about itself. enable_udp, enable_tcp: carriers it can dial with.
     heartbeat_interval: time between two heartbeats to a neighbour, ± 10 %. peers_max: active peers at most, but for
-    a moment. wall_offset: wall clock minus monotonic clock, in nanoseconds.
+    a moment; outbound_max of them by own choice, inbound_max by the choice of others, 0 for half of it.
+    wall_offset: wall clock minus monotonic clock, in nanoseconds.
     """
 
     own_id: NodeId
@@ -27,4 +28,16 @@ class PeersSettings:
     bootstrap: tuple[Address, ...]
     heartbeat_interval: Duration
     peers_max: int
+    outbound_max: int = 0
+    inbound_max: int = 0
     wall_offset: Duration = 0
+
+    @property
+    def outbound_room(self) -> int:
+        """Links that this node makes by its own choice, at most."""
+        return self.outbound_max or max(1, self.peers_max // 2)
+
+    @property
+    def inbound_room(self) -> int:
+        """Links by the choice of others that are kept."""
+        return self.inbound_max or max(1, self.peers_max - self.peers_max // 2)

@@ -81,6 +81,11 @@ class Peer:
         return self.state in (PeerState.UP, PeerState.SLOW)
 
     @property
+    def is_outbound(self) -> bool:
+        """Whether this node made one of its connections."""
+        return any(state.is_initiator for state in self.links.values())
+
+    @property
     def address(self) -> Address:
         """Where it is dialled over UDP, or over TCP if it has no UDP; ("", 0) while unknown."""
         if self.record is not None:

@@ -75,6 +75,8 @@ def test_all_mistakes_are_reported_at_once() -> None:
         ({"initial_window": 2000}, "initial_window"),
         ({"connection_timeout": 1.0, "heartbeat_interval": 1.0}, "connection_timeout"),
         ({"connection_timeout": 9.0, "keep_alive": 9.0}, "keep_alive"),
+        ({"peers_max": 8, "outbound_max": 9}, "outbound_max"),
+        ({"peers_max": 8, "inbound_max": 8}, "inbound_max"),
         ({"metrics_port": 9001, "port": 9000}, "metrics_port"),
     ],
 )
@@ -129,3 +131,8 @@ def test_what_peers_would_refuse_is_never_told(host: str) -> None:
     assert not is_reachable_host(host)
     with pytest.raises(ConfigError, match="allowed is an IP address of one host"):
         NetworkConfig(advertise_host=host)
+
+
+def test_half_of_all_links_are_for_those_that_the_node_chose() -> None:
+    config = NetworkConfig(peers_max=9)
+    assert (config.outbound_max, config.inbound_max) == (4, 5)

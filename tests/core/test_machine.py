@@ -16,6 +16,8 @@ from node.core.events import (
 from node.errors import NotRunning, UsageError
 from node.identity.keys import Identity
 from node.peers.table import PeerState
+from node.sim.network import Network as Simulation
+from node.sim.network import NetworkSettings as SimulationSettings
 from node.types import MILLISECOND, SECOND
 from node.wire.limits import LARGE_MESSAGE_BYTES
 from tests.core.network import WALL, Network, link, meshed
@@ -358,3 +360,19 @@ def test_churn_at_twenty_percent_loss_neither_loses_nor_doubles_a_message(seed: 
         witnesses = [number for number, since in born.items() if number != author and since < at]
         if author in born and born[author] <= at:
             assert [delivered[number][message_id] for number in witnesses] == [1] * len(witnesses)
+
+
+def test_what_was_said_is_kept_for_as_long_and_as_much_as_configured() -> None:
+    def kept(**core: int) -> tuple[int, int]:
+        network = Simulation(SimulationSettings(nodes=2, seed=1, core=core))
+        network.start_all()
+        network.run_until(network.is_connected, 10)
+        for _ in range(4):
+            network.publish(0, size=2000)
+        network.run(4)
+        stats = network.nodes[1].machine.gossip.stats
+        return stats.cached, stats.cached_bytes
+
+    assert kept()[0] >= 4
+    assert kept(gossip_retention=SECOND) == (0, 0)
+    assert 0 < kept(gossip_retention_bytes=6000)[1] <= 6000

@@ -65,6 +65,10 @@ def test_every_setting_reaches_the_machine() -> None:
         handshake_rate_per_address=7,
         heartbeat_interval=0.5,
         gossip_fanout=2,
+        gossip_retention=90.0,
+        gossip_retention_bytes=1 << 23,
+        peers_max=9,
+        inbound_max=3,
         enable_tcp=False,
     )
 
@@ -78,6 +82,8 @@ def test_every_setting_reaches_the_machine() -> None:
     assert (settings.name, settings.udp_port, settings.tcp_port) == ("node-1", 9000, 0)
     assert (settings.advertise_host, settings.is_seed, settings.enable_tcp) == ("10.0.0.1", True, False)
     assert (settings.heartbeat_interval, settings.gossip_fanout) == (500 * MILLISECOND, 2)
+    assert (settings.gossip_retention, settings.gossip_retention_bytes) == (90 * SECOND, 1 << 23)
+    assert (settings.peers_max, settings.outbound_max, settings.inbound_max) == (9, 4, 3)
 
 
 @pytest.mark.loopback

@@ -6,8 +6,8 @@ from random import Random
 from typing import Any
 
 from node.errors import Code
-from node.messages.types import MessageType
-from node.peers.actions import Dial, Drop
+from node.messages.types import Carrier, MessageType
+from node.peers.actions import Dial, Drop, Link
 from node.peers.records import Record
 from node.types import NodeId
 from node.wire.limits import LINKS_ALL_MAX, LINKS_RANDOM
@@ -63,7 +63,7 @@ def test_in_a_large_network_links_are_few_whatever_its_size() -> None:
 
 
 def test_no_more_links_than_allowed_are_made() -> None:
-    desk, _ = told_of(20, peers_max=5)
+    desk, _ = told_of(20, peers_max=5, outbound_max=5)
     accept_dials(desk, 1.5)
     assert len(desk.peers.table.active()) == 5
 
@@ -96,3 +96,56 @@ def test_a_node_that_has_no_room_is_not_picked_again_at_once() -> None:
     desk.run(2)
     assert picked not in desk.peers.links._picked
     assert len(desk.peers.links._picked) == LINKS_RANDOM
+
+
+def keep_hearing(desk: Desk, seconds: float) -> None:
+    for _ in range(round(seconds / 0.25)):
+        desk.run(0.25)
+        dials = [action for action in desk.actions if isinstance(action, Dial)]
+        for handle in range(desk.next_handle - len(dials), desk.next_handle):
+            desk.closed(Link(Carrier.UDP, handle), None)
+        for drop in desk.take(Drop):
+            peer = next((peer for peer in desk.peers.table.linked() if drop.link in peer.links), None)
+            if peer is not None:
+                desk.closed(drop.link, peer.node_id, drop.code, is_initiator=peer.links[drop.link].is_initiator)
+        for peer in desk.peers.table.active():
+            desk.peers.heard(peer.node_id, desk.now)
+
+
+def directions(desk: Desk) -> tuple[int, int]:
+    active = desk.peers.table.active()
+    outbound = sum(peer.is_outbound for peer in active)
+    return outbound, len(active) - outbound
+
+
+def test_no_more_links_are_made_by_own_choice_than_outbound_max() -> None:
+    desk, _ = told_of(20, peers_max=20, outbound_max=4)
+    accept_dials(desk, 1.5)
+    assert directions(desk)[0] == 4
+
+
+def test_strangers_that_dial_in_cannot_take_the_room_of_links_that_this_node_chose() -> None:
+    desk = Desk(peers_max=10, outbound_max=6, inbound_max=4)
+    random = Random(7)
+    for number in range(200):
+        desk.greet(NodeId(random.randbytes(32)), 5000 + number)
+    assert directions(desk)[1] == 4 * 4  # let in for a moment
+    keep_hearing(desk, 4.0)
+    assert directions(desk) == (0, 4)
+    friends = people(9)
+    rows: list[Any] = [
+        Record(node_id, f"10.1.0.{number + 1}", 8888, 0).fields() for number, node_id in enumerate(friends)
+    ]
+    stranger = desk.peers.table.active()[0]
+    desk.receive(next(iter(stranger.links)), stranger.node_id, MessageType.PEER_ANNOUNCEMENT, rows)
+    accept_dials(desk, 1.5)
+    assert directions(desk) == (6, 4)
+
+
+def test_links_of_others_give_way_when_there_are_too_many_in_all() -> None:
+    desk, _ = told_of(20, peers_max=8, outbound_max=6, inbound_max=7)
+    for number, node_id in enumerate(people(40)[30:]):
+        desk.greet(node_id, 5000 + number)
+    accept_dials(desk, 1.5)
+    keep_hearing(desk, 8.0)
+    assert sum(directions(desk)) <= 8

@@ -18,7 +18,6 @@ from node.wire.limits import (
     ORIGINS_MAX,
     PEERS_KNOWN_MAX,
     PENDING_SENDS_MAX,
-    RETAINED_BYTES_MAX,
     RETAINED_MESSAGES_MAX,
 )
 
@@ -57,7 +56,7 @@ def _tables(node: SimNode) -> list[tuple[str, int, int]]:
     return [
         ("peers", len(machine.peers.table), PEERS_KNOWN_MAX),
         ("retained messages", machine.gossip.stats.cached, RETAINED_MESSAGES_MAX),
-        ("retained bytes", machine.gossip.stats.cached_bytes, RETAINED_BYTES_MAX),
+        ("retained bytes", machine.gossip.stats.cached_bytes, machine.settings.gossip_retention_bytes),
         ("origins", machine.gossip.stats.origins, ORIGINS_MAX),
         ("connections", connections, 2 * (machine.settings.transport.max_connections + HALF_OPEN_MAX)),
         ("pending sends", len(machine._outbox), PENDING_SENDS_MAX),

@@ -314,12 +314,15 @@ def _active(node: SimNode) -> int:
     return len(node.machine.peers.table.active()) if node.is_alive else 0
 
 
+_COUNTS = ("gossip_fanout", "gossip_retention_bytes", "peers_max", "outbound_max", "inbound_max")
+
+
 def _core_settings(settings: Mapping[str, object]) -> dict[str, Any]:
     """The settings of a scenario, which are those of the configuration, as those of the core."""
     known: dict[str, Any] = {}
     for name, value in settings.items():
-        if name in ("heartbeat_interval",):
+        if name in ("heartbeat_interval", "gossip_retention"):
             known[name] = from_seconds(float(str(value)))
-        elif name in ("gossip_fanout",):
-            known[name] = value
+        elif name in _COUNTS:
+            known[name] = int(str(value))
     return known
