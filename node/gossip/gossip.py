@@ -34,7 +34,7 @@ from node.messages.packing import Value, pack, unpack
 from node.messages.skew import Clocks
 from node.messages.types import MessageType
 from node.types import MILLISECOND, SECOND, Duration, Instant, NodeId, Random
-from node.wire.limits import ANNOUNCED_IDS_MAX, EXCESS_MAX, HOPS_MAX, SMALL_BODY_BYTES, WANT_TIMEOUT
+from node.wire.limits import ANNOUNCED_IDS_MAX, EXCESS_MAX, HOPS_MAX, ORIGINS_MAX, SMALL_BODY_BYTES, WANT_TIMEOUT
 
 __all__ = ["Gossip"]
 
@@ -83,6 +83,8 @@ class Gossip:
         self._follow_at: Instant | None = None
         self._maintain_at: Instant | None = None
         self._tuned = 0, 0
+        self._jumped: Duration = 0
+        self._firsts: dict[NodeId, tuple[int, int]] = {}
 
     # --- inputs -------------------------------------------------------------------------------------------------
 
@@ -161,6 +163,7 @@ class Gossip:
 
     def set_wall_offset(self, offset: Duration) -> None:
         """The wall clock of this node was set: it is so far from the clock of `now` from now on."""
+        self._jumped += offset - self._settings.wall_offset
         self._settings = replace(self._settings, wall_offset=offset)
         self._admission.wall_offset = offset
 
@@ -303,15 +306,25 @@ class Gossip:
         self._spreader.relay(envelope.message_id, message, peer, now)
 
     def _is_of_this_life(self, envelope: Envelope, was_missed: bool | None) -> bool:
-        """Whether a message was made after this node began, by this node's clock where the author's is known.
+        """Whether a message was made after this node began.
 
-        What the mesh brings is new as a rule, and is not refused because its author's clock may be slow; what a sync
-        brings may be anything.
+        Its number tells, where an earlier message of the same author was made in this life; else its time, by this
+        node's clock where the author's is known. What the mesh brings is new as a rule, and is not refused because its
+        author's clock may be slow; what a sync brings may be anything.
         """
-        skew = self.clocks.of(envelope.origin)
-        if skew is None and not was_missed:
+        epoch, sequence = self._firsts.get(envelope.origin, (0, 0))
+        if epoch == envelope.epoch and sequence < envelope.sequence:
             return True
-        return self._reconciler.wants(envelope.timestamp - (skew or 0) // MILLISECOND)
+        skew = self.clocks.of(envelope.origin)
+        if skew is not None or was_missed:
+            own_time = envelope.timestamp - ((skew or 0) + self._jumped) // MILLISECOND
+            if not self._reconciler.wants(own_time):
+                return False
+        self._firsts.pop(envelope.origin, None)
+        self._firsts[envelope.origin] = envelope.epoch, envelope.sequence
+        if len(self._firsts) > ORIGINS_MAX:
+            del self._firsts[next(iter(self._firsts))]
+        return True
 
     def _deliver(self, peer: NodeId, envelope: Envelope, hops: int, now: Instant) -> None:
         try:

@@ -244,3 +244,30 @@ def test_a_replayed_copy_of_what_an_earlier_life_delivered_is_passed_on_and_not_
     assert mesh.counts(old) == [0, 1]
     assert reborn.stats.rejected["stale"] == 1
     assert reborn.stats.accepted == 1
+
+
+def test_what_is_numbered_after_a_message_of_this_life_is_of_this_life_whatever_its_clock_says() -> None:
+    mesh = Mesh(2)
+    mesh.link_all()
+    mesh.publish(0, {"n": 1})
+    mesh.run(1)
+    author, reader = (mesh.nodes[identifier] for identifier in mesh.ids)
+    wall = mesh.now + WALL
+    reader.clocks.observe(mesh.ids[0], sent=wall, received_there=wall, sent_there=wall, received=wall)
+    author.set_wall_offset(WALL - 60 * SECOND)
+    late = mesh.publish(0, {"n": 2})
+    mesh.run(3)
+    assert mesh.counts(late) == [0, 1]
+
+
+def test_a_node_whose_own_clock_was_set_back_still_takes_what_others_say() -> None:
+    mesh = Mesh(3)
+    mesh.link_all()
+    reader = mesh.nodes[mesh.ids[2]]
+    reader.set_wall_offset(WALL - 60 * SECOND)
+    wall = mesh.now + WALL
+    ahead = wall + 60 * SECOND
+    reader.clocks.observe(mesh.ids[0], sent=wall, received_there=ahead, sent_there=ahead, received=wall)
+    told = mesh.publish(0, {"n": 1})
+    mesh.run(3)
+    assert mesh.counts(told) == [0, 1, 1]

@@ -161,7 +161,8 @@ class Conductor:
     def _steady_after(self) -> None:
         began = self.runner.now()
         self.progress("steady: waiting for the steady state to return")
-        self._prober.down = {}
+        # A node that misbehaved may be kept away for long, and rightly.
+        self._prober.down = {one.node: None for one in self._disturbances() if one.kind == "hostile"}
         self.outcome.steady_after = self._wait_for_steady(to_seconds(self.scenario.settle))
         if all(answer.holds for answer in self.outcome.steady_after):
             self.outcome.recovered_after = self.runner.now() - began

@@ -19,6 +19,7 @@ from node.metrics.text import render
 from node.node.report import node_report
 from node.sim.cuts import OneWayCut
 from node.sim.history import NETWORK, Record
+from node.sim.hostile import DROPPER, FORGER, REPLAYER, SPAMMER
 from node.sim.network import Network, NetworkSettings
 from node.sim.nodes import SimNode, address_of
 from node.testnet.errors import TestnetMisused
@@ -29,7 +30,7 @@ from node.types import MILLISECOND, SECOND, from_seconds, to_seconds
 
 __all__ = ["SimRunner"]
 
-SUPPORTED = ("kill", "stop", "restart", "pause", "cpu", "clock")
+SUPPORTED = ("kill", "stop", "restart", "pause", "cpu", "clock", "nat_rebind", "hostile")
 RESTART_TIME = 0.5
 """Seconds that a restarted node is away: what a process needs to begin."""
 
@@ -145,6 +146,10 @@ class SimRunner:
                 )
                 network.set_clock(number, skew=(ahead - behind) / SECOND, drift=round(drift * 1e6))
                 return lambda: network.set_clock(number)
+            case "nat_rebind":
+                network.rebind(number)
+            case "hostile":
+                network.turn_hostile(number, _ROLES[str(fault.parameters["behaviour"])], lasts)
             case _:
                 raise TestnetMisused(f"a simulated node has no {fault.kind}")
         return lambda: None
@@ -295,6 +300,8 @@ class SimRunner:
                 event[key] = self._names[number] if isinstance(number, int) else number
         return event
 
+
+_ROLES = {"flood": SPAMMER, "replay": REPLAYER, "bad_signature": FORGER, "silent_dropper": DROPPER}
 
 _EVENTS = {
     "started": "started",
