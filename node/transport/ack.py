@@ -16,6 +16,8 @@ _PROMPT_ACKS = 8
 it trusts no delay that would beat its fastest sample (RFC 9002 §5.3)."""
 
 _RANGE_BYTES_MAX = 16
+_ECN_BYTES_MAX = 24
+_CE = 0b11
 
 
 class AckTracker:
@@ -25,6 +27,7 @@ class AckTracker:
     """
 
     __slots__ = (
+        "_ecn",
         "_floor",
         "_largest_at",
         "_pending",
@@ -40,6 +43,7 @@ class AckTracker:
         self.ack_at: Instant | None = None
         self._received = RangeSet()
         self._floor = 0
+        self._ecn = [0, 0, 0, 0]
         self._reported_floor = 0
         self._pending = 0
         self._prompt_acks = _PROMPT_ACKS
@@ -55,8 +59,9 @@ class AckTracker:
         received = self._received
         return packet_number <= received.largest and (packet_number < self._floor or packet_number in received)
 
-    def on_received(self, packet_number: int, is_ack_eliciting: bool, now: Instant) -> None:
-        """Takes note of an authenticated packet that is no duplicate."""
+    def on_received(self, packet_number: int, is_ack_eliciting: bool, now: Instant, ecn: int = 0) -> None:
+        """Takes note of an authenticated packet that is no duplicate. ecn: the two ECN bits of its IP header."""
+        self._ecn[ecn] += 1
         largest = self._received.largest
         self._received.add(packet_number, packet_number)
         if packet_number > largest:
@@ -71,7 +76,7 @@ class AckTracker:
         self._pending += 1
         # Out of order means a gap: the sender wants to know at once (RFC 9000 §13.2.1).
         is_out_of_order = packet_number != largest + 1
-        if self._pending >= _ACK_ELICITING_THRESHOLD or is_out_of_order or self._prompt_acks:
+        if self._pending >= _ACK_ELICITING_THRESHOLD or is_out_of_order or ecn == _CE or self._prompt_acks:
             self._prompt_acks = max(0, self._prompt_acks - 1)
             self.ack_at = now
         elif self.ack_at is None:
@@ -91,8 +96,12 @@ class AckTracker:
             return None
         self.ack_at = None
         self._pending = 0
+        _, ect_1, ect_0, ce = self._ecn
+        is_marked = ect_0 or ect_1 or ce
+        if is_marked:
+            space -= _ECN_BYTES_MAX
         ranges = self._received.descending(self._reported_floor, min(ACK_RANGES_MAX, space // _RANGE_BYTES_MAX))
-        return AckFrame(ranges, max(0, now - self._largest_at))
+        return AckFrame(ranges, max(0, now - self._largest_at), (ect_0, ect_1, ce) if is_marked else None)
 
     def on_ack_acknowledged(self, largest: int) -> None:
         """The peer has an acknowledgement that reached up to `largest`: ranges below need not be repeated."""

@@ -136,7 +136,7 @@ class Connection:
         self._opening = None
         assert self._receiving is not None
         try:
-            frames = self._receiving.receive(number, payload, now)
+            frames = self._receiving.receive(number, payload, now, datagram.ecn)
         except DecodeError as error:
             self._end(Code.FRAME_ENCODING, str(error), now)
         except ProtocolViolation as violation:
@@ -184,6 +184,7 @@ class Connection:
         apart = self._packet_apart(now)
         if apart is not None:
             return apart
+        mark = self.sending.ecn.choose()
         first = packet = self._next_packet(now)
         if first is None or packet is None:
             return None
@@ -197,7 +198,7 @@ class Connection:
             packets.append(packet)
         else:
             self.has_more = len(packet) == full or self.sending.has_more(now)
-        return Transmit(self.path.address, first if len(packets) == 1 else b"".join(packets), len(first))
+        return Transmit(self.path.address, first if len(packets) == 1 else b"".join(packets), len(first), mark)
 
     def poll_event(self) -> Event | None:
         """The next happening, oldest first."""

@@ -49,7 +49,7 @@ class Receiving:
         self._credit = ReceiveCredit(window)
         self._reassembly = Reassembly(self._credit)
 
-    def receive(self, number: int, payload: bytes, now: Instant) -> list[ConnectionFrame]:
+    def receive(self, number: int, payload: bytes, now: Instant, ecn: int = 0) -> list[ConnectionFrame]:
         """Takes an authenticated packet that is no duplicate; returns the frames that are not for either half.
 
         Raises DecodeError for malformed frames and ProtocolViolation for frames that break a rule.
@@ -67,7 +67,7 @@ class Receiving:
             else:
                 is_eliciting = is_eliciting or not isinstance(frame, AckFrame)
                 self._apply(frame, now)
-        self._acks.on_received(number, is_eliciting, now)
+        self._acks.on_received(number, is_eliciting, now, ecn)
         return others
 
     def grant_credit(self, now: Instant) -> None:

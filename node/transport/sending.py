@@ -10,6 +10,7 @@ from collections import deque
 
 from node.transport.ack import AckTracker
 from node.transport.congestion import new_controller
+from node.transport.ecn import EcnValidation
 from node.transport.events import Event, MessageAcknowledged, MessageFailed
 from node.transport.mtu import MtuSearch
 from node.transport.outbox import Outbox
@@ -46,7 +47,7 @@ class Sending:
 
     __slots__ = (
         "_acks", "_events", "_handle", "_pacer", "_payload_max", "_probes_due", "_protection", "_settings",
-        "controller", "mtu", "outbox", "recovery", "rtt", "stats", "trace",
+        "controller", "ecn", "mtu", "outbox", "recovery", "rtt", "stats", "trace",
     )  # fmt: skip
 
     def __init__(
@@ -63,6 +64,7 @@ class Sending:
         self._events = events
         self._pacer = Pacer(settings.mtu)
         self._protection: Protection | None = None
+        self.ecn = EcnValidation(is_enabled=settings.ecn)
         self.trace: Trace | None = None
         self._probes_due = 0
         self._payload_max = settings.packet_payload
@@ -87,6 +89,7 @@ class Sending:
         self.rtt.reset()
         self.controller = new_controller(self._settings.congestion, self.packet_bytes)
         self.recovery.on_path_change(self.controller)
+        self.ecn = EcnValidation(is_enabled=self._settings.ecn)
         self._pacer.rate = 0
         self._search_mtu(likely_mtu)
 
@@ -148,7 +151,13 @@ class Sending:
 
     def on_ack(self, frame: AckFrame, now: Instant) -> None:
         """Takes an acknowledgement; ProtocolViolation for one of a packet that was never sent."""
+        is_newest = frame.ranges[0][1] > self.recovery.largest_acked
         outcome = self.recovery.on_ack(frame, now)
+        if self.ecn.on_ack(frame, outcome.acked + outcome.spurious, is_newest=is_newest):
+            self.stats.congestion_marks += 1
+            newest_at = max((packet.sent_at for packet in outcome.acked), default=now)
+            self.controller.on_congestion_experienced(newest_at, now)
+        self.ecn.on_lost(outcome.lost)
         for packet in outcome.acked + outcome.spurious:
             for message in self.outbox.on_packet_acked(packet):
                 self.stats.messages_acknowledged += 1
@@ -176,6 +185,7 @@ class Sending:
             self.trace.packets_lost(lost, now)
         if expiry is Expiry.FAILURE:
             return False
+        self.ecn.on_lost(lost)
         for packet in lost:
             self.outbox.on_packet_lost(packet, "timeout" if expiry is Expiry.TIMEOUT else "reordering")
         if expiry in (Expiry.PROBE, Expiry.TIMEOUT):
@@ -259,6 +269,7 @@ class Sending:
         cause = next((part.cause for part in packet.parts if part.cause), "")
         if cause:
             self.stats.packets_retransmitted[cause] += 1
+        self.ecn.on_sent(packet)
         self.recovery.on_sent(packet)
         if packet.is_ack_eliciting:
             # Acknowledgements are not paced (RFC 9002 §7.7); many of them must not hold up what little a receiver says.

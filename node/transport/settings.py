@@ -37,6 +37,7 @@ class TransportSettings:
         65,507 bytes together; 1 switches it off.
     congestion: name of the congestion controller, one of `congestion.CONTROLLERS`.
     suites: cipher suites offered to the peer; the best that both ends offer is used.
+    ecn: whether to mark packets as capable of ECN where the path carries the marks.
     qlog_bytes_max: memory for the events of each connection, in bytes, that `Endpoint.qlog` returns; 0 records none.
     network_id: name of the network; nodes of different networks refuse each other.
     """
@@ -59,6 +60,7 @@ class TransportSettings:
     suites: tuple[Suite, ...] = tuple(CIPHERS)
     network_id: str = "positron"
     qlog_bytes_max: int = 0
+    ecn: bool = True
 
     def __post_init__(self) -> None:
         if not MTU_MIN <= self.mtu <= MTU_MAX:

@@ -98,6 +98,7 @@ class ConnectionStats:
     probes: int = 0
     rto_expirations: int = 0
     persistent_congestions: int = 0
+    congestion_marks: int = 0
     key_updates: int = 0
     path_changes: int = 0
     mtu_black_holes: int = 0
@@ -117,6 +118,7 @@ _SUMMED = (
     "probes",
     "rto_expirations",
     "persistent_congestions",
+    "congestion_marks",
     "key_updates",
     "path_changes",
     "mtu_black_holes",
@@ -140,6 +142,7 @@ class EndpointStats:
     probes: int = 0
     rto_expirations: int = 0
     persistent_congestions: int = 0
+    congestion_marks: int = 0
     key_updates: int = 0
     path_changes: int = 0
     mtu_black_holes: int = 0

@@ -51,6 +51,7 @@ class FrameType(IntEnum):
     PADDING = 0x00
     PING = 0x01
     ACK = 0x02
+    ACK_ECN = 0x03
     MESSAGE = 0x08
     MESSAGE_PART = 0x09
     ORDERED = 0x0A
@@ -79,11 +80,13 @@ class AckFrame:
     """Acknowledges received packets (after RFC 9000 §19.3).
 
     ranges: descending, disjoint, not adjacent, inclusive (first, last) packet numbers; 1 to ACK_RANGES_MAX of them.
+    ecn: packets received so far with ECT(0), ECT(1) and CE; None where none was marked.
     delay: nanoseconds the sender of the frame waited before acknowledging the largest; microseconds on the wire.
     """
 
     ranges: tuple[tuple[int, int], ...]
     delay: Duration
+    ecn: tuple[int, int, int] | None = None
 
 
 @dataclass(slots=True)
@@ -180,7 +183,7 @@ def append_confirmed(buffer: bytearray) -> None:
 def append_ack(buffer: bytearray, frame: AckFrame) -> None:
     """Appends largest, delay, count of further ranges, length of the first, then (gap, length) of each further one."""
     first, last = frame.ranges[0]
-    buffer.append(FrameType.ACK)
+    buffer.append(FrameType.ACK if frame.ecn is None else FrameType.ACK_ECN)
     append_varint(buffer, last)
     append_varint(buffer, frame.delay // MICROSECOND)
     append_varint(buffer, len(frame.ranges) - 1)
@@ -189,6 +192,8 @@ def append_ack(buffer: bytearray, frame: AckFrame) -> None:
         append_varint(buffer, first - next_last - 2)
         append_varint(buffer, next_last - next_first)
         first = next_first
+    for count in frame.ecn or ():
+        append_varint(buffer, count)
 
 
 def append_message(buffer: bytearray, frame: MessageFrame) -> None:
@@ -311,6 +316,15 @@ def _parse_ack(data: bytes, offset: int) -> tuple[Frame, int]:
     return AckFrame(tuple(ranges), delay * MICROSECOND), offset
 
 
+def _parse_ack_ecn(data: bytes, offset: int) -> tuple[Frame, int]:
+    frame, offset = _parse_ack(data, offset)
+    assert isinstance(frame, AckFrame)
+    ect_0, offset = read_varint(data, offset)
+    ect_1, offset = read_varint(data, offset)
+    ce, offset = read_varint(data, offset)
+    return AckFrame(frame.ranges, frame.delay, (ect_0, ect_1, ce)), offset
+
+
 def _parse_message(data: bytes, offset: int) -> tuple[Frame, int]:
     message_id, offset = read_varint(data, offset)
     content, offset = _read_bytes(data, offset)
@@ -400,6 +414,7 @@ def _read_part(data: bytes, offset: int) -> tuple[int, int, bytes, int]:
 _PARSERS: dict[int, Callable[[bytes, int], tuple[Frame, int]]] = {
     FrameType.PING: _parse_ping,
     FrameType.ACK: _parse_ack,
+    FrameType.ACK_ECN: _parse_ack_ecn,
     FrameType.MESSAGE: _parse_message,
     FrameType.MESSAGE_PART: _parse_message_part,
     FrameType.ORDERED: _parse_ordered,
