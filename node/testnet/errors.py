@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["TestnetError", "TestnetFailed", "TestnetMisused"]
+__all__ = ["NotApplied", "TestnetError", "TestnetFailed", "TestnetMisused", "TestnetUnsupported"]
 
 
 class TestnetError(Exception):
@@ -20,3 +20,15 @@ class TestnetMisused(TestnetError):
     """What was asked can never work."""
 
     status = 2
+
+
+class NotApplied(TestnetError):
+    """A link or a fault cannot take effect here, so nothing would be shown."""
+
+    status = 3
+
+
+class TestnetUnsupported(TestnetError):
+    """What was asked for works elsewhere, and neither on this machine nor with this runner."""
+
+    status = 127

@@ -13,7 +13,7 @@ from typing import Any
 from node.cli.tables import duration, ratio, table
 from node.testnet.runners.docker import NodeContainer
 
-__all__ = ["NodeStatus", "is_whole", "status_lines", "status_of", "status_record"]
+__all__ = ["NodeStatus", "is_whole", "node_status", "status_lines", "status_of", "status_record"]
 
 _HEADER = (
     "NODE",
@@ -33,9 +33,9 @@ _HEADER = (
 class NodeStatus:
     """One node at one instant; None where it gave no answer, or has not measured yet.
 
-    state: of the container, with its health. active_peers, known_peers: by the node's own account. rtt, rto_computed,
-    rto_effective: means over its UDP links, in seconds. sent, retransmitted, lost: packets of those links since they
-    began. delivered: broadcasts of others that reached its application.
+    state: of the container, with its health, or of the process. active_peers, known_peers: by the node's own
+    account. rtt, rto_computed, rto_effective: means over its UDP links, in seconds. sent, retransmitted, lost: packets
+    of those links since they began. delivered: broadcasts of others that reached its application.
     """
 
     name: str
@@ -53,7 +53,7 @@ class NodeStatus:
 
 def status_of(nodes: Sequence[NodeContainer], answers: Mapping[str, dict[str, Any] | None]) -> list[NodeStatus]:
     """The status of each node, in the given order."""
-    return [_status(node, answers.get(node.name)) for node in nodes]
+    return [node_status(node.name, _state(node), answers.get(node.name)) for node in nodes]
 
 
 def is_whole(statuses: Sequence[NodeStatus]) -> bool:
@@ -86,14 +86,14 @@ def status_record(status: NodeStatus) -> dict[str, Any]:
     return asdict(status)
 
 
-def _status(node: NodeContainer, answer: dict[str, Any] | None) -> NodeStatus:
-    state = node.health or (f"exited ({node.exit_code})" if node.state == "exited" else node.state)
+def node_status(name: str, state: str, answer: dict[str, Any] | None) -> NodeStatus:
+    """The status of one node. answer: its statistics, None if it gave none."""
     if answer is None:
-        return NodeStatus(name=node.name, state=state)
+        return NodeStatus(name=name, state=state)
     gossip = answer.get("gossip_stats")
     links = [link for link in answer.get("links") or () if isinstance(link, dict) and link.get("transport") == "udp"]
     return NodeStatus(
-        name=node.name,
+        name=name,
         state=state,
         active_peers=_integer(answer.get("active_peers")),
         known_peers=_integer(answer.get("known_peers")),
@@ -105,6 +105,10 @@ def _status(node: NodeContainer, answer: dict[str, Any] | None) -> NodeStatus:
         lost=_sum(link.get("packets_lost") for link in links),
         delivered=_integer(gossip.get("delivered")) if isinstance(gossip, dict) else None,
     )
+
+
+def _state(node: NodeContainer) -> str:
+    return node.health or (f"exited ({node.exit_code})" if node.state == "exited" else node.state)
 
 
 def _integer(value: object) -> int | None:

@@ -1,12 +1,16 @@
-"""A stand-in for the program docker, and containers made of words."""
+"""A stand-in for the program docker, containers made of words, and a testnet of local processes that tests share."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from node.testnet.runners.docker import NodeContainer
+from node.testnet.runners.proc import ProcRunner
+from tests.testnet.plans import plan_of
 
 
 class DockerProgram:
@@ -53,3 +57,33 @@ def node(name: str, state: str = "running", exit_code: int = 0) -> NodeContainer
         address="10.2.0.3" if is_running else "",
         exit_code=exit_code,
     )
+
+
+@pytest.fixture(scope="session")
+def testnets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The directory of all testnets of this session; every one of them has to be gone at its end."""
+    runtime = tmp_path_factory.mktemp("rt")
+    before = os.environ.get("XDG_RUNTIME_DIR")
+    os.environ["XDG_RUNTIME_DIR"] = str(runtime)
+    yield runtime / "positron-testnet"
+    if before is None:
+        del os.environ["XDG_RUNTIME_DIR"]
+    else:
+        os.environ["XDG_RUNTIME_DIR"] = before
+
+
+@pytest.fixture(scope="session")
+def shared(testnets: Path) -> Iterator[ProcRunner]:
+    """Four nodes that run; whoever breaks them heals them."""
+    runner = ProcRunner("shared", lease=None)
+    runner.up(plan_of(4))
+    yield runner
+    runner.down()
+    assert not (testnets / "shared").exists()
+
+
+@pytest.fixture
+def whole(shared: ProcRunner) -> Iterator[ProcRunner]:
+    """The same, healed afterwards."""
+    yield shared
+    shared.heal()

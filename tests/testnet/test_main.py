@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from node.testnet import main as command
+from node.testnet.commands import containers
 from node.testnet.main import main
 from node.testnet.runners import docker as runner
 from node.testnet.runners.docker import NodeContainer
@@ -48,7 +48,7 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, docker_program: Dock
         yield fake
 
     monkeypatch.setattr(runner, "engine", make)
-    monkeypatch.setattr(command, "POLL_INTERVAL", 0.0)
+    monkeypatch.setattr(containers, "POLL_INTERVAL", 0.0)
     (tmp_path / "docker-compose.yml").touch()
     monkeypatch.chdir(tmp_path)
     return fake

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from node.impairment.combination import combined
 from node.impairment.link import LinkSettings
 from node.testnet.checker import Disturbance, Run, check
-from node.testnet.errors import TestnetError
+from node.testnet.errors import NotApplied, TestnetError
 from node.testnet.metrics.recording import Recording
 from node.testnet.run.expectations import Expectations
 from node.testnet.run.probes import Answer, Prober
@@ -89,6 +89,8 @@ class Conductor:
             outcome.verdict, outcome.reason = ended.verdict, ended.reason
         except KeyboardInterrupt:
             outcome.verdict, outcome.reason = Verdict.ABORTED, "interrupted"
+        except NotApplied as error:
+            outcome.verdict, outcome.reason = Verdict.NOT_APPLIED, str(error)
         except TestnetError as error:
             began = bool(outcome.steady_before)
             outcome.verdict, outcome.reason = Verdict.ABORTED if began else Verdict.NOT_RUN, str(error)
@@ -142,7 +144,7 @@ class Conductor:
                 fault, step = waiting.pop(0)
                 self._begin(fault, step, origin)
             self._note_ends(now - origin)
-            self._prober.down = dict.fromkeys(self._down(now - origin))
+            self._prober.down = dict.fromkeys(self._down(now - origin)) | self._hostile(now - origin)
             expectations.look(now, self._prober)
             following = origin + to_seconds(waiting[0][0].at) if waiting else end
             self._pass_time(min(now + TICK, following, end))
@@ -162,7 +164,7 @@ class Conductor:
         began = self.runner.now()
         self.progress("steady: waiting for the steady state to return")
         # A node that misbehaved may be kept away for long, and rightly.
-        self._prober.down = {one.node: None for one in self._disturbances() if one.kind == "hostile"}
+        self._prober.down = self._hostile(math.inf)
         self.outcome.steady_after = self._wait_for_steady(to_seconds(self.scenario.settle))
         if all(answer.holds for answer in self.outcome.steady_after):
             self.outcome.recovered_after = self.runner.now() - began
@@ -316,6 +318,14 @@ class Conductor:
             and fault.kind in (*DOWN_KINDS, "pause")
             and to_seconds(fault.at) <= at < to_seconds(fault.until) + 1.0
         ]
+
+    def _hostile(self, at: float) -> dict[str, None]:
+        """Nodes that have misbehaved by then: how they see the network is no evidence any more."""
+        return {
+            fault.node: None
+            for fault in self.schedule.faults
+            if isinstance(fault, NodeFault) and fault.kind == "hostile" and to_seconds(fault.at) <= at
+        }
 
     def _disturbances(self) -> Iterator[Disturbance]:
         origin = self.outcome.origin

@@ -240,6 +240,9 @@ def main(arguments: list[str]) -> int:
     directory = Directory(Path(arguments[0]))
     keeper = Keeper(directory)
     keeper.children.inherited.append(int(arguments[1]))
+    # Its own master: whoever started it has nothing to wait for.
+    if os.fork():
+        os._exit(0)
     # What was imported until here is shared with every node; a collection would write to it, and so copy it.
     gc.freeze()
     keeper.run()

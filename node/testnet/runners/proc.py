@@ -21,7 +21,7 @@ from typing import Any
 from node.impairment.combination import combined
 from node.impairment.link import LinkSettings
 from node.impairment.plain import from_plain, to_plain
-from node.testnet.errors import TestnetError, TestnetFailed, TestnetMisused
+from node.testnet.errors import NotApplied, TestnetError, TestnetFailed, TestnetMisused
 from node.testnet.runners.base import Event, Fault, LinkCount, LinkName, Plan
 from node.testnet.runners.directory import Directory, ask_keeper, directory_of, running, wait_until_gone
 from node.testnet.runners.live import LiveNode, LiveNodes, wait_until
@@ -71,7 +71,6 @@ class ProcRunner:
         self._events: list[Event] = []
         self._began = time.monotonic()
         self._is_watching = threading.Event()
-        self._keeper: subprocess.Popen[bytes] | None = None
 
     @classmethod
     def attach(cls, name: str) -> ProcRunner:
@@ -114,11 +113,11 @@ class ProcRunner:
             written = self._written(plan, self._place(plan), token)
             _write_private(directory, written)
             self._nodes = LiveNodes(_live(written), token, self._began)
-            self._keeper = _start_keeper(directory, lock)
+            _start_keeper(directory, lock)
         finally:
             os.close(lock)
         try:
-            self._wait_for(self._keeper)
+            self._wait_until_whole()
         except (TestnetError, KeyboardInterrupt):
             self.down()
             raise
@@ -130,21 +129,12 @@ class ProcRunner:
         directory = self._directory
         if directory is not None and directory.path.is_dir():
             if directory.is_alive():
-                try:
-                    ask_keeper(directory, {"do": "down"})
-                except TestnetFailed:
-                    # It has not begun to listen yet.
-                    if self._keeper is not None:
-                        self._keeper.terminate()
-                        self._keeper.wait(DOWN_TIMEOUT)
-                        directory.remove()
+                wait_until(lambda: _tell_to_end(directory), START_TIMEOUT)
                 if not wait_until_gone(directory, DOWN_TIMEOUT) and directory.is_alive():
                     raise TestnetFailed(
                         f"the keeper of testnet {self.testnet!r} does not end; see {directory.keeper_log}"
                     )
             directory.remove()
-        if self._keeper is not None:
-            self._keeper.wait(DOWN_TIMEOUT)
         if self._nodes is not None:
             self._nodes.close()
 
@@ -202,20 +192,18 @@ class ProcRunner:
             "settings": settings,
         }
 
-    def _wait_for(self, process: subprocess.Popen[bytes]) -> None:
+    def _wait_until_whole(self) -> None:
         nodes = self._live()
         wanted = min(len(nodes.nodes) - 1, FULL_MESH // 2 if len(nodes.nodes) > FULL_MESH else FULL_MESH)
 
         def is_whole() -> bool:
-            if process.poll() is not None:
-                raise TestnetFailed(f"the keeper ended: {self._last_words()}")
+            if not self._running().is_alive():
+                raise TestnetFailed(f"the keeper ended: {_last_words(self._running())}")
             answers = nodes.each(lambda name: nodes.ask(name, "/api/v1/stats"))
             if any(one["state"] != "running" for one in self.keeper_status()["nodes"].values()):
                 return False
             return all(one is not None and one["active_peers"] >= wanted for one in answers.values())
 
-        if not wait_until(lambda: self._running().socket.exists() or process.poll() is not None, START_TIMEOUT, 0.01):
-            raise TestnetFailed("the keeper did not start")
         if not wait_until(is_whole, START_TIMEOUT, 0.1):
             self.refresh()
             died = [event for event in self._events if event["event"] == "died"]
@@ -334,6 +322,16 @@ class ProcRunner:
     def digest(self) -> str:
         return ""
 
+    def host_of(self, node: str) -> str:
+        """The address of a node."""
+        return self._live().nodes[node].host
+
+    def chaos_status(self) -> dict[str, dict[str, Any] | None]:
+        """What each node says is asked of its links and of itself; None for one that does not answer."""
+        nodes = self._live()
+        found = nodes.each(lambda name: nodes.ask(name, "/api/v1/chaos"), nodes.awake())
+        return {name: found.get(name) for name in nodes.nodes}
+
     def keeper_status(self) -> dict[str, Any]:
         """What the keeper says of processes and their faults."""
         return ask_keeper(self._running(), {"do": "status"})
@@ -379,11 +377,6 @@ class ProcRunner:
     def _tail(self, name: str) -> str:
         return (self._log(name) or ["it wrote nothing"])[-1][:200]
 
-    def _last_words(self) -> str:
-        with contextlib.suppress(OSError):
-            return (self._running().keeper_log.read_text().splitlines() or ["without a word"])[-1][:200]
-        return "without a word"
-
 
 def _live(plan: Mapping[str, Any]) -> list[LiveNode]:
     return [
@@ -418,11 +411,12 @@ def _claim(directory: Directory) -> int:
     return lock
 
 
-def _start_keeper(directory: Directory, lock: int) -> subprocess.Popen[bytes]:
+def _start_keeper(directory: Directory, lock: int) -> None:
+    """Returns as soon as the keeper is a process of its own."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("POSITRON_")}
     command = [sys.executable, "-m", "node.testnet.runners.keeper", str(directory.path), str(lock)]
     with directory.keeper_log.open("wb") as log:
-        return subprocess.Popen(
+        began = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -430,7 +424,26 @@ def _start_keeper(directory: Directory, lock: int) -> subprocess.Popen[bytes]:
             start_new_session=True,
             pass_fds=(lock,),
             env=environment,
+            timeout=START_TIMEOUT,
+            check=False,
         )
+    if began.returncode:
+        raise TestnetFailed(f"the keeper did not start: {_last_words(directory)}")
+
+
+def _tell_to_end(directory: Directory) -> bool:
+    """Whether the keeper has heard it, or is gone; it may not listen yet."""
+    try:
+        ask_keeper(directory, {"do": "down"})
+    except TestnetFailed:
+        return not directory.is_alive()
+    return True
+
+
+def _last_words(directory: Directory) -> str:
+    with contextlib.suppress(OSError):
+        return (directory.keeper_log.read_text().splitlines() or ["without a word"])[-1][:200]
+    return "without a word"
 
 
 def _write_private(directory: Directory, plan: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from node.testnet.runners.live import wait_until
 from node.testnet.runners.proc import ProcRunner
-from tests.testnet.runners.conftest import plan_of
+from tests.testnet.plans import plan_of
 
 pytestmark = pytest.mark.loopback
 

@@ -10,7 +10,7 @@ import pytest
 from node.testnet.errors import TestnetFailed
 from node.testnet.runners.directory import ask_keeper, wait_until_gone
 from node.testnet.runners.proc import ProcRunner
-from tests.testnet.runners.conftest import plan_of
+from tests.testnet.plans import plan_of
 
 pytestmark = pytest.mark.loopback
 

@@ -13,13 +13,13 @@ import pytest
 
 from node.impairment.link import LinkSettings
 from node.impairment.wire import Wire
-from node.testnet.errors import TestnetMisused
+from node.testnet.errors import NotApplied, TestnetMisused
 from node.testnet.runners.directory import directory_of, wait_until_gone
 from node.testnet.runners.live import wait_until
 from node.testnet.runners.proc import ProcRunner
 from node.testnet.scenario.resolve import LinkFault, NodeFault
 from node.types import SECOND
-from tests.testnet.runners.conftest import plan_of
+from tests.testnet.plans import plan_of
 
 pytestmark = pytest.mark.loopback
 
@@ -30,7 +30,7 @@ from node.testnet.runners.proc import ProcRunner
 from node.testnet.scenario.resolve import LinkFault
 from node.types import SECOND
 from node.impairment.link import LinkSettings
-from tests.testnet.runners.conftest import plan_of
+from tests.testnet.plans import plan_of
 runner = ProcRunner("killed", lease=4.0)
 runner.up(plan_of(3))
 links = (("seed", "node-1"), ("node-1", "seed"))
@@ -75,7 +75,7 @@ def test_a_second_testnet_of_the_same_name_is_refused_and_found_by_that_name(sha
 def test_backends_that_processes_do_not_have_are_refused() -> None:
     plan = plan_of(2)
     other = type(plan)(topology=plan.topology, links=plan.links, seed=1, backend="netem")
-    with pytest.raises(TestnetMisused, match="wire alone"):
+    with pytest.raises(NotApplied, match="wire alone"):
         ProcRunner("other", lease=None).up(other)
 
 

@@ -13,7 +13,7 @@ from node.testnet.runners import proc
 from node.testnet.runners.directory import known
 from node.testnet.runners.live import wait_until
 from node.testnet.runners.proc import ProcRunner
-from tests.testnet.runners.conftest import plan_of
+from tests.testnet.plans import plan_of
 
 pytestmark = pytest.mark.loopback
 
