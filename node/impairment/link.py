@@ -17,7 +17,17 @@ from node.errors import UsageError
 from node.types import SECOND, Duration, Instant
 from node.wire.limits import MTU_MAX
 
-__all__ = ["Arrival", "Draws", "GilbertElliott", "Link", "LinkSettings", "LinkStats", "LossAt", "Order"]
+__all__ = [
+    "Arrival",
+    "Draws",
+    "GilbertElliott",
+    "Link",
+    "LinkSettings",
+    "LinkStats",
+    "LossAt",
+    "Order",
+    "expected_loss",
+]
 
 _ECT = (1, 2)
 _CE = 3
@@ -254,6 +264,16 @@ class Link:
         if probability <= 0.0:
             return False
         return probability >= 1.0 or self.random.random() < probability
+
+
+def expected_loss(settings: LinkSettings) -> float:
+    """Share of packets that a link with these settings loses in the long run."""
+    bursts = settings.bursts
+    if bursts is None:
+        return settings.loss
+    bad = bursts.p / (bursts.p + bursts.r) if bursts.p + bursts.r else 0.0
+    within = bad * bursts.loss_bad + (1 - bad) * bursts.loss_good
+    return 1 - (1 - settings.loss) * (1 - within)
 
 
 def _check_probability(name: str, value: float) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from node.metrics.names import BACKENDS
 
-__all__ = ["Impairment", "read_impairment"]
+__all__ = ["ChaosReading", "Impairment", "read_impairment"]
 
 _FILE_BYTES_MAX = 65536
 _TARGET = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -34,6 +34,20 @@ class Impairment:
     delay_seconds: float = 0.0
     jitter_seconds: float = 0.0
     rate_bytes_per_second: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChaosReading:
+    """What a controller has this node do to its own network, and what runs.
+
+    active: step and kind of each fault. links: what each link is asked to do, by the node at its other end.
+    offered, dropped: packets that met it since the node began.
+    """
+
+    active: tuple[tuple[str, str], ...] = ()
+    links: tuple[Impairment, ...] = ()
+    offered: int = 0
+    dropped: int = 0
 
 
 def read_impairment(path: str) -> Impairment | None:

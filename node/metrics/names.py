@@ -423,6 +423,27 @@ _IMPAIRMENT = (
         "Rate limit that is configured for this node's network; 0 for none.",
         *_PLACE,
     ),
+    _gauge("impairment_asked_loss_ratio", "ratio", "Packet loss that was asked of this node's network.", *_PLACE),
+    _gauge("impairment_asked_delay_seconds", "seconds", "Delay that was asked of this node's network.", *_PLACE),
+    _counter(
+        "impairment_offered_packets_total",
+        "packets",
+        "Packets that met an impairment in this node.",
+        Label("backend"),
+    ),
+    _counter(
+        "impairment_dropped_packets_total",
+        "packets",
+        "Packets that an impairment in this node dropped.",
+        Label("backend"),
+    ),
+    _gauge(
+        "chaos_active",
+        "faults",
+        "1 for each fault that runs on this node or its links, or that it was told of.",
+        Label("step"),
+        Label("kind"),
+    ),
 )
 
 CATALOGUE: dict[str, Metric] = {

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from node.config.version import package_version
 from node.core.snapshot import LinkSnapshot, NodeSnapshot
-from node.metrics.impairment import Impairment
+from node.metrics.impairment import ChaosReading, Impairment
 from node.metrics.names import (
     HOP_BOUNDS,
     LAG_BOUNDS,
@@ -68,7 +68,7 @@ class Observation:
     """A node at one instant, as its shell sees it.
 
     wall_offset: Unix time minus the node's monotonic clock, in nanoseconds. socket: None where UDP is disabled.
-    impairment: None when what is configured cannot be known.
+    impairment: None when what is configured cannot be known. chaos: None unless a controller may impair this node.
     """
 
     snapshot: NodeSnapshot
@@ -80,6 +80,7 @@ class Observation:
     impairment: Impairment | None
     is_seed: bool
     profile: str
+    chaos: ChaosReading | None = None
 
 
 class Reading(NamedTuple):
@@ -106,7 +107,9 @@ def readings(seen: Observation) -> Iterator[Reading]:
     yield from _gossip(seen.snapshot)
     yield from _trust(seen.snapshot)
     yield from _runtime(seen)
-    if seen.impairment is not None:
+    if seen.chaos is not None:
+        yield from _chaos(seen.chaos)
+    if seen.impairment is not None and (seen.chaos is None or seen.impairment.backend != "none"):
         yield from _impairment(seen.impairment)
 
 
@@ -409,6 +412,18 @@ def _impairment(impairment: Impairment) -> Iterator[Reading]:
     yield Reading("positron_impairment_delay_seconds", impairment.delay_seconds, place)
     yield Reading("positron_impairment_jitter_seconds", impairment.jitter_seconds, place)
     yield Reading("positron_impairment_rate_bytes_per_second", impairment.rate_bytes_per_second, place)
+
+
+def _chaos(chaos: ChaosReading) -> Iterator[Reading]:
+    for impairment in chaos.links:
+        yield from _impairment(impairment)
+        place = (impairment.target, impairment.dir, impairment.backend)
+        yield Reading("positron_impairment_asked_loss_ratio", impairment.loss_ratio, place)
+        yield Reading("positron_impairment_asked_delay_seconds", impairment.delay_seconds, place)
+    yield Reading("positron_impairment_offered_packets_total", chaos.offered, ("wire",))
+    yield Reading("positron_impairment_dropped_packets_total", chaos.dropped, ("wire",))
+    for step, kind in dict.fromkeys(chaos.active):
+        yield Reading("positron_chaos_active", 1, (step, kind))
 
 
 def _durations(name: str, histogram: Histogram) -> Reading:

@@ -14,12 +14,14 @@ from typing import Any
 
 from node.config import parse_address
 from node.errors import UsageError
+from node.impairment.link import LinkSettings, expected_loss
 from node.impairment.plain import from_plain, to_plain
 from node.impairment.wire import LINKS_MAX, Demand
+from node.metrics.impairment import ChaosReading, Impairment
 from node.node.afflictions import Afflictions, Body
 from node.node.probes import probe
 from node.node.wired import Wired
-from node.types import Address, from_seconds, to_seconds
+from node.types import Address, Instant, from_seconds, to_seconds
 
 __all__ = ["Chaos"]
 
@@ -28,6 +30,10 @@ STEP_CHARACTERS_MAX = 64
 TARGETS_MAX = 256
 PROBES_MAX = 10_000
 INTERVAL_MAX = 1.0
+MARKS_MAX = 64
+LINKS_SHOWN_MAX = 256
+"""Links in the metrics; a testnet that is larger shows the first ones."""
+
 PROBES_AT_ONCE_MAX = 16
 """Measurements that one node sends at the same time."""
 
@@ -37,6 +43,7 @@ class Chaos:
 
     def __init__(self, wired: Wired, body: Body) -> None:
         self._wired = wired
+        self._marks: dict[str, tuple[str, Instant]] = {}
         self.afflictions = Afflictions(body)
         self._sending: dict[str, asyncio.Task[None]] = {}
         wired.probes.is_on = True
@@ -50,6 +57,8 @@ class Chaos:
                 return self.add_fault(body)
             case "afflict":
                 return self.afflict(body)
+            case "mark":
+                return self.mark(body)
             case "heal":
                 step = body.get("step")
                 return self.heal(None if step is None else str(step))
@@ -118,13 +127,38 @@ class Chaos:
 
     def heal(self, step: str | None = None) -> dict[str, Any]:
         """Ends that fault, or all of them."""
+        self._marks = {} if step is None else {name: one for name, one in self._marks.items() if name != step}
         healed = self._wired.wire.heal(None if step is None else [step])
         return {"healed": healed + self.afflictions.heal(step)}
 
+    def mark(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Has the metrics tell of a fault elsewhere, such as of a process. step, kind: its names. seconds: limit."""
+        step = _text(body.get("step"), "step", STEP_CHARACTERS_MAX)
+        if len(self._marks) >= MARKS_MAX:
+            raise UsageError(f"{MARKS_MAX} marks are set: allowed are no more")
+        kind = _text(body.get("kind"), "kind", STEP_CHARACTERS_MAX)
+        self._marks[step] = kind, self._wired.now() + from_seconds(_limit(body))
+        return {"step": step}
+
     def active(self) -> list[tuple[str, str]]:
         """Step and kind of every fault that runs, for the metrics."""
-        demands = [(demand.step, demand.kind) for demand in self._wired.wire.active(self._wired.now())]
-        return demands + [(step, kind) for step, kind, _ in self.afflictions.active()]
+        now = self._wired.now()
+        self._marks = {step: mark for step, mark in self._marks.items() if mark[1] > now}
+        faults = [(demand.step, demand.kind) for demand in self._wired.wire.active(now)]
+        faults += [(step, kind) for step, kind, _ in self.afflictions.active()]
+        return faults + [(step, kind) for step, (kind, _) in self._marks.items()]
+
+    def reading(self) -> ChaosReading:
+        """What runs, and what links are asked to do, for the metrics."""
+        wire, now = self._wired.wire, self._wired.now()
+        stats = wire.stats()
+        hosts = list(dict.fromkeys((*wire.base, *stats)))[:LINKS_SHOWN_MAX]
+        return ChaosReading(
+            active=tuple(self.active()),
+            links=tuple(_impairment(wire.names.get(host, host), wire.settings_for(host, now)) for host in hosts),
+            offered=sum(one.offered for one in stats.values()),
+            dropped=sum(one.lost + one.overflowed + one.too_large for one in stats.values()),
+        )
 
     # --- probes ---------------------------------------------------------------------------------------------------
 
@@ -183,6 +217,17 @@ def _shown(demand: Demand, now: int) -> dict[str, Any]:
         "hosts": hosts,
         "seconds_left": left,
     }
+
+
+def _impairment(target: str, settings: LinkSettings) -> Impairment:
+    return Impairment(
+        backend="wire",
+        target=target,
+        loss_ratio=expected_loss(settings),
+        delay_seconds=to_seconds(settings.delay),
+        jitter_seconds=to_seconds(settings.jitter),
+        rate_bytes_per_second=settings.rate,
+    )
 
 
 def _limit(body: Mapping[str, Any]) -> float:

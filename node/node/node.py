@@ -106,6 +106,7 @@ class Node:
             socket_stats=self._socket_stats,
             state_report=self._state_report,
         )
+        self._observer.chaos = lambda: None if self.chaos is None else self.chaos.reading()
         self._unreachable: dict[Address, bool] = {}
         self._life = _Life.NEW
         self._epoch = 0

@@ -14,7 +14,7 @@ from typing import Any
 from node.api.problems import Json
 from node.config import NetworkConfig
 from node.core.snapshot import NodeSnapshot
-from node.metrics.impairment import Impairment, read_impairment
+from node.metrics.impairment import ChaosReading, Impairment, read_impairment
 from node.metrics.process import read_process
 from node.metrics.readings import Observation, RuntimeStats, SocketReading
 from node.metrics.text import render
@@ -44,6 +44,8 @@ class Observer:
         self._snapshot = snapshot
         self._socket_stats = socket_stats
         self._state_report = state_report
+        self.chaos: Callable[[], ChaosReading | None] = lambda: None
+        """What a controller has the node do to its network; None where there may be none."""
 
     def render_metrics(self) -> bytes:
         """The exposition; takes a fraction of a millisecond per link, which the next exposition tells."""
@@ -92,6 +94,7 @@ class Observer:
             impairment=self.impairment(),
             is_seed=self._config.is_seed,
             profile=self._config.profile,
+            chaos=self.chaos(),
         )
 
 

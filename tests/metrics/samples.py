@@ -7,7 +7,7 @@ from dataclasses import replace
 from node.core.snapshot import LinkSnapshot, NodeSnapshot, PeerSnapshot
 from node.core.stats import CoreStats
 from node.gossip.stats import GossipStats
-from node.metrics.impairment import Impairment
+from node.metrics.impairment import ChaosReading, Impairment
 from node.metrics.process import ProcessReading
 from node.metrics.readings import Observation, RuntimeStats, SocketReading
 from node.peers.stats import PeerStats
@@ -126,5 +126,11 @@ def observation(snapshot: NodeSnapshot | None = None, **changes: object) -> Obse
         impairment=Impairment(),
         is_seed=False,
         profile="default",
+        chaos=ChaosReading(
+            active=(("split", "partition"),),
+            links=(Impairment(backend="wire", target="node-2", loss_ratio=0.1, delay_seconds=0.02),),
+            offered=10,
+            dropped=1,
+        ),
     )
     return replace(seen, **changes)  # type: ignore[arg-type]  # any field by name

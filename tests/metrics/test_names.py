@@ -44,6 +44,11 @@ def test_only_the_links_have_a_label_without_a_closed_set_of_values() -> None:
         "positron_impairment_delay_seconds",
         "positron_impairment_jitter_seconds",
         "positron_impairment_rate_bytes_per_second",
+        "positron_impairment_asked_loss_ratio",
+        "positron_impairment_asked_delay_seconds",
+        "positron_impairment_offered_packets_total",
+        "positron_impairment_dropped_packets_total",
+        "positron_chaos_active",
     }
 
 

@@ -140,7 +140,16 @@ def test_peers_are_counted_by_state() -> None:
 
 
 def test_an_impairment_that_cannot_be_known_is_absent_and_not_zero() -> None:
-    assert not [key for key in values(observation(impairment=None)) if "impairment" in key[0]]
+    assert not [key for key in values(observation(impairment=None, chaos=None)) if "impairment" in key[0]]
+
+
+def test_what_a_controller_does_to_a_node_takes_the_place_of_none() -> None:
+    seen = values(observation())
+    assert seen["positron_chaos_active", "split", "partition"] == 1
+    assert seen["positron_impairment_loss_ratio", "node-2", "egress", "wire"] == 0.1
+    assert seen["positron_impairment_asked_delay_seconds", "node-2", "egress", "wire"] == 0.02
+    assert seen["positron_impairment_offered_packets_total", "wire"] == 10
+    assert not [key for key in seen if key[0].startswith("positron_impairment") and "none" in key]
 
 
 def test_hops_fall_into_the_bucket_of_their_number() -> None:

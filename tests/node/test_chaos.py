@@ -128,3 +128,20 @@ def test_a_node_cannot_be_touched_unless_it_was_started_for_it() -> None:
             assert node.chaos is None
 
     asyncio.run(scenario())
+
+
+def test_what_runs_and_what_links_are_asked_is_told_for_the_metrics() -> None:
+    async def scenario() -> None:
+        chaos = Chaos(Wired(Driver(), Wire(seed="", name="a")), engine())
+        chaos.set_links({"hosts": {"10.0.0.1": {"delay": 1_000_000}}, "names": {"10.0.0.1": "b"}})
+        chaos.add_fault(FAULT | {"hosts": ["10.0.0.1"]})
+        chaos.afflict({"step": "g", "kind": "dns", "seconds": 5})
+        chaos.mark({"step": "h", "kind": "kill", "seconds": 5})
+        reading = chaos.reading()
+        assert reading.active == (("f", "loss"), ("g", "dns"), ("h", "kill"))
+        (link,) = reading.links
+        assert (link.target, link.backend, link.loss_ratio, link.delay_seconds) == ("b", "wire", 0.5, 0.001)
+        assert sorted(chaos.heal()["healed"]) == ["f", "g"]
+        assert chaos.reading().active == ()
+
+    asyncio.run(scenario())

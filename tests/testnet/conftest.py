@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from node.testnet.commands import containers
+from node.testnet.runners import docker as runner
 from node.testnet.runners.docker import NodeContainer
 from node.testnet.runners.proc import ProcRunner
 from tests.testnet.plans import plan_of
@@ -87,3 +91,42 @@ def whole(shared: ProcRunner) -> Iterator[ProcRunner]:
     """The same, healed afterwards."""
     yield shared
     shared.heal()
+
+
+class FakeEngine:
+    """Containers and answers as a test sets them; `nodes` is what is there before, then what `up` made of it."""
+
+    def __init__(self) -> None:
+        self.before: list[NodeContainer] = []
+        self.after = [node("seed"), node("node-1")]
+        self.peers: list[int | None] = [1]
+        self.words = ""
+        self._looks = 0
+
+    def nodes(self, project: str) -> list[NodeContainer]:
+        assert project == "positron"
+        self._looks += 1
+        return self.before if self._looks == 1 else self.after
+
+    def ask(self, nodes: Sequence[NodeContainer], path: str, words: Sequence[str]) -> dict[str, dict[str, Any] | None]:
+        assert (path, words) == ("/api/v1/stats", ("positron", "stats", "--json"))
+        peers = self.peers.pop(0) if len(self.peers) > 1 else self.peers[0]
+        return {one.name: None if peers is None else {"active_peers": peers, "links": []} for one in nodes}
+
+    def last_words(self, container: NodeContainer) -> str:
+        return self.words
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, docker_program: DockerProgram) -> FakeEngine:
+    fake = FakeEngine()
+
+    @contextmanager
+    def make() -> Iterator[FakeEngine]:
+        yield fake
+
+    monkeypatch.setattr(runner, "engine", make)
+    monkeypatch.setattr(containers, "POLL_INTERVAL", 0.0)
+    (tmp_path / "docker-compose.yml").touch()
+    monkeypatch.chdir(tmp_path)
+    return fake

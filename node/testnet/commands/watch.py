@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from node.cli.tables import duration, table
-from node.testnet.run.verification import expected_loss
+from node.impairment.link import expected_loss
 from node.testnet.runners.asked import asked_of, faults_on
 
 if TYPE_CHECKING:

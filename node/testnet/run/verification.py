@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from node.impairment.link import GilbertElliott, LinkSettings
+from node.impairment.link import GilbertElliott, LinkSettings, expected_loss
 from node.testnet.runners.base import LinkCount, LinkName
 from node.types import to_seconds
 
-__all__ = ["PROBES", "LinkFinding", "expected_loss", "verify"]
+__all__ = ["PROBES", "LinkFinding", "verify"]
 
 PROBES = 300
 """Probes per link: with them 20 % of loss is told from 12 %."""
@@ -46,16 +46,6 @@ class LinkFinding:
     def is_applied(self) -> bool:
         """Whether the link does what was asked of it."""
         return not self.text
-
-
-def expected_loss(settings: LinkSettings) -> float:
-    """Share of packets that a link with these settings loses in the long run."""
-    bursts = settings.bursts
-    if bursts is None:
-        return settings.loss
-    bad = bursts.p / (bursts.p + bursts.r) if bursts.p + bursts.r else 0.0
-    within = bad * bursts.loss_bad + (1 - bad) * bursts.loss_good
-    return 1 - (1 - settings.loss) * (1 - within)
 
 
 def verify(

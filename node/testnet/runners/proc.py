@@ -43,6 +43,9 @@ READ_INTERVAL = 0.5
 """Seconds between two looks at histories and at the keeper."""
 
 LOG_BYTES_MAX = 16 << 20
+MARK_SECONDS = 2.0
+"""How long the metrics tell of what happened at once: longer than the time between two scrapes."""
+
 FULL_MESH = 24
 """Nodes up to which everybody has everybody as an active peer."""
 
@@ -235,6 +238,8 @@ class ProcRunner:
             request |= {"seconds": max(0.0, seconds), "parameters": _plain(fault)}
             ask_keeper(self._running(), request)
             self.refresh()
+            mark = {"step": fault.step, "kind": fault.kind, "seconds": max(seconds, MARK_SECONDS)}
+            self._order([(name, "mark", mark) for name in self._live().awake()])
         elif fault.kind in AFFLICTIONS:
             # What happens at once has no time to last, and every order has a limit.
             body = {"step": fault.step, "kind": fault.kind, "seconds": max(seconds, 0.001), **_plain(fault)}

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from node.impairment.combination import combined
-from node.impairment.link import Link, LinkSettings
+from node.impairment.link import Link, LinkSettings, expected_loss
 from node.metrics.impairment import Impairment
 from node.metrics.process import ProcessReading
 from node.metrics.readings import Observation, RuntimeStats
@@ -23,7 +23,6 @@ from node.sim.hostile import DROPPER, FORGER, REPLAYER, SPAMMER
 from node.sim.network import Network, NetworkSettings
 from node.sim.nodes import SimNode, address_of
 from node.testnet.errors import TestnetMisused
-from node.testnet.run.verification import expected_loss
 from node.testnet.runners.base import Event, Fault, LinkCount, LinkName, Plan
 from node.testnet.scenario.resolve import LinkFault, NodeFault
 from node.types import MILLISECOND, SECOND, from_seconds, to_seconds

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from node.impairment.link import LinkSettings
+from node.impairment.link import LinkSettings, expected_loss
 from node.testnet.errors import TestnetFailed
-from node.testnet.run.verification import expected_loss
 from node.testnet.runners.base import Event, Fault, LinkCount, LinkName, Plan
 from node.testnet.scenario.resolve import LinkFault
 from node.types import to_seconds

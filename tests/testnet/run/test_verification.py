@@ -6,8 +6,8 @@ from random import Random
 
 import pytest
 
-from node.impairment.link import GilbertElliott, Link, LinkSettings
-from node.testnet.run.verification import PROBES, expected_loss, verify
+from node.impairment.link import GilbertElliott, Link, LinkSettings, expected_loss
+from node.testnet.run.verification import PROBES, verify
 from node.testnet.runners.base import LinkCount
 from node.types import MILLISECOND, SECOND
 
