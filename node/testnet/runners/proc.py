@@ -140,6 +140,7 @@ class ProcRunner:
             directory.remove()
         if self._nodes is not None:
             self._nodes.close()
+            self._nodes = None
 
     def _check(self, plan: Plan) -> None:
         """TestnetMisused for what cannot be brought up."""
