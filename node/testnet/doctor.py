@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from node.testnet.compose import COMPOSE_FILE, compose_version, find_compose_file
 from node.testnet.errors import TestnetFailed, TestnetMisused
+from node.testnet.runners.loopback import has_loopback_network
 
 __all__ = ["Finding", "examine"]
 
@@ -35,7 +36,20 @@ class Finding:
 
 
 def examine(image: str, file: str | None) -> Iterator[Finding]:
-    """Every check, in the order in which to mend them. image: of the node, used to try netem if it is built."""
+    """Every check, in the order in which to mend them. image: of the node, used to try netem if it is built.
+
+    Containers are required only where local processes cannot stand in for them.
+    """
+    local = _local_processes()
+    yield local
+    yield Finding(subject="wire", is_there=True, is_required=False, detail="nodes impair their own links, everywhere")
+    for finding in _containers(image, file):
+        yield replace(finding, is_required=finding.is_required and not local.is_there)
+    yield _nft()
+    yield _user_mode_linux()
+
+
+def _containers(image: str, file: str | None) -> Iterator[Finding]:
     version, has_netem = _ask_engine(image)
     yield version
     found = compose_version()
@@ -48,6 +62,55 @@ def examine(image: str, file: str | None) -> Iterator[Finding]:
     )
     yield _compose_file(file)
     yield _netem(has_netem)
+
+
+def _local_processes() -> Finding:
+    is_there = has_loopback_network()
+    return Finding(
+        subject="proc",
+        is_there=is_there,
+        is_required=False,
+        detail="testnets of local processes work" if is_there else "the addresses 127.0.0.0/8 cannot be had",
+        cure="" if is_there else "local processes need Linux; take --runner docker, or sim for scenarios",
+    )
+
+
+def _nft() -> Finding:
+    """Tries the hook that drops in silence, in a network namespace that is gone afterwards."""
+    rules = "table netdev t { chain c { type filter hook ingress device lo priority 0; numgen random mod 2 0 drop; }; }"
+    reason = _refused(["unshare", "--net", "nft", rules], ("unshare", "nft"))
+    return Finding(
+        subject="nft",
+        is_there=not reason,
+        is_required=False,
+        detail=reason or "nftables can drop at ingress, without a word to the sender",
+        cure=reason and "install nftables, ask as root, and use a kernel with nf_tables (4.2 and newer)",
+    )
+
+
+def _user_mode_linux() -> Finding:
+    reason = _refused(["linux.uml", "--version"], ("linux.uml",), needs_root=False)
+    return Finding(
+        subject="uml",
+        is_there=not reason,
+        is_required=False,
+        detail=reason or "User-Mode Linux starts: the lab can run real netem on any kernel",
+        cure=reason and "install user-mode-linux (Debian, Ubuntu); only the tests of the tier lab need it",
+    )
+
+
+def _refused(command: Sequence[str], programs: Sequence[str], *, needs_root: bool = True) -> str:
+    """Why that command does not work here; "" if it does."""
+    missing = [program for program in programs if shutil.which(program) is None]
+    if missing:
+        return f"{missing[0]} is not installed"
+    if needs_root and os.geteuid() != 0:
+        return "not known: only root can try"
+    try:
+        tried = subprocess.run(command, capture_output=True, text=True, timeout=TRY_TIMEOUT, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    return "" if tried.returncode == 0 else (tried.stderr.strip().splitlines() or [f"status {tried.returncode}"])[0]
 
 
 def _ask_engine(image: str) -> tuple[Finding, bool | None]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from node.testnet import doctor
 from node.testnet.commands import containers
 from node.testnet.runners import docker as runner
 from node.testnet.runners.docker import NodeContainer
@@ -130,3 +131,9 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, docker_program: Dock
     (tmp_path / "docker-compose.yml").touch()
     monkeypatch.chdir(tmp_path)
     return fake
+
+
+@pytest.fixture
+def no_local_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system that lends out no loopback addresses."""
+    monkeypatch.setattr(doctor, "has_loopback_network", lambda: False)

@@ -38,6 +38,7 @@ def findings(
         yield FakeEngine(netem)
 
     monkeypatch.setattr(runner, "engine", engine)
+    monkeypatch.setattr(doctor, "has_loopback_network", lambda: False)
     monkeypatch.setattr(doctor, "_host_has_netem", lambda: None)
     docker_program.answers("2.26.1")
     file = tmp_path / "docker-compose.yml"
@@ -47,8 +48,8 @@ def findings(
 
 @pytest.mark.parametrize("findings", [True], indirect=True)
 def test_a_machine_with_everything_needs_no_cure(findings: dict[str, Finding]) -> None:
-    assert list(findings) == ["docker", "compose", "compose file", "netem"]
-    assert all(finding.is_there and not finding.cure for finding in findings.values())
+    wanted = [findings[name] for name in ("docker", "compose", "compose file", "netem", "wire")]
+    assert all(finding.is_there and not finding.cure for finding in wanted)
     assert findings["docker"].detail == "Docker Engine 28.2.2"
 
 
@@ -79,6 +80,25 @@ def test_a_missing_compose_file_is_named(docker_program: DockerProgram, monkeypa
         yield FakeEngine(True)
 
     monkeypatch.setattr(runner, "engine", engine)
+    monkeypatch.setattr(doctor, "has_loopback_network", lambda: False)
     found = {finding.subject: finding for finding in examine("positron-testnet:local", "nowhere.yml")}
     assert not found["compose file"].is_there
     assert "nowhere.yml" in found["compose file"].detail
+
+
+def test_where_local_processes_work_containers_are_not_required(
+    monkeypatch: pytest.MonkeyPatch, docker_program: DockerProgram
+) -> None:
+    monkeypatch.setattr(doctor, "has_loopback_network", lambda: True)
+    monkeypatch.setattr(
+        doctor,
+        "_ask_engine",
+        lambda _: (Finding(subject="docker", is_there=False, is_required=True, detail="no", cure="install it"), None),
+    )
+    docker_program.answers("", status=1)
+    found = {finding.subject: finding for finding in examine("positron-testnet:local", "nowhere.yml")}
+    assert list(found) == ["proc", "wire", "docker", "compose", "compose file", "netem", "nft", "uml"]
+    assert found["proc"].is_there
+    assert not found["docker"].is_there
+    assert not [one.subject for one in found.values() if one.is_required]
+    assert all(one.cure for one in found.values() if not one.is_there)

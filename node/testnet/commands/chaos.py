@@ -240,10 +240,13 @@ def _run_one(scenario: Scenario, source: Any, arguments: argparse.Namespace) -> 
     from node.testnet.report import write_report
     from node.testnet.run.conductor import Conductor
     from node.testnet.run.folder import RunFolder, outcome_record
-    from node.testnet.runners import make_runner
+    from node.testnet.runners import choose_runner, make_runner
     from node.testnet.scenario.resolve import resolve
 
-    runner = make_runner(arguments.runner)
+    chosen, why = choose_runner(arguments.runner)
+    if arguments.runner == "auto":
+        sys.stderr.write(f"runner {chosen} ({why})\n")
+    runner = make_runner(chosen)
     folder = RunFolder(Path(arguments.out), scenario.name, scenario.seed, began=time.time_ns() / 1e9)
     conductor = Conductor(scenario, resolve(scenario), runner, progress=_progress(scenario.name))
     outcome = conductor.run()

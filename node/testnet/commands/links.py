@@ -63,8 +63,8 @@ def show(arguments: argparse.Namespace) -> int:
     records = []
     for source, target in links:
         answer = answers[source] or {}
-        counts = answer.get("links", {}).get(nodes.nodes[target].host, {})
-        faults = faults_on(answer, nodes.nodes[target].host) if answer else []
+        counts = answer.get("links", {}).get(nodes.nodes[target].peer_host, {})
+        faults = faults_on(answer, nodes.nodes[target].peer_host) if answer else []
         settings = described(runner._links[source, target])
         records.append({"from": source, "to": target, "settings": settings, "faults": faults, **counts})
     if arguments.json:
@@ -128,6 +128,11 @@ def verify(arguments: argparse.Namespace) -> int:
         raise TestnetFailed(f"no answer from {', '.join(dict.fromkeys(silent))}: what is asked of its links is unknown")
     asked = {link: asked_of(answers[link[0]] or {}, runner.host_of(link[1])) for link in links}
     findings = judge(runner.probe(links, arguments.count), asked, base_delay=0.0)
+    wrong = [one.link for one in findings if not one.is_applied]
+    if wrong:
+        # One interval in a hundred misses by chance: what is really not applied misses twice.
+        again = {one.link: one for one in judge(runner.probe(wrong, arguments.count), asked, base_delay=0.0)}
+        findings = [again.get(one.link, one) for one in findings]
     if arguments.json:
         print(json.dumps([_record(one) for one in findings], indent=2))
     else:

@@ -143,9 +143,9 @@ class ProcRunner:
             self._nodes = None
 
     def _check(self, plan: Plan) -> None:
-        """TestnetMisused for what cannot be brought up."""
+        """TestnetMisused and NotApplied for what cannot be brought up."""
         if plan.backend not in ("auto", "wire"):
-            raise TestnetMisused(f"backend {plan.backend}: local processes have wire alone; give --runner docker")
+            raise NotApplied(f"backend {plan.backend}: local processes have wire alone; give --runner docker")
         if len(plan.topology.names) > NODES_MAX:
             raise TestnetMisused(f"{len(plan.topology.names)} nodes: allowed are up to {NODES_MAX} as local processes")
 
@@ -203,6 +203,8 @@ class ProcRunner:
         def is_whole() -> bool:
             if not self._running().is_alive():
                 raise TestnetFailed(f"the keeper ended: {_last_words(self._running())}")
+            if not self._is_listening():
+                return False
             answers = nodes.each(lambda name: nodes.ask(name, "/api/v1/stats"))
             if any(one["state"] != "running" for one in self.keeper_status()["nodes"].values()):
                 return False
@@ -214,6 +216,14 @@ class ProcRunner:
             why = f"{died[0]['node']} ended: {died[0]['reason']}; {self._tail(died[0]['node'])}" if died else "no peers"
             raise TestnetFailed(f"the nodes did not find each other within {START_TIMEOUT:g} s: {why}")
         nodes.learn_names()
+
+    def _is_listening(self) -> bool:
+        """Whether the keeper answers already."""
+        try:
+            self.keeper_status()
+        except TestnetFailed:
+            return False
+        return True
 
     # --- time -------------------------------------------------------------------------------------------------------
 
@@ -330,7 +340,7 @@ class ProcRunner:
 
     def host_of(self, node: str) -> str:
         """The address of a node."""
-        return self._live().nodes[node].host
+        return self._live().nodes[node].peer_host
 
     def chaos_status(self) -> dict[str, dict[str, Any] | None]:
         """What each node says is asked of its links and of itself; None for one that does not answer."""

@@ -13,6 +13,7 @@ from tests.testnet.conftest import DockerProgram, FakeEngine
 def test_doctor_fails_only_without_what_is_required(
     engine: FakeEngine,
     docker_program: DockerProgram,
+    no_local_processes: None,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -23,4 +24,5 @@ def test_doctor_fails_only_without_what_is_required(
     assert "missing  netem: the kernel has no sch_netem" in capsys.readouterr().out
     docker_program.answers("", status=1)
     assert main(["doctor", "--json"]) == 1
-    assert [finding["is_there"] for finding in json.loads(capsys.readouterr().out)] == [True, False, True, False]
+    found = {finding["subject"]: finding["is_there"] for finding in json.loads(capsys.readouterr().out)}
+    assert [found[name] for name in ("docker", "compose", "compose file", "netem")] == [True, False, True, False]

@@ -16,7 +16,7 @@ from node.testnet.runners import contained
 from node.testnet.runners.contained import NODES_MAX, DockerRunner
 from node.testnet.runners.directory import Directory
 from node.testnet.runners.proc import ProcRunner
-from tests.testnet.runners.conftest import plan_of
+from tests.testnet.plans import plan_of
 
 ROOT = Path(__file__).parent.parent.parent.parent
 TAKEN = ipaddress.IPv4Network("10.64.0.0/11")
