@@ -40,10 +40,11 @@ class Impairment:
 class ChaosReading:
     """What a controller has this node do to its own network, and what runs.
 
-    active: step and kind of each fault. links: what each link is asked to do, by the node at its other end.
-    offered, dropped: packets that met it since the node began.
+    backend: what impairs. active: step and kind of each fault. links: what each link is asked to do, by the node at
+    its other end. offered, dropped: packets that met it since the node began.
     """
 
+    backend: str = "wire"
     active: tuple[tuple[str, str], ...] = ()
     links: tuple[Impairment, ...] = ()
     offered: int = 0

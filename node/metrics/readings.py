@@ -420,8 +420,8 @@ def _chaos(chaos: ChaosReading) -> Iterator[Reading]:
         place = (impairment.target, impairment.dir, impairment.backend)
         yield Reading("positron_impairment_asked_loss_ratio", impairment.loss_ratio, place)
         yield Reading("positron_impairment_asked_delay_seconds", impairment.delay_seconds, place)
-    yield Reading("positron_impairment_offered_packets_total", chaos.offered, ("wire",))
-    yield Reading("positron_impairment_dropped_packets_total", chaos.dropped, ("wire",))
+    yield Reading("positron_impairment_offered_packets_total", chaos.offered, (chaos.backend,))
+    yield Reading("positron_impairment_dropped_packets_total", chaos.dropped, (chaos.backend,))
     for step, kind in dict.fromkeys(chaos.active):
         yield Reading("positron_chaos_active", 1, (step, kind))
 

@@ -20,7 +20,6 @@ ROOT = Path(__file__).parent.parent.parent
 PROVISIONING = ROOT / "grafana" / "provisioning"
 RULES = ROOT / "docker" / "prometheus" / "rules.yml"
 ALERTS = ROOT / "docker" / "prometheus" / "alerts.yml"
-PENDING = {"positron_chaos_active", "positron_impairment_asked_loss_ratio", "positron_impairment_asked_delay_seconds"}
 SUFFIXES = ("_bucket", "_count", "_sum")
 UNITS = {"short", "s", "percentunit", "pps", "cps", "bytes", "Bps"}
 """Units of Grafana that the boards use; another one is checked against Grafana's list before it is added here."""
@@ -70,7 +69,7 @@ def metric_of(series: str) -> str:
 def test_expressions_select_only_what_exists(expression: str) -> None:
     selected = series_in(expression)
     assert selected
-    known = {*CATALOGUE, *PENDING, *rules(), "up", "scrape_samples_scraped"}
+    known = {*CATALOGUE, *rules(), "up", "scrape_samples_scraped"}
     unknown = [name for name in selected if metric_of(name) not in known]
     assert not unknown
 
@@ -107,7 +106,7 @@ def test_there_are_twelve_alerts_and_each_leads_to_a_board() -> None:
         assert rule["alert"].startswith("Positron")
         assert rule["labels"]["severity"] in {"info", "warning", "critical"}
         assert rule["annotations"]["summary"]
-        assert rule["annotations"]["board"] in {*(board.uid for board in BOARDS), "chaos"}
+        assert rule["annotations"]["board"] in {board.uid for board in BOARDS}
 
 
 def test_every_alert_is_fired_and_kept_quiet_by_the_tests_of_the_rules() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from node.testnet.boards.chaos import CHAOS
 from node.testnet.boards.gossip import GOSSIP
 from node.testnet.boards.link import LINK
 from node.testnet.boards.links import LINKS
@@ -11,5 +12,5 @@ from node.testnet.boards.spec import Board
 
 __all__ = ["BOARDS"]
 
-BOARDS: tuple[Board, ...] = (OVERVIEW, NODE, LINKS, LINK, GOSSIP)
+BOARDS: tuple[Board, ...] = (OVERVIEW, NODE, LINKS, LINK, GOSSIP, CHAOS)
 """The first one is the home board."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from node.impairment.combination import combined
 from node.impairment.link import Link, LinkSettings, expected_loss
-from node.metrics.impairment import Impairment
+from node.metrics.impairment import ChaosReading, Impairment
 from node.metrics.process import ProcessReading
 from node.metrics.readings import Observation, RuntimeStats
 from node.metrics.text import render
@@ -53,6 +53,7 @@ class SimRunner:
         self._links: Mapping[LinkName, LinkSettings] = {}
         self._demands: dict[int, LinkFault] = {}
         self._ends: dict[int, Callable[[], None]] = {}
+        self._faults: dict[int, Fault] = {}
         self._cuts: dict[LinkName, OneWayCut] = {}
         self._network: Network | None = None
         self._random = Random(0)  # noqa: S311 (probes must repeat themselves)
@@ -106,6 +107,7 @@ class SimRunner:
         else:
             end = self._apply_to_node(fault)
         self._ends[key] = end
+        self._faults[key] = fault
         network.at(lasts, self._end, key)
 
     def heal(self) -> None:
@@ -114,6 +116,7 @@ class SimRunner:
 
     def _end(self, key: int) -> None:
         end = self._ends.pop(key, None)
+        self._faults.pop(key, None)
         if end is not None:
             end()
 
@@ -258,22 +261,25 @@ class SimRunner:
             runtime=RuntimeStats(),
             tasks=0,
             process=_NO_PROCESS,
-            impairment=self._impairment(node),
+            impairment=None,
             is_seed=node.number == 0,
             profile="testnet",
+            chaos=self._chaos(node),
         )
         return render(seen).decode()
 
-    def _impairment(self, node: SimNode) -> Impairment:
-        """The worst that is asked of what this node sends."""
+    def _chaos(self, node: SimNode) -> ChaosReading:
+        """The faults that run, those of other nodes included, and what is asked of each link of this node."""
         name = self._names[node.number]
-        asked = [self._asked(link) for link in self._links if link[0] == name]
-        return Impairment(
+        world = self._running().world
+        here = [link for link in self._links if link[0] == name]
+        stats = [world.link(*(address_of(self._names.index(end)) for end in link)).stats for link in here]
+        return ChaosReading(
             backend="sim",
-            loss_ratio=max((expected_loss(settings) for settings in asked), default=0.0),
-            delay_seconds=max((to_seconds(settings.delay) for settings in asked), default=0.0),
-            jitter_seconds=max((to_seconds(settings.jitter) for settings in asked), default=0.0),
-            rate_bytes_per_second=min((settings.rate for settings in asked if settings.rate), default=0),
+            active=tuple((fault.step, fault.kind) for fault in self._faults.values() if _concerns(fault, name)),
+            links=tuple(_impairment(link[1], self._asked(link)) for link in here),
+            offered=sum(one.offered for one in stats),
+            dropped=sum(one.lost + one.overflowed + one.too_large for one in stats),
         )
 
     def _said(self, node: SimNode) -> dict[str, Any] | None:
@@ -314,6 +320,22 @@ _EVENTS = {
 }
 
 _NO_PROCESS = ProcessReading(cpu=0.0, resident=None, open_files=None, started=None)
+
+
+def _concerns(fault: Fault, node: str) -> bool:
+    """Links by the node that sends on them; what happens to a node is told by all, since it may be unable to."""
+    return isinstance(fault, NodeFault) or any(link[0] == node for link in fault.links)
+
+
+def _impairment(target: str, settings: LinkSettings) -> Impairment:
+    return Impairment(
+        backend="sim",
+        target=target,
+        loss_ratio=expected_loss(settings),
+        delay_seconds=to_seconds(settings.delay),
+        jitter_seconds=to_seconds(settings.jitter),
+        rate_bytes_per_second=settings.rate,
+    )
 
 
 def _active(node: SimNode) -> int:

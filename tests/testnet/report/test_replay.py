@@ -119,6 +119,13 @@ def test_the_choices_of_every_board_have_data(replay: Replay, run: StoredRun) ->
             assert len({series["metric"][label] for series in found}) == 4
 
 
+def test_faults_are_shaded_while_they_run_and_not_before(replay: Replay, run: StoredRun) -> None:
+    (expression,) = {json.loads(generate.render(board))["annotations"]["list"][0]["expr"] for board in BOARDS}
+    (shaded,) = asked(replay, expression, run.began + FAULT_AT)
+    assert shaded["metric"] == {"step": "lossy", "kind": "loss"}
+    assert not asked(replay, expression, run.began + 1)
+
+
 def test_only_the_links_of_the_bad_node_retransmit(replay: Replay, run: StoredRun) -> None:
     ratio = "link:positron_retransmission:ratio_rate10s > 0.02"
     bad = asked(replay, 'positron_node_info{node="node-2"}', run.began + FAULT_AT)[0]["metric"]["peer"]

@@ -71,3 +71,22 @@ def test_what_needs_an_operating_system_is_refused() -> None:
     outcome = run("at: 1s, memory: 60MiB, target: node-1, for: 3s")
     assert outcome.verdict is Verdict.UNSUPPORTED
     assert "a simulated node has no memory" in outcome.reason
+
+
+def test_running_faults_and_what_is_asked_of_links_are_metrics() -> None:
+    scenario = parse_scenario(
+        f"{HEAD}timeline:\n  - {{at: 2s, id: f, loss: 20%, target: node-1, for: 4s}}\n", file="s.yaml", name="s"
+    )
+    conductor = Conductor(scenario, resolve(scenario), SimRunner())
+    conductor.run()
+    recording, origin = conductor.recording, conductor.outcome.origin
+    active = recording.named("positron_chaos_active")
+    assert {(dict(one.labels)["step"], dict(one.labels)["kind"]) for one in active} == {("f", "loss")}
+    assert all(origin + 2 <= one.times[0] and one.times[-1] <= origin + 6 for one in active)
+    (asked,) = [
+        one
+        for one in recording.named("positron_impairment_asked_loss_ratio")
+        if (dict(one.labels)["node"], dict(one.labels)["target"]) == ("node-1", "seed")
+    ]
+    assert asked.at(origin + 1) == pytest.approx(0.02)
+    assert asked.at(origin + 5) == pytest.approx(1 - 0.98 * 0.8)
