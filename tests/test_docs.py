@@ -9,6 +9,7 @@ import pytest
 
 from node.gossip.frames import Act
 from node.messages.types import MessageType
+from node.testnet.boards import BOARDS
 from node.transport.connection import _HANDLERS
 from node.trust.evidence import PENALTIES
 from node.types import MILLISECOND, SECOND
@@ -99,3 +100,13 @@ def test_message_types_keep_their_numbers() -> None:
         (14, "DEAD"),
         (15, "LEAVE"),
     ]
+
+
+def test_every_board_has_its_picture_and_three_questions() -> None:
+    document = (_ROOT / "docs" / "DASHBOARDS.md").read_text()
+    for board in BOARDS:
+        section = document.split(f"\n## {board.title}\n", 1)[1].split("\n## ", 1)[0]
+        assert section.count("?\n") == 3
+        picture = _ROOT / "docs" / "images" / f"{board.uid}.png"
+        assert f"(images/{picture.name})" in section
+        assert picture.stat().st_size <= 150_000

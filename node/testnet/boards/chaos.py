@@ -145,11 +145,13 @@ CHAOS = Board(
             number=8,
             title="Delivery ratio of broadcasts",
             description="Deliveries of the last 30 seconds, of those that would be if every other node got each "
-            "broadcast once; dashed, all of them. On the dashed line whatever the loss; below it while nodes are cut "
-            "off or down. 'No data' if nobody has broadcast anything.",
+            "broadcast once, drawn up to all of them; dashed, all. On the dashed line whatever the loss; below it "
+            "while nodes are cut off or down. 'No data' if nobody has broadcast anything.",
             unit="percentunit",
             queries=(
-                Query(expression="testnet:positron_gossip_delivery:ratio_increase30s", legend="delivered"),
+                Query(
+                    expression="clamp_max(testnet:positron_gossip_delivery:ratio_increase30s, 1)", legend="delivered"
+                ),
                 Query(expression="clamp_max(count(positron_node_info), 1)", legend="all", is_reference=True),
             ),
         ),

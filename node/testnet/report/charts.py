@@ -6,11 +6,11 @@ Knows nothing of metrics. Colours are classes, which the page's style gives a li
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-__all__ = ["Band", "Line", "chart", "formatted", "heat_map"]
+__all__ = ["Band", "Line", "chart", "formatted", "heat_map", "states"]
 
 WIDTH, HEIGHT = 720, 220
 LEFT, RIGHT, TOP, BOTTOM = 64, 12, 10, 24
@@ -66,11 +66,23 @@ def chart(lines: Sequence[Line], bands: Sequence[Band], span: tuple[float, float
     return "".join(parts)
 
 
-def heat_map(rows: Sequence[str], columns: Sequence[str], cells: dict[tuple[str, str], float], unit: str) -> str:
-    """A matrix of numbers, darker where larger; rows are senders, columns receivers."""
+def heat_map(
+    rows: Sequence[str],
+    columns: Sequence[str],
+    cells: dict[tuple[str, str], float],
+    unit: str,
+    colour: Callable[[float], str] | None = None,
+) -> str:
+    """A matrix of numbers; rows are senders, columns receivers. colour: of a number; darker where larger without."""
     size, margin = 34, 90
     width, height = margin + size * len(columns) + 10, margin + size * len(rows) + 10
     most = max((value for value in cells.values() if math.isfinite(value)), default=0.0)
+
+    def shade(value: float) -> str:
+        if colour is not None:
+            return f"fill:{colour(value)}"
+        return f"fill-opacity:{0.06 + 0.94 * (value / most if most else 0.0):.3f}"
+
     parts = [f'<svg viewBox="0 0 {width} {height}" role="img" class="matrix" style="max-width:{width}px">']
     for at, name in enumerate(columns):
         x = margin + size * at + size / 2
@@ -79,7 +91,31 @@ def heat_map(rows: Sequence[str], columns: Sequence[str], cells: dict[tuple[str,
         y = margin + size * down
         parts.append(f'<text x="{margin - 8}" y="{y + size / 2 + 4:.0f}" text-anchor="end">{escape(row)}</text>')
         for at, column in enumerate(columns):
-            parts.append(_cell((row, column), cells, (margin + size * at, y, size), most, unit))
+            parts.append(_cell((row, column), cells, (margin + size * at, y, size), shade, unit))
+    parts.append("</svg>")
+    return "".join(parts)
+
+
+def states(lines: Sequence[Line], words: Mapping[int, tuple[str, str]], span: tuple[float, float], step: float) -> str:
+    """A row for each line, coloured where it has a value. words: text and colour of each value. step: of the points."""
+    height = 22 * max(1, len(lines)) + BOTTOM + TOP
+    parts = [f'<svg viewBox="0 0 {WIDTH} {height}" role="img" class="states">']
+    left = LEFT + 90
+    scale = (WIDTH - RIGHT - left) / ((span[1] - span[0]) or 1.0)
+    for row, line in enumerate(lines):
+        y = TOP + 22 * row
+        parts.append(f'<text x="{left - 6}" y="{y + 14}" text-anchor="end">{escape(line.name)}</text>')
+        for start, end, value in _stretches(line.points, step):
+            text, colour = words.get(int(value), (f"{value:g}", "grey"))
+            x, width = left + (start - span[0]) * scale, (min(end, span[1]) - start) * scale
+            title = f"<title>{escape(f'{line.name}: {text}')}</title>"
+            rect = f'<rect x="{x:.1f}" y="{y}" width="{max(2.0, width):.1f}" height="18" style="fill:{colour}">'
+            parts.append(f"{rect}{title}</rect>")
+    for time in _times(*span):
+        x = left + (time - span[0]) * scale
+        parts.append(f'<text x="{x:.1f}" y="{height - 6}" text-anchor="middle">{time:g} s</text>')
+    if not lines:
+        parts.append(f'<text x="{WIDTH / 2}" y="{height / 2}" text-anchor="middle" class="nothing">No data</text>')
     parts.append("</svg>")
     return "".join(parts)
 
@@ -101,18 +137,32 @@ def formatted(value: float, unit: str) -> str:
             return f"{value:.3g}"
 
 
+def _stretches(points: Sequence[Point], step: float) -> list[tuple[float, float, float]]:
+    """Start, end and value of each stretch in which nothing changes and no point is missing."""
+    found: list[tuple[float, float, float]] = []
+    for time, value in points:
+        if found and found[-1][2] == value and time - found[-1][1] < step / 2:
+            found[-1] = (found[-1][0], time + step, value)
+        else:
+            found.append((time, time + step, value))
+    return found
+
+
 def _cell(
-    key: tuple[str, str], cells: dict[tuple[str, str], float], place: tuple[float, float, float], most: float, unit: str
+    key: tuple[str, str],
+    cells: dict[tuple[str, str], float],
+    place: tuple[float, float, float],
+    shade: Callable[[float], str],
+    unit: str,
 ) -> str:
     x, y, size = place
     row, column = key
     value = cells.get(key)
     if value is None:
         return f'<rect class="none" x="{x}" y="{y}" width="{size - 2}" height="{size - 2}"/>'
-    share = value / most if most else 0.0
     text = formatted(value, unit)
     title = f"<title>{escape(f'{row} > {column}: {text}')}</title>"
-    rect = f'<rect class="heat" style="fill-opacity:{0.06 + 0.94 * share:.3f}"'
+    rect = f'<rect class="heat" style="{shade(value)}"'
     return f'{rect} x="{x}" y="{y}" width="{size - 2}" height="{size - 2}">{title}</rect>'
 
 

@@ -7,27 +7,23 @@ depends on the folder alone.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from html import escape
 from typing import Any
 
 from node.testnet.boards import BOARDS
-from node.testnet.boards.spec import Panel, Query, Shape
-from node.testnet.metrics.exposition import Labels
-from node.testnet.metrics.promql import BadQuery
+from node.testnet.boards.spec import Shape
 from node.testnet.metrics.promql import Query as PromQL
-from node.testnet.report.charts import Band, Line, chart, heat_map
+from node.testnet.metrics.rules import recorded
+from node.testnet.report.charts import Band, heat_map
+from node.testnet.report.panels import View
 from node.testnet.report.stored import StoredRun
 from node.testnet.report.style import STYLE
 
 __all__ = ["render_report"]
 
-POINTS_MAX = 300
-LINES_MAX = 24
-"""More lines in one chart are a texture; the highest are shown."""
+SHOWN = ("overview", "chaos")
 
-RATE_INTERVAL = "5s"
 BEFORE = 5.0
 """Seconds before the timeline that are shown."""
 
@@ -46,7 +42,7 @@ def render_report(run: StoredRun) -> str:
         _section("What happened", _steps(run.steps)),
         _section("What it led to", _expectations(outcome)),
         _section("Invariants", _invariants(run)),
-        _section("Over time", "".join(_charts(run, bands, span))),
+        _section("Over time", _charts(View(run.recording, span, bands, recorded()))),
         _section("Links, asked and measured", _links(run)),
         _section("Retransmissions, link by link", _matrix(run, span)),
         _section("The scenario", f"<pre>{escape(run.scenario)}</pre>"),
@@ -61,53 +57,11 @@ def render_report(run: StoredRun) -> str:
 # --- charts -------------------------------------------------------------------------------------------------------
 
 
-def _charts(run: StoredRun, bands: Sequence[Band], span: tuple[float, float]) -> list[str]:
-    panels = [panel for board in BOARDS[:1] for panel in board.panels if panel.shape is Shape.TIME_SERIES]
-    return [_figure(run, panel, bands, span) for panel in panels]
-
-
-def _figure(run: StoredRun, panel: Panel, bands: Sequence[Band], span: tuple[float, float]) -> str:
-    lines = [line for query in panel.queries for line in _lines(run, query, span)]
-    lines.sort(key=lambda line: -max((value for _, value in line.points if math.isfinite(value)), default=0.0))
-    lines = sorted(lines[:LINES_MAX], key=lambda line: (line.is_reference, _natural(line.name)))
-    legend = "".join(
-        f'<li class="{"reference" if line.is_reference else f"c{index % 10}"}">{escape(line.name)}</li>'
-        for index, line in enumerate(lines)
-    )
-    drawn = chart(lines, bands, span, panel.unit)
-    about = f"<details><summary>What normal looks like</summary><p>{escape(panel.description)}</p></details>"
-    return (
-        f'<figure><figcaption>{escape(panel.title)}</figcaption>{drawn}<ul class="legend">{legend}</ul>{about}</figure>'
-    )
-
-
-def _lines(run: StoredRun, query: Query, span: tuple[float, float]) -> list[Line]:
-    try:
-        asked = PromQL(_filled(query.expression, span))
-    except BadQuery:
-        # A panel may ask more of a server than can be answered here; the others are still worth showing.
-        return []
-    start, end = span
-    step = max(1.0, (end - start) / POINTS_MAX)
-    found: dict[Labels, list[tuple[float, float]]] = {}
-    for number in range(int((end - start) / step) + 1):
-        time = start + number * step
-        for labels, value in asked.at(run.recording, time).items():
-            found.setdefault(labels, []).append((time, value))
-    return [Line(_legend(query.legend, labels), points, query.is_reference) for labels, points in found.items()]
-
-
-def _filled(expression: str, span: tuple[float, float]) -> str:
-    """The expression with the variables of a board filled in."""
-    whole = f"{max(1, round(span[1] - span[0]))}s"
-    for name, value in (("$__rate_interval", RATE_INTERVAL), ("$__range", whole), ("$node", ".+"), ("$peer", ".+")):
-        expression = expression.replace(name, value)
-    return expression
-
-
-def _legend(template: str, labels: Labels) -> str:
-    values = dict(labels)
-    return re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda found: values.get(found[1], ""), template).strip()
+def _charts(view: View) -> str:
+    """The overview and the timeline of faults; a panel that stands on both is drawn once."""
+    chosen = [board for board in BOARDS if board.uid in SHOWN]
+    panels = {panel.title: panel for board in chosen for panel in board.panels if panel.shape is not Shape.STAT}
+    return "".join(view.figure(panel) for panel in panels.values())
 
 
 def _matrix(run: StoredRun, span: tuple[float, float]) -> str:
@@ -262,7 +216,3 @@ def _span(run: StoredRun) -> tuple[float, float]:
     times = [time for series in run.recording.named("up") for time in (series.times[0], series.times[-1])]
     start = max(-BEFORE, min(times, default=0.0))
     return start, max(times, default=start + 1.0)
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]

@@ -19,12 +19,10 @@ from pathlib import Path
 
 from node.testnet.errors import TestnetFailed, TestnetMisused
 from node.testnet.metrics.exposition import render_openmetrics
+from node.testnet.metrics.rules import RULES
 from node.testnet.report.stored import StoredRun
 
-__all__ = ["RULES", "Replay", "replayed"]
-
-RULES = Path(__file__).parent.parent.parent.parent / "docker" / "prometheus" / "rules.yml"
-"""In a checkout; an installed package has no recording rules, and a replay is without their history."""
+__all__ = ["Replay", "replayed"]
 
 START_TIMEOUT = 30.0
 END_TIMEOUT = 10.0

@@ -33,6 +33,7 @@ svg { width: 100%; height: auto; font: 11px system-ui, sans-serif; } svg text { 
   font-size: .85rem; }
 .legend li::before { content: ""; display: inline-block; width: 12px; height: 3px; margin-right: 6px;
   vertical-align: middle; background: currentColor; }
+.stat ul { list-style: none; margin: 0; padding: 0; } .stat b { font-size: 1.3rem; }
 details { color: var(--quiet); font-size: .85rem; }
 .c0 { stroke: #1f77b4; color: #1f77b4; }
 .c1 { stroke: #e8590c; color: #e8590c; }

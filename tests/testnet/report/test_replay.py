@@ -14,14 +14,14 @@ from urllib.parse import urlencode
 from urllib.request import urlopen
 
 import pytest
-import yaml
 
 from grafana import generate
 from node.testnet.boards import BOARDS
 from node.testnet.boards.spec import Query
 from node.testnet.errors import TestnetMisused
 from node.testnet.metrics.recording import Recording
-from node.testnet.report.replay import RULES, Replay, replayed
+from node.testnet.metrics.rules import recorded
+from node.testnet.report.replay import Replay, replayed
 from node.testnet.report.stored import StoredRun, load
 from node.testnet.run.conductor import Conductor
 from node.testnet.run.folder import RunFolder
@@ -104,10 +104,9 @@ def test_every_query_of_every_panel_has_data_with_the_labels_of_its_legend(
 
 
 def test_every_recording_rule_has_a_history(replay: Replay, run: StoredRun) -> None:
-    groups = yaml.safe_load(RULES.read_text())["groups"]
-    for rule in (rule for group in groups for rule in group["rules"]):
-        if not any(name in rule["expr"] for name in WITHOUT_DATA):
-            assert asked(replay, rule["record"], run.began + FAULT_AT), rule["record"]
+    for name, expression in recorded().items():
+        if not any(word in expression for word in WITHOUT_DATA):
+            assert asked(replay, name, run.began + FAULT_AT), name
 
 
 def test_the_choices_of_every_board_have_data(replay: Replay, run: StoredRun) -> None:

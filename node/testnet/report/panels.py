@@ -1,0 +1,138 @@
+"""Draws panels of the boards from a recording, as HTML and SVG: for the report, the live page and the pictures.
+
+Knows nothing of runs or servers. An expression that asks more than the evaluator here can answer is drawn as no data.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+
+from node.testnet.boards.spec import Panel, Query, Shape
+from node.testnet.metrics.exposition import Labels
+from node.testnet.metrics.promql import BadQuery
+from node.testnet.metrics.promql import Query as PromQL
+from node.testnet.metrics.recording import Recording
+from node.testnet.report.charts import Band, Line, chart, formatted, heat_map, states
+
+__all__ = ["View", "natural"]
+
+POINTS_MAX = 300
+LINES_MAX = 24
+"""More lines in one chart are a texture; the highest are shown."""
+
+RATE_INTERVAL = "5s"
+DRAWN = (Shape.STAT, Shape.TIME_SERIES, Shape.MATRIX, Shape.STATES)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is looked at. span: seconds on the clock of the recording. bands: faults. rules: recorded, by name.
+
+    choices: values of the variables `node` and `peer`, as patterns; all where they are left out.
+    """
+
+    recording: Recording
+    span: tuple[float, float]
+    bands: Sequence[Band] = ()
+    rules: Mapping[str, str] = field(default_factory=dict)
+    choices: Mapping[str, str] = field(default_factory=dict)
+
+    def figure(self, panel: Panel) -> str:
+        """The panel with its title and what it looks like when all is well; "" for a shape that is not drawn here."""
+        if panel.shape not in DRAWN:
+            return ""
+        match panel.shape:
+            case Shape.STAT:
+                drawn = self._stat(panel)
+            case Shape.MATRIX:
+                drawn = self._matrix(panel)
+            case Shape.STATES:
+                drawn = self._states(panel)
+            case _:
+                drawn = self._chart(panel)
+        about = f"<details><summary>What normal looks like</summary><p>{escape(panel.description)}</p></details>"
+        title = f"<figcaption>{escape(panel.title)}</figcaption>"
+        return f'<figure class="{panel.shape.name.lower()}">{title}{drawn}{about}</figure>'
+
+    def _stat(self, panel: Panel) -> str:
+        parts = []
+        for query in panel.queries:
+            found = list(self._at(query, self.span[1]).values())
+            text = formatted(found[0], panel.unit) if found else "No data"
+            parts.append(f"<li><b>{escape(text)}</b> {escape(query.legend)}</li>")
+        return f"<ul>{''.join(parts)}</ul>"
+
+    def _chart(self, panel: Panel) -> str:
+        lines = [line for query in panel.queries for line in self.lines(query)]
+        lines.sort(key=lambda line: -max((value for _, value in line.points if math.isfinite(value)), default=0.0))
+        lines = sorted(lines[:LINES_MAX], key=lambda line: (line.is_reference, natural(line.name)))
+        legend = "".join(
+            f'<li class="{"reference" if line.is_reference else f"c{index % 10}"}">{escape(line.name)}</li>'
+            for index, line in enumerate(lines)
+        )
+        return f'{chart(lines, self.bands, self.span, panel.unit)}<ul class="legend">{legend}</ul>'
+
+    def _matrix(self, panel: Panel) -> str:
+        cells = {}
+        for labels, value in self._at(panel.queries[0], self.span[1]).items():
+            found = dict(labels)
+            cells[found.get("node", ""), found.get("peer_name", "")] = value
+        names = sorted({name for pair in cells for name in pair}, key=natural)
+        words = {code: colour for code, _, colour in panel.words}
+
+        def colour(value: float) -> str:
+            passed = [threshold.colour for threshold in panel.thresholds if value >= threshold.value]
+            return words.get(int(value), "grey") if words else passed[-1] if passed else "green"
+
+        return heat_map(names, names, cells, panel.unit, colour)
+
+    def _states(self, panel: Panel) -> str:
+        words = {value: (text, colour) for value, text, colour in panel.words}
+        lines = [line for query in panel.queries for line in self.lines(query)]
+        return states(sorted(lines, key=lambda line: natural(line.name))[:LINES_MAX], words, self.span, self._step())
+
+    def lines(self, query: Query) -> list[Line]:
+        """What the query found over the whole span, one line for each set of labels."""
+        found: dict[Labels, list[tuple[float, float]]] = {}
+        start, end = self.span
+        step = self._step()
+        for number in range(int((end - start) / step) + 1):
+            time = start + number * step
+            for labels, value in self._at(query, time).items():
+                found.setdefault(labels, []).append((time, value))
+        return [Line(_legend(query.legend, labels), points, query.is_reference) for labels, points in found.items()]
+
+    def _at(self, query: Query, time: float) -> Mapping[Labels, float]:
+        try:
+            return PromQL(self._filled(query.expression)).at(self.recording, time)
+        except BadQuery:
+            # A panel may ask more of a server than can be answered here; the others are still worth showing.
+            return {}
+
+    def _step(self) -> float:
+        return max(1.0, (self.span[1] - self.span[0]) / POINTS_MAX)
+
+    def _filled(self, expression: str) -> str:
+        """The expression with the variables of a board filled in, and recorded rules by what they are."""
+        for name, rule in self.rules.items():
+            expression = re.sub(rf"{re.escape(name)}(\{{[^}}]*\}})?", lambda _, rule=rule: f"({rule})", expression)  # type: ignore[misc]
+        whole = f"{max(1, round(self.span[1] - self.span[0]))}s"
+        for name, value in (("$__rate_interval", RATE_INTERVAL), ("$__range", whole)):
+            expression = expression.replace(name, value)
+        for name in ("node", "peer"):
+            expression = expression.replace(f"${name}", self.choices.get(name, ".+"))
+        return expression
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """A key that sorts node-2 before node-10."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
+
+
+def _legend(template: str, labels: Labels) -> str:
+    values = dict(labels)
+    return re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda found: values.get(found[1], ""), template).strip()

@@ -1,0 +1,19 @@
+"""The model beside a measured loss is the one of two independent losses."""
+
+from __future__ import annotations
+
+import pytest
+
+from node.testnet.boards.chaos import _expected_loss
+from node.testnet.metrics.promql import Query
+from node.testnet.metrics.recording import Recording
+
+
+@pytest.mark.parametrize(("into", "expected"), [(None, 0.2), (0.5, 0.6)])
+def test_losses_on_both_ways_compose(into: float | None, expected: float) -> None:
+    recording = Recording()
+    for direction, loss in (("egress", 0.2), ("ingress", into)):
+        if loss is not None:
+            recording.add(1.0, "positron_impairment_asked_loss_ratio", (("dir", direction), ("node", "a")), loss)
+    found = Query(_expected_loss().replace("$node", ".+")).at(recording, 1.0)
+    assert found == {(("node", "a"),): pytest.approx(expected)}
