@@ -54,10 +54,10 @@ class Connection:
     """See the module. `receive` raises DecodeError or HandshakeError for a datagram that was dropped unchanged."""
 
     __slots__ = (
-        "_acks", "_asked_at", "_close_due", "_close_frame", "_close_repeats", "_events", "_heard_at",
+        "_acks", "_asked_at", "_close_due", "_close_frame", "_close_repeats", "_heard_at",
         "_next_message_id", "_opening", "_protection", "_receiving", "_settings", "claim", "closed_at",
-        "established_at", "has_more", "hint", "init", "origin", "path", "peer_id", "reset_token", "sending", "state",
-        "stats",
+        "established_at", "events", "has_more", "hint", "init", "origin", "path", "peer_id", "reset_token", "sending",
+        "state", "stats",
     )  # fmt: skip
 
     def __init__(
@@ -82,9 +82,9 @@ class Connection:
         self.reset_token = b""
         self._settings = settings
         self._opening: Opening | None = opening
-        self._events: deque[Event] = deque()
+        self.events: deque[Event] = deque()
         self._acks = AckTracker(settings.max_ack_delay)
-        self.sending = Sending(origin.handle, settings, self._acks, self._events, histogram)
+        self.sending = Sending(origin.handle, settings, self._acks, self.events, histogram)
         self.stats = self.sending.stats
         self._protection: Protection | None = None
         self._receiving: Receiving | None = None
@@ -180,7 +180,8 @@ class Connection:
         assert self._protection is not None
         assert self._receiving is not None
         self._protection.update_if_due(self.sending.recovery.largest_acked, now)
-        self._receiving.grant_credit(now)
+        if self._receiving.is_credit_due:
+            self._receiving.grant_credit(now)
         apart = self._packet_apart(now)
         if apart is not None:
             return apart
@@ -202,7 +203,7 @@ class Connection:
 
     def poll_event(self) -> Event | None:
         """The next happening, oldest first."""
-        return self._events.popleft() if self._events else None
+        return self.events.popleft() if self.events else None
 
     def next_timeout(self) -> Instant | None:
         """When `handle_timeout` or `poll_transmit` has something to do again; None when never."""
@@ -210,14 +211,16 @@ class Connection:
             return None
         if self.state is ConnectionState.CLOSING:
             return self.closed_at
-        timers = (
+        due = self.sending.next_timeout()
+        for instant in (
             self._opening.next_timeout() if self._opening is not None else None,
             self._idle_timeout() if self.state is ConnectionState.ESTABLISHED else None,
-            self.path.next_timeout(),
-            self.sending.next_timeout(),
+            self.path.next_timeout() if self.path.candidate is not None else None,
             self._acks.ack_at,
-        )
-        return min((instant for instant in timers if instant is not None), default=None)
+        ):
+            if instant is not None and (due is None or instant < due):
+                due = instant
+        return due
 
     # --- commands
 
@@ -312,14 +315,14 @@ class Connection:
         self.reset_token = parameters.reset_token
         self.sending.start(self._protection, parameters, _likely_mtu(self.path.address))
         self._receiving = Receiving(
-            self.origin.handle, agreement.peer_id, self._settings.initial_window, self._acks, self.sending, self._events
+            self.origin.handle, agreement.peer_id, self._settings.initial_window, self._acks, self.sending, self.events
         )
         if self.sending.trace is not None:
             self.sending.trace.started(agreement.peer_id.hex(), now)
         self.state = ConnectionState.ESTABLISHED
         self.established_at = now
         self._heard_at = now
-        self._events.append(
+        self.events.append(
             Connected(
                 connection=self.origin.handle,
                 peer_id=agreement.peer_id,
@@ -350,7 +353,7 @@ class Connection:
             # Another port of the same host is a NAT that has forgotten its binding, and leads the same way.
             self.sending.on_path_change(_likely_mtu(self.path.address))
         assert self.peer_id is not None
-        self._events.append(
+        self.events.append(
             AddressChanged(connection=self.origin.handle, peer_id=self.peer_id, address=self.path.address)
         )
 
@@ -375,9 +378,10 @@ class Connection:
 
     def _packet_apart(self, now: Instant) -> Transmit | None:
         """A packet that is not part of the flow: about the path, or a probe of its MTU."""
-        response = self.path.next_response()
-        if response is not None:
-            return self._transmit_path(response, self.path.address, now)
+        if self.path.response is not None:
+            response = self.path.next_response()
+            if response is not None:
+                return self._transmit_path(response, self.path.address, now)
         if self.path.candidate is not None:
             to = self.path.candidate.address
             challenge = self.path.next_challenge(_PATH_PACKET_BYTES, self.sending.rtt.computed_rto(), now)
@@ -427,8 +431,8 @@ class Connection:
         if self.sending.trace is not None:
             self.sending.trace.closed(code.name.lower(), reason, now, by_peer=by_peer)
         for message_id in list(self.sending.outbox.queue.messages):
-            self._events.append(MessageFailed(connection=self.origin.handle, message_id=message_id, expired=False))
-        self._events.append(
+            self.events.append(MessageFailed(connection=self.origin.handle, message_id=message_id, expired=False))
+        self.events.append(
             Closed(
                 connection=self.origin.handle,
                 peer_id=self.peer_id,

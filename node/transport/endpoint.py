@@ -35,6 +35,9 @@ from node.wire.parameters import Parameters, encode_parameters
 
 __all__ = ["Endpoint"]
 
+_TIMERS_MIN, _TIMERS_PER_CONNECTION = 64, 4
+"""Timers kept, those that were replaced included, before the heap is made anew."""
+
 
 class Endpoint:
     """See the module. `receive` never raises, whatever the bytes; every datagram it drops is counted by reason.
@@ -139,9 +142,13 @@ class Endpoint:
 
     def next_timeout(self) -> Instant | None:
         """When `handle_timeout` has something to do again; None when never."""
-        while self._timers and self._armed.get(self._timers[0][1]) != self._timers[0][0]:
-            heappop(self._timers)
-        return self._timers[0][0] if self._timers else None
+        timers, armed = self._timers, self._armed
+        while timers:
+            due, handle = timers[0]
+            if armed.get(handle) == due:
+                return due
+            heappop(timers)
+        return None
 
     # --- commands
 
@@ -341,11 +348,14 @@ class Endpoint:
 
     def _after(self, connection: Connection, now: Instant) -> None:
         """Takes over the connection's events, and puts it in line for sending."""
-        self._take_events(connection, now)
+        if connection.events:
+            self._take_events(connection, now)
         self._pending[connection.origin.handle] = connection
 
     def _take_events(self, connection: Connection, now: Instant) -> None:
-        while (event := connection.poll_event()) is not None:
+        events = connection.events
+        while events:
+            event = events.popleft()
             if isinstance(event, Connected):
                 self._on_connected(connection, event, now)
             elif isinstance(event, Closed):
@@ -408,7 +418,8 @@ class Endpoint:
             # A timer that is due already fires in the next turn, never in an endless loop within this one.
             self._armed[handle] = due
             heappush(self._timers, (due, handle))
-            self._compact_timers()
+            if len(self._timers) > _TIMERS_MIN + _TIMERS_PER_CONNECTION * len(self._armed):
+                self._timers = sorted((due, handle) for handle, due in self._armed.items())
 
     def _forget(self, connection: Connection) -> None:
         self._retired.absorb(connection.stats)
@@ -419,7 +430,3 @@ class Endpoint:
             del self._by_reset_token[connection.reset_token]
         if not connection.origin.is_initiator:
             del self._by_init[connection.init, connection.origin.address]
-
-    def _compact_timers(self) -> None:
-        if len(self._timers) > 64 + 4 * len(self._armed):
-            self._timers = sorted((due, handle) for handle, due in self._armed.items())

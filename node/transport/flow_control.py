@@ -66,7 +66,8 @@ class ReceiveCredit:
 
         reassembling: bytes that all partly received messages announce together.
         """
-        self._grow(now, smoothed_rtt)
+        if self._received - self._counted >= self.window // 2:
+            self._grow(now, smoothed_rtt)
         limit = self._released + self.window + min(reassembling, REASSEMBLY_BYTES_MAX)
         # The rest of a large message is given at once; otherwise half a window saves most announcements.
         if limit - self.limit < self.window // 2:
@@ -75,9 +76,7 @@ class ReceiveCredit:
         return limit
 
     def _grow(self, now: Instant, smoothed_rtt: Duration | None) -> None:
-        """Doubles the window if half of it has just arrived fast enough."""
-        if self._received - self._counted < self.window // 2:
-            return
+        """Half a window has arrived: doubles it if that was fast enough."""
         counted_at = self._counted_at
         self._counted = self._received
         self._counted_at = now

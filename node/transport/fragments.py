@@ -16,7 +16,7 @@ from node.transport.flow_control import ReceiveCredit, SendCredit
 from node.transport.packet import Message, Priority
 from node.transport.ranges import RangeSet
 from node.types import Instant
-from node.wire.frames import MessageFrame, WithdrawFrame, append_message, part_beginning, part_middle
+from node.wire.frames import MessageFrame, WithdrawFrame, append_whole, part_beginning, part_middle
 from node.wire.limits import (
     CHANNELS_MAX,
     MESSAGE_BYTES_MAX,
@@ -75,7 +75,7 @@ class Part:
         message, offset, size = self.message, self.offset, self.size
         data = message.data
         if size == len(data):
-            append_message(buffer, MessageFrame(message.wire_id, size, 0, data, message.channel, message.sequence))
+            append_whole(buffer, message.beginning, data)
             return
         buffer += message.beginning
         buffer += part_middle(len(data), offset, size)
@@ -141,13 +141,16 @@ class SendQueue:
 
     def has_sendable(self) -> bool:
         """Whether a packet could carry reliable data now, as far as credit goes."""
-        credit = self.credit.available
-        return any(lane.has_sendable(credit) for lane in self._lanes.values())
+        credit = self.credit.limit - self.credit.used
+        for lane in self._lanes.values():  # noqa: SIM110 - a generator costs more than what it asks
+            if (lane.unsent or lane.lost) and lane.has_sendable(credit):
+                return True
+        return False
 
     def next_part(self, space: int) -> Part | None:
         """The part to put into `space` bytes of a packet, or None where nothing may or can be sent there."""
-        credit = self.credit.available
-        waiting = [lane for lane in self._lanes.values() if lane.has_sendable(credit)]
+        credit = self.credit.limit - self.credit.used
+        waiting = [lane for lane in self._lanes.values() if (lane.unsent or lane.lost) and lane.has_sendable(credit)]
         if not waiting:
             return None
         lane = waiting[0]
@@ -165,6 +168,9 @@ class SendQueue:
         message = part.message
         if message.is_finished:
             return None
+        if part.size == len(message.data):
+            self._finish(message)
+            return message
         if part.size:
             message.acked_bytes += message.acked.add(part.offset, part.offset + part.size - 1)
         if message.acked_bytes < len(message.data):
@@ -223,12 +229,13 @@ class SendQueue:
             self._next_wire_id += 1
         rest = len(message.data) - message.sent
         room = room_for_data(message, space)
-        size = min(rest, self.credit.available, room)
+        credit = self.credit
+        size = min(rest, credit.limit - credit.used, room)
         if size < 0 or (size == 0 and rest) or room < min(rest, _SPLIT_BYTES_MIN):
             return None
         part = Part(message, message.sent, size)
         message.sent += size
-        self.credit.used += size
+        credit.used += size
         if message.sent == len(message.data):
             lane.unsent.popleft()
         return part

@@ -166,8 +166,12 @@ class Outbox:
         """Takes note of what a packet carried; returns the messages that are thereby complete at the peer."""
         if packet.ack_largest >= 0:
             self.acks.on_ack_acknowledged(packet.ack_largest)
-        complete = [self.queue.on_acked(part) for part in packet.parts]
-        return [message for message in complete if message is not None]
+        complete: list[OutgoingMessage] = []
+        for part in packet.parts:
+            message = self.queue.on_acked(part)
+            if message is not None:
+                complete.append(message)
+        return complete
 
     def on_packet_lost(self, packet: SentPacket, cause: str) -> None:
         """Queues again what a lost packet carried, as far as it is still wanted."""

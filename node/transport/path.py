@@ -39,15 +39,18 @@ class Candidate:
 
 
 class Path:
-    """address: where packets go. candidate: an address under validation, of which there is one at most."""
+    """address: where packets go. candidate: an address under validation, of which there is one at most.
 
-    __slots__ = ("_entropy", "_response", "address", "candidate")
+    response: to a challenge of the peer, not yet sent.
+    """
+
+    __slots__ = ("_entropy", "address", "candidate", "response")
 
     def __init__(self, address: Address, entropy: Entropy) -> None:
         self.address = address
         self.candidate: Candidate | None = None
         self._entropy = entropy
-        self._response: bytes | None = None
+        self.response: bytes | None = None
 
     def on_elsewhere(
         self, address: Address, size: int, probe_timeout: Duration, now: Instant, *, is_newest: bool
@@ -70,7 +73,7 @@ class Path:
 
     def on_challenge(self, frame: PathChallengeFrame) -> None:
         """The peer asks whether we can be reached where it sees us; of several questions the newest is answered."""
-        self._response = frame.data
+        self.response = frame.data
 
     def on_response(self, frame: PathResponseFrame) -> bool:
         """The peer has received what was sent to the candidate, which becomes the path; whether it did."""
@@ -82,9 +85,9 @@ class Path:
 
     def next_response(self) -> PathResponseFrame | None:
         """An answer to send to `address` now."""
-        if self._response is None:
+        if self.response is None:
             return None
-        data, self._response = self._response, None
+        data, self.response = self.response, None
         return PathResponseFrame(data)
 
     def next_challenge(self, size: int, probe_timeout: Duration, now: Instant) -> PathChallengeFrame | None:

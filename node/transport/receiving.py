@@ -34,9 +34,12 @@ ConnectionFrame = CloseFrame | PathChallengeFrame | PathResponseFrame
 
 
 class Receiving:
-    """See the module. handle, peer_id: of the connection, for its events. window: bytes of the first credit."""
+    """See the module. handle, peer_id: of the connection, for its events. window: bytes of the first credit.
 
-    __slots__ = ("_acks", "_credit", "_events", "_handle", "_peer_id", "_reassembly", "_sending")
+    is_credit_due: whether anything has come that a further grant could depend on.
+    """
+
+    __slots__ = ("_acks", "_credit", "_events", "_handle", "_peer_id", "_reassembly", "_sending", "is_credit_due")
 
     def __init__(
         self, handle: int, peer_id: NodeId, window: int, acks: AckTracker, sending: Sending, events: deque[Event]
@@ -48,6 +51,7 @@ class Receiving:
         self._events = events
         self._credit = ReceiveCredit(window)
         self._reassembly = Reassembly(self._credit)
+        self.is_credit_due = False
 
     def receive(self, number: int, payload: bytes, now: Instant, ecn: int = 0) -> list[ConnectionFrame]:
         """Takes an authenticated packet that is no duplicate; returns the frames that are not for either half.
@@ -58,31 +62,33 @@ class Receiving:
         others: list[ConnectionFrame] = []
         for frame in parse_frames(payload):
             if type(frame) is MessageFrame:
-                is_eliciting = True
+                is_eliciting = self.is_credit_due = True
                 for data in self._reassembly.receive(frame):
                     self._deliver(data, Delivery.RELIABLE if frame.channel is None else Delivery.ORDERED)
+            elif type(frame) is AckFrame:
+                self._sending.on_ack(frame, now)
             elif isinstance(frame, CloseFrame | PathChallengeFrame | PathResponseFrame):
                 is_eliciting = is_eliciting or not isinstance(frame, CloseFrame)
                 others.append(frame)
             else:
-                is_eliciting = is_eliciting or not isinstance(frame, AckFrame)
+                is_eliciting = True
                 self._apply(frame, now)
         self._acks.on_received(number, is_eliciting, now, ecn)
         return others
 
     def grant_credit(self, now: Instant) -> None:
         """Queues the next limit for the peer, if it is time for one: once for all that has arrived together."""
+        self.is_credit_due = False
         limit = self._credit.next_limit(self._reassembly.bytes_announced, now, self._sending.rtt.smoothed_rtt)
         if limit is not None:
             self._sending.outbox.push_control(MaxDataFrame(limit))
 
     def _apply(self, frame: Frame, now: Instant) -> None:
         match frame:
-            case AckFrame():
-                self._sending.on_ack(frame, now)
             case DatagramFrame():
                 self._deliver(frame.data, Delivery.UNRELIABLE)
             case WithdrawFrame():
+                self.is_credit_due = True
                 self._reassembly.withdraw(frame)
             case MaxDataFrame():
                 self._sending.outbox.credit.raise_limit(frame.limit)

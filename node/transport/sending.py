@@ -35,6 +35,8 @@ _PROBE_PACKETS = 2
 _LOSSY_TIME: Duration = 10 * SECOND
 """How long after its last loss a path is taken for one that loses."""
 
+_ENVELOPE_BYTES = HEADER_BYTES + TAG_BYTES
+
 _PADDING_MAX = 8
 """A packet that lacks no more than this is padded to full size."""
 
@@ -104,7 +106,7 @@ class Sending:
         """The next packet, sealed; None when nothing may or need be sent now."""
         is_probe = self._probes_due > 0
         may_elicit = is_probe or self._may_elicit(now)
-        if not may_elicit and not self._acks.is_due(now):
+        if not may_elicit and (self._acks.ack_at is None or self._acks.ack_at > now):
             return None
         packet = self._new_packet(now)
         if is_probe:
@@ -122,6 +124,8 @@ class Sending:
         """A packet of a size that the path has not carried yet, when one is to be tried."""
         if self.outbox.is_held_back():
             self.mtu.is_wanted = True
+        if not self.mtu.is_wanted:
+            return None
         size = self.mtu.next_probe()
         if size is None:
             return None
@@ -194,13 +198,11 @@ class Sending:
 
     def next_timeout(self) -> Instant | None:
         """When `handle_timeout` or `next_packet` has something to do again; None when never."""
-        timers = (
-            self.recovery.next_timeout(),
-            self.outbox.queue.next_deadline(),
-            self._pacer.blocked_until,
-            self.mtu.next_timeout(),
-        )
-        return min((instant for instant in timers if instant is not None), default=None)
+        due = self.recovery.next_timeout()
+        for instant in (self.outbox.queue.next_deadline(), self._pacer.blocked_until, self.mtu.next_timeout()):
+            if instant is not None and (due is None or instant < due):
+                due = instant
+        return due
 
     # --- private
 
@@ -242,12 +244,15 @@ class Sending:
 
     def _may_elicit(self, now: Instant) -> bool:
         self._pacer.blocked_until = None
-        in_flight = self.recovery.bytes_in_flight
+        recovery = self.recovery
+        in_flight = recovery.bytes_in_flight
         # A search may have found packets larger than a window that was cut before: one of them must do.
-        has_room = in_flight == 0 or in_flight + self.packet_bytes <= self.controller.congestion_window
+        has_room = in_flight == 0 or (
+            in_flight + self.outbox.packet_payload + _ENVELOPE_BYTES <= self.controller.congestion_window
+        )
         if not self.outbox.has_eliciting():
             if has_room:
-                self.recovery.on_app_limited()
+                recovery.on_app_limited()
             return False
         return has_room and self._pacer.may_send(now)
 
@@ -266,9 +271,10 @@ class Sending:
         packet.size = len(data)
         self.stats.packets_sent += 1
         self.stats.bytes_sent += len(data)
-        cause = next((part.cause for part in packet.parts if part.cause), "")
-        if cause:
-            self.stats.packets_retransmitted[cause] += 1
+        for part in packet.parts:
+            if part.cause:
+                self.stats.packets_retransmitted[part.cause] += 1
+                break
         self.ecn.on_sent(packet)
         self.recovery.on_sent(packet)
         if packet.is_ack_eliciting:

@@ -15,7 +15,7 @@ from typing import TypeAlias
 from node.errors import DecodeError
 from node.types import MICROSECOND, Duration
 from node.wire.limits import ACK_RANGES_MAX, CLOSE_REASON_BYTES_MAX, MESSAGE_BYTES_MAX, PATH_CHALLENGE_BYTES
-from node.wire.varint import append_varint, read_varint
+from node.wire.varint import append_varint, append_varints, read_varint, read_varints
 
 __all__ = [
     "AckFrame",
@@ -38,6 +38,7 @@ __all__ = [
     "append_message",
     "append_path",
     "append_ping",
+    "append_whole",
     "append_withdraw",
     "parse_frames",
     "part_beginning",
@@ -184,10 +185,7 @@ def append_ack(buffer: bytearray, frame: AckFrame) -> None:
     """Appends largest, delay, count of further ranges, length of the first, then (gap, length) of each further one."""
     first, last = frame.ranges[0]
     buffer.append(FrameType.ACK if frame.ecn is None else FrameType.ACK_ECN)
-    append_varint(buffer, last)
-    append_varint(buffer, frame.delay // MICROSECOND)
-    append_varint(buffer, len(frame.ranges) - 1)
-    append_varint(buffer, last - first)
+    append_varints(buffer, (last, frame.delay // MICROSECOND, len(frame.ranges) - 1, last - first))
     for next_first, next_last in frame.ranges[1:]:
         append_varint(buffer, first - next_last - 2)
         append_varint(buffer, next_last - next_first)
@@ -224,6 +222,13 @@ def part_beginning(message_id: int, total: int, channel: int | None, sequence: i
         append_varint(buffer, sequence)
     append_varint(buffer, total)
     return bytes(buffer)
+
+
+def append_whole(buffer: bytearray, beginning: bytes, data: bytes) -> None:
+    """Appends a whole message. beginning: of its parts, which say the total where a whole one says its length."""
+    buffer.append(beginning[0] - 1)
+    buffer += beginning[1:]
+    buffer += data
 
 
 def part_middle(total: int, offset: int, size: int) -> bytes:
@@ -297,10 +302,7 @@ def _parse_confirmed(_data: bytes, offset: int) -> tuple[Frame, int]:
 
 
 def _parse_ack(data: bytes, offset: int) -> tuple[Frame, int]:
-    last, offset = read_varint(data, offset)
-    delay, offset = read_varint(data, offset)
-    count, offset = read_varint(data, offset)
-    length, offset = read_varint(data, offset)
+    (last, delay, count, length), offset = read_varints(data, offset, 4)
     if count >= ACK_RANGES_MAX:
         raise DecodeError("too_large", f"{count + 1} ack ranges")
     first = last - length
@@ -326,9 +328,11 @@ def _parse_ack_ecn(data: bytes, offset: int) -> tuple[Frame, int]:
 
 
 def _parse_message(data: bytes, offset: int) -> tuple[Frame, int]:
-    message_id, offset = read_varint(data, offset)
-    content, offset = _read_bytes(data, offset)
-    return MessageFrame(message_id, len(content), 0, content), offset
+    (message_id, length), offset = read_varints(data, offset, 2)
+    end = offset + length
+    if end > len(data):
+        raise DecodeError("malformed", f"{length} bytes announced, {len(data) - offset} there")
+    return MessageFrame(message_id, length, 0, data[offset:end]), end
 
 
 def _parse_message_part(data: bytes, offset: int) -> tuple[Frame, int]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from node.errors import DecodeError
 
-__all__ = ["VARINT_MAX", "append_varint", "read_varint", "varint_size"]
+__all__ = ["VARINT_MAX", "append_varint", "append_varints", "read_varint", "read_varints", "varint_size"]
 
 VARINT_MAX = (1 << 62) - 1
 
@@ -30,6 +32,17 @@ def append_varint(buffer: bytearray, value: int) -> None:
         buffer += (value | 0xC000_0000_0000_0000).to_bytes(8, "big")
 
 
+def append_varints(buffer: bytearray, values: Iterable[int]) -> None:
+    """`append_varint` of each of them."""
+    for value in values:
+        if value < 0x40:
+            buffer.append(value)
+        elif value < 0x4000:
+            buffer += (value | 0x4000).to_bytes(2, "big")
+        else:
+            append_varint(buffer, value)
+
+
 def read_varint(data: bytes, offset: int) -> tuple[int, int]:
     """The value at that offset and the offset behind it; DecodeError where the bytes end too early."""
     try:
@@ -48,3 +61,17 @@ def read_varint(data: bytes, offset: int) -> tuple[int, int]:
         raise DecodeError("malformed", "varint cut short")
     value = int.from_bytes(data[offset:end], "big")
     return value & ((1 << (8 * (end - offset) - 2)) - 1), end
+
+
+def read_varints(data: bytes, offset: int, count: int) -> tuple[list[int], int]:
+    """So many values from that offset on and the offset behind them; DecodeError where the bytes end too early."""
+    values: list[int] = []
+    for _ in range(count):
+        # The short way for one byte; what is longer, or missing, is the affair of `read_varint`.
+        value = data[offset] if offset < len(data) else 0x40
+        if value < 0x40:
+            offset += 1
+        else:
+            value, offset = read_varint(data, offset)
+        values.append(value)
+    return values, offset

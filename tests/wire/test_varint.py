@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.errors import DecodeError
-from node.wire.varint import VARINT_MAX, append_varint, read_varint, varint_size
+from node.wire.varint import (
+    VARINT_MAX,
+    append_varint,
+    append_varints,
+    read_varint,
+    read_varints,
+    varint_size,
+)
 
 values = st.integers(0, VARINT_MAX)
 
@@ -66,3 +73,15 @@ def test_any_bytes_give_a_value_or_a_decode_error(data: bytes, offset: int) -> N
         return
     assert 0 <= value <= VARINT_MAX
     assert offset < end <= len(data)
+
+
+@given(st.lists(values, max_size=6), st.binary(max_size=9), st.binary(max_size=9))
+def test_several_at_once_are_those_one_after_the_other(several: list[int], before: bytes, after: bytes) -> None:
+    encoded = b"".join(encode(value) for value in several)
+    buffer = bytearray(before)
+    append_varints(buffer, several)
+    assert buffer == before + encoded
+    assert read_varints(before + encoded + after, len(before), len(several)) == (several, len(before + encoded))
+    for length in range(len(encoded)):
+        with pytest.raises(DecodeError, match="varint"):
+            read_varints(encoded[:length], 0, len(several))

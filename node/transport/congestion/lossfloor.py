@@ -73,8 +73,12 @@ class _Phase(Enum):
     PROBE_RTT = auto()
 
 
+_GAINS = {_Phase.STARTUP: _STARTUP_GAIN, _Phase.DRAIN: 1 / _STARTUP_GAIN, _Phase.PROBE_RTT: 1.0}
+"""Pacing gains of the phases that have one."""
+
+
 class LossFloor:
-    """Default for lossy paths."""
+    """Default for lossy paths. bandwidth: estimated bytes per second that the path delivers; 0 while unknown."""
 
     __slots__ = (
         "_backoff",
@@ -104,6 +108,7 @@ class LossFloor:
         "_round_min_rtt",
         "_round_samples",
         "_was_queued",
+        "bandwidth",
         "congestion_window",
         "slow_start_threshold",
     )
@@ -115,6 +120,7 @@ class LossFloor:
         self._packet_bytes = packet_bytes
         self._phase = _Phase.STARTUP
         self._bandwidths: deque[tuple[int, int]] = deque()
+        self.bandwidth = 0
         self._min_rtt: Duration | None = None
         self._min_rtt_at: Instant = 0
         self._round = 0
@@ -143,11 +149,6 @@ class LossFloor:
         self.slow_start_threshold: int | None = None
 
     @property
-    def bandwidth(self) -> int:
-        """Estimated bytes per second that the path delivers; 0 while unknown."""
-        return self._bandwidths[0][1] if self._bandwidths else 0
-
-    @property
     def loss_floor(self) -> float:
         """Estimated share of packets that the path loses by itself."""
         return self._floor.value
@@ -168,7 +169,7 @@ class LossFloor:
     def on_packets_acked(self, packets: Sequence[SentPacket], is_window_limited: bool) -> None:
         """Counts arrivals among the marked packets."""
         self._is_stalled = False
-        self._floor.count(sum(packet.is_below_rate for packet in packets), 0)
+        self._floor.count(sum([packet.is_below_rate for packet in packets]), 0)
 
     def on_packets_lost(self, packets: Sequence[SentPacket], now: Instant) -> None:
         """Counts losses among the marked packets; the others change nothing."""
@@ -216,15 +217,9 @@ class LossFloor:
         return max(1, rate)
 
     def _gain(self) -> float:
-        match self._phase:
-            case _Phase.STARTUP:
-                return _STARTUP_GAIN
-            case _Phase.DRAIN:
-                return 1 / _STARTUP_GAIN
-            case _Phase.CRUISE:
-                return _CYCLE[self._cycle_index]
-            case _Phase.PROBE_RTT:
-                return 1.0
+        if self._phase is _Phase.CRUISE:
+            return _CYCLE[self._cycle_index]
+        return _GAINS[self._phase]
 
     def _update_bandwidth(self, sample: RateSample) -> None:
         window = self._bandwidths
@@ -238,6 +233,7 @@ class LossFloor:
         while window and window[-1][1] <= sample.rate:
             window.pop()
         window.append((self._round, sample.rate))
+        self.bandwidth = window[0][1]
 
     def _update_min_rtt(self, sample: RateSample) -> None:
         latest = sample.latest_rtt
@@ -350,7 +346,7 @@ class LossFloor:
 
     def _excess(self) -> float:
         """How much more to send than arrives, to make up for what the path loses by itself."""
-        return 1.0 / (1.0 - self.loss_floor * self._made_up)
+        return 1.0 / (1.0 - self._floor.value * self._made_up)
 
     def _update_window(self) -> None:
         minimum = MINIMUM_WINDOW_PACKETS * self._packet_bytes
@@ -362,19 +358,20 @@ class LossFloor:
             return
         # Where no queue stands, a host that is late by milliseconds must not run out of window.
         gain = 1.0 + _WINDOW_SURPLUS * self._made_up
-        target = int(max(gain, self._gain()) * self._bdp()) + self._spare()
+        bdp = self._bdp()
+        target = int(max(gain, self._gain()) * bdp) + self._spare(bdp)
         if self._phase is _Phase.STARTUP:
             target = max(target, self.congestion_window)
         self.congestion_window = max(minimum, target)
 
-    def _spare(self) -> int:
+    def _spare(self, bdp: int) -> int:
         """Bytes that the window holds beyond the path: what a flow may have in a queue that it shares.
 
         Flows that fill a queue together divide the path in proportion to what each has in it. As in TCP Vegas that
         must not grow in proportion to a flow's rate, or who has much would keep it; the root gives small flows more.
         The rest is for bursts of the pacer and for round trips that vary by themselves.
         """
-        packets = _SPARE_PACKETS + _SPARE_ROOT * (self._bdp() / self._packet_bytes) ** 0.5
+        packets = _SPARE_PACKETS + _SPARE_ROOT * (bdp / self._packet_bytes) ** 0.5
         burst = min(self.bandwidth * _SPARE_TIME / SECOND, _SPARE_BURST_PACKETS * self._packet_bytes)
         # A line that lets a burst through shows a bandwidth that it does not have for long: what arrives lately counts.
         jitter = min(self.bandwidth, self._recent_rate) * _SPARE_JITTER * self._jitter / SECOND
