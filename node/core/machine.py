@@ -96,6 +96,9 @@ class Machine:
             Endpoints(self.udp, self.tcp), self.peers, self.gossip, self.trust, self._outbox, self.stats
         )
         self._router = Router(services, wall_offset=wall_offset, gossip_timeout=settings.gossip_timeout)
+        self._endpoints = tuple(endpoint for endpoint in (self.udp, self.tcp) if endpoint is not None)
+        self._timed = (*self._endpoints, self.peers, self.gossip, self.trust)
+        self._timers = (*self._timed, self._outbox)
         self._farewell: deque[Output] = deque()
         self._state = State.NEW
         self._started_at: Instant = 0
@@ -119,15 +122,11 @@ class Machine:
 
     def handle_timeout(self, now: Instant) -> None:
         """Does what is due."""
-        for endpoint in (self.udp, self.tcp):
-            due = endpoint.next_timeout() if endpoint is not None else None
-            if endpoint is not None and due is not None and due <= now:
-                endpoint.handle_timeout(now)
+        for timed in self._timed if self._state is State.RUNNING else self._endpoints:
+            due = timed.next_timeout()
+            if due is not None and due <= now:
+                timed.handle_timeout(now)
         if self._state is State.RUNNING:
-            for service in (self.peers, self.gossip, self.trust):
-                due = service.next_timeout()
-                if due is not None and due <= now:
-                    service.handle_timeout(now)
             self._router.events.extend(self._outbox.overdue(now))
         self._router.settle(now)
 
@@ -136,12 +135,12 @@ class Machine:
         if self._farewell:
             return self._farewell.popleft()
         while True:
-            for endpoint in (self.udp, self.tcp):
-                output = endpoint.poll_transmit(now) if endpoint is not None else None
+            for endpoint in self._endpoints:
+                output = endpoint.poll_transmit(now)
                 if output is not None:
                     return output
             # Sending can end connections, and what follows from that may be more to send.
-            if not self._router.settle(now):
+            if not self._router.settle_sent(now):
                 return None
 
     def poll_event(self) -> NodeEvent | None:
@@ -150,11 +149,13 @@ class Machine:
 
     def next_timeout(self) -> Instant | None:
         """When `handle_timeout` is due; valid once `poll_transmit` has nothing more."""
-        times = [endpoint.next_timeout() for endpoint in (self.udp, self.tcp) if endpoint is not None]
-        if self._state is State.RUNNING:
-            services = (self.peers, self.gossip, self.trust, self._outbox)
-            times += [service.next_timeout() for service in services]
-        return min((due for due in times if due is not None), default=None)
+        timers = self._timers if self._state is State.RUNNING else self._endpoints
+        earliest: Instant | None = None
+        for timer in timers:
+            due = timer.next_timeout()
+            if due is not None and (earliest is None or due < earliest):
+                earliest = due
+        return earliest
 
     # --- commands -----------------------------------------------------------------------------------------------
 
@@ -180,9 +181,8 @@ class Machine:
             last_words.append(output)
         self._farewell.extend(last_words)
         self._state = State.STOPPED
-        for endpoint in (self.udp, self.tcp):
-            if endpoint is not None:
-                endpoint.shutdown(now)
+        for endpoint in self._endpoints:
+            endpoint.shutdown(now)
         self._router.settle(now)
         error = ConnectionFailed(Code.SHUTDOWN, "the node stops")
         for token in self._outbox.tokens():

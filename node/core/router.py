@@ -124,15 +124,16 @@ class Router:
             was_busy = True
         return was_busy
 
+    def settle_sent(self, now: Instant) -> bool:
+        """Like `settle`, where nothing was done since the last one but sending: only a transport may have news."""
+        if not self._follow_transports(now):
+            return False
+        self.settle(now)
+        return True
+
     def _route(self, now: Instant) -> bool:
         """Passes on what is there now; whether there was anything."""
-        is_busy = False
-        for carrier, endpoint in self._carriers:
-            while (event := endpoint.poll_event()) is not None:
-                self._on_transport(carrier, event, now)
-                # At once: a frame may concern a peer that the one before it has introduced.
-                self._follow_peers(now)
-                is_busy = True
+        is_busy = self._follow_transports(now)
         is_busy = self._follow_peers(now) or is_busy
         while (action := self._gossip.poll_action()) is not None:
             self._on_gossip(action, now)
@@ -143,6 +144,16 @@ class Router:
         while (outcome := self._switch.poll_outcome()) is not None:
             self._on_outcome(outcome, now)
             is_busy = True
+        return is_busy
+
+    def _follow_transports(self, now: Instant) -> bool:
+        is_busy = False
+        for carrier, endpoint in self._carriers:
+            while (event := endpoint.poll_event()) is not None:
+                self._on_transport(carrier, event, now)
+                # At once: a frame may concern a peer that the one before it has introduced.
+                self._follow_peers(now)
+                is_busy = True
         return is_busy
 
     def _follow_peers(self, now: Instant) -> bool:

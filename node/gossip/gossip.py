@@ -189,8 +189,11 @@ class Gossip:
 
     def next_timeout(self) -> Instant | None:
         """When `handle_timeout` is due."""
-        times = (self._pulls.next_timeout(), self._spreader.next_timeout(), self._follow_at, self._maintain_at)
-        return min((due for due in times if due is not None), default=None)
+        earliest: Instant | None = None
+        for due in (self._pulls.next_timeout(), self._spreader.next_timeout(), self._follow_at, self._maintain_at):
+            if due is not None and (earliest is None or due < earliest):
+                earliest = due
+        return earliest
 
     def digest(self) -> bytes:
         """What this node has accepted, in 8 bytes."""

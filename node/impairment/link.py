@@ -169,16 +169,16 @@ class Link:
         stats = self.stats
         stats.offered += 1
         stats.offered_bytes += len(data)
-        copies = [data]
+        copies = 1
         if self._happens(self.settings.duplicate):
             stats.duplicated += 1
-            copies.append(data)
+            copies = 2
         arrivals = []
-        for copy in copies:
-            arrival = self._carry(copy, now, ecn)
+        for _ in range(copies):
+            arrival = self._carry(data, now, ecn)
             if arrival is not None:
                 stats.delivered += 1
-                stats.delivered_bytes += len(copy)
+                stats.delivered_bytes += len(data)
                 arrivals.append(arrival)
         return arrivals
 

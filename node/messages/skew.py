@@ -34,6 +34,8 @@ class Clocks:
 
     def __init__(self) -> None:
         self._samples: dict[NodeId, deque[tuple[Duration, Duration]]] = {}
+        self._offsets: dict[NodeId, Duration] = {}
+        self._skew: Duration | None = 0
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -51,22 +53,29 @@ class Clocks:
         offset = ((received_there - sent) + (sent_there - received)) // 2
         samples = self._samples.setdefault(peer, deque(maxlen=SKEW_SAMPLES_MAX))
         samples.append((round_trip, offset))
+        best = min(samples)[1]
+        # Asked with every heartbeat and every message, while the best sample of a peer stays the same for long.
+        if self._offsets.get(peer) != best:
+            self._offsets[peer] = best
+            self._skew = None
         if len(self._samples) > PEERS_KNOWN_MAX:
-            del self._samples[next(iter(self._samples))]
+            self.forget(next(iter(self._samples)))
 
     def forget(self, peer: NodeId) -> None:
         """That peer is gone."""
-        self._samples.pop(peer, None)
+        if self._samples.pop(peer, None) is not None:
+            del self._offsets[peer]
+            self._skew = None
 
     def of(self, peer: NodeId) -> Duration | None:
         """How far that peer's clock is ahead of this node's; None before it was measured."""
-        samples = self._samples.get(peer)
-        return min(samples)[1] if samples else None
+        return self._offsets.get(peer)
 
     def skew(self) -> Duration:
         """How far the clocks of the peers are ahead, by their median; 0 before any was measured."""
-        offsets = [min(samples)[1] for samples in self._samples.values()]
-        return median_low(offsets) if offsets else 0
+        if self._skew is None:
+            self._skew = median_low(self._offsets.values()) if self._offsets else 0
+        return self._skew
 
     def is_doubtful(self) -> bool:
         """Whether this node's clock is so far from the others that a person should look at it."""
