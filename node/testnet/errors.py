@@ -22,7 +22,7 @@ class TestnetMisused(TestnetError):
     status = 2
 
 
-class NotApplied(TestnetError):
+class NotApplied(TestnetFailed):
     """A link or a fault cannot take effect here, so nothing would be shown."""
 
     status = 3

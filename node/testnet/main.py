@@ -15,6 +15,7 @@ from node.testnet.commands.chaos import add_chaos_commands
 from node.testnet.commands.doctor import doctor
 from node.testnet.commands.faults import add_fault_commands
 from node.testnet.commands.links import add_links_commands
+from node.testnet.commands.render import add_render_command
 from node.testnet.commands.replay import add_replay_command
 from node.testnet.commands.watch import add_watch_command
 from node.testnet.compose import DEFAULT_PROJECT
@@ -106,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     add_links_commands(commands, _add_common)
     add_fault_commands(commands, _add_common)
     add_chaos_commands(commands)
+    add_render_command(commands)
     add_replay_command(commands)
 
     command = commands.add_parser("collect", help="keep what the nodes tell of themselves", allow_abbrev=False)

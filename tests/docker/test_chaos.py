@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.docker.test_impairment import has_netem
 from tests.docker.testnet import docker, until
 
 pytestmark = pytest.mark.timeout(300)
@@ -99,9 +100,18 @@ def test_a_scenario_passes_and_leaves_nothing(start: Callable[[str], subprocess.
     before = volumes()
     found = outcome(start(SCENARIO))
     assert (found["verdict"], found["status"]) == ("passed", 0), (found["reason"], found["errors"])
-    assert "backend wire" in found["errors"]
+    assert ("backend netem" if has_netem() else "backend wire (the engine's kernel has no netem)") in found["errors"]
     assert leftovers() == []
     assert volumes() <= before
+
+
+def test_netem_on_a_kernel_without_it_is_not_applied(start: Callable[[str], subprocess.Popen[str]]) -> None:
+    if has_netem():
+        pytest.skip("this kernel has netem")
+    found = outcome(start(SCENARIO + "backend: netem\n"))
+    assert (found["verdict"], found["status"]) == ("not-applied", 3), found["reason"]
+    assert "has no sch_netem" in found["reason"]
+    assert leftovers() == []
 
 
 def test_faults_heal_and_everything_goes_when_the_controller_is_killed(

@@ -107,11 +107,10 @@ class Conductor:
             missing = [f"it is for {' and '.join(scenario.runners)} only", *missing]
         if missing:
             raise _Ended(Verdict.UNSUPPORTED, f"the runner {runner.name} cannot do this here: {'; '.join(missing)}")
-        self.progress(
-            f"up: {scenario.topology.nodes} nodes, runner {runner.name}, backend {runner.backend} ({runner.reason})"
-        )
+        self.progress(f"up: {scenario.topology.nodes} nodes, runner {runner.name}")
         plan = Plan(topology=scenario.topology, links=self.schedule.links, seed=scenario.seed, backend=scenario.backend)
         runner.up(plan)
+        self.progress(f"links: backend {runner.backend} ({runner.reason})")
         self._deadline = runner.now() + to_seconds(scenario.limit)
         self.progress("verify: the links, before anything is broken")
         self._verify("", self._links_to_verify(list(self.schedule.links)))

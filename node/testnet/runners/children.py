@@ -10,7 +10,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -144,6 +144,9 @@ class Children:
                 self._signal(name, signal.SIGKILL)
                 os.waitpid(child.pid, 0)
                 child.pid = 0
+
+    def relink(self, names: Iterable[str]) -> None:
+        """Nothing: local processes share one kernel, and impair their links themselves."""
 
     def report(self) -> dict[str, dict[str, Any]]:
         """Each node with its state: running, paused or down."""

@@ -10,17 +10,21 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from node.impairment.link import LinkSettings
 from node.testnet.compose import Compose, find_compose_file
-from node.testnet.errors import TestnetError, TestnetFailed, TestnetMisused
+from node.testnet.errors import NotApplied, TestnetError, TestnetFailed, TestnetMisused
 from node.testnet.render import PORT, Addresses, Rendering, addresses_for, render
+from node.testnet.runners import kernel
 from node.testnet.runners.base import Event, Fault, LinkName, Plan
 from node.testnet.runners.docker import API_PORT, engine
+from node.testnet.runners.live import wait_until
 from node.testnet.runners.proc import LEASE, ProcRunner
 from node.testnet.runners.subnets import free_subnets, routed
+from node.testnet.scenario.resolve import LinkFault
 from node.testnet.scenario.topology import SEED
 
 __all__ = ["DEFAULT_IMAGE", "NODES_MAX", "DockerRunner"]
@@ -31,7 +35,9 @@ HEALTH_INTERVAL = "1h"
 """Each look at a container's health costs the engine more than the node costs; here the API is asked instead."""
 
 LOG_BYTES_MAX = 16 << 20
-BACKENDS = ("auto", "wire")
+BACKENDS = ("auto", "netem", "wire")
+SETTLE_TIMEOUT = 20.0
+"""Seconds that kernels have to take a table of links."""
 
 
 class DockerRunner(ProcRunner):
@@ -45,8 +51,8 @@ class DockerRunner(ProcRunner):
         self, name: str = "", *, lease: float | None = LEASE, file: str | None = None, image: str = ""
     ) -> None:
         super().__init__(name, lease=lease)
-        self.backend = "wire"
-        self.reason = "nodes impair their own links, which every kernel can do"
+        self.backend = "auto"
+        self.reason = "chosen when the engine's kernel is known"
         self._file = file
         self._image = image or os.environ.get("POSITRON_IMAGE") or DEFAULT_IMAGE
         self._compose: Path | None = None
@@ -80,9 +86,57 @@ class DockerRunner(ProcRunner):
             found = docker.by_node(self.project)
             return {name: docker.log(one, LOG_BYTES_MAX).splitlines() for name, (one, _) in sorted(found.items())}
 
+    def up(self, plan: Plan) -> None:
+        super().up(plan)
+        try:
+            self._settle()
+        except (TestnetError, KeyboardInterrupt):
+            self.down()
+            raise
+
+    def apply(self, fault: Fault, origin: float) -> None:
+        super().apply(fault, origin)
+        if isinstance(fault, LinkFault):
+            self._settle()
+
+    def set_links(self, links: Mapping[LinkName, LinkSettings]) -> None:
+        super().set_links(links)
+        self._settle()
+
+    def _tell(self, orders: Sequence[tuple[str, str, dict[str, Any]]]) -> None:
+        if self.backend == "netem":
+            orders = [(name, command, kernel.for_node(command, body)) for name, command, body in orders]
+        super()._tell(orders)
+
+    def _settle(self) -> None:
+        """Returns when every kernel has what was asked of it; NotApplied if one has not."""
+        if self.backend != "netem":
+            return
+
+        def is_settled() -> bool:
+            with suppress(TestnetFailed):  # a keeper that is busy is asked again
+                nodes = self.keeper_status()["nodes"].values()
+                return all(one["is_settled"] for one in nodes if one["state"] != "down")
+            return False
+
+        is_done = wait_until(is_settled, SETTLE_TIMEOUT)
+        for name, one in self.keeper_status()["nodes"].items():
+            if one["refusal"]:
+                raise NotApplied(f"{name}: {one['refusal']}")
+        if not is_done:
+            raise NotApplied(f"the kernels did not take the links within {SETTLE_TIMEOUT:g} s")
+
+    def _choose(self, asked: str, has_netem: bool) -> None:
+        """Fixes the backend and why it is that one."""
+        if asked == "netem" and not has_netem:
+            raise NotApplied("backend netem: the engine's kernel has no sch_netem; load it there, or give auto or wire")
+        self.backend = "netem" if has_netem and asked != "wire" else "wire"
+        why = "asked for" if asked != "auto" else "the engine's kernel has it"
+        self.reason = why if has_netem or asked != "auto" else "the engine's kernel has no netem"
+
     def _check(self, plan: Plan) -> None:
         if plan.backend not in BACKENDS:
-            raise TestnetMisused(f"backend {plan.backend}: allowed is {' or '.join(BACKENDS)}")
+            raise TestnetMisused(f"backend {plan.backend}: containers have {', '.join(BACKENDS)}")
         if len(plan.topology.names) > NODES_MAX:
             raise TestnetMisused(f"{len(plan.topology.names)} nodes: allowed are up to {NODES_MAX} as containers")
 
@@ -93,6 +147,7 @@ class DockerRunner(ProcRunner):
             if not docker.has_image(self._image):
                 variables = {"POSITRON_IMAGE": self._image}
                 Compose(file=self._compose, project=self.project, variables=variables).build(SEED)
+            self._choose(plan.backend, docker.has_netem(self._image) is True)
         self._addresses = addresses_for(plan.topology, p2p, mgmt)
         return dict(self._addresses.peers)
 
@@ -128,7 +183,11 @@ class DockerRunner(ProcRunner):
             }
             for name, host in hosts.items()
         }
-        return self._described(plan, hosts, nodes) | {"project": self.project, "runner": self.name}
+        return self._described(plan, hosts, nodes) | {
+            "project": self.project,
+            "runner": self.name,
+            "backend": self.backend,
+        }
 
 
 def _written_out(value: object) -> str:

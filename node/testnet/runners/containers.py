@@ -13,7 +13,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -22,7 +22,8 @@ from typing import Any
 
 from node.config.network import KEY_FILE
 from node.testnet.compose import Compose
-from node.testnet.errors import TestnetError, TestnetFailed
+from node.testnet.errors import NotApplied, TestnetError, TestnetFailed
+from node.testnet.runners import kernel
 from node.testnet.runners.directory import Directory
 from node.testnet.runners.docker import Engine, engine
 from node.testnet.runners.ills import RESTART_AFTER
@@ -34,21 +35,23 @@ EVENTS_MAX = 10_000
 ANSWER_WITHIN = 60.0
 """Seconds that a container has from its start until the API of its node answers."""
 
-ANSWER_INTERVAL = 0.05
+ANSWER_INTERVAL = 0.1
 HTTP_OK = 200
 DATA = "/var/lib/positron"
 FORGET = f"find {DATA} -mindepth 1 -not -name {KEY_FILE} -delete"
 """Deletes all that a node remembers, the key excepted."""
 
 At = Callable[[float, Callable[[], None]], None]
-Orders = Callable[[str], list[tuple[str, Mapping[str, Any]]]]
+Order = tuple[str, Mapping[str, Any]]
+Orders = Callable[[str], list[Order]]
 
 
 @dataclass(slots=True)
 class _Child:
     """state: down, starting, or running, beside the reasons for which it stands still. limit: of its memory.
 
-    turn: counts starts and ends, so that whoever waits for one sees that it has been overtaken.
+    turn: counts starts and ends, so that whoever waits for one sees that it has been overtaken. asked, applied: tables
+    of links that its kernel was given, and the last one that it has. refusal: why it does not have that one.
     """
 
     worker: ThreadPoolExecutor
@@ -59,6 +62,9 @@ class _Child:
     starts: int = 0
     wish: str = ""
     turn: int = 0
+    asked: int = 0
+    applied: int = 0
+    refusal: str = ""
     limit: int | None = None
     holds: dict[str, None] = field(default_factory=dict)
     after: Callable[[], None] | None = None
@@ -75,6 +81,7 @@ class Containers:
         self._compose_file = directory.compose_file
         self._orders = orders
         self._at = at
+        self._is_netem = plan["backend"] == "netem"
         self._stack = ExitStack()
         self._engine: Engine = self._stack.enter_context(engine())
         nodes = [LiveNode(name, one["metrics_host"], one["metrics_port"], "") for name, one in plan["nodes"].items()]
@@ -158,6 +165,33 @@ class Containers:
 
         self._submit(name, change)
 
+    def relink(self, names: Iterable[str]) -> None:
+        """Has the kernels of these nodes impair what is asked now, where that is theirs to do."""
+        for name in dict.fromkeys(names) if self._is_netem else ():
+            child = self._children[name]
+            if child.state != "down":
+                child.asked += 1
+                self._submit(name, partial(self._apply_table, child, child.asked, self._orders(name)))
+
+    def _apply_table(self, child: _Child, number: int, orders: Sequence[Order]) -> None:
+        links = next(body for command, body in orders if command == "links")
+        asked = kernel.table(links, [body for command, body in orders if command == "faults"])
+        lines = "\n".join(f"{host} {' '.join(kernel.words(settings))}" for host, settings in asked.items())
+        try:
+            status, output = self._engine.run(child.id, ["sh", "-c", f"impair table <<'END'\n{lines}\nEND"])
+            if status != 0:
+                raise NotApplied(output.strip())
+            kernel.compare(asked, output)
+            refusal = ""
+        except TestnetFailed as error:
+            refusal = str(error)
+
+        def note() -> None:
+            child.refusal = refusal
+            child.applied = max(child.applied, number)
+
+        self._find(note)
+
     def reap(self) -> None:
         """Takes note of what the engine and the threads have found out."""
         while True:
@@ -184,6 +218,8 @@ class Containers:
                 "state": "paused" if child.holds else child.state,
                 "since": child.since,
                 "starts": child.starts,
+                "is_settled": child.asked == child.applied,
+                "refusal": child.refusal,
             }
             for name, child in self._children.items()
         }
@@ -213,9 +249,12 @@ class Containers:
     def _tell(self, name: str, child: _Child) -> None:
         """Tells a node that answers what it has to know: its links, and the faults that run."""
         orders, turn = self._orders(name), child.turn
+        self.relink([name])
 
         def tell() -> None:
             for command, body in orders:
+                if self._is_netem:
+                    body = kernel.for_node(command, body)
                 if self._live.ask(name, f"/api/v1/chaos/{command}", body) is None:
                     raise TestnetFailed(f"{name} refuses {command}")
             self._find(has_heard)

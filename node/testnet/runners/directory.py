@@ -26,7 +26,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 SOCKET_PATH_BYTES_MAX = 107
 """What `sockaddr_un` has room for."""
 
-ANSWER_TIMEOUT = 5.0
+ANSWER_TIMEOUT = 10.0
 ANSWER_BYTES_MAX = 16 << 20
 
 

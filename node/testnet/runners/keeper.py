@@ -42,6 +42,9 @@ FAULTS_MAX = 1_000
 TURN = 1.0
 """Longest sleep in seconds, so that nothing rests on a single wake-up."""
 
+TIMER_SLACK = 0.001
+"""Seconds after which a fault that has ended is over by every clock."""
+
 LONGEST_FAULT = 3600.0
 
 
@@ -140,6 +143,7 @@ class Keeper:
                 return self._fault(request)
             case "links":
                 self._links = dict(request["nodes"])
+                self.children.relink(self._links)
             case "orders":
                 self._take_orders(request["orders"])
             case "heal":
@@ -205,8 +209,10 @@ class Keeper:
         keys = [key for key in self._ills if step in (None, key[0])]
         for key in keys:
             self._end(key)
-        for order in [order for order in self._orders if step in (None, order[1])]:
+        healed = [order for order in self._orders if step in (None, order[1])]
+        for order in healed:
             del self._orders[order]
+        self.children.relink(order[0] for order in healed)
         return list(dict.fromkeys(key[0] for key in keys))
 
     def _last_end(self) -> float:
@@ -225,6 +231,10 @@ class Keeper:
             self._orders[key] = (dict(one["body"]), now + min(float(one["body"]["seconds"]), LONGEST_FAULT))
         if len(self._orders) > FAULTS_MAX * len(self.children.names):
             raise Refused("too many faults")
+        touched = [str(one["node"]) for one in orders]
+        self.children.relink(touched)
+        for end in {now + float(one["body"]["seconds"]) for one in orders}:
+            self.at(end + TIMER_SLACK, lambda: self.children.relink(touched))
 
     def _orders_for(self, name: str) -> list[Order]:
         now = time.monotonic()

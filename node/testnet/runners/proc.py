@@ -34,7 +34,7 @@ from node.types import to_seconds
 __all__ = ["NODES_MAX", "ProcRunner"]
 
 NODES_MAX = 200
-START_TIMEOUT = 60.0
+START_TIMEOUT = 90.0
 DOWN_TIMEOUT = 10.0
 LEASE = 10.0
 """Seconds without a sign of its controller after which a testnet that was brought up for one scenario goes down."""
@@ -196,6 +196,14 @@ class ProcRunner:
             "settings": settings,
         }
 
+    def _are_running(self) -> bool:
+        """Whether every node runs and knows its links; False as well while the keeper is too busy to answer."""
+        with contextlib.suppress(TestnetFailed):
+            # A slow start is no reason to take the controller for dead.
+            ask_keeper(self._running(), {"do": "lease", "seconds": self._lease})
+            return all(one["state"] == "running" for one in self.keeper_status()["nodes"].values())
+        return False
+
     def _wait_until_whole(self) -> None:
         nodes = self._live()
         wanted = min(len(nodes.nodes) - 1, FULL_MESH // 2 if len(nodes.nodes) > FULL_MESH else FULL_MESH)
@@ -203,11 +211,9 @@ class ProcRunner:
         def is_whole() -> bool:
             if not self._running().is_alive():
                 raise TestnetFailed(f"the keeper ended: {_last_words(self._running())}")
-            if not self._is_listening():
+            if not self._is_listening() or not self._are_running():
                 return False
             answers = nodes.each(lambda name: nodes.ask(name, "/api/v1/stats"))
-            if any(one["state"] != "running" for one in self.keeper_status()["nodes"].values()):
-                return False
             return all(one is not None and one["active_peers"] >= wanted for one in answers.values())
 
         if not wait_until(is_whole, START_TIMEOUT, 0.1):
@@ -281,7 +287,7 @@ class ProcRunner:
         changed = dict.fromkeys(source for source, _ in links)
         # Without seed and name, so that the fates of packets go on where they were.
         kept = {name: {key: plan["links"][name][key] for key in ("hosts", "names")} for name in changed}
-        self._live().chaos([(name, "links", body) for name, body in kept.items()])
+        self._tell([(name, "links", body) for name, body in kept.items()])
 
     def settings_of(self, link: LinkName) -> LinkSettings:
         """What is asked of a link now, faults included."""
@@ -303,6 +309,9 @@ class ProcRunner:
         """Tells the keeper, so that a node that starts anew is told again, then the nodes."""
         told = [{"node": name, "command": command, "body": body} for name, command, body in orders]
         ask_keeper(self._running(), {"do": "orders", "orders": told})
+        self._tell(orders)
+
+    def _tell(self, orders: Sequence[tuple[str, str, dict[str, Any]]]) -> None:
         self._live().chaos(orders)
 
     # --- questions --------------------------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ def test_a_run_in_which_everything_holds_passes_and_leaves_nothing() -> None:
     assert outcome.published > 20
     assert outcome.delivered == 3 * outcome.published
     phases = [line.split(":")[0] for line in lines]
-    assert phases[:3] == ["up", "verify", "steady"]
+    assert phases[:4] == ["up", "links", "verify", "steady"]
     assert phases[-3:] == ["heal", "steady", "judge"]
 
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from node.impairment.link import LinkSettings
-from node.testnet.errors import TestnetError, TestnetFailed, TestnetMisused
+from node.testnet.errors import NotApplied, TestnetError, TestnetFailed, TestnetMisused
 from node.testnet.render import RESERVED
 from node.testnet.runners import contained
 from node.testnet.runners.contained import NODES_MAX, DockerRunner
@@ -24,6 +24,9 @@ TAKEN = ipaddress.IPv4Network("10.64.0.0/11")
 
 class FakeEngine:
     version = "1"
+
+    def has_netem(self, image: str) -> bool:
+        return False
 
     def subnets(self) -> list[ipaddress.IPv4Network]:
         return [TAKEN]
@@ -105,3 +108,24 @@ def test_what_the_engine_refused_ends_the_run(runner: DockerRunner, monkeypatch:
     monkeypatch.setattr(ProcRunner, "history", lambda self: [event])
     with pytest.raises(TestnetError, match="node-1: the Docker engine refused pause: no"):
         runner.history()
+
+
+@pytest.mark.parametrize(
+    ("asked", "has_netem", "backend", "reason"),
+    [
+        ("auto", True, "netem", "the engine's kernel has it"),
+        ("auto", False, "wire", "the engine's kernel has no netem"),
+        ("wire", True, "wire", "asked for"),
+        ("netem", True, "netem", "asked for"),
+    ],
+)
+def test_the_backend_is_the_best_that_works_and_says_why(
+    runner: DockerRunner, asked: str, has_netem: bool, backend: str, reason: str
+) -> None:
+    runner._choose(asked, has_netem=has_netem)
+    assert (runner.backend, runner.reason) == (backend, reason)
+
+
+def test_netem_on_a_kernel_without_it_is_not_applied(runner: DockerRunner) -> None:
+    with pytest.raises(NotApplied, match="the engine's kernel has no sch_netem; load it there, or give auto or wire"):
+        runner._choose("netem", has_netem=False)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,18 +20,25 @@ from node.testnet.runners.live import LiveNodes, wait_until
 from tests.testnet.conftest import DockerProgram
 
 WITHIN = 5.0
+HOST = "10.64.1.11"
 
 
 class FakeEngine:
     def __init__(self) -> None:
         self.calls: list[tuple[object, ...]] = []
         self.refused: set[str] = set()
+        self.loss = 0.5
 
     def by_node(self, project: str) -> dict[str, tuple[str, str]]:
         return {name: (f"id-{name}", "image") for name in ("seed", "node-1")}
 
     def ends(self, project: str) -> Iterator[tuple[str, int]]:
         return iter(())
+
+    def run(self, container: str, command: list[str]) -> tuple[int, str]:
+        self.calls.append(("run", container, command[-1]))
+        netem = {"kind": "netem", "parent": "504e:10b", "options": {"limit": 1000, "loss-random": {"loss": self.loss}}}
+        return (3, "this kernel cannot") if "run" in self.refused else (0, json.dumps([netem]))
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         def call(*arguments: object) -> None:
@@ -44,14 +53,14 @@ class FakeEngine:
 class Kept:
     """Two containers that run, and the timers that they asked for."""
 
-    def __init__(self, directory: Directory, fake: FakeEngine) -> None:
+    def __init__(self, directory: Directory, fake: FakeEngine, backend: str) -> None:
         self.timers: list[tuple[float, Callable[[], None]]] = []
         self.engine = fake
         nodes = {name: {"metrics_host": "127.0.0.1", "metrics_port": 1} for name in ("seed", "node-1")}
         self.all = Containers(
             directory,
-            {"nodes": nodes, "project": "trial"},
-            lambda name: [("links", {"name": name})],
+            {"nodes": nodes, "project": "trial", "backend": backend},
+            lambda name: [("links", {"name": name, "names": {HOST: "peer"}, "hosts": {HOST: {"loss": 0.5}}})],
             lambda when, act: self.timers.append((when, act)),
         )
 
@@ -67,11 +76,11 @@ class Kept:
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, object]]:
+def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, Any]]:
     """What nodes were told over their APIs."""
-    told: list[tuple[str, str, object]] = []
+    told: list[tuple[str, str, Any]] = []
 
-    def ask(self: LiveNodes, name: str, path: str, body: object = None) -> dict[str, object]:
+    def ask(self: LiveNodes, name: str, path: str, body: Any = None) -> dict[str, object]:
         told.append((name, path, body))
         return {}
 
@@ -82,7 +91,11 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, object]]:
 
 @pytest.fixture
 def kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, docker_program: DockerProgram, told: list[tuple[str, str, object]]
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    docker_program: DockerProgram,
+    told: list[tuple[str, str, Any]],
 ) -> Iterator[Kept]:
     fake = FakeEngine()
 
@@ -95,7 +108,7 @@ def kept(
     directory = Directory(tmp_path / "trial")
     directory.path.mkdir()
     directory.token.write_text("secret")
-    kept = Kept(directory, fake)
+    kept = Kept(directory, fake, getattr(request, "param", "wire"))
     kept.all.start_all()
     kept.settle(lambda: kept.state() == "running")
     yield kept
@@ -105,11 +118,12 @@ def kept(
 
 
 def test_containers_are_started_by_compose_and_told_their_links(
-    kept: Kept, docker_program: DockerProgram, told: list[tuple[str, str, object]]
+    kept: Kept, docker_program: DockerProgram, told: list[tuple[str, str, Any]]
 ) -> None:
     (call,) = docker_program.calls
     assert "--project-name trial --progress quiet up --detach --no-build seed node-1" in call
-    assert ("node-1", "/api/v1/chaos/links", {"name": "node-1"}) in told
+    ((path, body),) = [(path, body) for name, path, body in told if name == "node-1"]
+    assert (path, body["hosts"]) == ("/api/v1/chaos/links", {HOST: {"loss": 0.5}})
 
 
 def test_an_end_that_was_wished_is_followed_by_what_was_to_follow(kept: Kept) -> None:
@@ -159,3 +173,30 @@ def test_what_the_engine_refuses_is_an_event_in_its_words(kept: Kept) -> None:
     kept.all.hold("node-1", "a")
     kept.settle(lambda: bool(kept.all.events))
     assert [(one["event"], one["reason"]) for one in kept.all.events] == [("refused", "refused pause")]
+
+
+@pytest.mark.parametrize("kept", ["netem"], indirect=True)
+def test_a_kernel_is_told_the_links_and_the_node_only_that_there_are_some(
+    kept: Kept, told: list[tuple[str, str, Any]]
+) -> None:
+    ((_, _, script),) = [call for call in kept.engine.calls if call[:2] == ("run", "id-node-1")]
+    assert f"{HOST} limit 1000 delay 0us 0us loss random 50.000000%" in str(script)
+    assert [body["hosts"] for name, _, body in told if name == "node-1"] == [{}]
+    assert kept.all.report()["node-1"]["is_settled"]
+
+
+@pytest.mark.parametrize("kept", ["netem"], indirect=True)
+@pytest.mark.parametrize("defect", ["refuses", "lies"])
+def test_a_kernel_that_does_something_else_is_told_on(kept: Kept, defect: str) -> None:
+    if defect == "refuses":
+        kept.engine.refused.add("run")
+    kept.engine.loss = 0.1
+    kept.all.relink(["node-1"])
+    kept.settle(lambda: bool(kept.all.report()["node-1"]["refusal"]))
+    wanted = {"refuses": "this kernel cannot", "lies": "another loss than was asked"}
+    assert wanted[defect] in kept.all.report()["node-1"]["refusal"]
+
+
+def test_a_kernel_that_need_not_do_anything_is_left_alone(kept: Kept) -> None:
+    kept.all.relink(["node-1"])
+    assert kept.engine.calls == []

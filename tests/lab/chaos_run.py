@@ -1,0 +1,172 @@
+"""What happens inside the netem lab: containers whose kernel impairs every link by itself, measured; figures as JSON.
+
+Runs as `python -m tests.lab.chaos_run` with the image of the node already in the lab's engine. It judges nothing:
+everything it saw goes to $OUT/chaos.json, and `test_chaos.py` on the outside says what it should have been.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median, pstdev
+from typing import Any
+
+from node.impairment.link import GilbertElliott, LinkSettings
+from node.testnet.errors import TestnetError
+from node.testnet.run.verification import verify
+from node.testnet.runners.base import Plan
+from node.testnet.runners.contained import DockerRunner
+from node.testnet.scenario.resolve import LinkFault
+from node.testnet.scenario.topology import Topology
+from node.types import MILLISECOND, SECOND
+
+PROBES = 2000
+SEED, ONE, TWO = "seed", "node-1", "node-2"
+LINKS = {
+    (SEED, ONE): LinkSettings(loss=0.2),
+    (ONE, SEED): LinkSettings(delay=40 * MILLISECOND),
+    (SEED, TWO): LinkSettings(bursts=GilbertElliott(p=0.02, r=0.2)),
+    (TWO, SEED): LinkSettings(delay=30 * MILLISECOND, jitter=10 * MILLISECOND),
+    (ONE, TWO): LinkSettings(rate=125_000),
+    (TWO, ONE): LinkSettings(),
+}
+SCENARIOS = os.environ.get("LAB_SCENARIOS", "").split()
+
+
+def main() -> None:
+    figures: dict[str, Any] = {}
+    try:
+        with started() as runner:
+            figures["backend"] = [runner.backend, runner.reason]
+            figures["links"] = measured(runner)
+            figures["changes"] = changed_in_place(runner)
+            figures["one_way"] = one_way(runner)
+            figures["by_hand"] = by_hand(runner)
+        figures["scenarios"] = {name: scenario(name) for name in SCENARIOS}
+    except TestnetError as error:
+        figures["error"] = str(error)
+        raise
+    finally:
+        Path(os.environ["OUT"], "chaos.json").write_text(json.dumps(figures, indent=2))
+
+
+@contextmanager
+def started() -> Iterator[DockerRunner]:
+    """Three nodes whose six links are all different."""
+    runner = DockerRunner("lab", lease=None)
+    note("starting")
+    runner.up(Plan(topology=Topology(nodes=3), links=LINKS, seed=1, backend="netem"))
+    note("whole")
+    try:
+        yield runner
+    finally:
+        runner.down()
+        note("down")
+
+
+def measured(runner: DockerRunner) -> dict[str, dict[str, float]]:
+    """Counted probes over one link after the other: the lab's processor is slow."""
+    found = {}
+    for link in LINKS:
+        (count,) = runner.probe([link], PROBES)
+        found[" > ".join(link)] = {
+            "sent": count.sent,
+            "loss": 1 - count.received / count.sent,
+            "delay": median(count.delays),
+            "deviation": pstdev(count.delays),
+        }
+    note("measured")
+    return found
+
+
+def changed_in_place(runner: DockerRunner) -> dict[str, int]:
+    """Changes the delay of a link again and again while packets are under way on it."""
+    link = (TWO, ONE)
+    runner.set_links({link: LinkSettings(delay=20 * MILLISECOND)})
+    target = runner._live().nodes[ONE].address
+    answer = runner._live().ask(
+        TWO, "/api/v1/chaos/probes", {"targets": [target], "count": PROBES, "interval": 0.004}
+    )  # fmt: skip
+    assert answer is not None
+    ends, changes = time.monotonic() + PROBES * 0.004, 0
+    while time.monotonic() < ends:
+        runner.set_links({link: LinkSettings(delay=(20 + changes % 2 * 10) * MILLISECOND)})
+        changes += 1
+    time.sleep(1.0)
+    arrived = runner._live().ask(ONE, "/api/v1/chaos/arrived", {"measurement": answer["measurement"]})
+    assert arrived is not None
+    runner.set_links({link: LinkSettings()})
+    note("changed")
+    return {"changes": changes, "arrived": sum(map(len, arrived["delays"].values()))}
+
+
+def one_way(runner: DockerRunner) -> dict[str, Any]:
+    """Cuts one direction for a while; nothing renews or ends it but its limit."""
+    link, back = (TWO, ONE), (ONE, TWO)
+    before = runner._live().ask(TWO, "/api/v1/stats")
+    runner.apply(
+        LinkFault(step="cut", kind="partition", at=0, until=4 * SECOND, links=(link,), settings=LinkSettings(loss=1.0)),
+        runner.now(),
+    )
+    began = time.monotonic()
+    cut, other = runner.probe([link, back], 200)
+    after = runner._live().ask(TWO, "/api/v1/stats")
+    time.sleep(max(0.0, began + 5.0 - time.monotonic()))
+    (healed,) = runner.probe([link], 200)
+    note("cut and healed")
+    return {
+        "cut": cut.received,
+        "other": other.received,
+        "healed": healed.received,
+        "send_errors": [errors(before), errors(after)],
+    }
+
+
+def errors(stats: Any) -> int:
+    return int(stats["transport_stats"].get("send_errors", 0)) if stats else -1
+
+
+def by_hand(runner: DockerRunner) -> str:
+    """Slips a correlated loss under the table, as a well-meaning person might; what verification says of it."""
+    link = (TWO, ONE)
+    container = subprocess.run(
+        ["docker", "ps", "--quiet", "--filter", f"label=org.positron.testnet.node={TWO}"],
+        capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip
+    host = runner._live().nodes[ONE].peer_host
+    third, fourth = host.split(".")[2:]
+    minor = f"504e:{int(third) * 256 + int(fourth):x}"
+    script = f'tc qdisc replace dev "$(impair interface)" parent {minor} netem loss 20% 75%'
+    subprocess.run(["docker", "exec", "--user", "0", container, "sh", "-c", script], check=True)
+    (count,) = runner.probe([link], 500)
+    (finding,) = verify([count], {link: LinkSettings(loss=0.2)}, base_delay=0.0)
+    note("slipped in")
+    return finding.text
+
+
+def scenario(name: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "node.testnet.main", "chaos", "run", name, "--runner", "docker", "--json"]
+    done = subprocess.run(
+        [*command, "--out", f"{os.environ['OUT']}/runs"], capture_output=True, text=True, check=False
+    )  # fmt: skip
+    note(f"{name}: status {done.returncode}")
+    return {"status": done.returncode, "output": done.stdout[-3000:], "errors": done.stderr[-3000:]}
+
+
+BEGAN = time.monotonic()
+
+
+def note(text: str) -> None:
+    """Progress, for whoever looks at a run that went wrong."""
+    sys.stdout.write(f"{time.monotonic() - BEGAN:6.1f} s  {text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
