@@ -20,7 +20,7 @@ def test_an_impossible_command_line_ends_with_status_2(words: list[str], capsys:
 
 
 def test_a_missing_compose_file_ends_with_status_2(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, testnets: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["down"]) == 2
