@@ -18,6 +18,12 @@ __all__ = ["Disturbance", "Run", "Violation", "check", "load_run"]
 SHOWN_MAX = 5
 """Examples in one violation; the number of all of them is told beside."""
 
+KILLS = ("kill", "memory")
+"""Reasons for which a process ended without warning."""
+
+FORGOTTEN = 1.5
+"""Seconds before a kill of which a node may know nothing afterwards: it writes down once a second what it delivered."""
+
 GRACE = 2.0
 """Seconds after a disturbance within which its consequences may still show."""
 
@@ -94,11 +100,18 @@ def load_run(folder: Path) -> tuple[Run, dict[str, float]]:
 
 def _no_duplicate_delivery(run: Run, _limit: float) -> Iterable[str]:
     seen: dict[tuple[str, str], float] = {}
+    kills = [(one["node"], one["at"]) for one in _of(run, "stopped") if one.get("reason") in KILLS]
     for event in _of(run, "delivered"):
-        key = (event["node"], event["message"])
-        if key in seen:
-            yield f"{key[0]} delivered {_short(key[1])} at {seen[key]:.2f} s and again at {event['at']:.2f} s"
-        seen.setdefault(key, event["at"])
+        key, at = (event["node"], event["message"]), event["at"]
+        if key not in seen:
+            seen[key] = at
+            continue
+        first = seen[key]
+        if any(node == key[0] and first <= kill <= min(at, first + FORGOTTEN) for node, kill in kills):
+            # It died before it could write down that it had delivered it; one more time is one too many.
+            seen[key] = at
+            continue
+        yield f"{key[0]} delivered {_short(key[1])} at {first:.2f} s and again at {at:.2f} s"
 
 
 def _only_published(run: Run, _limit: float) -> Iterable[str]:

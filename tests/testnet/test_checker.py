@@ -53,6 +53,20 @@ def test_a_second_delivery_is_told_with_node_and_times() -> None:
     assert str(violation) == "no_duplicate_delivery: node-1 delivered m1 at 10.10 s and again at 12.00 s"
 
 
+@pytest.mark.parametrize(
+    ("reason", "killed", "is_wrong"), [("kill", 10.9, False), ("kill", 11.9, True), ("stop", 10.9, True)]
+)
+def test_what_was_delivered_just_before_a_kill_may_come_once_more(reason: str, killed: float, is_wrong: bool) -> None:
+    events = [
+        *history(),
+        event("node-1", killed, "stopped", reason=reason),
+        event("node-1", 13.0, "delivered", message="m1", origin="seed"),
+    ]
+    assert violated(run(events), "no_duplicate_delivery") == is_wrong
+    events.append(event("node-1", 14.0, "delivered", message="m1", origin="seed"))
+    assert violated(run(events), "no_duplicate_delivery")
+
+
 def test_a_message_that_nobody_published_is_told() -> None:
     events = [*history(), event("node-1", 12.0, "delivered", message="m2", origin="seed")]
     assert violated(run(events), "only_published")

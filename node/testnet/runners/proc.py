@@ -74,6 +74,7 @@ class ProcRunner:
         self._events: list[Event] = []
         self._began = time.monotonic()
         self._is_watching = threading.Event()
+        self._watcher: threading.Thread | None = None
 
     @classmethod
     def attach(cls, name: str) -> ProcRunner:
@@ -119,16 +120,20 @@ class ProcRunner:
             _start_keeper(directory, lock)
         finally:
             os.close(lock)
+        if self._lease is not None:
+            # From now on, not from when all are there: that may take longer than the lease.
+            self._watcher = threading.Thread(target=self._watch, name="testnet-watch", daemon=True)
+            self._watcher.start()
         try:
             self._wait_until_whole()
         except (TestnetError, KeyboardInterrupt):
             self.down()
             raise
-        if self._lease is not None:
-            threading.Thread(target=self._watch, name="testnet-watch", daemon=True).start()
 
     def down(self) -> None:
         self._is_watching.set()
+        if self._watcher is not None:
+            self._watcher.join(DOWN_TIMEOUT)
         directory = self._directory
         if directory is not None and directory.path.is_dir():
             if directory.is_alive():
@@ -377,7 +382,7 @@ class ProcRunner:
     def _watch(self) -> None:
         """Renews the lease and reads histories, until the testnet goes down."""
         while not self._is_watching.wait(READ_INTERVAL):
-            with contextlib.suppress(TestnetFailed):
+            with contextlib.suppress(TestnetError):
                 ask_keeper(self._running(), {"do": "lease", "seconds": self._lease})
                 self.refresh()
                 self._live().read_histories()
