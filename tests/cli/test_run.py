@@ -118,7 +118,8 @@ def test_a_port_that_is_taken_ends_with_status_1_and_one_line(environment: dict[
         occupier.bind(("127.0.0.1", 0))
         port = occupier.getsockname()[1]
 
-        done = positron(environment, "run", "--host", "127.0.0.1", "--port", str(port), "--tcp-port", "0")
+        ports = ("--port", str(port), "--tcp-port", "0", "--metrics-port", "0")
+        done = positron(environment, "run", "--host", "127.0.0.1", *ports)
 
     assert done.returncode == 1
     assert done.stderr.splitlines() == [

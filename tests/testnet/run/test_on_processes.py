@@ -36,7 +36,8 @@ schema: 1
 title: bad links
 topology: {nodes: 3}
 links: {all: {loss: 25%}}
-load: {publish: 10/s}
+# Several packets each: small ones are repeated on lossy paths before anybody has noticed a loss.
+load: {publish: 10/s, size: 8KiB}
 settle: 5s
 timeline:
   - {at: 0.5s, id: worse, delay: 5ms, target: node-1, for: 1s}
