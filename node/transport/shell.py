@@ -193,7 +193,8 @@ class MessageTransport(ABC, Generic[InputT]):
 
     async def _deliver(self, peer_addr: Address, data: bytes, seconds: float) -> None:
         sends = self._running_sends()
-        await sends.deliver(await self._resolve(peer_addr, seconds), data, seconds)
+        known = self._names.get(peer_addr) or await self._resolve(peer_addr, seconds)
+        await sends.deliver(known, data, seconds)
 
     async def _resolve(self, address: Address, seconds: float) -> Address:
         """The IP address of a peer; a name is looked up once and remembered."""

@@ -55,6 +55,9 @@ _INTEGER = struct.Struct("=i")
 _SEGMENT_SIZE = struct.Struct("=H")
 _ECN_BITS = 0b11
 _UINT32 = 1 << 32
+_TRUNCATED = int(socket.MSG_TRUNC)
+"""An `&` with a member of an enumeration takes longer than a system call."""
+
 _Control = tuple[int, int, bytes]
 
 
@@ -148,7 +151,7 @@ class UDPSocket:
 
     def send(self, transmit: Transmit) -> None:
         """Hands one or several datagrams to the kernel, or to the backlog while the socket is full."""
-        address = self._socket_address(transmit.address)
+        address = self._addresses.get(transmit.address) or self._socket_address(transmit.address)
         if self._is_closed or address is None:
             self._count_error(errno.EINVAL, _count(transmit.data, transmit.segment_size))
             return
@@ -215,13 +218,14 @@ class UDPSocket:
                 stats.receive_errors += 1
                 continue
             stats.reads += 1
-            if flags & socket.MSG_TRUNC:
+            if flags & _TRUNCATED:
                 stats.truncated += 1
                 continue
-            segment_size, ecn = self._read_control(control)
+            segment_size, ecn = self._read_control(control) if control else (0, 0)
             stats.bytes_received += size
             count += 1 if size <= segment_size or not segment_size else -(-size // segment_size)
-            datagrams.append(Datagram((plain_host(name[0]), name[1]), bytes(view[:size]), ecn, segment_size))
+            address = name if len(name) == 2 else (plain_host(name[0]), name[1])
+            datagrams.append(Datagram(address, bytes(view[:size]), ecn, segment_size))
             if count >= _DATAGRAMS_PER_TURN:
                 break
         if datagrams:

@@ -73,10 +73,6 @@ class _Phase(Enum):
     PROBE_RTT = auto()
 
 
-_GAINS = {_Phase.STARTUP: _STARTUP_GAIN, _Phase.DRAIN: 1 / _STARTUP_GAIN, _Phase.PROBE_RTT: 1.0}
-"""Pacing gains of the phases that have one."""
-
-
 class LossFloor:
     """Default for lossy paths. bandwidth: estimated bytes per second that the path delivers; 0 while unknown."""
 
@@ -217,9 +213,12 @@ class LossFloor:
         return max(1, rate)
 
     def _gain(self) -> float:
-        if self._phase is _Phase.CRUISE:
+        phase = self._phase
+        if phase is _Phase.CRUISE:
             return _CYCLE[self._cycle_index]
-        return _GAINS[self._phase]
+        if phase is _Phase.STARTUP:
+            return _STARTUP_GAIN
+        return 1 / _STARTUP_GAIN if phase is _Phase.DRAIN else 1.0
 
     def _update_bandwidth(self, sample: RateSample) -> None:
         window = self._bandwidths
