@@ -30,6 +30,7 @@ from node.messages.envelope import Sealer, signing_domain
 from node.messages.packing import Value
 from node.messages.types import MessageType
 from node.peers.hello import Hello
+from node.peers.members import Member
 from node.peers.peers import Peers
 from node.peers.settings import PeersSettings
 from node.peers.table import Peer, PeerState
@@ -338,12 +339,15 @@ class Machine:
             udp=self.udp.stats if self.udp is not None else None,
             tcp=self.tcp.stats if self.tcp is not None else None,
             links=tuple(links),
-            peers=tuple(_snapshot_of(peer, self.gossip.clocks.of(peer.node_id)) for peer in self.peers.table),
+            peers=tuple(self._snapshot_of(peer) for peer in self.peers.table),
             gossip=self.gossip.stats,
             peering=self.peers.stats,
             messages=self.stats,
             trust=self.trust.overview(now),
         )
+
+    def _snapshot_of(self, peer: Peer) -> PeerSnapshot:
+        return _snapshot_of(peer, self.peers.members.get(peer.node_id), self.gossip.clocks.of(peer.node_id))
 
     def _require_running(self) -> None:
         if self._state is not State.RUNNING:
@@ -390,7 +394,7 @@ def _gossip_settings(settings: CoreSettings, wall_offset: Duration, epoch: int) 
     )
 
 
-def _snapshot_of(peer: Peer, clock_skew: Duration | None) -> PeerSnapshot:
+def _snapshot_of(peer: Peer, member: Member | None, clock_skew: Duration | None) -> PeerSnapshot:
     return PeerSnapshot(
         node_id=peer.node_id,
         name=peer.name,
@@ -404,4 +408,5 @@ def _snapshot_of(peer: Peer, clock_skew: Duration | None) -> PeerSnapshot:
         heartbeats_sent=peer.heartbeats_sent,
         heartbeats_received=peer.heartbeats_received,
         clock_skew=clock_skew,
+        member=member.state.value if member is not None else None,
     )

@@ -33,6 +33,7 @@ class PeerSnapshot:
 
     name: what the peer calls itself; for display only. address: where it is dialled. aliases: other addresses of it.
     state: `connecting`, `up`, `slow` or `down`; up and slow peers are active.
+    member: `alive`, `suspect`, `dead` or `left`, linked or not; None for what was never a member.
     clock_skew: how far its wall clock is ahead of this node's, None before that was measured.
     connected_at: since when it is active, None when it is not. last_seen_at: when it was last heard, None if never.
     """
@@ -49,6 +50,7 @@ class PeerSnapshot:
     heartbeats_sent: int
     heartbeats_received: int
     clock_skew: Duration | None = None
+    member: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

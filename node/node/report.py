@@ -13,6 +13,7 @@ from node.config import format_address
 from node.core.snapshot import LinkSnapshot, NodeSnapshot, PeerSnapshot
 from node.gossip.stats import GossipStats
 from node.metrics.readings import RuntimeStats
+from node.peers.members import MemberState
 from node.transport.stats import EndpointStats, KernelInfo
 from node.trust.trust import TRUSTED, TrustOverview
 from node.types import Duration, Instant, NodeId, short_id, to_seconds
@@ -44,6 +45,7 @@ def node_report(snapshot: NodeSnapshot, *, wall_offset: Duration, socket: Mappin
         "is_ready": snapshot.is_ready,
         "active_peers": snapshot.active_peers,
         "known_peers": len(snapshot.peers),
+        "members": {state.value: 0 for state in MemberState} | snapshot.peering.members,
         "transport": {
             "udp": None if snapshot.udp is None else transport_report(snapshot.udp, socket or {}),
             "tcp": None if snapshot.tcp is None else transport_report(snapshot.tcp, None),
@@ -143,6 +145,7 @@ def _peer(
         "peer": short_id(peer.node_id),
         "name": peer.name or None,
         "state": peer.state,
+        "member": peer.member,
         "address": format_address(peer.address),
         "tcp_port": peer.tcp_port,
         "connected_at": _unix(peer.connected_at, wall_offset),

@@ -12,12 +12,14 @@ from typing import Any
 
 from node.cli.tables import duration, ratio, table
 from node.testnet.runners.docker import NodeContainer
+from node.testnet.wholeness import is_linked, living_members
 
 __all__ = ["NodeStatus", "is_whole", "node_status", "status_lines", "status_of", "status_record"]
 
 _HEADER = (
     "NODE",
     "STATE",
+    "MEMBERS",
     "PEERS",
     "RTT",
     "RTO COMPUTED",
@@ -33,13 +35,15 @@ _HEADER = (
 class NodeStatus:
     """One node at one instant; None where it gave no answer, or has not measured yet.
 
-    state: of the container, with its health, or of the process. active_peers, known_peers: by the node's own
-    account. rtt, rto_computed, rto_effective: means over its UDP links, in seconds. sent, retransmitted, lost: packets
-    of those links since they began. delivered: broadcasts of others that reached its application.
+    state: of the container, with its health, or of the process. members: others that it counts as alive. active_peers,
+    known_peers: by its own account. rtt, rto_computed, rto_effective: means over its UDP links, in seconds. sent,
+    retransmitted, lost: packets of those links since they began. delivered: broadcasts of others that reached its
+    application.
     """
 
     name: str
     state: str
+    members: int | None = None
     active_peers: int | None = None
     known_peers: int | None = None
     rtt: float | None = None
@@ -57,8 +61,9 @@ def status_of(nodes: Sequence[NodeContainer], answers: Mapping[str, dict[str, An
 
 
 def is_whole(statuses: Sequence[NodeStatus]) -> bool:
-    """True when every node has every other as an active peer."""
-    return bool(statuses) and all(status.active_peers == len(statuses) - 1 for status in statuses)
+    """True when every node counts every other as a member, and has the links that it should have."""
+    nodes = len(statuses)
+    return nodes > 0 and all(is_linked(status.members, status.active_peers, nodes) for status in statuses)
 
 
 def status_lines(statuses: Sequence[NodeStatus]) -> list[str]:
@@ -67,7 +72,8 @@ def status_lines(statuses: Sequence[NodeStatus]) -> list[str]:
         (
             status.name,
             status.state,
-            "-" if status.active_peers is None else f"{status.active_peers} of {len(statuses) - 1}",
+            "-" if status.members is None else f"{status.members} of {len(statuses) - 1}",
+            _count(status.active_peers),
             duration(status.rtt),
             duration(status.rto_computed),
             duration(status.rto_effective),
@@ -95,6 +101,7 @@ def node_status(name: str, state: str, answer: dict[str, Any] | None) -> NodeSta
     return NodeStatus(
         name=name,
         state=state,
+        members=living_members(answer),
         active_peers=_integer(answer.get("active_peers")),
         known_peers=_integer(answer.get("known_peers")),
         rtt=_mean(link.get("rtt") for link in links),

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from node.testnet.wholeness import is_linked, living_members
+
 __all__ = ["ROOT", "Sample", "Testnet", "free_port", "until"]
 
 ROOT = Path(__file__).parent.parent.parent
@@ -85,12 +87,13 @@ class Testnet:
         return _run(command, {**os.environ, **self.variables})
 
     def wait_until_whole(self, within: float) -> None:
-        """Until every node has every other as an active peer, by its own account."""
+        """Until every node counts every other as a member and has its links, by its own account."""
 
         def is_whole() -> bool:
-            return all(self.get(name, "stats")["active_peers"] == len(self.names) - 1 for name in self.names)
+            answers = [self.get(name, "stats") for name in self.names]
+            return all(is_linked(living_members(one), one["active_peers"], len(answers)) for one in answers)
 
-        until(is_whole, within, f"{len(self.names)} nodes are peers of each other")
+        until(is_whole, within, f"{len(self.names)} nodes are members of one network")
 
     # ------------------------------------------------------------------------------------------------ one container
 

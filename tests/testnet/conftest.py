@@ -112,7 +112,10 @@ class FakeEngine:
     def ask(self, nodes: Sequence[NodeContainer], path: str, words: Sequence[str]) -> dict[str, dict[str, Any] | None]:
         assert (path, words) == ("/api/v1/stats", ("positron", "stats", "--json"))
         peers = self.peers.pop(0) if len(self.peers) > 1 else self.peers[0]
-        return {one.name: None if peers is None else {"active_peers": peers, "links": []} for one in nodes}
+        return {
+            one.name: None if peers is None else {"active_peers": peers, "members": {"alive": peers}, "links": []}
+            for one in nodes
+        }
 
     def last_words(self, container: NodeContainer) -> str:
         return self.words

@@ -11,7 +11,9 @@ def link(**values: Any) -> dict[str, Any]:
 
 
 def answer(*links: dict[str, Any], peers: int = 1) -> dict[str, Any]:
-    return {"active_peers": peers, "known_peers": peers, "links": list(links), "gossip_stats": {"delivered": 7}}
+    members = {"alive": peers, "suspect": 0, "dead": 0, "left": 0}
+    counts = {"active_peers": peers, "known_peers": peers, "members": members}
+    return {**counts, "links": list(links), "gossip_stats": {"delivered": 7}}
 
 
 def one(reply: dict[str, Any] | None) -> NodeStatus:
@@ -25,7 +27,7 @@ def test_a_node_is_summed_up_over_its_udp_links() -> None:
     tcp = {"transport": "tcp", "rtt": 9.0, "packets_sent": 1000, "retransmissions": 100}
     status = one(answer(first, second, tcp, peers=2))
     assert (status.rtt, status.sent, status.retransmitted, status.lost) == (0.03, 150, 15, 10)
-    assert (status.active_peers, status.delivered) == (2, 7)
+    assert (status.members, status.active_peers, status.delivered) == (2, 2, 7)
 
 
 def test_what_was_not_measured_is_left_out_of_the_means() -> None:
@@ -36,7 +38,7 @@ def test_what_was_not_measured_is_left_out_of_the_means() -> None:
 def test_a_node_without_an_answer_still_has_a_row() -> None:
     status = one(None)
     assert (status.state, status.active_peers, status.rtt) == ("healthy", None, None)
-    assert status_lines([status])[1].split() == ["node-1", "healthy", "-", "-", "-", "-", "-", "-", "-", "-"]
+    assert status_lines([status])[1].split() == ["node-1", "healthy", *"---------"]
 
 
 def test_a_container_that_ended_shows_its_exit_code() -> None:
@@ -66,10 +68,19 @@ def test_a_testnet_is_whole_when_every_node_has_every_other() -> None:
     assert not is_whole([])
 
 
+def test_a_large_testnet_is_whole_by_its_members_and_needs_few_links() -> None:
+    nodes = [node(f"node-{number}") for number in range(40)]
+    everyone = {one.name: {**answer(peers=39), "active_peers": 14} for one in nodes}
+    assert is_whole(status_of(nodes, everyone))
+    assert not is_whole(status_of(nodes, {**everyone, "node-7": {**answer(peers=38), "active_peers": 14}}))
+    assert not is_whole(status_of(nodes, {**everyone, "node-7": {**answer(peers=39), "active_peers": 2}}))
+
+
 def test_a_status_for_programs_has_every_field() -> None:
     assert set(status_record(one(None))) == {
         "name",
         "state",
+        "members",
         "active_peers",
         "known_peers",
         "rtt",

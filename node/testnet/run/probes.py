@@ -57,7 +57,7 @@ class Prober:
         elif probe.kind is ProbeKind.HTTP:
             values = [float(self._runner.status(node, probe.subject)) for node in nodes]
         else:
-            path = "active_peers" if probe.kind is ProbeKind.PEERS else probe.subject
+            path = "members.alive" if probe.kind is ProbeKind.PEERS else probe.subject
             values = [_looked_up(stats.get(node), path) for node in nodes]
         return _judged(probe, values, nodes)
 

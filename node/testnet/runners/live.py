@@ -30,7 +30,7 @@ ANSWER_BYTES_MAX = 64 << 20
 PAGE_ENTRIES = 1000
 PAGES_AT_ONCE_MAX = 50
 WORKERS_MAX = 24
-ACTIVE = ("up", "slow")
+PRESENT = ("alive", "suspect")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +146,7 @@ class LiveNodes:
         self.learn_names()
         found = self.each(lambda name: self.ask(name, "/api/v1/peers"), self.awake())
         return {
-            name: [self.called(peer["node_id"]) for peer in answer["peers"] if peer["state"] in ACTIVE]
+            name: [self.called(peer["node_id"]) for peer in answer["peers"] if peer["member"] in PRESENT]
             for name, answer in found.items()
             if answer is not None
         }

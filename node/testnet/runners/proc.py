@@ -29,6 +29,7 @@ from node.testnet.runners.loopback import HTTP_PORT, PORT, TCP_PORT, as_number, 
 from node.testnet.runners.measuring import measure
 from node.testnet.scenario.resolve import LinkFault, NodeFault
 from node.testnet.scenario.topology import SEED
+from node.testnet.wholeness import is_linked, living_members
 from node.types import to_seconds
 
 __all__ = ["NODES_MAX", "ProcRunner"]
@@ -45,9 +46,6 @@ READ_INTERVAL = 0.5
 LOG_BYTES_MAX = 16 << 20
 MARK_SECONDS = 2.0
 """How long the metrics tell of what happened at once: longer than the time between two scrapes."""
-
-FULL_MESH = 24
-"""Nodes up to which everybody has everybody as an active peer."""
 
 AFFLICTIONS = ("disk_full", "dns", "clock", "nat_rebind", "hostile")
 """Kinds that happen inside a node."""
@@ -211,7 +209,7 @@ class ProcRunner:
 
     def _wait_until_whole(self) -> None:
         nodes = self._live()
-        wanted = min(len(nodes.nodes) - 1, FULL_MESH // 2 if len(nodes.nodes) > FULL_MESH else FULL_MESH)
+        size = len(nodes.nodes)
 
         def is_whole() -> bool:
             if not self._running().is_alive():
@@ -219,7 +217,10 @@ class ProcRunner:
             if not self._is_listening() or not self._are_running():
                 return False
             answers = nodes.each(lambda name: nodes.ask(name, "/api/v1/stats"))
-            return all(one is not None and one["active_peers"] >= wanted for one in answers.values())
+            return all(
+                one is not None and is_linked(living_members(one), one["active_peers"], size)
+                for one in answers.values()
+            )
 
         if not wait_until(is_whole, START_TIMEOUT, 0.1):
             self.refresh()

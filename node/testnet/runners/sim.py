@@ -17,6 +17,7 @@ from node.metrics.process import ProcessReading
 from node.metrics.readings import Observation, RuntimeStats
 from node.metrics.text import render
 from node.node.report import node_report
+from node.peers.members import MemberState
 from node.sim.cuts import OneWayCut
 from node.sim.history import NETWORK, Record
 from node.sim.hostile import DROPPER, FORGER, REPLAYER, SPAMMER
@@ -25,6 +26,7 @@ from node.sim.nodes import SimNode, address_of
 from node.testnet.errors import TestnetMisused
 from node.testnet.runners.base import Event, Fault, LinkCount, LinkName, Plan
 from node.testnet.scenario.resolve import LinkFault, NodeFault
+from node.testnet.wholeness import is_linked
 from node.types import MILLISECOND, SECOND, from_seconds, to_seconds
 
 __all__ = ["SimRunner"]
@@ -79,8 +81,8 @@ class SimRunner:
         for link in plan.links:
             self._set(link)
         network.start_all()
-        whole = len(self._names) - 1
-        network.run_until(lambda: all(_active(node) >= whole for node in network.nodes), WHOLE_TIMEOUT)
+        size = len(self._names)
+        network.run_until(lambda: all(_is_whole(node, size) for node in network.nodes), WHOLE_TIMEOUT)
 
     # --- time -----------------------------------------------------------------------------------------------------
 
@@ -220,7 +222,7 @@ class SimRunner:
         found = {}
         for name, node in self._nodes():
             if node.is_alive:
-                known = (network.number_of.get(peer.node_id) for peer in node.machine.peers.table.active())
+                known = (network.number_of.get(member.node_id) for member in node.machine.peers.members.present())
                 found[name] = [self._names[number] for number in known if number is not None]
         return found
 
@@ -338,8 +340,9 @@ def _impairment(target: str, settings: LinkSettings) -> Impairment:
     )
 
 
-def _active(node: SimNode) -> int:
-    return len(node.machine.peers.table.active()) if node.is_alive else 0
+def _is_whole(node: SimNode, size: int) -> bool:
+    peers = node.machine.peers
+    return node.is_alive and is_linked(peers.members.counts[MemberState.ALIVE], len(peers.table.active()), size)
 
 
 _COUNTS = ("gossip_fanout", "gossip_retention_bytes", "peers_max", "outbound_max", "inbound_max")

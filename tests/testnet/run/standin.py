@@ -70,7 +70,11 @@ class StandIn:
         return {name: f'positron_peers{{node="{name}"}} {self._peers_of(name)}\n' for name in self._names}
 
     def stats(self) -> dict[str, dict[str, Any] | None]:
-        return {name: {"active_peers": self._peers_of(name), "gossip": {"n": 3}} for name in self._names}
+        return {name: self._stats_of(self._peers_of(name)) for name in self._names}
+
+    @staticmethod
+    def _stats_of(peers: int) -> dict[str, Any]:
+        return {"active_peers": peers, "members": {"alive": peers}, "gossip": {"n": 3}}
 
     def status(self, node: str, path: str) -> int:
         return 200 if path == "/readyz" else 404

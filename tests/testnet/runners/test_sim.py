@@ -90,3 +90,19 @@ def test_running_faults_and_what_is_asked_of_links_are_metrics() -> None:
     ]
     assert asked.at(origin + 1) == pytest.approx(0.02)
     assert asked.at(origin + 5) == pytest.approx(1 - 0.98 * 0.8)
+
+
+def test_thirty_nodes_are_whole_by_their_members_though_not_everybody_is_linked_with_everybody() -> None:
+    head = HEAD.replace("nodes: 4", "nodes: 30").replace("loss: 2%", "loss: 1%")
+    text = (
+        f"{head}timeline:\n  - {{at: 1s, id: f, kill: , target: node-1, for: 6s}}\n"
+        "expect:\n  - {detect: f, when: {state: members.alive, target: seed, below: 29}, within: 8s}\n"
+        "  - {recover: f, to: steady, within: 8s}\n"
+    )
+    scenario = parse_scenario(text, file="s.yaml", name="s")
+    runner = SimRunner()
+    outcome = Conductor(scenario, resolve(scenario), runner).run()
+    assert outcome.verdict is Verdict.PASSED, outcome.reason
+    assert [result.holds for result in outcome.expectations] == [True, True]
+    assert min(one["active_peers"] for one in runner.stats().values() if one is not None) < 29
+    assert all(len(seen) == 29 for seen in runner.members().values())
