@@ -104,7 +104,8 @@ def broadcast(testnet: Testnet) -> dict[str, int]:
     published = dict.fromkeys(testnet.names, 0)
     for number in range(BROADCASTS):
         name = testnet.names[number % len(testnet.names)]
-        testnet.broadcast(name, {"number": number, "padding": "x" * 200})
+        # Larger than what is repeated on lossy paths before a loss is noticed: each link is to send again.
+        testnet.broadcast(name, {"number": number, "padding": "x" * 700})
         published[name] += 1
     expected = {name: before[name] + BROADCASTS - published[name] for name in testnet.names}
     until(lambda: all(count >= expected[name] for name, count in testnet.delivered().items()), 60, "deliveries")
