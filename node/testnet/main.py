@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from node.testnet.commands import containers, local
-from node.testnet.commands.chaos import add_chaos_commands
+from node.testnet.commands.chaos import SEED_MAX, add_chaos_commands, whole
 from node.testnet.commands.doctor import doctor
 from node.testnet.commands.faults import add_fault_commands
 from node.testnet.commands.links import add_links_commands
@@ -25,8 +25,6 @@ __all__ = ["main"]
 
 NODES_MAX = 200
 """A bridge of the engine carries about a thousand ports; memory and processors end earlier."""
-
-SEED_MAX = 1 << 53
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -128,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = commands.add_parser("up", help="start a testnet and wait for it", allow_abbrev=False)
     command.set_defaults(function=up)
-    command.add_argument("-n", "--nodes", type=_nodes, default=5, help="nodes beside the seed (default 5)")
+    command.add_argument("-n", "--nodes", type=whole(1, NODES_MAX), default=5, help="nodes beside the seed (default 5)")
     command.add_argument(
         "--runner", choices=("auto", "docker", "proc"), default="auto", help="containers, or processes of this machine"
     )
@@ -140,7 +138,7 @@ def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     ):
         command.add_argument(f"--{name}", metavar="VALUE", help=text)
     command.add_argument("--links", metavar="FILE|PRESET", help="settings of links, as `links` of a scenario")
-    command.add_argument("--seed", type=_seed, default=1, help="of the fate of every packet (default 1)")
+    command.add_argument("--seed", type=whole(0, SEED_MAX), default=1, help="of the fate of every packet (default 1)")
     command.add_argument("--no-build", action="store_true", help="take the image as it is")
     command.add_argument("--no-monitoring", action="store_true", help="start neither Prometheus nor Grafana")
     command.add_argument("--timeout", type=_seconds, default=120.0, help="seconds until every node is up (default 120)")
@@ -156,18 +154,6 @@ def _add_common(command: argparse.ArgumentParser, *, has_file: bool = False) -> 
         "--name", "--project", default=DEFAULT_PROJECT, help=f"of the testnet (default {DEFAULT_PROJECT})"
     )
     command.add_argument("--json", action="store_true", help="JSON instead of a table")
-
-
-def _nodes(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= NODES_MAX:
-        raise argparse.ArgumentTypeError(f"{text!r}: allowed is a whole number from 1 to {NODES_MAX}")
-    return int(text)
-
-
-def _seed(text: str) -> int:
-    if not text.isdecimal() or int(text) > SEED_MAX:
-        raise argparse.ArgumentTypeError(f"{text!r}: allowed is a whole number from 0 to {SEED_MAX}")
-    return int(text)
 
 
 def _seconds(text: str) -> float:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from node.testnet.run.verdict import Outcome
     from node.testnet.scenario.scenario import Scenario
 
-__all__ = ["add_chaos_commands"]
+__all__ = ["SEED_MAX", "add_chaos_commands", "whole"]
 
 SCENARIOS = Path(__file__).parent.parent / "scenarios"
 DEFAULT_OUT = "runs"
@@ -37,8 +37,8 @@ def add_chaos_commands(commands: Any) -> None:
     verb.set_defaults(function=run)
     verb.add_argument("scenarios", nargs="+", metavar="SCENARIO", help="a file, or the name of one that is shipped")
     _add_run_options(verb)
-    verb.add_argument("--seed", type=_whole(0, SEED_MAX), help="of everything left to chance (default: the scenario's)")
-    verb.add_argument("--repeat", type=_whole(1, REPEAT_MAX), default=1, help="runs, each with the next seed")
+    verb.add_argument("--seed", type=whole(0, SEED_MAX), help="of everything left to chance (default: the scenario's)")
+    verb.add_argument("--repeat", type=whole(1, REPEAT_MAX), default=1, help="runs, each with the next seed")
     verb.add_argument("--until-fail", action="store_true", help="stop after the first run that does not pass")
     verb.add_argument("--dry", action="store_true", help="say what would happen, and do nothing")
 
@@ -53,8 +53,8 @@ def add_chaos_commands(commands: Any) -> None:
 
     verb = verbs.add_parser("generate", help="make scenarios by chance", allow_abbrev=False)
     verb.set_defaults(function=generate)
-    verb.add_argument("--seed", type=_whole(0, SEED_MAX), default=1, help="of the first one (default 1)")
-    verb.add_argument("--count", type=_whole(1, REPEAT_MAX), default=1, help="how many, each with the next seed")
+    verb.add_argument("--seed", type=whole(0, SEED_MAX), default=1, help="of the first one (default 1)")
+    verb.add_argument("--count", type=whole(1, REPEAT_MAX), default=1, help="how many, each with the next seed")
     verb.add_argument("--into", metavar="FOLDER", help="write files there instead of to standard output")
 
     verb = verbs.add_parser("minimise", help="find a smaller scenario that fails as well, in `sim`", allow_abbrev=False)
@@ -334,7 +334,9 @@ def _write(path: Path, text: str) -> None:
         raise TestnetFailed(f"{path} cannot be written: {error.strerror}") from error
 
 
-def _whole(low: int, high: int) -> Callable[[str], int]:
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """Reads a whole number in that range, for argparse."""
+
     def parse(text: str) -> int:
         if not text.isdecimal() or not low <= int(text) <= high:
             raise argparse.ArgumentTypeError(f"{text!r}: allowed is a whole number from {low} to {high}")
