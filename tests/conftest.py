@@ -1,7 +1,7 @@
 """Sorts the tests into tiers, finds out which tiers this machine can run, and closes a run with one line per tier.
 
 A tier is what a test needs, not what it tests: `unit` and `simulator` need nothing and are held to it (a socket
-opened there is an error), `loopback` needs real sockets, `netns`, `lab` and `docker` need tools and rights. A tier
+opened there is an error), `loopback` needs real sockets, the others need tools and rights. A tier
 that cannot run is skipped with the reason; with `--require-tiers` that is a failure, so that no run looks complete
 which is not.
 """
@@ -19,8 +19,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-TIERS = ("unit", "simulator", "loopback", "netns", "lab", "docker")
-DIRECTORIES = {"sim": "simulator", "scenarios": "simulator", "netns": "netns", "lab": "lab", "docker": "docker"}
+TIERS = ("unit", "simulator", "loopback", "browser", "netns", "lab", "docker")
+DIRECTORIES = {"sim": "simulator", "scenarios": "simulator"} | {tier: tier for tier in TIERS[3:]}
 WITHOUT_SOCKETS = frozenset({"unit", "simulator"})
 PROBE_TIMEOUT = 20.0  # seconds; a Docker engine that needs longer to say its version will not carry the tests either
 
@@ -113,6 +113,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def why_not(tier: str) -> str | None:
     """Why this machine cannot run the tier; None if it can."""
+    if tier == "browser":
+        return _needs("chromium")
     if tier == "netns":
         return _needs_root() or _needs("ip") or _needs("iptables") or _refuses("unshare", "--net", "true")
     if tier == "lab":

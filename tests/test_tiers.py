@@ -43,7 +43,7 @@ class Run:
 
     @property
     def closing_lines(self) -> list[str]:
-        return self.output.splitlines()[-6:]
+        return self.output.splitlines()[-7:]
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def test_the_last_lines_say_for_each_tier_what_ran(run: Run) -> None:
     assert run.closing_lines == [
         "unit: ran (1 passed)",
         "simulator: ran (1 skipped)",
-        *[f"{tier}: skipped: no tests were collected" for tier in ("loopback", "netns", "lab", "docker")],
+        *[f"{tier}: skipped: no tests were collected" for tier in ("loopback", "browser", "netns", "lab", "docker")],
     ]
 
 

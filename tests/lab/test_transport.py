@@ -40,6 +40,7 @@ def test_every_message_arrives_exactly_once(figures: dict[str, dict[str, Any]], 
 @pytest.mark.parametrize("name", ["loss", "bursts"])
 def test_what_netem_loses_is_found_lost_and_sent_again(figures: dict[str, dict[str, Any]], name: str) -> None:
     seen = figures[name]
+    # Of some 600 packets a tenth, and a seventh in bursts of three.
     assert 0.02 < seen["packets_lost"] / seen["packets_sent"] < 0.35
     assert seen["retransmitted"] > 0
 
@@ -55,8 +56,8 @@ def test_packets_that_are_only_late_are_rarely_sent_again(figures: dict[str, dic
 
 
 def test_a_slow_link_is_filled_and_not_flooded(figures: dict[str, dict[str, Any]]) -> None:
-    # 247,000 bytes and their headers take half a second at 4 Mbit/s.
-    assert 0.45 < figures["rate"]["seconds"] < 5.0
+    # 645,000 bytes and their headers take 1.3 seconds at 4 Mbit/s.
+    assert 1.2 < figures["rate"]["seconds"] < 10.0
     assert figures["rate"]["packets_lost"] < 0.5 * figures["rate"]["packets_sent"]
 
 

@@ -19,7 +19,7 @@ from node.types import MILLISECOND
 from tests.netns.hosts import IPV4, LEFT, RIGHT, Hosts
 
 MESSAGES = 150
-LARGE_BYTES = 200_000
+LARGE_BYTES = 600_000
 PATIENCE = 60.0
 IMPAIRMENTS = {
     "loss": ("delay", "15ms", "loss", "10%"),

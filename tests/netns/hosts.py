@@ -95,6 +95,8 @@ class Hosts:
 
     def impair(self, side: str, *netem: str) -> None:
         """Impairs what the host sends, in netem's words; HostsError where the kernel has no netem."""
+        # What the kernel may cut into packets later is one packet to netem: one draw would decide over dozens.
+        _call("ip", "-n", self._names[side], "link", "set", "dev", INTERFACE, "gso_max_segs", "1")
         self.run(side, "tc", "qdisc", "replace", "dev", INTERFACE, "root", "netem", *netem)
 
     @contextmanager

@@ -7,6 +7,7 @@ each picture is a block of lines; with --json one object a line.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import json
 import sys
@@ -18,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from node.cli.tables import duration, table
 from node.impairment.link import expected_loss
+from node.testnet.commands.chaos import whole
+from node.testnet.errors import TestnetMisused
 from node.testnet.runners.asked import asked_of, faults_on
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ SPARK_WIDTH = 16
 ONCE_SAMPLES = 5
 PACKETS_MIN = 100
 ONCE_INTERVAL = 0.3
+WEB_PORT = 9480
 _BARS = "▁▂▃▄▅▆▇█"
 
 Record = dict[str, Any]
@@ -44,14 +48,19 @@ def add_watch_command(commands: Any, add_common: Any) -> None:
     command.add_argument("--interval", type=float, default=1.0, help="seconds between two pictures (default 1)")
     command.add_argument("--once", action="store_true", help="one picture, then end")
     command.add_argument("--links", action="store_true", help="every link too, not only nodes")
+    command.add_argument("--web", action="store_true", help="the boards as a page on 127.0.0.1 instead of a table")
+    command.add_argument("--port", type=whole(0, 65535), help=f"of the page (default {WEB_PORT}; 0 for any free one)")
     add_common(command)
 
 
 def watch(arguments: argparse.Namespace) -> int:
     """Draws until interrupted; with --once, one picture over a second and a half."""
-    from node.testnet.errors import TestnetMisused
     from node.testnet.runners.proc import ProcRunner
 
+    if arguments.web:
+        return _serve(arguments)
+    if arguments.port is not None:
+        raise TestnetMisused("--port: belongs to --web")
     if not 0.1 <= arguments.interval <= 3600:
         raise TestnetMisused(f"--interval {arguments.interval:g}: allowed is 0.1 to 3600 seconds")
     seen = Watch(ProcRunner.attach(arguments.name))
@@ -64,6 +73,35 @@ def watch(arguments: argparse.Namespace) -> int:
         return 0
     with contextlib.suppress(KeyboardInterrupt):
         _follow(seen, arguments)
+    return 0
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    """Serves the page until interrupted."""
+    from node.testnet.metrics.rules import recorded
+    from node.testnet.runners.proc import ProcRunner
+    from node.testnet.web.server import HOST, WebServer
+
+    for flag in ("once", "links", "json"):
+        if getattr(arguments, flag):
+            raise TestnetMisused(f"--{flag}: not with --web")
+    runner = ProcRunner.attach(arguments.name)
+
+    def scrape() -> dict[str, str | None]:
+        runner.refresh()
+        return runner.scrape()
+
+    async def serve() -> None:
+        server = WebServer(scrape, recorded(), arguments.name)
+        try:
+            port = await server.start(WEB_PORT if arguments.port is None else arguments.port)
+            print(f"http://{HOST}:{port}/", flush=True)
+            await server.follow()
+        finally:
+            await server.stop()
+
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(serve())
     return 0
 
 

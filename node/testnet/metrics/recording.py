@@ -5,7 +5,7 @@ Times are seconds on the clock of the run. Bounded: beyond SAMPLES_MAX the oldes
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -87,6 +87,16 @@ class Recording:
 
     def __iter__(self) -> Iterator[Series]:
         return iter(self._series.values())
+
+    def forget(self, before: float) -> None:
+        """Lets go of what is older than that time, and of series that are older as a whole."""
+        for key, series in list(self._series.items()):
+            first = bisect_left(series.times, before)
+            del series.times[:first], series.values[:first]
+            self._samples -= first
+            if not series.times:
+                del self._series[key]
+                self._by_name[series.name].remove(series)
 
     def _forget(self) -> None:
         self._samples = 0

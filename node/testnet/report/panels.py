@@ -18,7 +18,7 @@ from node.testnet.metrics.promql import Query as PromQL
 from node.testnet.metrics.recording import Recording
 from node.testnet.report.charts import Band, Line, chart, formatted, heat_map, states
 
-__all__ = ["View", "natural"]
+__all__ = ["DRAWN", "View", "legend_of", "natural"]
 
 POINTS_MAX = 300
 LINES_MAX = 24
@@ -26,6 +26,7 @@ LINES_MAX = 24
 
 RATE_INTERVAL = "5s"
 DRAWN = (Shape.STAT, Shape.TIME_SERIES, Shape.MATRIX, Shape.STATES)
+"""Shapes that are drawn here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,23 +46,26 @@ class View:
         """The panel with its title and what it looks like when all is well; "" for a shape that is not drawn here."""
         if panel.shape not in DRAWN:
             return ""
-        match panel.shape:
-            case Shape.STAT:
-                drawn = self._stat(panel)
-            case Shape.MATRIX:
-                drawn = self._matrix(panel)
-            case Shape.STATES:
-                drawn = self._states(panel)
-            case _:
-                drawn = self._chart(panel)
         about = f"<details><summary>What normal looks like</summary><p>{escape(panel.description)}</p></details>"
         title = f"<figcaption>{escape(panel.title)}</figcaption>"
-        return f'<figure class="{panel.shape.name.lower()}">{title}{drawn}{about}</figure>'
+        return f'<figure class="{panel.shape.name.lower()}">{title}{self.drawing(panel)}{about}</figure>'
+
+    def drawing(self, panel: Panel) -> str:
+        """What the panel shows, without title and words. panel: of a shape that is drawn here."""
+        match panel.shape:
+            case Shape.STAT:
+                return self._stat(panel)
+            case Shape.MATRIX:
+                return self._matrix(panel)
+            case Shape.STATES:
+                return self._states(panel)
+            case _:
+                return self._chart(panel)
 
     def _stat(self, panel: Panel) -> str:
         parts = []
         for query in panel.queries:
-            found = list(self._at(query, self.span[1]).values())
+            found = list(self.at(query, self.span[1]).values())
             text = formatted(found[0], panel.unit) if found else "No data"
             parts.append(f"<li><b>{escape(text)}</b> {escape(query.legend)}</li>")
         return f"<ul>{''.join(parts)}</ul>"
@@ -78,7 +82,7 @@ class View:
 
     def _matrix(self, panel: Panel) -> str:
         cells = {}
-        for labels, value in self._at(panel.queries[0], self.span[1]).items():
+        for labels, value in self.at(panel.queries[0], self.span[1]).items():
             found = dict(labels)
             cells[found.get("node", ""), found.get("peer_name", "")] = value
         names = sorted({name for pair in cells for name in pair}, key=natural)
@@ -93,27 +97,29 @@ class View:
     def _states(self, panel: Panel) -> str:
         words = {value: (text, colour) for value, text, colour in panel.words}
         lines = [line for query in panel.queries for line in self.lines(query)]
-        return states(sorted(lines, key=lambda line: natural(line.name))[:LINES_MAX], words, self.span, self._step())
+        return states(sorted(lines, key=lambda line: natural(line.name))[:LINES_MAX], words, self.span, self.step())
 
     def lines(self, query: Query) -> list[Line]:
         """What the query found over the whole span, one line for each set of labels."""
         found: dict[Labels, list[tuple[float, float]]] = {}
         start, end = self.span
-        step = self._step()
+        step = self.step()
         for number in range(int((end - start) / step) + 1):
             time = start + number * step
-            for labels, value in self._at(query, time).items():
+            for labels, value in self.at(query, time).items():
                 found.setdefault(labels, []).append((time, value))
-        return [Line(_legend(query.legend, labels), points, query.is_reference) for labels, points in found.items()]
+        return [Line(legend_of(query, labels), points, query.is_reference) for labels, points in found.items()]
 
-    def _at(self, query: Query, time: float) -> Mapping[Labels, float]:
+    def at(self, query: Query, time: float) -> Mapping[Labels, float]:
+        """What the query is at that time; nothing where it cannot be answered."""
         try:
             return PromQL(self._filled(query.expression)).at(self.recording, time)
         except BadQuery:
             # A panel may ask more of a server than can be answered here; the others are still worth showing.
             return {}
 
-    def _step(self) -> float:
+    def step(self) -> float:
+        """Seconds between two points of a line."""
         return max(1.0, (self.span[1] - self.span[0]) / POINTS_MAX)
 
     def _filled(self, expression: str) -> str:
@@ -133,6 +139,7 @@ def natural(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
 
 
-def _legend(template: str, labels: Labels) -> str:
+def legend_of(query: Query, labels: Labels) -> str:
+    """The name of the line with those labels."""
     values = dict(labels)
-    return re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda found: values.get(found[1], ""), template).strip()
+    return re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda found: values.get(found[1], ""), query.legend).strip()
