@@ -62,30 +62,29 @@ class AckTracker:
     def on_received(self, packet_number: int, is_ack_eliciting: bool, now: Instant, ecn: int = 0) -> None:
         """Takes note of an authenticated packet that is no duplicate. ecn: the two ECN bits of its IP header."""
         self._ecn[ecn] += 1
-        largest = self._received.largest
-        self._received.add(packet_number, packet_number)
+        received = self._received
+        largest = received.largest
+        # Out of order means a gap: the sender wants to know at once (RFC 9000 §13.2.1).
+        is_out_of_order = packet_number != largest + 1
+        received.add(packet_number, packet_number)
         if packet_number > largest:
             self._largest_at = now
-        if len(self._received) > RECEIVED_RANGES_MAX:
-            self._received.drop_oldest()
-            self._floor = self._received.smallest
+        if is_out_of_order and len(received) > RECEIVED_RANGES_MAX:
+            received.drop_oldest()
+            self._floor = received.smallest
         if not is_ack_eliciting:
             return
         # A packet that arrives very late lies below what is reported by now; report its range once more.
-        self._reported_floor = min(self._reported_floor, packet_number)
+        if packet_number < self._reported_floor:
+            self._reported_floor = packet_number
         self._pending += 1
-        # Out of order means a gap: the sender wants to know at once (RFC 9000 §13.2.1).
-        is_out_of_order = packet_number != largest + 1
         if self._pending >= _ACK_ELICITING_THRESHOLD or is_out_of_order or ecn == _CE or self._prompt_acks:
-            self._prompt_acks = max(0, self._prompt_acks - 1)
+            if self._prompt_acks:
+                self._prompt_acks -= 1
             self.ack_at = now
         elif self.ack_at is None:
             # The promise has to hold for a late event loop, too (RFC 9000 §18.2).
             self.ack_at = now + self.max_ack_delay // 2
-
-    def is_due(self, now: Instant) -> bool:
-        """Whether an acknowledgement must be sent now, with or without company."""
-        return self.ack_at is not None and self.ack_at <= now
 
     def take_frame(self, now: Instant, space: int) -> AckFrame | None:
         """The acknowledgement to send along, or None where the peer knows everything; clears what is due.

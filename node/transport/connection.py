@@ -179,27 +179,20 @@ class Connection:
             return None
         assert self._protection is not None
         assert self._receiving is not None
-        self._protection.update_if_due(self.sending.recovery.largest_acked, now)
         if self._receiving.is_credit_due:
             self._receiving.grant_credit(now)
-        apart = self._packet_apart(now)
-        if apart is not None:
-            return apart
-        mark = self.sending.ecn.choose()
-        first = packet = self._next_packet(now)
-        if first is None or packet is None:
+        sending, path = self.sending, self.path
+        if path.response is not None or path.candidate is not None or sending.mtu.is_wanted or sending.outbox.datagrams:
+            apart = self._packet_apart(now)
+            if apart is not None:
+                return apart
+        first = self._next_packet(now)
+        if first is None:
             return None
-        packets, full = [first], self.sending.packet_bytes
-        segments_max = min(segments_max, MTU_MAX // full)
-        while len(packets) < segments_max and len(packet) == full:
-            packet = self._next_packet(now)
-            if packet is None:
-                self.has_more = False
-                break
-            packets.append(packet)
-        else:
-            self.has_more = len(packet) == full or self.sending.has_more(now)
-        return Transmit(self.path.address, first if len(packets) == 1 else b"".join(packets), len(first), mark)
+        if len(first) < sending.packet_bytes:
+            self.has_more = sending.has_more(now)
+            return Transmit(path.address, first, len(first), sending.ecn.mark)
+        return self._transmit_batch(first, segments_max, now)
 
     def poll_event(self) -> Event | None:
         """The next happening, oldest first."""
@@ -212,10 +205,11 @@ class Connection:
         if self.state is ConnectionState.CLOSING:
             return self.closed_at
         due = self.sending.next_timeout()
+        opening, path = self._opening, self.path
         for instant in (
-            self._opening.next_timeout() if self._opening is not None else None,
+            opening.next_timeout() if opening is not None else None,
             self._idle_timeout() if self.state is ConnectionState.ESTABLISHED else None,
-            self.path.next_timeout() if self.path.candidate is not None else None,
+            path.next_timeout() if path.candidate is not None else None,
             self._acks.ack_at,
         ):
             if instant is not None and (due is None or instant < due):
@@ -409,12 +403,26 @@ class Connection:
         keep_alive = self._settings.keep_alive
         return min(idle_at, max(self._heard_at, self._asked_at) + keep_alive) if keep_alive else idle_at
 
-    def _next_packet(self, now: Instant) -> bytes | None:
+    def _next_packet(self, now: Instant, *, is_first: bool = True) -> bytes | None:
         assert self._protection is not None
         if self._protection.is_exhausted:
             self._end(Code.KEY_EXHAUSTED, "packet numbers are used up", now, tell_peer=False)
             return None
-        return self.sending.next_packet(now)
+        return self.sending.next_packet(now, is_first=is_first)
+
+    def _transmit_batch(self, first: bytes, segments_max: int, now: Instant) -> Transmit:
+        """A full packet and those that may follow it at once; the last one may be smaller."""
+        packets, full = [first], len(first)
+        segments_max = min(segments_max, MTU_MAX // full)
+        while len(packets) < segments_max and len(packets[-1]) == full:
+            packet = self._next_packet(now, is_first=False)
+            if packet is None:
+                self.has_more = False
+                break
+            packets.append(packet)
+        else:
+            self.has_more = len(packets[-1]) == full or self.sending.has_more(now)
+        return Transmit(self.path.address, b"".join(packets), full, self.sending.ecn.mark)
 
     def _transmit_close(self, now: Instant) -> Transmit | None:
         if not self._close_due or self._close_frame is None:

@@ -78,7 +78,7 @@ class Driver(Generic[InputT, EventT]):
         self.pump()
 
     def pump(self) -> None:
-        """Drains outputs and events until the machine is quiet, then arms the timer; nested calls are harmless."""
+        """Drains events and outputs until the machine is quiet, then arms the timer; nested calls are harmless."""
         if self._is_pumping or self._is_closed:
             return
         self._is_pumping = True
@@ -114,21 +114,24 @@ class Driver(Generic[InputT, EventT]):
 
     def _drain(self) -> bool:
         """Whether the machine became quiet, or the driver was closed, within the steps of one turn."""
-        machine = self._machine
+        machine, inputs = self._machine, self._inputs
         steps = 0
         while steps < STEPS_PER_TURN_MAX and not self._is_closed:
-            while self._inputs:
-                machine.receive(self._inputs.popleft(), self.now())
+            if inputs:
+                now = self.now()
+                while inputs:
+                    machine.receive(inputs.popleft(), now)
             before = steps
-            while steps < STEPS_PER_TURN_MAX and (output := machine.poll_transmit(self.now())) is not None:
-                self._sinks[type(output)](output)
-                steps += 1
+            # Events first: what their owner answers travels with what the machine has to say anyway.
             while steps < STEPS_PER_TURN_MAX and (event := machine.poll_event()) is not None:
                 self._on_event(event)
                 steps += 1
                 if self._is_closed:
-                    break
-            if steps == before and not self._inputs:
+                    return True
+            while steps < STEPS_PER_TURN_MAX and (output := machine.poll_transmit(self.now())) is not None:
+                self._sinks[type(output)](output)
+                steps += 1
+            if steps == before and not inputs:
                 return True
         return self._is_closed
 

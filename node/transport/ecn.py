@@ -70,7 +70,9 @@ class EcnValidation:
         """
         if self.state is EcnState.FAILED or not is_newest:
             return False
-        marked = sum(packet.is_marked for packet in acked)
+        marked = 0
+        for packet in acked:
+            marked += packet.is_marked
         if frame.ecn is None:
             if marked:
                 self.state = EcnState.FAILED

@@ -18,7 +18,7 @@ from node.identity.keys import Identity
 from node.transport.admission import Admission, NetworkMismatch, Verdict
 from node.transport.connection import Connection
 from node.transport.duplicates import is_newer_kept
-from node.transport.events import Closed, Connected, Event
+from node.transport.events import Closed, Connected, Event, MessageAcknowledged, MessageReceived
 from node.transport.handshake import Handshake, HandshakeSetup
 from node.transport.opening import Opening
 from node.transport.packet import Datagram, Message, Transmit
@@ -73,7 +73,7 @@ class Endpoint:
     def receive(self, datagram: Datagram, now: Instant) -> None:
         """Takes a datagram from the socket, or several that the kernel has joined."""
         changed: Connection | None = None
-        for data in datagram.payloads():
+        for data in datagram.payloads() if datagram.segment_size else (datagram.data,):
             found = data_header(data)
             connection = None if found is None else self._by_local_id.get(found[0])
             if connection is not changed and changed is not None:
@@ -356,7 +356,9 @@ class Endpoint:
         events = connection.events
         while events:
             event = events.popleft()
-            if isinstance(event, Connected):
+            if type(event) is MessageReceived or type(event) is MessageAcknowledged:
+                self._events.append(event)
+            elif isinstance(event, Connected):
                 self._on_connected(connection, event, now)
             elif isinstance(event, Closed):
                 self._on_closed(connection, event)

@@ -7,7 +7,7 @@ a first transmission and the next does no harm.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from heapq import heappop, heappush
 
 from node.errors import Code, MessageTooLarge, ProtocolViolation, QueueFull, UsageError
@@ -39,7 +39,8 @@ class OutgoingMessage:
     """A reliable message until it is acknowledged or withdrawn.
 
     message_id: what the caller knows it by. wire_id: its number on the wire, given with its first transmission, so
-        that a message withdrawn before leaves no gap; -1 until then. beginning: of the frames of all its parts.
+        that a message withdrawn before leaves no gap; -1 until then. acked: what the peer has of it, once that is a
+        part. beginning: of the frames of all its parts.
     """
 
     message_id: int
@@ -50,7 +51,7 @@ class OutgoingMessage:
     sequence: int = 0
     wire_id: int = -1
     sent: int = 0
-    acked: RangeSet = field(default_factory=RangeSet)
+    acked: RangeSet | None = None
     acked_bytes: int = 0
     is_finished: bool = False
     beginning: bytes = b""
@@ -150,7 +151,10 @@ class SendQueue:
     def next_part(self, space: int) -> Part | None:
         """The part to put into `space` bytes of a packet, or None where nothing may or can be sent there."""
         credit = self.credit.limit - self.credit.used
-        waiting = [lane for lane in self._lanes.values() if (lane.unsent or lane.lost) and lane.has_sendable(credit)]
+        waiting: list[_Lane] = []
+        for lane in self._lanes.values():  # no comprehension, which is a call
+            if (lane.unsent or lane.lost) and lane.has_sendable(credit):
+                waiting.append(lane)  # noqa: PERF401
         if not waiting:
             return None
         lane = waiting[0]
@@ -171,6 +175,8 @@ class SendQueue:
         if part.size == len(message.data):
             self._finish(message)
             return message
+        if message.acked is None:
+            message.acked = RangeSet()
         if part.size:
             message.acked_bytes += message.acked.add(part.offset, part.offset + part.size - 1)
         if message.acked_bytes < len(message.data):
@@ -183,6 +189,11 @@ class SendQueue:
         if not part.message.is_finished:
             lost = Part(part.message, part.offset, part.size, cause)
             self._lane(part.message.priority).lost.append(lost)
+
+    @property
+    def has_deadlines(self) -> bool:
+        """Whether a message may have a deadline."""
+        return bool(self._deadlines)
 
     def next_deadline(self) -> Instant | None:
         """When the next message expires; None where none does."""
@@ -256,7 +267,7 @@ def _is_known(part: Part) -> bool:
     """Whether the peer has all of the part, or nobody wants it any more."""
     if part.message.is_finished:
         return True
-    if not part.size:
+    if not part.size or part.message.acked is None:
         return False
     first, last = part.offset, part.offset + part.size - 1
     return any(low <= first and last <= high for low, high in part.message.acked.ascending())

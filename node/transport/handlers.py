@@ -65,6 +65,7 @@ class Handlers:
         self._queue: deque[_Call] = deque()
         self._lanes: dict[int, deque[_Call]] = {}
         self._running: dict[asyncio.Task[None], int | None] = {}
+        self._counted = _Counted(self._count_error)
         self._waiting = 0
         self._is_full = False
         self._is_closed = False
@@ -77,8 +78,12 @@ class Handlers:
         if self._is_full and packet.delivery is Delivery.UNRELIABLE:
             self.stats.dropped += 1
             return
-        self._queue.append(_Call(packet, address, lane))
         self._waiting += 1
+        call = _Call(packet, address, lane)
+        if lane is None and not self._queue and len(self._running) < HANDLERS_MAX:
+            self._start(call)
+            return
+        self._queue.append(call)
         self._start_waiting()
         if self._waiting >= HANDLER_QUEUE_MAX and not self._is_full:
             self._is_full = True
@@ -129,9 +134,9 @@ class Handlers:
         """Calls the handler; returns what remains to be awaited."""
         assert self.handler is not None
         rest: Awaitable[None] | None = None
-        with _Counted(self._count_error):
+        with self._counted:
             rest = self.handler(call.packet, call.address)
-        return rest if inspect.isawaitable(rest) else None
+        return rest if rest is not None and inspect.isawaitable(rest) else None
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         lane = self._running.pop(task)

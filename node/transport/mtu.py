@@ -25,12 +25,13 @@ __all__ = ["MtuSearch"]
 class MtuSearch:
     """current: size of the largest datagram that is known to arrive. ceiling: the largest that may be tried.
 
-    is_wanted: whether there was something to send that fills a packet; without that no probe is sent.
+    probe_number: of the packet that probes a size; -1 while there is none. losses: above BASE_MTU, since one of those
+        arrived. is_wanted: whether there was something to send that fills a packet; without that no probe is sent.
     """
 
     __slots__ = (
-        "_high", "_likely", "_losses", "_probe_deadline", "_probe_number", "_probe_size", "_probes_lost", "_resume_at",
-        "ceiling", "current", "is_wanted",
+        "_high", "_likely", "_probe_deadline", "_probe_size", "_probes_lost", "_resume_at", "ceiling", "current",
+        "is_wanted", "losses", "probe_number",
     )  # fmt: skip
 
     def __init__(self, ceiling: int, likely: int) -> None:
@@ -40,9 +41,9 @@ class MtuSearch:
         self.is_wanted = False
         self._likely = likely
         self._high = ceiling
-        self._losses = 0
+        self.losses = 0
         self._probe_size = 0
-        self._probe_number = -1
+        self.probe_number = -1
         self._probe_deadline: Instant = 0
         self._probes_lost = 0
         self._resume_at: Instant | None = None
@@ -54,22 +55,22 @@ class MtuSearch:
 
     def next_probe(self) -> int | None:
         """The size of a probe to send now; None when there is none to send."""
-        if not self.is_wanted or self._probe_number >= 0 or not self._is_searching:
+        if not self.is_wanted or self.probe_number >= 0 or not self._is_searching:
             return None
         return self._probe_size or self._next_size()
 
     def on_probe_sent(self, number: int, size: int, deadline: Instant) -> None:
         """A probe was sent. deadline: when it counts as lost unless it was acknowledged."""
-        self._probe_size, self._probe_number, self._probe_deadline = size, number, deadline
+        self._probe_size, self.probe_number, self._probe_deadline = size, number, deadline
 
     def is_awaiting(self, ranges: tuple[tuple[int, int], ...]) -> bool:
         """Whether those packet numbers have the probe among them that is under way."""
-        return self._probe_number >= 0 and any(first <= self._probe_number <= last for first, last in ranges)
+        return self.probe_number >= 0 and any(first <= self.probe_number <= last for first, last in ranges)
 
     def on_probe_acked(self, now: Instant) -> None:
         """The probe has arrived: `current` grows."""
         self.current = self._probe_size
-        self._losses = 0
+        self.losses = 0
         self._forget_probe()
         self._end_search_if_over(now)
 
@@ -79,8 +80,8 @@ class MtuSearch:
         if self._resume_at is not None and now >= self._resume_at:
             self._resume_at = None
             self._high = self.ceiling
-        if self._probe_number >= 0 and now >= self._probe_deadline:
-            self._probe_number = -1
+        if self.probe_number >= 0 and now >= self._probe_deadline:
+            self.probe_number = -1
             self._probes_lost += 1
             if self._probes_lost >= MTU_PROBES_MAX:
                 self._high = self._probe_size - 1
@@ -90,14 +91,9 @@ class MtuSearch:
 
     def next_timeout(self) -> Instant | None:
         """When `handle_timeout` has something to do."""
-        if self._probe_number >= 0:
+        if self.probe_number >= 0:
             return self._probe_deadline
         return self._resume_at if self.is_wanted else None
-
-    @property
-    def has_losses(self) -> bool:
-        """Whether packets above BASE_MTU were lost since the last one arrived."""
-        return self._losses > 0
 
     def on_outcome(self, now: Instant, *, has_arrived: bool, is_lost: bool) -> bool:
         """What an acknowledgement has settled about packets above BASE_MTU; whether `current` fell because of it.
@@ -105,13 +101,13 @@ class MtuSearch:
         A whole window that is lost at once counts once: a full queue somewhere does that, too.
         """
         if has_arrived:
-            self._losses = 0
+            self.losses = 0
         elif is_lost:
-            self._losses += 1
-        if self._losses < BLACK_HOLE_LOSSES or self.current <= BASE_MTU:
+            self.losses += 1
+        if self.losses < BLACK_HOLE_LOSSES or self.current <= BASE_MTU:
             return False
         self.current = min(BASE_MTU, self.ceiling)
-        self._losses = 0
+        self.losses = 0
         self._forget_probe()
         self._high = self.current
         self._resume_at = now + BLACK_HOLE_PAUSE
@@ -128,7 +124,7 @@ class MtuSearch:
         return (self.current + self._high + 1) // 2
 
     def _forget_probe(self) -> None:
-        self._probe_size, self._probe_number, self._probes_lost = 0, -1, 0
+        self._probe_size, self.probe_number, self._probes_lost = 0, -1, 0
 
     def _end_search_if_over(self, now: Instant) -> None:
         if self.current < self.ceiling and self._high - self.current < MTU_SEARCH_STEP:

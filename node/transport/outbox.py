@@ -46,17 +46,18 @@ _LONE_ACKS_MAX = 16
 class Outbox:
     """What waits to be sent. datagrams_dropped counts unreliable messages that will never leave.
 
+    datagrams: unreliable messages that wait, to be read only.
     repeats: whether the path loses, so that small parts go twice where there is room; parts_repeated: how many did.
     possible_payload: what packet_payload may become once the path is better known; unreliable messages wait for it.
     """
 
     __slots__ = (
         "_control",
-        "_datagrams",
         "_lone_acks",
         "_recent",
         "acks",
         "credit",
+        "datagrams",
         "datagrams_dropped",
         "packet_payload",
         "parts_repeated",
@@ -79,7 +80,7 @@ class Outbox:
         self._lone_acks = 0
         # Lists: an empty deque weighs ten times as much, and there are two per connection.
         self._control: list[ControlFrame] = []
-        self._datagrams: list[bytes] = []
+        self.datagrams: list[bytes] = []
 
     def push(self, message_id: int, message: Message) -> None:
         """Accepts a message of any class; raises what `SendQueue.push` raises, and MessageTooLarge."""
@@ -89,10 +90,10 @@ class Outbox:
         allowed = self.possible_payload - 1 - varint_size(self.possible_payload)
         if len(message.data) > allowed:
             raise MessageTooLarge(f"unreliable message of {len(message.data)} bytes: one datagram carries {allowed}")
-        self._datagrams.append(message.data)
-        if len(self._datagrams) > DATAGRAM_QUEUE_MAX:
+        self.datagrams.append(message.data)
+        if len(self.datagrams) > DATAGRAM_QUEUE_MAX:
             # Of messages that nobody will miss, the newest is worth the most.
-            self._datagrams.pop(0)
+            self.datagrams.pop(0)
             self.datagrams_dropped += 1
 
     def push_control(self, frame: ControlFrame) -> None:
@@ -108,11 +109,11 @@ class Outbox:
 
     def has_eliciting(self) -> bool:
         """Whether there is anything to send beside acknowledgements."""
-        return bool(self._control or self._datagrams) or self.queue.has_sendable()
+        return bool(self._control or self.datagrams) or self.queue.has_sendable()
 
     def is_held_back(self) -> bool:
         """Whether an unreliable message waits for larger packets."""
-        return bool(self._datagrams) and 1 + varint_size(len(self._datagrams[0])) + len(self._datagrams[0]) > (
+        return bool(self.datagrams) and 1 + varint_size(len(self.datagrams[0])) + len(self.datagrams[0]) > (
             self.packet_payload
         )
 
@@ -129,7 +130,7 @@ class Outbox:
         if may_elicit:
             if self._control:
                 self._fill_control(buffer, packet)
-            if self._datagrams:
+            if self.datagrams:
                 self._fill_datagrams(buffer, packet)
             self._fill_parts(buffer, packet)
             if self.repeats:
@@ -190,19 +191,19 @@ class Outbox:
         del self._control[:count]
 
     def _fill_datagrams(self, buffer: bytearray, packet: SentPacket) -> None:
-        while self._datagrams:
-            size = 1 + varint_size(len(self._datagrams[0])) + len(self._datagrams[0])
+        while self.datagrams:
+            size = 1 + varint_size(len(self.datagrams[0])) + len(self.datagrams[0])
             if self.packet_payload < size <= self.possible_payload:
                 # Until the path has carried a probe of that size, or has not.
                 break
             if size > self.packet_payload:
                 # It was queued before the peer had said what it takes, or before the path had shown it.
-                self._datagrams.pop(0)
+                self.datagrams.pop(0)
                 self.datagrams_dropped += 1
                 continue
             if len(buffer) + size > self.packet_payload:
                 break
-            append_datagram(buffer, DatagramFrame(self._datagrams.pop(0)))
+            append_datagram(buffer, DatagramFrame(self.datagrams.pop(0)))
             packet.is_ack_eliciting = True
 
     def _fill_parts(self, buffer: bytearray, packet: SentPacket) -> None:

@@ -53,15 +53,13 @@ class Pacer:
         if not self.rate:
             return True
         if now != self._filled_at:
-            self._fill(now)
+            burst = self.rate * (_BURST_TIME + _LATENESS_CREDIT)
+            self._tokens += (now - self._filled_at) * self.rate
+            self._tokens = min(self._tokens, max(_BURST_PACKETS_MIN * self._packet_bytes * SECOND, burst))
+            self._filled_at = now
         # A packet of any size may overdraw the bucket: small ones must not wait until a large one could be paid for.
         if self._tokens > 0:
             return True
         wanted = max(self._packet_bytes * SECOND, self.rate * _BURST_TIME)
         self.blocked_until = now - (self._tokens - wanted) // self.rate
         return False
-
-    def _fill(self, now: Instant) -> None:
-        capacity = max(_BURST_PACKETS_MIN * self._packet_bytes * SECOND, self.rate * (_BURST_TIME + _LATENESS_CREDIT))
-        self._tokens = min(capacity, self._tokens + (now - self._filled_at) * self.rate)
-        self._filled_at = now

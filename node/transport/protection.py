@@ -21,7 +21,7 @@ from node.transport.handshake import Agreement
 from node.transport.rtt import RttEstimator
 from node.transport.stats import ConnectionStats
 from node.types import ConnectionId, Instant
-from node.wire.header import KEY_PHASE_BIT, PacketType, pack_header
+from node.wire.header import KEY_PHASE_BIT, pack_data_header
 from node.wire.limits import HEADER_BYTES, KEY_UPDATE_INTERVAL, KEY_UPDATE_PACKETS, PACKET_NUMBER_MAX
 
 __all__ = ["Keys", "Protection", "agreed_keys"]
@@ -92,7 +92,7 @@ class Protection:
 
     def seal(self, frames: bytes) -> bytes:
         """The next packet, header and tag included."""
-        header = pack_header(PacketType.DATA, self.peer_cid, self.next_number, self._send_phase)
+        header = pack_data_header(self.peer_cid, self.next_number, self._send_phase)
         data = header + self._send_cipher.seal(self.next_number, frames, header)
         self.next_number += 1
         return data

@@ -8,13 +8,17 @@ __all__ = ["RangeSet"]
 
 
 class RangeSet:
-    """Disjoint, non-adjacent, inclusive ranges in ascending order. Adding at the upper end costs O(1)."""
+    """Disjoint, non-adjacent, inclusive ranges in ascending order. Adding at the upper end costs O(1).
 
-    __slots__ = ("_firsts", "_lasts")
+    largest: the largest value; -1 when empty.
+    """
+
+    __slots__ = ("_firsts", "_lasts", "largest")
 
     def __init__(self) -> None:
         self._firsts: list[int] = []
         self._lasts: list[int] = []
+        self.largest = -1
 
     def __len__(self) -> int:
         """How many ranges there are."""
@@ -31,11 +35,6 @@ class RangeSet:
 
     def __repr__(self) -> str:
         return f"RangeSet({self.ascending()})"
-
-    @property
-    def largest(self) -> int:
-        """The largest value; -1 when empty."""
-        return self._lasts[-1] if self._lasts else -1
 
     @property
     def smallest(self) -> int:
@@ -57,15 +56,16 @@ class RangeSet:
 
     def add(self, first: int, last: int) -> int:
         """Adds first..last and returns how many of those values are new."""
-        firsts, lasts = self._firsts, self._lasts
-        if not lasts or first > lasts[-1] + 1:
-            firsts.append(first)
-            lasts.append(last)
-            return last - first + 1
-        if first == lasts[-1] + 1:
+        lasts = self._lasts
+        if lasts and first <= self.largest + 1:
+            if first <= self.largest:
+                return self._merge(first, last)
             lasts[-1] = last
-            return last - first + 1
-        return self._merge(first, last)
+        else:
+            self._firsts.append(first)
+            lasts.append(last)
+        self.largest = last
+        return last - first + 1
 
     def missing(self, first: int, last: int) -> list[tuple[int, int]]:
         """The parts of first..last that are not in the set, as (first, last), lowest first."""
@@ -106,6 +106,8 @@ class RangeSet:
     def drop_oldest(self) -> None:
         """Forgets the lowest range."""
         del self._firsts[0], self._lasts[0]
+        if not self._lasts:
+            self.largest = -1
 
     def _merge(self, first: int, last: int) -> int:
         firsts, lasts = self._firsts, self._lasts
@@ -121,4 +123,5 @@ class RangeSet:
             end += 1
         firsts[start:end] = [low]
         lasts[start:end] = [high]
+        self.largest = lasts[-1]
         return new

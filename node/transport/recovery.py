@@ -58,6 +58,11 @@ class AckOutcome:
     lost: list[SentPacket] = field(default_factory=list)
     spurious: list[SentPacket] = field(default_factory=list)
 
+    @property
+    def answered(self) -> list[SentPacket]:
+        """Packets that arrived, in time or late."""
+        return self.acked + self.spurious if self.spurious else self.acked
+
 
 class Recovery:
     """Ledger of ack-eliciting packets; others are never answered on their own, so nothing is to be learnt of them."""
@@ -72,7 +77,6 @@ class Recovery:
         "_loss_at",
         "_lost",
         "_newest_rtt",
-        "_rate",
         "_recovery_until",
         "_reordering",
         "_sampled_at",
@@ -84,6 +88,7 @@ class Recovery:
         "expiries",
         "largest_acked",
         "lost_at",
+        "rate",
         "rtt",
     )
 
@@ -100,7 +105,7 @@ class Recovery:
         self._controller = controller
         self._stats = stats
         self._histogram = histogram
-        self._rate = DeliveryRate()
+        self.rate = DeliveryRate()
         self._acked = RangeSet()
         self._sent: dict[int, SentPacket] = {}
         self._lost: dict[int, SentPacket] = {}
@@ -134,7 +139,7 @@ class Recovery:
         """Takes note of a packet; numbers increase."""
         self._largest_sent = packet.number
         if packet.is_ack_eliciting:
-            self._rate.on_sent(packet, self.bytes_in_flight)
+            self.rate.on_sent(packet, self.bytes_in_flight)
             self._controller.on_packet_sent(packet)
             self._sent[packet.number] = packet
             self._last_eliciting_at = packet.sent_at
@@ -144,10 +149,6 @@ class Recovery:
         """The path is another one: a new controller, and no round trips of packets that took the old path."""
         self._controller = controller
         self._first_on_path = self._largest_sent + 1
-
-    def on_app_limited(self) -> None:
-        """There is room to send and nothing to send."""
-        self._rate.on_app_limited(self.bytes_in_flight)
 
     def oldest_eliciting(self) -> SentPacket | None:
         """The oldest packet whose fate is unknown and that carried something, for a probe to repeat."""
@@ -165,8 +166,9 @@ class Recovery:
         is_window_limited = 2 * self.bytes_in_flight >= self._controller.congestion_window
         outcome = AckOutcome()
         self._collect(frame, outcome, now)
-        self.largest_acked = max(self.largest_acked, largest)
-        answered = outcome.acked + outcome.spurious
+        if largest > self.largest_acked:
+            self.largest_acked = largest
+        answered = outcome.answered
         if not answered:
             return outcome
         # An answer to a packet given up long ago still shows that the peer lives, and how long the path has become.
@@ -178,8 +180,9 @@ class Recovery:
             return outcome
         outcome.lost = self._detect_lost(now)
         self._controller.on_packets_acked(outcome.acked, is_window_limited)
-        self._report_lost(outcome.lost, now)
-        self._controller.on_sample(self._rate.on_acked(outcome.acked, now, latest_rtt, self.bytes_in_flight))
+        if outcome.lost:
+            self._report_lost(outcome.lost, now)
+        self._controller.on_sample(self.rate.on_acked(outcome.acked, now, latest_rtt, self.bytes_in_flight))
         return outcome
 
     def next_timeout(self) -> Instant | None:
@@ -198,7 +201,8 @@ class Recovery:
             return Expiry.NOTHING, []
         if self._loss_at is not None:
             lost = self._detect_lost(now)
-            self._report_lost(lost, now)
+            if lost:
+                self._report_lost(lost, now)
             return Expiry.LOSS, lost
         self.expiries += 1
         if self.expiries <= PROBES_BEFORE_RTO:
@@ -215,20 +219,27 @@ class Recovery:
 
     def _collect(self, frame: AckFrame, outcome: AckOutcome, now: Instant) -> None:
         # Frames repeat most of what earlier ones said: only what is new costs anything, each packet number once.
+        acked = self._acked
         floor = min(next(iter(self._sent), self._largest_sent), next(iter(self._lost), self._largest_sent))
         new: list[tuple[int, int]] = []
         for first, last in frame.ranges:
             if last < floor:
                 break
-            new += self._acked.missing(max(first, floor), last)
+            if first < floor:
+                first = floor
+            if first > acked.largest:
+                new.append((first, last))
+            else:
+                new += acked.missing(first, last)
+        is_next = len(new) == 1 and new[0][0] == acked.largest + 1
         for low, high in new:
             self._settle(low, high, outcome)
             if low < self.largest_acked:
                 self._note_overtaken(low, high, outcome, now)
         for low, high in new:
-            self._acked.add(low, high)
-        while len(self._acked) > RECEIVED_RANGES_MAX:
-            self._acked.drop_oldest()
+            acked.add(low, high)
+        while not is_next and len(acked) > RECEIVED_RANGES_MAX:
+            acked.drop_oldest()
 
     def _settle(self, low: int, high: int, outcome: AckOutcome) -> None:
         for number in range(low, high + 1):
@@ -256,7 +267,7 @@ class Recovery:
         return max(self._newest_rtt, usual)
 
     def _sample_rtt(self, frame: AckFrame, acked: list[SentPacket], now: Instant) -> Duration | None:
-        newest = max(acked, key=lambda packet: packet.number)
+        newest = acked[0] if len(acked) == 1 else max(acked, key=lambda packet: packet.number)
         # Only for the largest does the frame tell how long the peer held it back (RFC 9002 §5.1).
         if newest.number != frame.ranges[0][1] or newest.number < self._first_on_path:
             return None
@@ -269,6 +280,11 @@ class Recovery:
 
     def _detect_lost(self, now: Instant) -> list[SentPacket]:
         self._loss_at = None
+        if self._lost:
+            self._forget_lost(now)
+        if next(iter(self._sent), self.largest_acked) >= self.largest_acked:
+            # Nothing was overtaken.
+            return []
         delay = self._base_rtt() + self._reordering.window(self.rtt)
         threshold = self._reordering.packet_threshold
         # So many later packets have arrived for those below it.
@@ -284,14 +300,11 @@ class Recovery:
                 lost.append((packet, "time_threshold"))
             elif self._loss_at is None or due < self._loss_at:
                 self._loss_at = due
-        self._forget_lost(now)
         for packet, trigger in lost:
             self._declare_lost(packet, trigger)
         return [packet for packet, _ in lost]
 
     def _report_lost(self, lost: list[SentPacket], now: Instant) -> None:
-        if not lost:
-            return
         self.lost_at = now
         newest = lost[-1]
         if newest.number > self._recovery_until:

@@ -75,7 +75,7 @@ class Sending:
     @property
     def packet_bytes(self) -> int:
         """Size of a full packet, envelope included."""
-        return self.outbox.packet_payload + HEADER_BYTES + TAG_BYTES
+        return self.outbox.packet_payload + _ENVELOPE_BYTES
 
     def start(self, protection: Protection, peer: Parameters, likely_mtu: int) -> None:
         """The handshake is complete: the peer said what it takes. likely_mtu: what the path probably carries."""
@@ -102,12 +102,19 @@ class Sending:
 
     # --- packets
 
-    def next_packet(self, now: Instant) -> bytes | None:
-        """The next packet, sealed; None when nothing may or need be sent now."""
+    def next_packet(self, now: Instant, *, is_first: bool = True) -> bytes | None:
+        """The next packet, sealed; None when nothing may or need be sent now.
+
+        is_first: of its datagram or batch of them, of which all have one ECN mark, `ecn.mark`.
+        """
         is_probe = self._probes_due > 0
         may_elicit = is_probe or self._may_elicit(now)
         if not may_elicit and (self._acks.ack_at is None or self._acks.ack_at > now):
             return None
+        if is_first:
+            assert self._protection is not None
+            self._protection.update_if_due(self.recovery.largest_acked, now)
+            self.ecn.choose()
         packet = self._new_packet(now)
         if is_probe:
             return self._seal(packet, self._fill_probe(packet, now))
@@ -118,11 +125,12 @@ class Sending:
 
     def has_more(self, now: Instant) -> bool:
         """Whether another packet may leave now, after one that was not full."""
-        return self._probes_due > 0 or self._may_elicit(now) or self._acks.is_due(now)
+        ack_at = self._acks.ack_at
+        return self._probes_due > 0 or self._may_elicit(now) or (ack_at is not None and ack_at <= now)
 
     def next_mtu_probe(self, now: Instant) -> bytes | None:
         """A packet of a size that the path has not carried yet, when one is to be tried."""
-        if self.outbox.is_held_back():
+        if self.outbox.datagrams and self.outbox.is_held_back():
             self.mtu.is_wanted = True
         if not self.mtu.is_wanted:
             return None
@@ -157,21 +165,23 @@ class Sending:
         """Takes an acknowledgement; ProtocolViolation for one of a packet that was never sent."""
         is_newest = frame.ranges[0][1] > self.recovery.largest_acked
         outcome = self.recovery.on_ack(frame, now)
-        if self.ecn.on_ack(frame, outcome.acked + outcome.spurious, is_newest=is_newest):
+        answered = outcome.answered
+        if self.ecn.on_ack(frame, answered, is_newest=is_newest):
             self.stats.congestion_marks += 1
             newest_at = max((packet.sent_at for packet in outcome.acked), default=now)
             self.controller.on_congestion_experienced(newest_at, now)
-        self.ecn.on_lost(outcome.lost)
-        for packet in outcome.acked + outcome.spurious:
+        for packet in answered:
             for message in self.outbox.on_packet_acked(packet):
                 self.stats.messages_acknowledged += 1
                 self._events.append(MessageAcknowledged(connection=self._handle, message_id=message.message_id))
-        for packet in outcome.lost:
-            self.outbox.on_packet_lost(packet, "reordering")
-        if self.mtu.is_awaiting(frame.ranges):
+        if outcome.lost:
+            self.ecn.on_lost(outcome.lost)
+            for packet in outcome.lost:
+                self.outbox.on_packet_lost(packet, "reordering")
+        if self.mtu.probe_number >= 0 and self.mtu.is_awaiting(frame.ranges):
             self.mtu.on_probe_acked(now)
             self._resize()
-        elif outcome.lost or self.mtu.has_losses:
+        elif outcome.lost or self.mtu.losses:
             self._look_for_black_hole(outcome, now)
         self._pacer.rate = self.controller.pacing_rate(self.rtt)
         if self.trace is not None:
@@ -199,7 +209,12 @@ class Sending:
     def next_timeout(self) -> Instant | None:
         """When `handle_timeout` or `next_packet` has something to do again; None when never."""
         due = self.recovery.next_timeout()
-        for instant in (self.outbox.queue.next_deadline(), self._pacer.blocked_until, self.mtu.next_timeout()):
+        mtu, queue = self.mtu, self.outbox.queue
+        for instant in (
+            queue.next_deadline() if queue.has_deadlines else None,
+            self._pacer.blocked_until,
+            mtu.next_timeout() if mtu.is_wanted or mtu.probe_number >= 0 else None,
+        ):
             if instant is not None and (due is None or instant < due):
                 due = instant
         return due
@@ -252,7 +267,8 @@ class Sending:
         )
         if not self.outbox.has_eliciting():
             if has_room:
-                recovery.on_app_limited()
+                # There is room to send and nothing to send.
+                recovery.rate.on_app_limited(in_flight)
             return False
         return has_room and self._pacer.may_send(now)
 

@@ -74,7 +74,8 @@ class Sends:
         self._endpoint = endpoint
         self._driver = driver
         self._loop = asyncio.get_running_loop()
-        self._messages: dict[int, dict[int, _Future]] = {}
+        self._messages: dict[int, dict[int, tuple[Instant, _Future]]] = {}
+        self._watch: asyncio.TimerHandle | None = None
         self._rooms: dict[int, deque[_Future]] = {}
         self._successors: dict[Address, NodeId] = {}
         self._waiting = 0
@@ -135,35 +136,43 @@ class Sends:
         self._closed = _Ended(Code.SHUTDOWN, "the transport was stopped", by_peer=False)
         for connection in [*self._messages, *self._rooms]:
             self._end(connection, self._closed)
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
 
     async def _attempt(self, connection: int, message: Message, deadline: Instant) -> _Outcome:
-        message_id = await self._queue(connection, message, deadline)
-        if not isinstance(message_id, int):
-            return message_id
-        future = self._messages.setdefault(connection, {})[message_id] = self._loop.create_future()
-        # A timer and the future itself: `asyncio.wait` would cost two more turns of the loop per message.
-        seconds = max(0, deadline - self._driver.now()) / SECOND
-        timer = self._loop.call_later(seconds, self._on_deadline, connection, future)
+        # Callers who came before have their turn before.
+        queued: int | _Outcome | None = None if connection in self._rooms else self._try_send(connection, message)
+        if queued is None:
+            queued = await self._queue(connection, message, deadline)
+        if not isinstance(queued, int):
+            return queued
+        message_id = queued
+        future: _Future = self._loop.create_future()
+        self._messages.setdefault(connection, {})[message_id] = (deadline, future)
+        if self._watch is None:
+            self._watch = self._loop.call_later(GRACE / SECOND, self._on_watch)
         try:
             self._driver.pump()
-            outcome: _Outcome = await future
-            return outcome
+            return await future
         finally:
-            timer.cancel()
             self._forget(connection, message_id)
 
-    def _on_deadline(self, connection: int, future: _Future) -> None:
-        """The machine reports on a message by its deadline, but for a connection that has not even been answered."""
-        if self._is_unanswered(connection):
-            _expire(future)
-        else:
-            self._loop.call_later(GRACE / SECOND, _expire, future)
+    def _on_watch(self) -> None:
+        """The machine reports on each message by its deadline; should a report be lost, nobody waits for ever.
+
+        One timer for all messages that are under way: one for each would cost more than all the rest here.
+        """
+        overdue = self._driver.now() - GRACE
+        for messages in self._messages.values():
+            for deadline, future in messages.values():
+                if deadline < overdue and not future.done():
+                    future.set_result(_Fate.EXPIRED)
+        self._watch = self._loop.call_later(GRACE / SECOND, self._on_watch) if self._messages else None
 
     async def _queue(self, connection: int, message: Message, deadline: Instant) -> int | _Outcome:
-        """The id of the message once the endpoint has taken it; callers who came before have their turn before."""
-        queued = None if connection in self._rooms else self._try_send(connection, message)
-        if queued is not None:
-            return queued
+        """The id of the message once there was room for it, or why it could not be queued."""
+        queued: int | _Ended | None = None
         is_first = False
         while queued is None:
             outcome = await self._wait_for_room(connection, deadline, is_first=is_first)
@@ -216,9 +225,10 @@ class Sends:
             line.popleft().set_result(_Fate.ROOM)
 
     def _settle(self, connection: int, message_id: int, outcome: _Outcome) -> None:
-        future = self._messages.get(connection, {}).get(message_id)
-        if future is not None and not future.done():
-            future.set_result(outcome)
+        messages = self._messages.get(connection)
+        waiting = None if messages is None else messages.get(message_id)
+        if waiting is not None and not waiting[1].done():
+            waiting[1].set_result(outcome)
 
     def _forget(self, connection: int, message_id: int) -> None:
         messages = self._messages.get(connection)
@@ -236,15 +246,11 @@ class Sends:
         self._end(event.connection, _Ended(event.code, reason, event.by_peer))
 
     def _end(self, connection: int, ended: _Ended) -> None:
-        for future in [*self._messages.get(connection, {}).values(), *self._rooms.pop(connection, ())]:
+        messages = self._messages.get(connection, {})
+        for future in [*(future for _, future in messages.values()), *self._rooms.pop(connection, ())]:
             if not future.done():
                 future.set_result(ended)
 
     def _is_unanswered(self, connection: int) -> bool:
         snapshot = self._endpoint.snapshot(connection)
         return snapshot is not None and snapshot.state == "handshake"
-
-
-def _expire(future: _Future) -> None:
-    if not future.done():
-        future.set_result(_Fate.EXPIRED)

@@ -122,7 +122,7 @@ class MessageTransport(ABC, Generic[InputT]):
             packet, address = Packet(event.data, event.delivery), self._address_of(event.connection)
             self._handlers.dispatch(packet, address, self._lane(event))
             return
-        if isinstance(event, Connected | AddressChanged):
+        if isinstance(event, (Connected, AddressChanged)):
             self._addresses[event.connection] = event.address
         elif isinstance(event, Closed):
             self._addresses.pop(event.connection, None)

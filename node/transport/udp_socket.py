@@ -157,7 +157,10 @@ class UDPSocket:
             return
         rest = transmit.data
         if not self._backlog:
-            rest = self._write(address, rest, transmit.segment_size, transmit.ecn)
+            if len(rest) > transmit.segment_size:
+                rest = self._write(address, rest, transmit.segment_size, transmit.ecn)
+            else:
+                rest = self._write_one(address, rest, transmit.ecn)
             if not rest:
                 return
             self._loop.add_writer(self._socket, self._on_writable)
@@ -273,6 +276,15 @@ class UDPSocket:
             self.stats.has_segmentation = False
         return b""
 
+    def _write_one(self, address: SocketAddress, data: bytes, ecn: int) -> bytes:
+        """As `_write`, for a single datagram, which needs no batch."""
+        number = self._try_one(address, data, ecn)
+        if number == errno.EAGAIN:
+            return data
+        if number:
+            self._count_error(number, 1)
+        return b""
+
     def _try_batch(self, address: SocketAddress, data: bytes, segment_size: int, ecn: int) -> int:
         """Sends all of it in one call: 0, EAGAIN for a full buffer, or why it must go in pieces."""
         try:
@@ -284,7 +296,9 @@ class UDPSocket:
                 return error.errno
             self._count_error(error.errno, _count(data, segment_size))
             return 0
-        self._count_sent(len(data), _count(data, segment_size))
+        self.stats.writes += 1
+        self.stats.datagrams_sent += _count(data, segment_size)
+        self.stats.bytes_sent += len(data)
         return 0
 
     def _try_one(self, address: SocketAddress, data: bytes, ecn: int) -> int:
@@ -303,7 +317,10 @@ class UDPSocket:
                 self._controls.clear()
                 return self._try_one(address, data, 0)
             return error.errno or errno.EIO
-        self._count_sent(len(data), 1)
+        stats = self.stats
+        stats.writes += 1
+        stats.datagrams_sent += 1
+        stats.bytes_sent += len(data)
         return 0
 
     def _control(self, address: SocketAddress, segment_size: int, ecn: int) -> list[_Control]:
@@ -337,11 +354,6 @@ class UDPSocket:
         if not self._backlog:
             self._loop.remove_writer(self._socket)
             self._has_drained.set()
-
-    def _count_sent(self, size: int, datagrams: int) -> None:
-        self.stats.writes += 1
-        self.stats.datagrams_sent += datagrams
-        self.stats.bytes_sent += size
 
     def _count_error(self, number: int | None, datagrams: int) -> None:
         name = errno.errorcode.get(number or 0, "other")

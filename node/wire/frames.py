@@ -190,8 +190,8 @@ def append_ack(buffer: bytearray, frame: AckFrame) -> None:
         append_varint(buffer, first - next_last - 2)
         append_varint(buffer, next_last - next_first)
         first = next_first
-    for count in frame.ecn or ():
-        append_varint(buffer, count)
+    if frame.ecn is not None:
+        append_varints(buffer, frame.ecn)
 
 
 def append_message(buffer: bytearray, frame: MessageFrame) -> None:
@@ -216,11 +216,7 @@ def part_beginning(message_id: int, total: int, channel: int | None, sequence: i
     """What all MESSAGE_PART or ORDERED_PART frames of one message begin with, up to their offsets."""
     buffer = bytearray()
     buffer.append(FrameType.MESSAGE_PART if channel is None else FrameType.ORDERED_PART)
-    append_varint(buffer, message_id)
-    if channel is not None:
-        append_varint(buffer, channel)
-        append_varint(buffer, sequence)
-    append_varint(buffer, total)
+    append_varints(buffer, (message_id, total) if channel is None else (message_id, channel, sequence, total))
     return bytes(buffer)
 
 
@@ -302,6 +298,17 @@ def _parse_confirmed(_data: bytes, offset: int) -> tuple[Frame, int]:
 
 
 def _parse_ack(data: bytes, offset: int) -> tuple[Frame, int]:
+    ranges, delay, offset = _read_ack(data, offset)
+    return AckFrame(ranges, delay), offset
+
+
+def _parse_ack_ecn(data: bytes, offset: int) -> tuple[Frame, int]:
+    ranges, delay, offset = _read_ack(data, offset)
+    (ect_0, ect_1, ce), offset = read_varints(data, offset, 3)
+    return AckFrame(ranges, delay, (ect_0, ect_1, ce)), offset
+
+
+def _read_ack(data: bytes, offset: int) -> tuple[tuple[tuple[int, int], ...], Duration, int]:
     (last, delay, count, length), offset = read_varints(data, offset, 4)
     if count >= ACK_RANGES_MAX:
         raise DecodeError("too_large", f"{count + 1} ack ranges")
@@ -315,16 +322,7 @@ def _parse_ack(data: bytes, offset: int) -> tuple[Frame, int]:
         ranges.append((first, last))
     if first < 0:
         raise DecodeError("malformed", "ack range below packet number 0")
-    return AckFrame(tuple(ranges), delay * MICROSECOND), offset
-
-
-def _parse_ack_ecn(data: bytes, offset: int) -> tuple[Frame, int]:
-    frame, offset = _parse_ack(data, offset)
-    assert isinstance(frame, AckFrame)
-    ect_0, offset = read_varint(data, offset)
-    ect_1, offset = read_varint(data, offset)
-    ce, offset = read_varint(data, offset)
-    return AckFrame(frame.ranges, frame.delay, (ect_0, ect_1, ce)), offset
+    return tuple(ranges), delay * MICROSECOND, offset
 
 
 def _parse_message(data: bytes, offset: int) -> tuple[Frame, int]:

@@ -18,7 +18,7 @@ from node.errors import DecodeError
 from node.types import ConnectionId, PacketNumber
 from node.wire.limits import HEADER_BYTES, MAGIC, VERSION
 
-__all__ = ["Header", "PacketType", "data_header", "pack_header", "parse_header"]
+__all__ = ["Header", "PacketType", "data_header", "pack_data_header", "pack_header", "parse_header"]
 
 KEY_PHASE_BIT = 0x01
 _LAYOUT = struct.Struct(">HBBIQ")
@@ -58,6 +58,11 @@ class Header:
 def pack_header(packet_type: PacketType, destination: int, packet_number: int, key_phase: int = 0) -> bytes:
     """The 16 bytes; destination below 2^32, packet_number below 2^64."""
     return _LAYOUT.pack(MAGIC, VERSION << 4 | packet_type, key_phase, destination, packet_number)
+
+
+def pack_data_header(destination: int, packet_number: int, key_phase: int) -> bytes:
+    """`pack_header` for a DATA packet."""
+    return _DATA_LAYOUT.pack(_DATA_FIRST_BYTES & ~KEY_PHASE_BIT | key_phase, destination, packet_number)
 
 
 def data_header(datagram: bytes) -> tuple[int, int] | None:

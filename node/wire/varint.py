@@ -39,6 +39,8 @@ def append_varints(buffer: bytearray, values: Iterable[int]) -> None:
             buffer.append(value)
         elif value < 0x4000:
             buffer += (value | 0x4000).to_bytes(2, "big")
+        elif value < 0x4000_0000:
+            buffer += (value | 0x8000_0000).to_bytes(4, "big")
         else:
             append_varint(buffer, value)
 
@@ -66,11 +68,18 @@ def read_varint(data: bytes, offset: int) -> tuple[int, int]:
 def read_varints(data: bytes, offset: int, count: int) -> tuple[list[int], int]:
     """So many values from that offset on and the offset behind them; DecodeError where the bytes end too early."""
     values: list[int] = []
+    # The short way while four bytes are left; what is longer, or may be missing, is for `read_varint`.
+    short_end = len(data) - 3
     for _ in range(count):
-        # The short way for one byte; what is longer, or missing, is the affair of `read_varint`.
-        value = data[offset] if offset < len(data) else 0x40
+        value = data[offset] if offset < short_end else 0xC0
         if value < 0x40:
             offset += 1
+        elif value < 0x80:
+            value = (value & 0x3F) << 8 | data[offset + 1]
+            offset += 2
+        elif value < 0xC0:
+            value = int.from_bytes(data[offset : offset + 4], "big") & 0x3FFF_FFFF
+            offset += 4
         else:
             value, offset = read_varint(data, offset)
         values.append(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, field
 
 import pytest
@@ -59,7 +60,7 @@ class FakeEndpoint:
     # The clock and the driver.
 
     def now(self) -> Instant:
-        return 0
+        return time.monotonic_ns()
 
     def pump(self) -> None: ...
 
@@ -268,3 +269,18 @@ async def test_a_message_that_is_never_reported_on_is_a_timeout_all_the_same() -
     endpoint = FakeEndpoint()
     with pytest.raises(SendTimeout):
         await Sends(endpoint, endpoint).deliver(PEER, b"x", 1e-9)
+
+
+@pytest.mark.asyncio
+async def test_one_timer_watches_all_messages_and_ends_with_them() -> None:
+    endpoint, sends, tasks = start(3)
+    await endpoint.wait_for(3)
+    watch = sends._watch
+    assert watch is not None
+    for message_id in range(3):
+        sends.handle_event(MessageAcknowledged(connection=1, message_id=message_id))
+    await asyncio.gather(*tasks)
+    assert sends._watch is watch
+    watch.cancel()
+    sends._on_watch()
+    assert sends._watch is None

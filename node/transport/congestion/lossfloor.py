@@ -165,7 +165,10 @@ class LossFloor:
     def on_packets_acked(self, packets: Sequence[SentPacket], is_window_limited: bool) -> None:
         """Counts arrivals among the marked packets."""
         self._is_stalled = False
-        self._floor.count(sum([packet.is_below_rate for packet in packets]), 0)
+        below = 0
+        for packet in packets:
+            below += packet.is_below_rate
+        self._floor.count(below, 0)
 
     def on_packets_lost(self, packets: Sequence[SentPacket], now: Instant) -> None:
         """Counts losses among the marked packets; the others change nothing."""
