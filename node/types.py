@@ -23,6 +23,7 @@ __all__ = [
     "PacketNumber",
     "Random",
     "canonical_address",
+    "earlier",
     "format_address",
     "from_seconds",
     "short_id",
@@ -68,6 +69,13 @@ class Random(Protocol):
     def randrange(self, start: int, stop: int) -> int: ...
     def sample(self, population: Sequence[_Element], k: int) -> list[_Element]: ...
     def shuffle(self, x: MutableSequence[_Element]) -> None: ...
+
+
+def earlier(one: Instant | None, other: Instant | None) -> Instant | None:
+    """The earlier of two instants, where None is never."""
+    if one is None or other is None:
+        return other if one is None else one
+    return one if one <= other else other
 
 
 def from_seconds(value: float) -> Duration:

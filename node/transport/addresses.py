@@ -11,7 +11,15 @@ import socket
 from node.errors import Code, ConnectionFailed, StartError
 from node.types import Address, format_address
 
-__all__ = ["SocketAddress", "is_literal", "listening_address", "plain_host", "resolve", "socket_address"]
+__all__ = [
+    "SocketAddress",
+    "is_literal",
+    "listening_address",
+    "literal_address",
+    "plain_host",
+    "resolve",
+    "socket_address",
+]
 
 LISTEN_LOOKUP_SECONDS = 5.0
 
@@ -46,13 +54,19 @@ def socket_address(family: int, address: Address) -> SocketAddress | None:
     return str(name[0]), int(name[1])
 
 
+def literal_address(address: Address) -> Address | None:
+    """The address as the peer's datagrams will name it, since "127.1" is one, too; None for a name."""
+    host, port = address
+    name = socket_address(socket.AF_INET6 if ":" in host else socket.AF_INET, (host, 1))
+    return None if name is None else (plain_host(name[0]), port)
+
+
 async def resolve(address: Address, *, family: int = socket.AF_UNSPEC, seconds: float) -> Address:
     """The first address of a host name, or the address itself; ConnectionFailed if there is none within `seconds`."""
+    literal = literal_address(address)
+    if literal is not None:
+        return literal
     host, port = address
-    if is_literal(host):
-        # As the peer's datagrams will name it: "127.1" is an address, too.
-        name = socket_address(socket.AF_INET6 if ":" in host else socket.AF_INET, (host, 1))
-        return (plain_host(name[0]), port) if name is not None else address
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(seconds):

@@ -26,7 +26,7 @@ from node.transport.snapshot import snapshot_of
 from node.transport.state import ConnectionState, Origin
 from node.transport.stats import ConnectionSnapshot, Histogram
 from node.transport.trace import Trace
-from node.types import Address, Instant, NodeId
+from node.types import Address, Instant, NodeId, earlier
 from node.wire.frames import CloseFrame, ConfirmedFrame, PathChallengeFrame, PathResponseFrame, append_path
 from node.wire.handshake import RefusalReason, parse_refuse
 from node.wire.header import Header, PacketType
@@ -204,17 +204,16 @@ class Connection:
             return None
         if self.state is ConnectionState.CLOSING:
             return self.closed_at
-        due = self.sending.next_timeout()
-        opening, path = self._opening, self.path
-        for instant in (
-            opening.next_timeout() if opening is not None else None,
-            self._idle_timeout() if self.state is ConnectionState.ESTABLISHED else None,
-            path.next_timeout() if path.candidate is not None else None,
-            self._acks.ack_at,
-        ):
-            if instant is not None and (due is None or instant < due):
-                due = instant
-        return due
+        due, ack_at = self.sending.next_timeout(), self._acks.ack_at
+        if ack_at is not None and (due is None or ack_at < due):
+            due = ack_at
+        if self.state is ConnectionState.ESTABLISHED:
+            idle_at = self._idle_timeout()
+            if due is None or idle_at < due:
+                due = idle_at
+        if self._opening is not None:
+            due = earlier(due, self._opening.next_timeout())
+        return due if self.path.candidate is None else earlier(due, self.path.next_timeout())
 
     # --- commands
 
@@ -399,9 +398,10 @@ class Connection:
         return now >= self._heard_at + self._settings.idle_timeout
 
     def _idle_timeout(self) -> Instant:
-        idle_at = self._heard_at + self._settings.idle_timeout
-        keep_alive = self._settings.keep_alive
-        return min(idle_at, max(self._heard_at, self._asked_at) + keep_alive) if keep_alive else idle_at
+        settings, heard_at = self._settings, self._heard_at
+        keep_alive = settings.keep_alive
+        idle_at = heard_at + settings.idle_timeout
+        return min(idle_at, max(heard_at, self._asked_at) + keep_alive) if keep_alive else idle_at
 
     def _next_packet(self, now: Instant, *, is_first: bool = True) -> bytes | None:
         assert self._protection is not None

@@ -114,26 +114,31 @@ class Driver(Generic[InputT, EventT]):
 
     def _drain(self) -> bool:
         """Whether the machine became quiet, or the driver was closed, within the steps of one turn."""
-        machine, inputs = self._machine, self._inputs
+        machine, inputs, now = self._machine, self._inputs, self.now
         steps = 0
-        while steps < STEPS_PER_TURN_MAX and not self._is_closed:
+        event: EventT | None = None
+        while steps < STEPS_PER_TURN_MAX:
             if inputs:
-                now = self.now()
+                arrived_at = now()
                 while inputs:
-                    machine.receive(inputs.popleft(), now)
-            before = steps
+                    machine.receive(inputs.popleft(), arrived_at)
             # Events first: what their owner answers travels with what the machine has to say anyway.
-            while steps < STEPS_PER_TURN_MAX and (event := machine.poll_event()) is not None:
+            if event is None:
+                event = machine.poll_event()
+            while event is not None:
                 self._on_event(event)
-                steps += 1
                 if self._is_closed:
                     return True
-            while steps < STEPS_PER_TURN_MAX and (output := machine.poll_transmit(self.now())) is not None:
+                steps += 1
+                event = machine.poll_event() if steps < STEPS_PER_TURN_MAX else None
+            while steps < STEPS_PER_TURN_MAX and (output := machine.poll_transmit(now())) is not None:
                 self._sinks[type(output)](output)
                 steps += 1
-            if steps == before and not inputs:
+            if self._is_closed:
                 return True
-        return self._is_closed
+            if steps < STEPS_PER_TURN_MAX and (event := machine.poll_event()) is None and not inputs:
+                return True
+        return False
 
     def _on_rest(self) -> None:
         self._rest = None

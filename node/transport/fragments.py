@@ -190,16 +190,15 @@ class SendQueue:
             lost = Part(part.message, part.offset, part.size, cause)
             self._lane(part.message.priority).lost.append(lost)
 
-    @property
-    def has_deadlines(self) -> bool:
-        """Whether a message may have a deadline."""
-        return bool(self._deadlines)
-
     def next_deadline(self) -> Instant | None:
         """When the next message expires; None where none does."""
-        while self._deadlines and self._deadlines[0][1] not in self.messages:
-            heappop(self._deadlines)
-        return self._deadlines[0][0] if self._deadlines else None
+        deadlines, messages = self._deadlines, self.messages
+        while deadlines:
+            deadline, message_id = deadlines[0]
+            if message_id in messages:
+                return deadline
+            heappop(deadlines)
+        return None
 
     def expire(self, now: Instant) -> list[tuple[OutgoingMessage, WithdrawFrame | None]]:
         """Withdraws what is past its deadline; the frame tells a peer that may have seen parts of it."""

@@ -220,7 +220,9 @@ class Recovery:
     def _collect(self, frame: AckFrame, outcome: AckOutcome, now: Instant) -> None:
         # Frames repeat most of what earlier ones said: only what is new costs anything, each packet number once.
         acked = self._acked
-        floor = min(next(iter(self._sent), self._largest_sent), next(iter(self._lost), self._largest_sent))
+        floor = next(iter(self._sent), self._largest_sent)
+        if self._lost:
+            floor = min(floor, next(iter(self._lost)))
         new: list[tuple[int, int]] = []
         for first, last in frame.ranges:
             if last < floor:

@@ -22,7 +22,7 @@ from node.transport.rtt import RttEstimator
 from node.transport.settings import TransportSettings
 from node.transport.stats import ConnectionStats, Histogram
 from node.transport.trace import Trace
-from node.types import SECOND, Duration, Instant
+from node.types import SECOND, Duration, Instant, earlier
 from node.wire.frames import AckFrame, CloseFrame
 from node.wire.limits import BASE_MTU, HEADER_BYTES, TAG_BYTES
 from node.wire.parameters import Parameters
@@ -208,16 +208,12 @@ class Sending:
 
     def next_timeout(self) -> Instant | None:
         """When `handle_timeout` or `next_packet` has something to do again; None when never."""
-        due = self.recovery.next_timeout()
-        mtu, queue = self.mtu, self.outbox.queue
-        for instant in (
-            queue.next_deadline() if queue.has_deadlines else None,
-            self._pacer.blocked_until,
-            mtu.next_timeout() if mtu.is_wanted or mtu.probe_number >= 0 else None,
-        ):
-            if instant is not None and (due is None or instant < due):
-                due = instant
-        return due
+        due, deadline = self.recovery.next_timeout(), self.outbox.queue.next_deadline()
+        if deadline is not None and (due is None or deadline < due):
+            due = deadline
+        if self._pacer.blocked_until is not None:
+            due = earlier(due, self._pacer.blocked_until)
+        return earlier(due, self.mtu.next_timeout()) if self.mtu.is_wanted else due
 
     # --- private
 

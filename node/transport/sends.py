@@ -87,9 +87,7 @@ class Sends:
         seconds: for everything together, more than 0.
         Raises SendTimeout (withdrawn), ConnectionFailed (no answer, or lost), MessageTooLarge, QueueFull.
         """
-        if not 0 < seconds < float("inf"):
-            raise UsageError(f"timeout {seconds}: allowed is more than 0")
-        deadline = self._driver.now() + from_seconds(seconds)
+        deadline = self._driver.now() + _duration(seconds)
         message = Message(data, Delivery.RELIABLE, deadline)
         while True:
             connection = self.connection(address)
@@ -104,9 +102,17 @@ class Sends:
             if outcome is _Fate.EXPIRED or self._driver.now() >= deadline:
                 raise SendTimeout(f"{address[0]}:{address[1]} did not acknowledge within {seconds} s")
 
-    def post(self, address: Address, data: bytes) -> None:
-        """Sends one unreliable message, connecting first if need be. MessageTooLarge."""
-        self._endpoint.send(self.connection(address), Message(data, Delivery.UNRELIABLE), self._driver.now())
+    def post(self, address: Address, data: bytes, seconds: float | None = None) -> None:
+        """Sends one message that nobody waits for, connecting first if need be: an unreliable one without `seconds`.
+
+        seconds: after which a reliable message is given up. Raises MessageTooLarge, QueueFull.
+        """
+        now = self._driver.now()
+        if seconds is None:
+            message = Message(data, Delivery.UNRELIABLE)
+        else:
+            message = Message(data, Delivery.RELIABLE, now + _duration(seconds))
+        self._endpoint.send(self.connection(address), message, now)
         self._driver.pump()
 
     def connection(self, address: Address) -> int:
@@ -254,3 +260,9 @@ class Sends:
     def _is_unanswered(self, connection: int) -> bool:
         snapshot = self._endpoint.snapshot(connection)
         return snapshot is not None and snapshot.state == "handshake"
+
+
+def _duration(seconds: float) -> Duration:
+    if not 0 < seconds < float("inf"):
+        raise UsageError(f"timeout {seconds}: allowed is more than 0")
+    return from_seconds(seconds)

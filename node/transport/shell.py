@@ -14,7 +14,7 @@ from typing import Generic, Protocol, TypeVar
 
 from node.errors import NotRunning, UsageError
 from node.identity.keys import SEED_BYTES, Identity
-from node.transport.addresses import resolve
+from node.transport.addresses import literal_address, resolve
 from node.transport.driver import Driver, Machine, Runner
 from node.transport.events import AddressChanged, Closed, Connected, Delivery, Event, MessageReceived
 from node.transport.handlers import Handler, Handlers
@@ -200,10 +200,23 @@ class MessageTransport(ABC, Generic[InputT]):
         """The IP address of a peer; a name is looked up once and remembered."""
         known = self._names.get(address)
         if known is None:
-            known = await resolve(address, family=self._family(), seconds=seconds)
-            if len(self._names) >= NAMES_MAX:
-                self._names.clear()
-            self._names[address] = known
+            known = self._remember(address, await resolve(address, family=self._family(), seconds=seconds))
+        return known
+
+    def _known(self, address: Address) -> Address:
+        """The IP address of a peer without a wait; UsageError for a name that nobody has looked up."""
+        known = self._names.get(address)
+        if known is not None:
+            return known
+        literal = literal_address(address)
+        if literal is None:
+            raise UsageError(f"{address[0]!r} is a name: without a wait only IP addresses can be sent to")
+        return self._remember(address, literal)
+
+    def _remember(self, address: Address, known: Address) -> Address:
+        if len(self._names) >= NAMES_MAX:
+            self._names.clear()
+        self._names[address] = known
         return known
 
     def _family(self) -> int:

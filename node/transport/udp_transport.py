@@ -65,6 +65,15 @@ class UDPTransport(MessageTransport[Datagram]):
         """
         await self._deliver(peer_addr, data, timeout)
 
+    def post_reliable(self, peer_addr: Address, data: bytes, timeout: float = 5.0) -> None:
+        """As `send_reliable`, but returns at once: a handler that is a plain function answers with it.
+
+        peer_addr: an IP address, as handlers are given it. Nobody is told what became of the message; the peer gets it
+        once or, where it cannot be reached for `timeout` seconds, not at all.
+        Raises QueueFull where `send_reliable` waits, MessageTooLarge, NotRunning, UsageError for a host name.
+        """
+        self._running_sends().post(self._known(peer_addr), data, timeout)
+
     async def send_unreliable(self, peer_addr: Address, data: bytes) -> None:
         """Sends one datagram and forgets it; connects first if need be. MessageTooLarge: it is never cut in pieces."""
         sends = self._running_sends()

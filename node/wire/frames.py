@@ -186,10 +186,10 @@ def append_ack(buffer: bytearray, frame: AckFrame) -> None:
     first, last = frame.ranges[0]
     buffer.append(FrameType.ACK if frame.ecn is None else FrameType.ACK_ECN)
     append_varints(buffer, (last, frame.delay // MICROSECOND, len(frame.ranges) - 1, last - first))
-    for next_first, next_last in frame.ranges[1:]:
-        append_varint(buffer, first - next_last - 2)
-        append_varint(buffer, next_last - next_first)
-        first = next_first
+    if len(frame.ranges) > 1:
+        for next_first, next_last in frame.ranges[1:]:
+            append_varints(buffer, (first - next_last - 2, next_last - next_first))
+            first = next_first
     if frame.ecn is not None:
         append_varints(buffer, frame.ecn)
 
@@ -315,8 +315,7 @@ def _read_ack(data: bytes, offset: int) -> tuple[tuple[tuple[int, int], ...], Du
     first = last - length
     ranges = [(first, last)]
     for _ in range(count):
-        gap, offset = read_varint(data, offset)
-        length, offset = read_varint(data, offset)
+        (gap, length), offset = read_varints(data, offset, 2)
         last = first - gap - 2
         first = last - length
         ranges.append((first, last))

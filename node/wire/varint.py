@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 
 from node.errors import DecodeError
@@ -9,6 +10,7 @@ from node.errors import DecodeError
 __all__ = ["VARINT_MAX", "append_varint", "append_varints", "read_varint", "read_varints", "varint_size"]
 
 VARINT_MAX = (1 << 62) - 1
+_FOUR_BYTES = struct.Struct(">I").unpack_from
 
 
 def varint_size(value: int) -> int:
@@ -68,19 +70,20 @@ def read_varint(data: bytes, offset: int) -> tuple[int, int]:
 def read_varints(data: bytes, offset: int, count: int) -> tuple[list[int], int]:
     """So many values from that offset on and the offset behind them; DecodeError where the bytes end too early."""
     values: list[int] = []
-    # The short way while four bytes are left; what is longer, or may be missing, is for `read_varint`.
-    short_end = len(data) - 3
-    for _ in range(count):
-        value = data[offset] if offset < short_end else 0xC0
-        if value < 0x40:
-            offset += 1
-        elif value < 0x80:
-            value = (value & 0x3F) << 8 | data[offset + 1]
-            offset += 2
-        elif value < 0xC0:
-            value = int.from_bytes(data[offset : offset + 4], "big") & 0x3FFF_FFFF
-            offset += 4
-        else:
-            value, offset = read_varint(data, offset)
-        values.append(value)
+    try:
+        for _ in range(count):
+            value = data[offset]
+            if value < 0x40:
+                offset += 1
+            elif value < 0x80:
+                value = (value & 0x3F) << 8 | data[offset + 1]
+                offset += 2
+            elif value < 0xC0:
+                value = _FOUR_BYTES(data, offset)[0] & 0x3FFF_FFFF
+                offset += 4
+            else:
+                value, offset = read_varint(data, offset)
+            values.append(value)
+    except (IndexError, struct.error):
+        raise DecodeError("malformed", "varint cut short") from None
     return values, offset

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from node.errors import Code, ConnectionFailed, QueueFull, SendTimeout, UnknownPeer
-from node.transport.events import Closed, MessageAcknowledged, MessageFailed
+from node.errors import Code, ConnectionFailed, QueueFull, SendTimeout, UnknownPeer, UsageError
+from node.transport.events import Closed, Delivery, MessageAcknowledged, MessageFailed
 from node.transport.packet import Message
 from node.transport.sends import Sends
 from node.transport.stats import ConnectionSnapshot
@@ -29,6 +29,7 @@ class FakeEndpoint:
     by_address: dict[Address, int] = field(default_factory=dict)
     by_peer: dict[NodeId, int] = field(default_factory=dict)
     sent: list[tuple[int, bytes]] = field(default_factory=list)
+    messages: list[Message] = field(default_factory=list)
     handles: int = 0
     is_gone: bool = False
     sent_one: asyncio.Event = field(default_factory=asyncio.Event)
@@ -45,6 +46,7 @@ class FakeEndpoint:
             raise QueueFull("full")
         self.room -= 1
         self.sent.append((connection, message.data))
+        self.messages.append(message)
         self.sent_one.set()
         return len(self.sent) - 1
 
@@ -284,3 +286,31 @@ async def test_one_timer_watches_all_messages_and_ends_with_them() -> None:
     watch.cancel()
     sends._on_watch()
     assert sends._watch is None
+
+
+@pytest.mark.asyncio
+async def test_a_posted_message_is_sent_before_post_returns_and_nobody_waits_for_it() -> None:
+    endpoint = FakeEndpoint()
+    sends = Sends(endpoint, endpoint)
+    sends.post(PEER, b"reliable", 5.0)
+    sends.post(PEER, b"unreliable")
+    assert endpoint.sent == [(1, b"reliable"), (1, b"unreliable")]
+    assert [message.delivery for message in endpoint.messages] == [Delivery.RELIABLE, Delivery.UNRELIABLE]
+    assert endpoint.messages[0].deadline is not None
+    assert not sends._messages
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("seconds", [0, -1.0, float("inf"), float("nan")])
+async def test_a_posted_message_needs_a_time_after_which_it_is_given_up(seconds: float) -> None:
+    endpoint = FakeEndpoint()
+    with pytest.raises(UsageError, match="timeout"):
+        Sends(endpoint, endpoint).post(PEER, b"x", seconds)
+    assert not endpoint.sent
+
+
+@pytest.mark.asyncio
+async def test_a_posted_message_that_finds_no_room_is_refused_at_once() -> None:
+    endpoint = FakeEndpoint(room=0)
+    with pytest.raises(QueueFull):
+        Sends(endpoint, endpoint).post(PEER, b"x", 5.0)

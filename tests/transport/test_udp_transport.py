@@ -16,7 +16,7 @@ from node.errors import Code, ConnectionFailed, MessageTooLarge, NotRunning, Sen
 from node.identity.keys import Identity
 from node.transport.driver import Driver
 from node.transport.endpoint import Endpoint
-from node.transport.events import Event, MessageAcknowledged
+from node.transport.events import Delivery, Event, MessageAcknowledged
 from node.transport.packet import Datagram, Packet
 from node.transport.settings import TransportSettings
 from node.transport.udp_transport import UDPTransport
@@ -46,6 +46,27 @@ async def transport(
 async def pair() -> AsyncIterator[tuple[UDPTransport, UDPTransport, Inbox, Inbox]]:
     async with transport(seed=1) as (first, first_inbox), transport(seed=2) as (second, second_inbox):
         yield first, second, first_inbox, second_inbox
+
+
+@pytest.mark.asyncio
+async def test_a_handler_that_is_a_plain_function_answers_with_a_reliable_message() -> None:
+    async with pair() as (first, second, inbox, _):
+        second.register_handler(lambda packet, address: second.post_reliable(address, packet.payload[::-1]))
+        for number in range(3):
+            await first.send_reliable(second.local_address, b"request %d" % number)
+        assert await inbox.wait_for(3) == [b"0 tseuqer", b"1 tseuqer", b"2 tseuqer"]
+        assert {packet.delivery for packet, _ in inbox.packets} == {Delivery.RELIABLE}
+
+
+@pytest.mark.asyncio
+async def test_a_message_is_posted_to_addresses_only_and_by_a_running_transport_only() -> None:
+    async with transport() as (one, _):
+        with pytest.raises(UsageError, match=r"localhost.*is a name"):
+            one.post_reliable(("localhost", 9), b"x")
+        with pytest.raises(MessageTooLarge):
+            one.post_reliable(("127.0.0.1", 9), bytes((1 << 20) + 1))
+    with pytest.raises(NotRunning):
+        one.post_reliable(("127.0.0.1", 9), b"x")
 
 
 @pytest.mark.asyncio

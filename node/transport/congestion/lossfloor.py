@@ -160,7 +160,7 @@ class LossFloor:
 
     def on_packet_sent(self, packet: SentPacket) -> None:
         """Marks packets that no queue of ours can have dropped."""
-        packet.is_below_rate = self._gain() < 1.0 and not self._is_queued
+        packet.is_below_rate = not self._is_queued and self._gain() < 1.0
 
     def on_packets_acked(self, packets: Sequence[SentPacket], is_window_limited: bool) -> None:
         """Counts arrivals among the marked packets."""

@@ -30,9 +30,9 @@ async def serve(host: str, options: dict[str, str]) -> int:
     """Takes everything; answers what is as long as a request with the same bytes."""
     transport = UDPTransport(host, 0, settings=settings(options))
 
-    async def answer(packet: Packet, address: Address) -> None:
+    def answer(packet: Packet, address: Address) -> None:
         if len(packet.payload) == EXCHANGE:
-            await transport.send_reliable(address, packet.payload, PATIENCE)
+            transport.post_reliable(address, packet.payload, PATIENCE)
 
     transport.register_handler(answer)
     await transport.start()
@@ -50,9 +50,10 @@ async def bulk(address: Address, seconds: float, options: dict[str, str]) -> dic
 
 
 async def exchange(address: Address, seconds: float, options: dict[str, str]) -> dict[str, Any]:
-    """A reliable message there, and one back."""
+    """A reliable message there, and one back; the response is what is waited for, as with the peers."""
     transport = UDPTransport("0.0.0.0", 0, settings=settings(options))
     response: asyncio.Future[bytes] | None = None
+    loop = asyncio.get_running_loop()
 
     def take(packet: Packet, _address: Address) -> None:
         assert response is not None
@@ -60,9 +61,8 @@ async def exchange(address: Address, seconds: float, options: dict[str, str]) ->
 
     async def ask(request: bytes) -> None:
         nonlocal response
-        response = asyncio.get_running_loop().create_future()
-        # Its acknowledgement comes with the response, as a rule in the same packet.
-        await transport.send_reliable(address, request, PATIENCE)
+        response = loop.create_future()
+        transport.post_reliable(address, request, PATIENCE)
         await response
 
     transport.register_handler(take)
