@@ -100,8 +100,10 @@ class AckTracker:
         if is_marked:
             space -= _ECN_BYTES_MAX
         ranges = self._received.descending(self._reported_floor, min(ACK_RANGES_MAX, space // _RANGE_BYTES_MAX))
-        return AckFrame(ranges, max(0, now - self._largest_at), (ect_0, ect_1, ce) if is_marked else None)
+        delay = now - self._largest_at
+        return AckFrame(ranges, delay if delay > 0 else 0, (ect_0, ect_1, ce) if is_marked else None)
 
     def on_ack_acknowledged(self, largest: int) -> None:
         """The peer has an acknowledgement that reached up to `largest`: ranges below need not be repeated."""
-        self._reported_floor = max(self._reported_floor, largest)
+        if largest > self._reported_floor:
+            self._reported_floor = largest

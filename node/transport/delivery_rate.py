@@ -56,22 +56,25 @@ class DeliveryRate:
 
     def on_app_limited(self, bytes_in_flight: int) -> None:
         """The sender has nothing to send although it might: what is in flight now does not show what the path can."""
-        self._app_limited_until = max(1, self.delivered + bytes_in_flight)
+        self._app_limited_until = self.delivered + bytes_in_flight or 1
 
     def on_acked(
         self, packets: Sequence[SentPacket], now: Instant, latest_rtt: Duration | None, bytes_in_flight: int
     ) -> RateSample:
         """The sample that these packets give; at least one."""
         newest = packets[0]
-        for packet in packets:
+        self.delivered += newest.size
+        for packet in packets[1:] if len(packets) > 1 else ():
             self.delivered += packet.size
-            if (packet.delivered, packet.number) >= (newest.delivered, newest.number):
+            if (packet.delivered, packet.number) > (newest.delivered, newest.number):
                 newest = packet
         self._delivered_at = now
         self._first_sent_at = newest.sent_at
         if self._app_limited_until and self.delivered > self._app_limited_until:
             self._app_limited_until = 0
-        interval = max(newest.sent_at - newest.first_sent_at, now - newest.delivered_at)
+        interval, answered_in = newest.sent_at - newest.first_sent_at, now - newest.delivered_at
+        if answered_in > interval:
+            interval = answered_in
         rate = (self.delivered - newest.delivered) * SECOND // interval if interval > 0 else 0
         return RateSample(
             now, rate, latest_rtt, newest.is_app_limited, newest.delivered, self.delivered, bytes_in_flight

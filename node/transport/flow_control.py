@@ -68,7 +68,9 @@ class ReceiveCredit:
         """
         if self._received - self._counted >= self.window // 2:
             self._grow(now, smoothed_rtt)
-        limit = self._released + self.window + min(reassembling, REASSEMBLY_BYTES_MAX)
+        limit = self._released + self.window
+        if reassembling:
+            limit += min(reassembling, REASSEMBLY_BYTES_MAX)
         # The rest of a large message is given at once; otherwise half a window saves most announcements.
         if limit - self.limit < self.window // 2:
             return None

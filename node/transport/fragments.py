@@ -240,9 +240,13 @@ class SendQueue:
         rest = len(message.data) - message.sent
         room = room_for_data(message, space)
         credit = self.credit
-        size = min(rest, credit.limit - credit.used, room)
-        if size < 0 or (size == 0 and rest) or room < min(rest, _SPLIT_BYTES_MIN):
-            return None
+        size = credit.limit - credit.used
+        if room < rest or size < rest:
+            size = min(rest, size, room)
+            if size <= 0 or room < min(rest, _SPLIT_BYTES_MIN):
+                return None
+        else:
+            size = rest
         part = Part(message, message.sent, size)
         message.sent += size
         credit.used += size

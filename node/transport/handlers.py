@@ -174,9 +174,10 @@ class _Counted:
     def __enter__(self) -> None: ...
 
     def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> bool:
-        if isinstance(error, Exception):
-            self.count(error)
-        return isinstance(error, Exception)
+        if error is None or not isinstance(error, Exception):
+            return False
+        self.count(error)
+        return True
 
 
 def _new_task(rest: Awaitable[None]) -> asyncio.Task[None]:

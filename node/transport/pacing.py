@@ -53,9 +53,11 @@ class Pacer:
         if not self.rate:
             return True
         if now != self._filled_at:
-            burst = self.rate * (_BURST_TIME + _LATENESS_CREDIT)
-            self._tokens += (now - self._filled_at) * self.rate
-            self._tokens = min(self._tokens, max(_BURST_PACKETS_MIN * self._packet_bytes * SECOND, burst))
+            tokens = self._tokens + (now - self._filled_at) * self.rate
+            capacity = self.rate * (_BURST_TIME + _LATENESS_CREDIT)
+            if tokens > capacity:
+                tokens = min(tokens, max(_BURST_PACKETS_MIN * self._packet_bytes * SECOND, capacity))
+            self._tokens = tokens
             self._filled_at = now
         # A packet of any size may overdraw the bucket: small ones must not wait until a large one could be paid for.
         if self._tokens > 0:

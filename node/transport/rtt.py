@@ -47,8 +47,10 @@ class RttEstimator:
             self.min_rtt = self.smoothed_rtt = latest_rtt
             self.rttvar = latest_rtt // 2
             return
-        self.min_rtt = min(self.min_rtt, latest_rtt)
-        ack_delay = min(ack_delay, self.max_ack_delay)
+        if latest_rtt < self.min_rtt:
+            self.min_rtt = latest_rtt
+        if ack_delay > self.max_ack_delay:
+            ack_delay = self.max_ack_delay
         adjusted_rtt = latest_rtt - ack_delay if latest_rtt >= self.min_rtt + ack_delay else latest_rtt
         self.adjusted_rtt = adjusted_rtt
         # rttvar first: RFC 6298 §2.3 takes the deviation from the smoothed value as it was before this sample.
@@ -60,7 +62,8 @@ class RttEstimator:
         if self.smoothed_rtt is None or self.rttvar is None:
             return INITIAL_RTT + 2 * INITIAL_RTT + self.max_ack_delay
         # The peer may hold its acknowledgement this long on purpose; a shorter timer would probe a healthy path.
-        return self.smoothed_rtt + max(GRANULARITY, 4 * self.rttvar) + self.max_ack_delay
+        variation = 4 * self.rttvar
+        return self.smoothed_rtt + (variation if variation > GRANULARITY else GRANULARITY) + self.max_ack_delay
 
     def loss_delay(self, numerator: int, denominator: int) -> Duration:
         """How long a packet may be overtaken before it counts as lost (RFC 9002 §6.1.2): a multiple of the RTT."""

@@ -119,8 +119,8 @@ class MessageTransport(ABC, Generic[InputT]):
         if self._sends is None:
             return
         if isinstance(event, MessageReceived):
-            packet, address = Packet(event.data, event.delivery), self._address_of(event.connection)
-            self._handlers.dispatch(packet, address, self._lane(event))
+            address = self._addresses.get(event.connection) or self._address_of(event.connection)
+            self._handlers.dispatch(Packet(event.data, event.delivery), address, self._lane(event))
             return
         if isinstance(event, (Connected, AddressChanged)):
             self._addresses[event.connection] = event.address
@@ -240,8 +240,6 @@ class MessageTransport(ABC, Generic[InputT]):
         return None if connection is None else self.endpoint.snapshot(connection)
 
     def _address_of(self, connection: int) -> Address:
-        address = self._addresses.get(connection)
-        if address is None:
-            snapshot = self.endpoint.snapshot(connection)
-            address = ("", 0) if snapshot is None else snapshot.address
-        return address
+        """For a connection that was there before this transport was told of any."""
+        snapshot = self.endpoint.snapshot(connection)
+        return ("", 0) if snapshot is None else snapshot.address

@@ -84,6 +84,7 @@ class LossFloor:
         "_floor",
         "_full_bandwidth",
         "_full_rounds",
+        "_initial_window",
         "_is_marked",
         "_is_queued",
         "_is_stalled",
@@ -141,7 +142,7 @@ class LossFloor:
         self._is_queued = False
         self._is_stalled = False
         self._was_queued = False
-        self.congestion_window = initial_window(packet_bytes)
+        self.congestion_window = self._initial_window = initial_window(packet_bytes)
         self.slow_start_threshold: int | None = None
 
     @property
@@ -151,12 +152,13 @@ class LossFloor:
 
     def on_packet_size(self, packet_bytes: int) -> None:
         """Begins with the initial window for packets of that many bytes."""
-        self._packet_bytes = packet_bytes
-        self.congestion_window = initial_window(packet_bytes)
+        self.on_mtu_change(packet_bytes)
+        self.congestion_window = self._initial_window
 
     def on_mtu_change(self, packet_bytes: int) -> None:
         """Counts in packets of that many bytes from now on."""
         self._packet_bytes = packet_bytes
+        self._initial_window = initial_window(packet_bytes)
 
     def on_packet_sent(self, packet: SentPacket) -> None:
         """Marks packets that no queue of ours can have dropped."""
@@ -209,11 +211,12 @@ class LossFloor:
     def pacing_rate(self, rtt: RttEstimator) -> int:
         """Bytes per second; in startup at least what the initial window allows."""
         rate = int(self._gain() * self._backoff * self.bandwidth * self._excess())
+        least = 1
         if self._phase is _Phase.STARTUP:
             # Until the pipe was full once, the estimate may only show how little there was to send.
-            initial = initial_window(self._packet_bytes) * SECOND // (rtt.smoothed_rtt or INITIAL_RTT)
-            return max(int(_STARTUP_GAIN * initial), rate)
-        return max(1, rate)
+            initial = self._initial_window * SECOND // (rtt.smoothed_rtt or INITIAL_RTT)
+            least = int(_STARTUP_GAIN * initial)
+        return rate if rate > least else least
 
     def _gain(self) -> float:
         phase = self._phase
@@ -256,10 +259,12 @@ class LossFloor:
             # Our own probe made a queue, and it has gone again: the estimate holds, and need not be renewed.
             self._was_queued = False
             self._min_rtt_at = sample.now
-        self._peak_rtt = max(self._peak_rtt, latest)
+        if latest > self._peak_rtt:
+            self._peak_rtt = latest
         # Where the smallest round trip was measured in a queue of others, that queue still shows by its changes.
         middle = (self._min_rtt + self._peak_rtt) / 2 + _SPARE_JITTER * self._jitter
-        self._is_queued = latest > min(self._short_queue_rtt(), max(middle, self._min_rtt * _NO_QUEUE + _SPARE_TIME))
+        is_long = latest > middle and latest > self._min_rtt * _NO_QUEUE + _SPARE_TIME
+        self._is_queued = is_long or latest > self._short_queue_rtt()
 
     def _short_queue_rtt(self) -> float:
         """The longest round trip that shows no more of a queue than the own probes make."""
@@ -278,8 +283,10 @@ class LossFloor:
                 # Even the fastest packet waited: the pipe is full, and every further round would double the queue.
                 self._full_rounds = _FULL_PIPE_ROUNDS
         # Where a queue stands, the path is full already, whatever it loses.
-        step = -_MADE_UP_STEP if is_queued else _MADE_UP_STEP
-        self._made_up = min(1.0, max(0.0, self._made_up + step))
+        if is_queued:
+            self._made_up = max(0.0, self._made_up - _MADE_UP_STEP)
+        elif self._made_up < 1.0:
+            self._made_up = min(1.0, self._made_up + _MADE_UP_STEP)
         self._backoff = max(_BACKOFF_MIN, self._backoff * _BACKOFF_STEP) if self._is_marked else 1.0
         self._is_marked = False
         if self._min_rtt is not None:
@@ -343,7 +350,7 @@ class LossFloor:
     def _bdp(self) -> int:
         """Bytes that fill the path, what it will lose included."""
         if self._min_rtt is None:
-            return initial_window(self._packet_bytes)
+            return self._initial_window
         return int(self.bandwidth * self._min_rtt / SECOND * self._excess())
 
     def _excess(self) -> float:
