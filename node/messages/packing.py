@@ -122,18 +122,20 @@ def _verify(value: object, depth: int) -> None:
     if isinstance(value, float):
         if not math.isfinite(value):
             raise DecodeError("not_finite")
-    elif isinstance(value, list | dict):
+    elif isinstance(value, (list, dict)):
         if depth == 0:
             raise DecodeError("too_deep", f"more than {VALUE_DEPTH_MAX} levels")
         for part in value if isinstance(value, list) else value.values():
-            _verify(part, depth - 1)
+            # Of other types the decoder has made nothing that could be wrong.
+            if isinstance(part, (float, list, dict)):
+                _verify(part, depth - 1)
 
 
 def _check(value: object, path: str, depth: int) -> int:
     """Refuses what cannot travel; the number of lists and maps in it."""
-    if isinstance(value, list | tuple | dict):
+    if isinstance(value, (list, tuple, dict)):
         return _check_container(value, path, depth)
-    if isinstance(value, bool | bytes | None):
+    if value is None or isinstance(value, (bool, bytes)):
         return 0
     if isinstance(value, int):
         if not INTEGER_MIN <= value <= INTEGER_MAX:
@@ -146,6 +148,9 @@ def _check(value: object, path: str, depth: int) -> int:
     else:
         raise UsageError(f"{path}: a {type(value).__name__} cannot travel")
     return 0
+
+
+_UNCHECKED = (bytes, bool, type(None))
 
 
 def _check_text(value: str, path: str) -> None:
@@ -161,7 +166,12 @@ def _check_container(value: list[object] | tuple[object, ...] | dict[object, obj
     if not isinstance(value, dict):
         if len(value) > VALUE_ITEMS_MAX:
             raise UsageError(f"{path}: {len(value)} elements, allowed are {VALUE_ITEMS_MAX}")
-        return 1 + sum(_check(part, f"{path}[{index}]", depth - 1) for index, part in enumerate(value))
+        containers = 1
+        for index, part in enumerate(value):
+            # Most parts are of types with nothing to check; the path of the others is made for the error alone.
+            if type(part) not in _UNCHECKED:
+                containers += _check(part, f"{path}[{index}]", depth - 1)
+        return containers
     if len(value) > VALUE_KEYS_MAX:
         raise UsageError(f"{path}: {len(value)} keys, allowed are {VALUE_KEYS_MAX}")
     containers = 1
