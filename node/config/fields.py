@@ -130,6 +130,11 @@ _TABLE = (
         help="names with a dot under which metrics and API may be asked; addresses and short names always may",
     ),
     Field(
+        name="metrics_peers",
+        kind=Text(r"full|off|top:([1-9][0-9]?|1[01][0-9]|12[0-8])", "full, off, or top:K for a K from 1 to 128"),
+        help="links that get series of their own: the K oldest, none, or as many as there may be, which is 128",
+    ),
+    Field(
         name="chaos_control",
         kind=Switch(),
         help="let the API impair this node's links and measure them; for testnets only",

@@ -77,6 +77,7 @@ class NetworkConfig:
     api_token: str = field(default="", repr=False)
     api_token_file: str = ""
     api_hosts: Sequence[str] = ()
+    metrics_peers: str = "full"
     chaos_control: bool = False
     mtu: int = 1400
     mss: int = 1400

@@ -17,6 +17,10 @@ Made from the catalogue in [node/metrics/names.py](../node/metrics/names.py) by 
 Every series carries the label `node`, the node's own name.
 Counters begin at 0 with the process, gauges are read when they are asked for, and durations are seconds.
 Every set of labels that is known in advance is exposed from the start, with 0.
+Links with peers that proved their key have series of their own, 128 of them at most.
+The setting `metrics_peers` (`METRICS_PEERS` for containers) makes that fewer: `top:K` or `off`.
+The oldest links are listed, so that newcomers cannot push them out; `positron_links_unlisted` counts the others.
+Sums over all links include them; a link that is gone is gone by the next scrape.
 
 The label `peer` is the first 8 digits of a peer's key, proved in its handshake; nothing that peers choose is a label.
 Series of tier 2 exist once for each listed link.

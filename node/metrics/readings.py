@@ -69,6 +69,7 @@ class Observation:
 
     wall_offset: Unix time minus the node's monotonic clock, in nanoseconds. socket: None where UDP is disabled.
     impairment: None when what is configured cannot be known. chaos: None unless a controller may impair this node.
+    listed_max: links that get series of their own, at most LINKS_LISTED_MAX.
     """
 
     snapshot: NodeSnapshot
@@ -81,6 +82,7 @@ class Observation:
     is_seed: bool
     profile: str
     chaos: ChaosReading | None = None
+    listed_max: int = LINKS_LISTED_MAX
 
 
 class Reading(NamedTuple):
@@ -101,7 +103,7 @@ def readings(seen: Observation) -> Iterator[Reading]:
     if seen.socket is not None:
         yield from _socket(seen.socket)
     yield from _transports(seen.snapshot)
-    yield from _links(seen.snapshot, seen.wall_offset)
+    yield from _links(seen)
     yield from _messages(seen.snapshot)
     yield from _peering(seen.snapshot)
     yield from _gossip(seen.snapshot)
@@ -211,27 +213,28 @@ def _protection(stats: EndpointStats) -> Iterator[Reading]:
     yield Reading("positron_mtu_black_holes_total", stats.mtu_black_holes)
 
 
-def _links(snapshot: NodeSnapshot, wall_offset: Duration) -> Iterator[Reading]:
-    listed, unlisted = _listed(snapshot, "udp")
+def _links(seen: Observation) -> Iterator[Reading]:
+    listed, unlisted = _listed(seen, "udp")
     for label, connection in listed.items():
-        yield from _link_gauges(label, connection, wall_offset)
+        yield from _link_gauges(label, connection, seen.wall_offset)
         yield from _link_counters(label, connection)
     yield Reading("positron_links_unlisted", unlisted)
-    for label, connection in _listed(snapshot, "tcp")[0].items():
+    for label, connection in _listed(seen, "tcp")[0].items():
         if connection.kernel is not None:
             yield from _tcp_link(label, connection.kernel)
 
 
-def _listed(snapshot: NodeSnapshot, transport: str) -> tuple[dict[str, ConnectionSnapshot], int]:
+def _listed(seen: Observation, transport: str) -> tuple[dict[str, ConnectionSnapshot], int]:
     """The connections that get series of their own, by label, and how many do not."""
     listed: dict[str, ConnectionSnapshot] = {}
     unlisted = 0
-    for link in sorted((link for link in snapshot.links if link.connection.transport == transport), key=_seniority):
+    links = (link for link in seen.snapshot.links if link.connection.transport == transport)
+    for link in sorted(links, key=_seniority):
         connection = link.connection
         if connection.peer_id is None:
             continue  # a stranger: it has proved no key that a label could name
         label = short_id(connection.peer_id)
-        if label in listed or len(listed) >= LINKS_LISTED_MAX:
+        if label in listed or len(listed) >= min(seen.listed_max, LINKS_LISTED_MAX):
             unlisted += 1
         else:
             listed[label] = connection

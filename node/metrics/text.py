@@ -9,32 +9,47 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 
 from node.metrics.names import CATALOGUE, Metric
-from node.metrics.readings import Observation, Reading, readings
+from node.metrics.readings import Observation, readings
 
 __all__ = ["CONTENT_TYPE", "render"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
+SERIES_KEPT_MAX = 4096
+"""Series whose written labels are remembered: all of a node with as many links as are listed, half a megabyte."""
+
 
 def render(seen: Observation) -> bytes:
     """The whole exposition of one node; every series carries the node's name as label `node`."""
-    node = f'node="{_escape(seen.snapshot.name)}"'
+    node = seen.snapshot.name
     blocks: dict[str, list[str]] = {}
-    for reading in readings(seen):
-        lines = blocks.get(reading.name)
+    for name, value, labels, counts in readings(seen):
+        lines = blocks.get(name)
         if lines is None:
-            lines = blocks[reading.name] = [_FORMS[reading.name].header]
-        form = _FORMS[reading.name]
-        labels = node
-        for prefix, is_open, value in zip(form.prefixes, form.are_open, reading.labels, strict=True):
-            labels += f'{prefix}{_escape(value) if is_open else value}"'
-        if reading.counts is None:
-            lines.append(f"{reading.name}{{{labels}}} {_number(reading.value)}\n")
+            lines = blocks[name] = [_FORMS[name].header]
+        if counts is None:
+            lines.append(f"{_series(name, labels, node)}{value!r}\n")
         else:
-            _add_buckets(lines, form, labels, reading)
-    return "".join(line for lines in blocks.values() for line in lines).encode()
+            _add_buckets(lines, name, _labels(name, labels, node), value, counts)
+    return "".join(chain.from_iterable(blocks.values())).encode()
+
+
+@lru_cache(maxsize=SERIES_KEPT_MAX)
+def _series(name: str, values: tuple[str, ...], node: str) -> str:
+    """A line up to its value: the same from one scrape to the next."""
+    return f"{name}{{{_labels(name, values, node)}}} "
+
+
+def _labels(name: str, values: tuple[str, ...], node: str) -> str:
+    form = _FORMS[name]
+    text = f'node="{_escape(node)}"'
+    for prefix, is_open, value in zip(form.prefixes, form.are_open, values, strict=True):
+        text += f'{prefix}{_escape(value) if is_open else value}"'
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +72,13 @@ def _form(metric: Metric) -> _Form:
     )
 
 
-def _add_buckets(lines: list[str], form: _Form, labels: str, reading: Reading) -> None:
-    assert reading.counts is not None
+def _add_buckets(lines: list[str], name: str, labels: str, total: float, counts: tuple[int, ...]) -> None:
     running = 0
-    for limit, count in zip(form.limits, reading.counts, strict=True):
+    for limit, count in zip(_FORMS[name].limits, counts, strict=True):
         running += count
-        lines.append(f'{reading.name}_bucket{{{labels},le="{limit}"}} {running}\n')
-    lines.append(f"{reading.name}_count{{{labels}}} {running}\n")
-    lines.append(f"{reading.name}_sum{{{labels}}} {_number(reading.value)}\n")
+        lines.append(f'{name}_bucket{{{labels},le="{limit}"}} {running}\n')
+    lines.append(f"{name}_count{{{labels}}} {running}\n")
+    lines.append(f"{name}_sum{{{labels}}} {total!r}\n")
 
 
 def _number(value: float) -> str:

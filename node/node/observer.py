@@ -15,6 +15,7 @@ from node.api.problems import Json
 from node.config import NetworkConfig
 from node.core.snapshot import NodeSnapshot
 from node.metrics.impairment import ChaosReading, Impairment, read_impairment
+from node.metrics.names import LINKS_LISTED_MAX
 from node.metrics.process import read_process
 from node.metrics.readings import Observation, RuntimeStats, SocketReading
 from node.metrics.text import render
@@ -95,7 +96,19 @@ class Observer:
             is_seed=self._config.is_seed,
             profile=self._config.profile,
             chaos=self.chaos(),
+            listed_max=_listed_max(self._config.metrics_peers),
         )
+
+
+def _listed_max(metrics_peers: str) -> int:
+    """How many links the setting gives series of their own."""
+    match metrics_peers.partition(":"):
+        case "full", _, _:
+            return LINKS_LISTED_MAX
+        case "top", _, count:
+            return int(count)
+        case _:
+            return 0
 
 
 def _reading(stats: SocketStats | None) -> SocketReading | None:

@@ -3,6 +3,8 @@ from __future__ import annotations
 from collections import Counter
 from itertools import product
 
+import pytest
+
 from node.metrics.names import CATALOGUE, LINKS_LISTED_MAX
 from node.metrics.readings import Observation, readings
 from node.transport.stats import EndpointStats
@@ -99,6 +101,18 @@ def test_links_beyond_the_limit_are_counted_and_the_oldest_stay() -> None:
     listed = sorted(key[1] for key in seen if key[0] == "positron_link_state")
     assert listed == [node_id(number)[:4].hex() for number in range(1, LINKS_LISTED_MAX + 1)]
     assert seen[("positron_links_unlisted",)] == 50
+
+
+@pytest.mark.parametrize("most", [0, 1, 3, LINKS_LISTED_MAX + 50])
+def test_fewer_links_are_listed_where_fewer_are_wanted(most: int) -> None:
+    links = [*(link(number) for number in range(5, 0, -1)), tcp_link(1), tcp_link(2)]
+    seen = values(observation(node_snapshot(*links), listed_max=most))
+
+    for metric, there in (("positron_link_state", 5), ("positron_tcp_link_rto_seconds", 2)):
+        listed = sorted(key[1] for key in seen if key[0] == metric)
+        assert listed == [node_id(number)[:4].hex() for number in range(1, min(most, there) + 1)]
+    assert seen[("positron_links_unlisted",)] == max(0, 5 - most)
+    assert seen[("positron_links", "udp", "established")] == 5
 
 
 def test_the_number_of_series_is_bounded_whatever_connects() -> None:

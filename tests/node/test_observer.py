@@ -8,9 +8,11 @@ from node.config import NetworkConfig
 from node.core.snapshot import NodeSnapshot
 from node.metrics.names import CATALOGUE
 from node.metrics.readings import RuntimeStats, readings
+from node.metrics.text import render
 from node.node.node import Node
 from node.node.observer import Observer
 from node.transport.udp_socket import SocketStats
+from node.transport.udp_transport import UDPTransport
 from tests.metrics.samples import WALL_OFFSET, link, node_snapshot, peer
 from tests.node.network import configuration, until
 
@@ -87,3 +89,38 @@ async def test_a_tcp_link_shows_the_kernels_round_trips_in_statistics_and_metric
             assert link["congestion_window"] > 0
             names = {reading.name for reading in readings(first.observe())}
             assert {name for name in CATALOGUE if name.startswith("positron_tcp_link_")} <= names
+
+
+@pytest.mark.loopback
+@pytest.mark.asyncio
+async def test_a_thousand_identities_that_come_and_go_leave_no_series_behind() -> None:
+    crowd, cap = 100, 40
+    config = configuration(is_seed=True, metrics_peers=f"top:{cap}", handshake_rate_per_address=100_000)
+    async with Node(config) as node:
+        assert node.udp_transport is not None
+        address = node.udp_transport.local_address
+        alone = series_of(node)
+        per_link = len([metric for metric in CATALOGUE.values() if metric.tier == 2])
+        for _ in range(1000 // crowd):
+            others = [UDPTransport("127.0.0.1", 0) for _ in range(crowd)]
+            for other in others:
+                await other.start()
+                await other.send_reliable(address, b"hello", 10.0)
+            crowded = series_of(node)
+            assert len(links_in(crowded)) == cap
+            assert len(crowded) <= len(alone) + cap * per_link
+            for other in others:
+                await other.stop()
+            await until(lambda: not node.get_stats()["links"])
+            assert links_in(series_of(node)) == set()
+        assert len(series_of(node)) == len(alone)
+
+
+def series_of(node: Node) -> list[str]:
+    """Name and labels of every series of one scrape."""
+    lines = render(node.observe()).decode().splitlines()
+    return [line.rpartition(" ")[0] for line in lines if not line.startswith("#")]
+
+
+def links_in(series: list[str]) -> set[str]:
+    return {one for one in series if one.startswith("positron_link_state{")}
