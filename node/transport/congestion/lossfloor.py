@@ -73,6 +73,10 @@ class _Phase(Enum):
     PROBE_RTT = auto()
 
 
+_GAINS = {_Phase.STARTUP: _STARTUP_GAIN, _Phase.DRAIN: 1 / _STARTUP_GAIN, _Phase.CRUISE: 1.0, _Phase.PROBE_RTT: 1.0}
+"""Pacing gains; CRUISE goes through its _CYCLE."""
+
+
 class LossFloor:
     """Default for lossy paths. bandwidth: estimated bytes per second that the path delivers; 0 while unknown."""
 
@@ -84,6 +88,7 @@ class LossFloor:
         "_floor",
         "_full_bandwidth",
         "_full_rounds",
+        "_gain",
         "_initial_window",
         "_is_marked",
         "_is_queued",
@@ -115,7 +120,7 @@ class LossFloor:
     def __init__(self, packet_bytes: int) -> None:
         """packet_bytes: the largest packet that the path takes."""
         self._packet_bytes = packet_bytes
-        self._phase = _Phase.STARTUP
+        self._enter(_Phase.STARTUP)
         self._bandwidths: deque[tuple[int, int]] = deque()
         self.bandwidth = 0
         self._min_rtt: Duration | None = None
@@ -162,7 +167,7 @@ class LossFloor:
 
     def on_packet_sent(self, packet: SentPacket) -> None:
         """Marks packets that no queue of ours can have dropped."""
-        packet.is_below_rate = not self._is_queued and self._gain() < 1.0
+        packet.is_below_rate = self._gain < 1.0 and not self._is_queued
 
     def on_packets_acked(self, packets: Sequence[SentPacket], is_window_limited: bool) -> None:
         """Counts arrivals among the marked packets."""
@@ -210,7 +215,7 @@ class LossFloor:
 
     def pacing_rate(self, rtt: RttEstimator) -> int:
         """Bytes per second; in startup at least what the initial window allows."""
-        rate = int(self._gain() * self._backoff * self.bandwidth * self._excess())
+        rate = int(self._gain * self._backoff * self.bandwidth * self._excess())
         least = 1
         if self._phase is _Phase.STARTUP:
             # Until the pipe was full once, the estimate may only show how little there was to send.
@@ -218,26 +223,23 @@ class LossFloor:
             least = int(_STARTUP_GAIN * initial)
         return rate if rate > least else least
 
-    def _gain(self) -> float:
-        phase = self._phase
-        if phase is _Phase.CRUISE:
-            return _CYCLE[self._cycle_index]
-        if phase is _Phase.STARTUP:
-            return _STARTUP_GAIN
-        return 1 / _STARTUP_GAIN if phase is _Phase.DRAIN else 1.0
+    def _enter(self, phase: _Phase) -> None:
+        self._phase = phase
+        self._gain = _GAINS[phase]
 
     def _update_bandwidth(self, sample: RateSample) -> None:
         window = self._bandwidths
-        if sample.rate:
-            self._recent_rate += (sample.rate - self._recent_rate) / 8
-        if not sample.rate or (sample.is_app_limited and sample.rate <= self.bandwidth):
+        rate = sample.rate
+        if rate:
+            self._recent_rate += (rate - self._recent_rate) / 8
+        if not rate or (sample.is_app_limited and rate <= self.bandwidth):
             return
         # Estimates expire when there is a better one only: a pause in sending is no news of the path.
         while window and window[0][0] <= self._round - _BANDWIDTH_ROUNDS:
             window.popleft()
-        while window and window[-1][1] <= sample.rate:
+        while window and window[-1][1] <= rate:
             window.pop()
-        window.append((self._round, sample.rate))
+        window.append((self._round, rate))
         self.bandwidth = window[0][1]
 
     def _update_min_rtt(self, sample: RateSample) -> None:
@@ -251,19 +253,21 @@ class LossFloor:
         if self._latest_rtt is not None:
             self._jitter += (abs(latest - self._latest_rtt) - self._jitter) / 16
         self._latest_rtt = latest
-        if self._min_rtt is None or latest <= self._min_rtt:
-            self._min_rtt, self._min_rtt_at = latest, sample.now
-        elif latest > self._min_rtt * _OWN_QUEUE:
+        min_rtt = self._min_rtt
+        if min_rtt is None or latest <= min_rtt:
+            min_rtt = self._min_rtt = latest
+            self._min_rtt_at = sample.now
+        elif latest > min_rtt * _OWN_QUEUE:
             self._was_queued = True
-        elif self._was_queued and latest <= self._min_rtt * _NO_QUEUE:
+        elif self._was_queued and latest <= min_rtt * _NO_QUEUE:
             # Our own probe made a queue, and it has gone again: the estimate holds, and need not be renewed.
             self._was_queued = False
             self._min_rtt_at = sample.now
         if latest > self._peak_rtt:
             self._peak_rtt = latest
         # Where the smallest round trip was measured in a queue of others, that queue still shows by its changes.
-        middle = (self._min_rtt + self._peak_rtt) / 2 + _SPARE_JITTER * self._jitter
-        is_long = latest > middle and latest > self._min_rtt * _NO_QUEUE + _SPARE_TIME
+        middle = (min_rtt + self._peak_rtt) / 2 + _SPARE_JITTER * self._jitter
+        is_long = latest > middle and latest > min_rtt * _NO_QUEUE + _SPARE_TIME
         self._is_queued = is_long or latest > self._short_queue_rtt()
 
     def _short_queue_rtt(self) -> float:
@@ -297,20 +301,23 @@ class LossFloor:
 
     def _advance(self, sample: RateSample) -> None:
         if self._phase is _Phase.STARTUP and self._full_rounds >= _FULL_PIPE_ROUNDS:
-            self._phase = _Phase.DRAIN
+            self._enter(_Phase.DRAIN)
         if self._phase is _Phase.DRAIN and sample.bytes_in_flight <= self._bdp():
             self._enter_cruise(sample.now)
         elif self._phase is _Phase.CRUISE:
             self._advance_cycle(sample)
-        self._probe_rtt(sample)
+        if self._phase is _Phase.PROBE_RTT:
+            self._advance_probe_rtt(sample)
+        elif self._min_rtt is not None and sample.now - self._min_rtt_at > _MIN_RTT_EXPIRY:
+            self._renew_min_rtt(self._min_rtt, sample)
 
     def _enter_cruise(self, now: Instant) -> None:
-        self._phase = _Phase.CRUISE
+        self._enter(_Phase.CRUISE)
         self._cycle_index = 2
         self._cycle_started_at = now
 
     def _advance_cycle(self, sample: RateSample) -> None:
-        gain = _CYCLE[self._cycle_index]
+        gain = self._gain
         has_lasted = sample.now - self._cycle_started_at > (self._min_rtt or 0)
         # Draining may end early, once nothing of ours is queued any more.
         is_drained = gain < 1.0 and sample.bytes_in_flight <= self._bdp()
@@ -321,22 +328,20 @@ class LossFloor:
         is_rising = gain > 1.0 and not self._is_queued and self.bandwidth >= self._probed_bandwidth * _RISE
         if not is_rising:
             self._cycle_index = (self._cycle_index + 1) % len(_CYCLE)
+            self._gain = _CYCLE[self._cycle_index]
         self._cycle_started_at = sample.now
         self._probed_bandwidth = self.bandwidth
 
-    def _probe_rtt(self, sample: RateSample) -> None:
-        if self._phase is _Phase.PROBE_RTT:
-            self._advance_probe_rtt(sample)
-        elif self._min_rtt is not None and sample.now - self._min_rtt_at > _MIN_RTT_EXPIRY:
-            # A queue of others may hide the propagation delay for one such period, hardly for two.
-            measured = sample.latest_rtt or self._min_rtt
-            self._older_min_rtt, self._min_rtt = self._min_rtt, min(measured, self._older_min_rtt or measured)
-            if sample.is_app_limited:
-                # With so little to send there is no queue of ours: the latest round trip is the propagation delay.
-                self._min_rtt_at = sample.now
-                return
-            self._phase = _Phase.PROBE_RTT
-            self._probe_rtt_until = None
+    def _renew_min_rtt(self, min_rtt: Duration, sample: RateSample) -> None:
+        # A queue of others may hide the propagation delay for one such period, hardly for two.
+        measured = sample.latest_rtt or min_rtt
+        self._older_min_rtt, self._min_rtt = min_rtt, min(measured, self._older_min_rtt or measured)
+        if sample.is_app_limited:
+            # With so little to send there is no queue of ours: the latest round trip is the propagation delay.
+            self._min_rtt_at = sample.now
+            return
+        self._enter(_Phase.PROBE_RTT)
+        self._probe_rtt_until = None
 
     def _advance_probe_rtt(self, sample: RateSample) -> None:
         """Holds the window low until a packet that was sent into the emptied queue has come back."""
@@ -355,7 +360,8 @@ class LossFloor:
 
     def _excess(self) -> float:
         """How much more to send than arrives, to make up for what the path loses by itself."""
-        return 1.0 / (1.0 - self._floor.value * self._made_up)
+        floor = self._floor.value
+        return 1.0 / (1.0 - floor * self._made_up) if floor else 1.0
 
     def _update_window(self) -> None:
         minimum = MINIMUM_WINDOW_PACKETS * self._packet_bytes
@@ -368,10 +374,10 @@ class LossFloor:
         # Where no queue stands, a host that is late by milliseconds must not run out of window.
         gain = 1.0 + _WINDOW_SURPLUS * self._made_up
         bdp = self._bdp()
-        target = int(max(gain, self._gain()) * bdp) + self._spare(bdp)
-        if self._phase is _Phase.STARTUP:
-            target = max(target, self.congestion_window)
-        self.congestion_window = max(minimum, target)
+        target = int((gain if gain > self._gain else self._gain) * bdp) + self._spare(bdp)
+        if target < self.congestion_window and self._phase is _Phase.STARTUP:
+            target = self.congestion_window
+        self.congestion_window = target if target > minimum else minimum
 
     def _spare(self, bdp: int) -> int:
         """Bytes that the window holds beyond the path: what a flow may have in a queue that it shares.
