@@ -1,7 +1,7 @@
 """The board *Testnet overview*: every panel with its queries, unit and what it looks like when all is well.
 
-Only metrics of `node/metrics/names.py`, rules of `docker/prometheus/rules.yml` and `up` may be queried; tests hold it
-to that. `$node` is the board's choice of nodes; `$__rate_interval` is four scrapes or one step, whichever is longer.
+Only metrics of `node/metrics/names.py`, rules of `node/testnet/metrics/rules.yml` and `up` may be queried; tests hold
+it to that. `$node` is the board's choice of nodes; `$__rate_interval` is four scrapes or one step, whichever is longer.
 """
 
 from __future__ import annotations
