@@ -2,6 +2,7 @@
 
 Usage: scripts/bench/run request_response [--json] [--seconds S] [--uvloop]
 Beside aioquic and qh3 (a stream each) and asyncio's TLS over TCP. The ratio is of rates in the same run.
+`awaited` is ours where both ends wait for the acknowledgement of what they sent, which no peer does.
 """
 
 from __future__ import annotations
@@ -24,13 +25,18 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="of which the median is taken (default 3)")
     parser.add_argument("--uvloop", action="store_true", help="run every side on uvloop")
     arguments = parser.parse_args()
-    modules = {"ours": "ours", "aioquic": "aioquic_side", "qh3": "qh3_side", "tls": "tls"}
+    modules = {"ours": "ours", "awaited": "ours", "aioquic": "aioquic_side", "qh3": "qh3_side", "tls": "tls"}
     # The certificate of the TLS server is made with a package that comes with aioquic.
-    present = [name for name in modules if name == "ours" or is_installed("aioquic" if name == "tls" else name)]
-    flags = ("--uvloop",) if arguments.uvloop else ()
+    present = [
+        name
+        for name, module in modules.items()
+        if module == "ours" or is_installed("aioquic" if name == "tls" else name)
+    ]
+    common = ["--uvloop"] if arguments.uvloop else []
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in present}
     for _ in range(arguments.rounds):
         for name in present:
+            flags = [*common, "--option", "awaited=yes"] if name == "awaited" else common
             results[name].append(measure(modules[name], "exchange", arguments.seconds, flags=flags))
     medians = {name: median(several) for name, several in results.items()}
     for name in modules:

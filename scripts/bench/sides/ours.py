@@ -34,7 +34,11 @@ async def serve(host: str, options: dict[str, str]) -> int:
         if len(packet.payload) == EXCHANGE:
             transport.post_reliable(address, packet.payload, PATIENCE)
 
-    transport.register_handler(answer)
+    async def answer_awaited(packet: Packet, address: Address) -> None:
+        if len(packet.payload) == EXCHANGE:
+            await transport.send_reliable(address, packet.payload, PATIENCE)
+
+    transport.register_handler(answer_awaited if "awaited" in options else answer)
     await transport.start()
     _kept.append(transport)
     return transport.local_address[1]
@@ -50,10 +54,13 @@ async def bulk(address: Address, seconds: float, options: dict[str, str]) -> dic
 
 
 async def exchange(address: Address, seconds: float, options: dict[str, str]) -> dict[str, Any]:
-    """A reliable message there, and one back; the response is what is waited for, as with the peers."""
+    """A reliable message there, and one back; the response is what is waited for, as with the peers.
+
+    Option `awaited`: both ends wait for the acknowledgements of their messages, too.
+    """
     transport = UDPTransport("0.0.0.0", 0, settings=settings(options))
     response: asyncio.Future[bytes] | None = None
-    loop = asyncio.get_running_loop()
+    loop, is_awaited = asyncio.get_running_loop(), "awaited" in options
 
     def take(packet: Packet, _address: Address) -> None:
         assert response is not None
@@ -62,7 +69,10 @@ async def exchange(address: Address, seconds: float, options: dict[str, str]) ->
     async def ask(request: bytes) -> None:
         nonlocal response
         response = loop.create_future()
-        transport.post_reliable(address, request, PATIENCE)
+        if is_awaited:
+            await transport.send_reliable(address, request, PATIENCE)
+        else:
+            transport.post_reliable(address, request, PATIENCE)
         await response
 
     transport.register_handler(take)
