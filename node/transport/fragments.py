@@ -318,7 +318,7 @@ class Reassembly:
         """The messages that this frame completes, in the order in which they are to be delivered."""
         partial = self._partials.get(frame.message_id)
         if partial is None:
-            if frame.message_id in self._finished:
+            if frame.message_id <= self._finished.largest and frame.message_id in self._finished:
                 return []
             if len(frame.data) == frame.total:
                 self._credit.on_received(frame.total)
@@ -365,8 +365,10 @@ class Reassembly:
         self.bytes_announced -= self._partials.pop(message_id).total
 
     def _mark_finished(self, message_id: int) -> None:
-        self._finished.add(message_id, message_id)
-        if len(self._finished) > MESSAGE_ID_RANGES_MAX:
+        finished = self._finished
+        is_next = message_id == finished.largest + 1
+        finished.add(message_id, message_id)
+        if not is_next and len(finished) > MESSAGE_ID_RANGES_MAX:
             raise ProtocolViolation(Code.PROTOCOL_VIOLATION, f"{len(self._finished)} gaps in the message ids")
 
     def _complete(self, message_id: int, channel: int | None, sequence: int, data: bytes) -> list[bytes]:

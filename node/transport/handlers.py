@@ -78,12 +78,11 @@ class Handlers:
         if self._is_full and packet.delivery is Delivery.UNRELIABLE:
             self.stats.dropped += 1
             return
-        self._waiting += 1
-        call = _Call(packet, address, lane)
         if lane is None and not self._queue and len(self._running) < HANDLERS_MAX:
-            self._start(call)
+            self._call(packet, address, None)
             return
-        self._queue.append(call)
+        self._waiting += 1
+        self._queue.append(_Call(packet, address, lane))
         self._start_waiting()
         if self._waiting >= HANDLER_QUEUE_MAX and not self._is_full:
             self._is_full = True
@@ -114,13 +113,7 @@ class Handlers:
     def _start(self, call: _Call) -> None:
         while True:
             self._waiting -= 1
-            self.stats.calls += 1
-            rest = self._call(call)
-            if rest is not None:
-                # A group would end all its tasks with the first that fails; `close` ends the tasks of this object.
-                task = _new_task(rest)
-                self._running[task] = call.lane
-                task.add_done_callback(self._on_done)
+            if self._call(call.packet, call.address, call.lane):
                 return
             # A plain function is done already: the next one of its lane is not left to a recursion.
             if call.lane is None:
@@ -130,13 +123,20 @@ class Handlers:
                 return
             call = self._lanes[call.lane].popleft()
 
-    def _call(self, call: _Call) -> Awaitable[None] | None:
-        """Calls the handler; returns what remains to be awaited."""
+    def _call(self, packet: Packet, address: Address, lane: int | None) -> bool:
+        """Calls the handler; whether something remains to be awaited, which then runs."""
         assert self.handler is not None
+        self.stats.calls += 1
         rest: Awaitable[None] | None = None
         with self._counted:
-            rest = self.handler(call.packet, call.address)
-        return rest if rest is not None and inspect.isawaitable(rest) else None
+            rest = self.handler(packet, address)
+        if rest is None or not inspect.isawaitable(rest):
+            return False
+        # A group would end all its tasks with the first that fails; `close` ends the tasks of this object.
+        task = _new_task(rest)
+        self._running[task] = lane
+        task.add_done_callback(self._on_done)
+        return True
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         lane = self._running.pop(task)

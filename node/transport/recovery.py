@@ -9,7 +9,7 @@ clamped to [min_rto, max_rto] and doubled per expiry, each of which declares all
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum, auto
 
 from node.errors import Code, ProtocolViolation
@@ -54,9 +54,9 @@ class Expiry(Enum):
 class AckOutcome:
     """What an acknowledgement settled: packets that arrived, packets that are lost, late ones that had been."""
 
-    acked: list[SentPacket] = field(default_factory=list)
-    lost: list[SentPacket] = field(default_factory=list)
-    spurious: list[SentPacket] = field(default_factory=list)
+    acked: list[SentPacket]
+    lost: list[SentPacket]
+    spurious: list[SentPacket]
 
     @property
     def answered(self) -> list[SentPacket]:
@@ -164,7 +164,7 @@ class Recovery:
         if largest > self._largest_sent:
             raise ProtocolViolation(Code.ACK_OF_UNSENT, f"acknowledged {largest}, largest sent {self._largest_sent}")
         is_window_limited = 2 * self.bytes_in_flight >= self._controller.congestion_window
-        outcome = AckOutcome()
+        outcome = AckOutcome([], [], [])
         self._collect(frame, outcome, now)
         if largest > self.largest_acked:
             self.largest_acked = largest

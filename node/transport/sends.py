@@ -128,12 +128,10 @@ class Sends:
         """Takes note of an event; those that concern no message sent here are ignored."""
         if isinstance(event, MessageAcknowledged):
             self._settle(event.connection, event.message_id, _Fate.ACKNOWLEDGED)
-            self._make_room(event.connection)
         elif isinstance(event, MessageFailed):
             # Of a message that failed with its connection, only the Closed that follows tells why.
             if event.expired:
                 self._settle(event.connection, event.message_id, _Fate.EXPIRED)
-                self._make_room(event.connection)
         elif isinstance(event, Closed):
             self._on_closed(event)
 
@@ -235,6 +233,8 @@ class Sends:
         waiting = None if messages is None else messages.get(message_id)
         if waiting is not None and not waiting[1].done():
             waiting[1].set_result(outcome)
+        if self._rooms:
+            self._make_room(connection)
 
     def _forget(self, connection: int, message_id: int) -> None:
         messages = self._messages.get(connection)

@@ -55,6 +55,7 @@ _INTEGER = struct.Struct("=i")
 _SEGMENT_SIZE = struct.Struct("=H")
 _ECN_BITS = 0b11
 _UINT32 = 1 << 32
+_ECN_CONTROLS = ((int(socket.IPPROTO_IP), socket.IP_TOS), (int(socket.IPPROTO_IPV6), socket.IPV6_TCLASS))
 _TRUNCATED = int(socket.MSG_TRUNC)
 """An `&` with a member of an enumeration takes longer than a system call."""
 
@@ -226,7 +227,7 @@ class UDPSocket:
                 continue
             segment_size, ecn = self._read_control(control) if control else (0, 0)
             stats.bytes_received += size
-            count += 1 if size <= segment_size or not segment_size else -(-size // segment_size)
+            count += 1 if not segment_size or size <= segment_size else -(-size // segment_size)
             address = name if len(name) == 2 else (plain_host(name[0]), name[1])
             datagrams.append(Datagram(address, bytes(view[:size]), ecn, segment_size))
             if count >= _DATAGRAMS_PER_TURN:
@@ -239,12 +240,10 @@ class UDPSocket:
         """The size of coalesced segments (0: a single one) and the ECN bits."""
         segment_size = ecn = 0
         for level, kind, data in control:
-            if level == SOL_UDP and kind == UDP_GRO:
-                (segment_size,) = _INTEGER.unpack_from(data)
-            elif (level == socket.IPPROTO_IP and kind == socket.IP_TOS) or (
-                level == socket.IPPROTO_IPV6 and kind == socket.IPV6_TCLASS
-            ):
+            if (level, kind) in _ECN_CONTROLS:
                 ecn = data[0] & _ECN_BITS
+            elif level == SOL_UDP and kind == UDP_GRO:
+                (segment_size,) = _INTEGER.unpack_from(data)
             elif level == socket.SOL_SOCKET and kind == SO_RXQ_OVFL:
                 overflow = _INTEGER.unpack_from(data)[0] % _UINT32
                 self.stats.kernel_drops += (overflow - self._last_overflow) % _UINT32
