@@ -15,9 +15,12 @@ from node.errors import Code, DecodeError, HandshakeError, ProtocolViolation, Un
 from node.transport.ack import AckTracker
 from node.transport.duplicates import Claim
 from node.transport.events import AddressChanged, Closed, Connected, Event, MessageFailed
+from node.transport.flow_control import ReceiveCredit
+from node.transport.fragments import Reassembly
 from node.transport.opening import Opening
 from node.transport.packet import Datagram, Message, Transmit
 from node.transport.path import Path
+from node.transport.pool import NoRoom, ReassemblyPool
 from node.transport.protection import Protection, agreed_keys
 from node.transport.receiving import ConnectionFrame, Receiving
 from node.transport.sending import Sending
@@ -56,8 +59,8 @@ class Connection:
     __slots__ = (
         "_acks", "_asked_at", "_close_due", "_close_frame", "_close_repeats", "_heard_at",
         "_next_message_id", "_opening", "_protection", "_receiving", "_settings", "claim", "closed_at",
-        "established_at", "events", "has_more", "hint", "init", "origin", "path", "peer_id", "reset_token", "sending",
-        "state", "stats",
+        "established_at", "events", "has_more", "hint", "init", "origin", "path", "peer_id", "pool", "reset_token",
+        "sending", "state", "stats",
     )  # fmt: skip
 
     def __init__(
@@ -69,9 +72,13 @@ class Connection:
         path: Path,
         now: Instant,
     ) -> None:
-        """histogram: where RTT samples of this and other connections are counted."""
+        """histogram: where RTT samples of this and other connections are counted.
+
+        pool: memory for messages in parts, which an endpoint shares among its connections.
+        """
         self.origin = origin
         self.path = path
+        self.pool = ReassemblyPool(settings.reassembly_bytes_max)
         self.state = ConnectionState.HANDSHAKE
         self.peer_id: NodeId | None = None
         self.claim: Claim | None = None
@@ -141,9 +148,16 @@ class Connection:
             self._end(Code.FRAME_ENCODING, str(error), now)
         except ProtocolViolation as violation:
             self._end(violation.code, violation.reason, now)
+        except NoRoom as full:
+            raise DecodeError("no_room", f"packet {number}") from full
         else:
             for frame in frames:
                 self._apply(frame, now)
+
+    def bytes_stalled(self, since: Instant) -> int:
+        """Memory of the pool that is used, if no part of a message has come since then; else 0."""
+        receiving = self._receiving
+        return receiving.bytes_taken if receiving is not None and receiving.progress_at <= since else 0
 
     def handle_timeout(self, now: Instant) -> None:
         """Does what is due; called early or often it does nothing."""
@@ -307,8 +321,9 @@ class Connection:
         self._protection = Protection(keys, parameters.connection_id, self.sending.rtt, self.stats, now)
         self.reset_token = parameters.reset_token
         self.sending.start(self._protection, parameters, _likely_mtu(self.path.address))
+        reassembly = Reassembly(ReceiveCredit(self._settings.initial_window), self.pool)
         self._receiving = Receiving(
-            self.origin.handle, agreement.peer_id, self._settings.initial_window, self._acks, self.sending, self.events
+            self.origin.handle, agreement.peer_id, reassembly, self._acks, self.sending, self.events
         )
         if self.sending.trace is not None:
             self.sending.trace.started(agreement.peer_id.hex(), now)
@@ -436,6 +451,8 @@ class Connection:
     def _end(self, code: Code, reason: str, now: Instant, *, tell_peer: bool = True, by_peer: bool = False) -> None:
         if self.state in (ConnectionState.CLOSING, ConnectionState.CLOSED):
             return
+        if self._receiving is not None:
+            self._receiving.release()
         if self.sending.trace is not None:
             self.sending.trace.closed(code.name.lower(), reason, now, by_peer=by_peer)
         for message_id in list(self.sending.outbox.queue.messages):

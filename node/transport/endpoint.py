@@ -23,6 +23,7 @@ from node.transport.handshake import Handshake, HandshakeSetup
 from node.transport.opening import Opening
 from node.transport.packet import Datagram, Message, Transmit
 from node.transport.path import Path
+from node.transport.pool import ReassemblyPool
 from node.transport.resets import Resets
 from node.transport.settings import TransportSettings
 from node.transport.state import ConnectionState, Origin
@@ -30,7 +31,7 @@ from node.transport.stats import ConnectionSnapshot, EndpointStats
 from node.types import Address, ConnectionId, Entropy, Instant, NodeId, canonical_address
 from node.wire.handshake import Init, RefusalReason, parse_reset
 from node.wire.header import Header, PacketType, data_header, parse_header
-from node.wire.limits import ANSWERS_QUEUED_MAX
+from node.wire.limits import ANSWERS_QUEUED_MAX, ROOM_INTERVAL, STALLED_TIME
 from node.wire.parameters import Parameters, encode_parameters
 
 __all__ = ["Endpoint"]
@@ -62,6 +63,8 @@ class Endpoint:
         self._by_peer: dict[NodeId, Connection] = {}
         self._by_init: dict[tuple[bytes, Address], Connection] = {}
         self._half_open = 0
+        self._pool = ReassemblyPool(self.settings.reassembly_bytes_max)
+        self._room_made_at: Instant | None = None
         self._pending: dict[int, Connection] = {}
         self._answers: deque[Transmit] = deque(maxlen=ANSWERS_QUEUED_MAX)
         self._events: deque[Event] = deque()
@@ -87,8 +90,22 @@ class Endpoint:
                 connection.receive_data(found[1], data, datagram, now)
             except DecodeError as error:
                 self._retired.packets_dropped[error.reason] += 1
+                if error.reason == "no_room":
+                    self._make_room(now)
         if changed is not None:
             self._after(changed, now)
+
+    def _make_room(self, now: Instant) -> None:
+        """Ends the connection whose messages stand still and take the most memory: once in a while, it costs a walk."""
+        if self._room_made_at is not None and now - self._room_made_at < ROOM_INTERVAL:
+            return
+        self._room_made_at = now
+        since = now - STALLED_TIME
+        worst = max(self.connections.values(), key=lambda connection: connection.bytes_stalled(since))
+        held = worst.bytes_stalled(since)
+        if held:
+            worst.close(Code.REASSEMBLY_LIMIT, f"messages in parts stand still and hold {held} bytes", now)
+            self._after(worst, now)
 
     def _receive_other(self, datagram: Datagram, now: Instant) -> None:
         try:
@@ -340,6 +357,7 @@ class Endpoint:
     def _add(self, origin: Origin, opening: Opening, now: Instant) -> Connection:
         path = Path(origin.address, self._entropy)
         connection = Connection(origin, self.settings, opening, self._retired.rtt, path, now)
+        connection.pool = self._pool
         self.connections[origin.handle] = connection
         self._by_local_id[origin.local_id] = connection
         return connection

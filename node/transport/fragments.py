@@ -14,6 +14,7 @@ from node.errors import Code, MessageTooLarge, ProtocolViolation, QueueFull, Usa
 from node.transport.events import Delivery
 from node.transport.flow_control import ReceiveCredit, SendCredit
 from node.transport.packet import Message, Priority
+from node.transport.pool import ReassemblyPool
 from node.transport.ranges import RangeSet
 from node.types import Instant
 from node.wire.frames import MessageFrame, WithdrawFrame, append_whole, part_beginning, part_middle
@@ -301,13 +302,17 @@ class _Channel:
 class Reassembly:
     """Incoming reliable messages: each is returned once, however often and in whatever pieces it arrives.
 
-    A peer that goes beyond a limit, or contradicts itself, breaks the protocol (ProtocolViolation).
+    A peer that goes beyond a limit, or contradicts itself, breaks the protocol (ProtocolViolation). What has arrived in
+    part, and what is ordered and came early, takes memory from the pool; NoRoom changes nothing.
+    bytes_taken: of the pool.
     """
 
-    __slots__ = ("_channels", "_credit", "_finished", "_held", "_partials", "bytes_announced")
+    __slots__ = ("_channels", "_finished", "_held", "_partials", "_pool", "bytes_announced", "bytes_taken", "credit")
 
-    def __init__(self, credit: ReceiveCredit) -> None:
-        self._credit = credit
+    def __init__(self, credit: ReceiveCredit, pool: ReassemblyPool) -> None:
+        self.credit = credit
+        self._pool = pool
+        self.bytes_taken = 0
         self._partials: dict[int, _Partial] = {}
         self._finished = RangeSet()
         self._channels: dict[int, _Channel] = {}
@@ -321,7 +326,9 @@ class Reassembly:
             if frame.message_id <= self._finished.largest and frame.message_id in self._finished:
                 return []
             if len(frame.data) == frame.total:
-                self._credit.on_received(frame.total)
+                if frame.channel is not None:
+                    self._take(frame.total)
+                self.credit.on_received(frame.total)
                 return self._complete(frame.message_id, frame.channel, frame.sequence, frame.data)
             partial = self._begin(frame)
         elif (partial.total, partial.channel, partial.sequence) != (frame.total, frame.channel, frame.sequence):
@@ -329,12 +336,14 @@ class Reassembly:
         start, end = frame.offset, frame.offset + len(frame.data)
         new = partial.received.add(start, end - 1)
         if new:
-            self._credit.on_received(new)
+            self.credit.on_received(new)
             partial.received_bytes += new
             partial.buffer[start:end] = frame.data
         if partial.received_bytes < partial.total:
             return []
         self._forget(frame.message_id)
+        if partial.channel is None:
+            self._give(partial.total)
         return self._complete(frame.message_id, partial.channel, partial.sequence, bytes(partial.buffer))
 
     def withdraw(self, frame: WithdrawFrame) -> None:
@@ -345,10 +354,11 @@ class Reassembly:
         received = partial.received_bytes if partial is not None else 0
         if not received <= frame.sent <= MESSAGE_BYTES_MAX:
             raise ProtocolViolation(Code.PROTOCOL_VIOLATION, f"withdrawn after {frame.sent} bytes, {received} received")
-        self._credit.on_received(frame.sent - received)
-        self._credit.on_released(frame.sent)
+        self.credit.on_received(frame.sent - received)
+        self.credit.on_released(frame.sent)
         if partial is not None:
             self._forget(frame.message_id)
+            self._give(partial.total)
         self._mark_finished(frame.message_id)
 
     def _begin(self, frame: MessageFrame) -> _Partial:
@@ -356,10 +366,23 @@ class Reassembly:
             raise ProtocolViolation(
                 Code.REASSEMBLY_LIMIT, f"{len(self._partials)} messages of {self.bytes_announced} bytes are open"
             )
+        self._take(frame.total)
         partial = _Partial(frame.total, frame.channel, frame.sequence, RangeSet(), 0, bytearray(frame.total))
         self._partials[frame.message_id] = partial
         self.bytes_announced += frame.total
         return partial
+
+    def release(self) -> None:
+        """The connection is over: gives everything back."""
+        self._give(self.bytes_taken)
+
+    def _take(self, size: int) -> None:
+        self._pool.take(size)
+        self.bytes_taken += size
+
+    def _give(self, size: int) -> None:
+        self._pool.give(size)
+        self.bytes_taken -= size
 
     def _forget(self, message_id: int) -> None:
         self.bytes_announced -= self._partials.pop(message_id).total
@@ -374,7 +397,7 @@ class Reassembly:
     def _complete(self, message_id: int, channel: int | None, sequence: int, data: bytes) -> list[bytes]:
         self._mark_finished(message_id)
         if channel is None:
-            self._credit.on_released(len(data))
+            self.credit.on_released(len(data))
             return [data]
         return self._deliver_in_order(channel, sequence, data)
 
@@ -393,5 +416,6 @@ class Reassembly:
             ready.append(channel.held.pop(channel.next_sequence))
             channel.next_sequence += 1
             self._held -= 1
-            self._credit.on_released(len(ready[-1]))
+            self._give(len(ready[-1]))
+            self.credit.on_released(len(ready[-1]))
         return ready

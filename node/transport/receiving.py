@@ -10,7 +10,6 @@ from collections import deque
 
 from node.transport.ack import AckTracker
 from node.transport.events import Delivery, Event, MessageReceived
-from node.transport.flow_control import ReceiveCredit
 from node.transport.fragments import Reassembly
 from node.transport.sending import Sending
 from node.types import Instant, NodeId
@@ -34,35 +33,64 @@ ConnectionFrame = CloseFrame | PathChallengeFrame | PathResponseFrame
 
 
 class Receiving:
-    """See the module. handle, peer_id: of the connection, for its events. window: bytes of the first credit.
+    """See the module. handle, peer_id: of the connection, for its events. reassembly: with the first credit.
 
-    is_credit_due: whether anything has come that a further grant could depend on.
+    is_credit_due: whether anything has come that a further grant could depend on. progress_at: when a part of a
+    message came last.
     """
 
-    __slots__ = ("_acks", "_credit", "_events", "_handle", "_peer_id", "_reassembly", "_sending", "is_credit_due")
+    __slots__ = (
+        "_acks",
+        "_credit",
+        "_events",
+        "_handle",
+        "_peer_id",
+        "_reassembly",
+        "_sending",
+        "is_credit_due",
+        "progress_at",
+    )
 
     def __init__(
-        self, handle: int, peer_id: NodeId, window: int, acks: AckTracker, sending: Sending, events: deque[Event]
+        self,
+        handle: int,
+        peer_id: NodeId,
+        reassembly: Reassembly,
+        acks: AckTracker,
+        sending: Sending,
+        events: deque[Event],
     ) -> None:
         self._handle = handle
         self._peer_id = peer_id
         self._acks = acks
         self._sending = sending
         self._events = events
-        self._credit = ReceiveCredit(window)
-        self._reassembly = Reassembly(self._credit)
+        self._credit = reassembly.credit
+        self._reassembly = reassembly
         self.is_credit_due = False
+        self.progress_at: Instant = 0
+
+    @property
+    def bytes_taken(self) -> int:
+        """Memory of the pool that is used."""
+        return self._reassembly.bytes_taken
+
+    def release(self) -> None:
+        """The connection is over: gives the memory back."""
+        self._reassembly.release()
 
     def receive(self, number: int, payload: bytes, now: Instant, ecn: int = 0) -> list[ConnectionFrame]:
         """Takes an authenticated packet that is no duplicate; returns the frames that are not for either half.
 
-        Raises DecodeError for malformed frames and ProtocolViolation for frames that break a rule.
+        Raises DecodeError for malformed frames, ProtocolViolation for frames that break a rule, and NoRoom when the
+        packet counts as lost: whatever its frames did before is done once, though they come again.
         """
         is_eliciting = False
         others: list[ConnectionFrame] = []
         for frame in parse_frames(payload):
             if type(frame) is MessageFrame:
                 is_eliciting = self.is_credit_due = True
+                self.progress_at = now
                 for data in self._reassembly.receive(frame):
                     self._deliver(data, Delivery.RELIABLE if frame.channel is None else Delivery.ORDERED)
             elif type(frame) is AckFrame:

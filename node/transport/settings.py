@@ -7,9 +7,26 @@ from dataclasses import dataclass
 from node.crypto.suites import CIPHERS, Suite
 from node.errors import UsageError
 from node.types import MILLISECOND, SECOND, Duration
-from node.wire.limits import HALF_OPEN_MAX, HEADER_BYTES, MSS_MIN, MTU_MAX, MTU_MIN, SEGMENTS_MAX, TAG_BYTES
+from node.wire.limits import (
+    HALF_OPEN_MAX,
+    HEADER_BYTES,
+    MSS_MIN,
+    MTU_MAX,
+    MTU_MIN,
+    REASSEMBLY_BYTES_MAX,
+    REASSEMBLY_TOTAL_MAX,
+    SEGMENTS_MAX,
+    TAG_BYTES,
+)
 
 __all__ = ["TransportSettings"]
+
+_LEAST = {
+    "half_open_max": 1,
+    "handshake_rate_per_address": 1,
+    "handshake_rate": 1,
+    "reassembly_bytes_max": REASSEMBLY_BYTES_MAX,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +38,8 @@ class TransportSettings:
     mss: upper bound for the frames in one packet, in bytes; the effective value is min(mss, mtu - 32).
     initial_window: receive window of a connection in bytes; at least 2 * mss. Memory: that many bytes
         undelivered per connection, beside the reassembly of large messages.
+    reassembly_bytes_max: memory for messages of all connections that have arrived in part, or ordered ones that came
+        early; at least REASSEMBLY_BYTES_MAX. Packets that need more count as lost until there is room again.
     max_connections: connections at once, half-open ones apart; at least 1.
     half_open_max: handshakes that strangers have begun and not finished, at most; from half of it on the node is under
         load and asks strangers for a cookie first. Memory: about 3 KiB each.
@@ -45,6 +64,7 @@ class TransportSettings:
     mtu: int = 1400
     mss: int = 1400
     initial_window: int = 65535
+    reassembly_bytes_max: int = REASSEMBLY_TOTAL_MAX
     max_connections: int = 1000
     half_open_max: int = HALF_OPEN_MAX
     handshake_rate_per_address: int = 100
@@ -69,9 +89,9 @@ class TransportSettings:
             raise UsageError(f"mss {self.mss}: allowed is {MSS_MIN} and more")
         if not 1 <= self.segments_max <= SEGMENTS_MAX:
             raise UsageError(f"segments_max {self.segments_max}: allowed is 1 to {SEGMENTS_MAX}")
-        for name in ("half_open_max", "handshake_rate_per_address", "handshake_rate"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} {getattr(self, name)}: allowed is 1 and more")
+        for name, least in _LEAST.items():
+            if getattr(self, name) < least:
+                raise UsageError(f"{name} {getattr(self, name)}: allowed is {least} and more")
         if not all(suite in CIPHERS for suite in self.suites):
             raise UsageError(f"suites {self.suites}: this machine has {tuple(CIPHERS)}")
         if self.initial_window < 2 * self.packet_payload:

@@ -37,6 +37,7 @@ DROP_REASONS = (
     "identity_mismatch",
     "rate_limited",
     "unexpected",
+    "no_room",
 )
 """Why an arriving datagram or record was dropped."""
 

@@ -65,6 +65,15 @@ REASSEMBLY_BYTES_MAX = 8 << 20
 Twice what a sender may have outstanding, so that withdrawals still under way never break the rule.
 """
 
+REASSEMBLY_TOTAL_MAX = 32 << 20
+"""The same for all connections of an endpoint, ordered messages that came early included: four that do their worst."""
+
+STALLED_TIME: Duration = 10 * SECOND
+"""Without a part for so long, a message in parts stands still: a path that loses every other packet is quicker."""
+
+ROOM_INTERVAL: Duration = 1 * SECOND
+"""Between two connections that are ended to make room."""
+
 RECEIVE_WINDOW_MAX = 16 << 20
 """Bytes to which a connection's receive window may grow: 1 Gbit/s at a round trip of 130 ms."""
 

@@ -13,6 +13,7 @@ from node.transport.events import Delivery
 from node.transport.flow_control import ReceiveCredit, SendCredit
 from node.transport.fragments import Part, Reassembly, SendQueue
 from node.transport.packet import Message, Priority
+from node.transport.pool import ReassemblyPool
 from node.types import SECOND, Instant
 from node.wire.frames import MessageFrame, WithdrawFrame, parse_frames
 from node.wire.limits import (
@@ -245,7 +246,7 @@ def test_the_next_deadline_is_that_of_a_message_still_waiting() -> None:
 
 
 def make_reassembly(window: int = 1 << 40) -> Reassembly:
-    return Reassembly(ReceiveCredit(window))
+    return Reassembly(ReceiveCredit(window), ReassemblyPool(1 << 40))
 
 
 def violation(reassembly: Reassembly, frame: MessageFrame) -> Code:
@@ -287,7 +288,7 @@ def test_more_bytes_than_the_credit_break_the_protocol() -> None:
 
 def test_repeated_bytes_use_up_no_credit() -> None:
     credit = ReceiveCredit(100)
-    reassembly = Reassembly(credit)
+    reassembly = Reassembly(credit, ReassemblyPool(1 << 40))
     for _ in range(10):
         reassembly.receive(MessageFrame(0, 100, 0, bytes(60)))
     reassembly.receive(MessageFrame(0, 100, 40, bytes(60)))
@@ -350,7 +351,7 @@ def test_as_many_ordered_messages_may_wait_as_a_sender_may_have_outstanding() ->
 
 def test_withdrawal_frees_memory_and_credit_and_what_comes_late_is_ignored() -> None:
     credit = ReceiveCredit(10_000)
-    reassembly = Reassembly(credit)
+    reassembly = Reassembly(credit, ReassemblyPool(1 << 40))
     reassembly.receive(MessageFrame(0, 9_000, 0, bytes(1_000)))
     reassembly.withdraw(WithdrawFrame(0, 4_000))
     assert reassembly.bytes_announced == 0
@@ -390,7 +391,7 @@ def test_through_any_loss_every_message_arrives_once_and_all_credit_returns(
 ) -> None:
     random = Random(seed)
     credit = ReceiveCredit(WINDOW)
-    queue, reassembly = make_queue(WINDOW), Reassembly(credit)
+    queue, reassembly = make_queue(WINDOW), Reassembly(credit, ReassemblyPool(1 << 40))
     expected, ordered = [], []
     for number, size in enumerate(sizes):
         data = number.to_bytes(2, "big") + bytes(size)

@@ -9,7 +9,10 @@ import pytest
 from node.errors import DecodeError, ProtocolViolation
 from node.transport.ack import AckTracker
 from node.transport.events import Delivery, Event, MessageReceived
+from node.transport.flow_control import ReceiveCredit
+from node.transport.fragments import Reassembly
 from node.transport.packet import SentPacket
+from node.transport.pool import ReassemblyPool
 from node.transport.receiving import ConnectionFrame, Receiving
 from node.transport.sending import Sending
 from node.transport.settings import TransportSettings
@@ -45,7 +48,8 @@ class Half:
         self.events: deque[Event] = deque()
         self.acks = AckTracker(settings.max_ack_delay)
         self.sending = Sending(HANDLE, settings, self.acks, self.events, Histogram(RTT_BOUNDS))
-        self.receiving = Receiving(HANDLE, PEER_ID, WINDOW, self.acks, self.sending, self.events)
+        reassembly = Reassembly(ReceiveCredit(WINDOW), ReassemblyPool(1 << 30))
+        self.receiving = Receiving(HANDLE, PEER_ID, reassembly, self.acks, self.sending, self.events)
 
     def receive(self, payload: bytes, number: int = 0) -> list[ConnectionFrame]:
         try:

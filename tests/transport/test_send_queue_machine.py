@@ -10,6 +10,7 @@ from node.transport.events import Delivery
 from node.transport.flow_control import ReceiveCredit, SendCredit
 from node.transport.fragments import Part, Reassembly, SendQueue
 from node.transport.packet import Message, Priority
+from node.transport.pool import ReassemblyPool
 from node.types import Instant
 from node.wire.frames import MessageFrame
 
@@ -24,7 +25,7 @@ class SendAndReassemble(RuleBasedStateMachine):
         credit = SendCredit()
         credit.raise_limit(1 << 30)
         self.queue = SendQueue(credit)
-        self.reassembly = Reassembly(ReceiveCredit(1 << 30))
+        self.reassembly = Reassembly(ReceiveCredit(1 << 30), ReassemblyPool(1 << 40))
         self.now: Instant = 0
         self.next_id = 0
         self.sent: dict[int, bytes] = {}

@@ -11,6 +11,7 @@ from node.transport.events import Delivery
 from node.transport.flow_control import ReceiveCredit, SendCredit
 from node.transport.fragments import OutgoingMessage, Part, Reassembly, SendQueue
 from node.transport.packet import Message
+from node.transport.pool import ReassemblyPool
 from node.types import MILLISECOND
 from node.wire.frames import MessageFrame, WithdrawFrame
 from node.wire.limits import REPLAY_WINDOW
@@ -67,7 +68,7 @@ class ReassemblyMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.reassembly = Reassembly(ReceiveCredit(1 << 40))
+        self.reassembly = Reassembly(ReceiveCredit(1 << 40), ReassemblyPool(1 << 40))
         self.messages: list[tuple[bytes, int | None, int]] = []
         self.seen: list[set[int]] = []
         self.ended: set[int] = set()
