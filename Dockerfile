@@ -19,7 +19,7 @@ FROM ${BASE_IMAGE}
 # iproute2 brings tc; setpriv and find are in every Debian. The standard library is compiled here because the root
 # file system is read-only later. No set-user-id file and no pip stay behind.
 RUN apt-get update \
- && apt-get install -y --no-install-recommends iproute2 \
+ && apt-get install -y --no-install-recommends iproute2 nftables \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* \
  && python -m compileall -q -x 'lib2to3|/tests?/' "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
  && find / -xdev -type d \( -path '*-packages/pip' -o -path '*/python3*/ensurepip' \) -prune -exec rm -rf {} + \

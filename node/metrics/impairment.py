@@ -1,7 +1,8 @@
 """What impairment is configured on this node's network, read from the file that the container's entry point writes.
 
 Knows nothing of how an impairment is made. The file is JSON: `{"backend": "netem", "loss_ratio": 0.1,
-"delay_seconds": 0.02, "jitter_seconds": 0, "rate_bytes_per_second": 0}`, optionally with `target` and `dir`.
+"delay_seconds": 0.02, "jitter_seconds": 0, "rate_bytes_per_second": 0}`, optionally with `target`, `dir` and what was
+asked for, `asked_loss_ratio` and `asked_delay_seconds`; or a list of such objects, one for each link.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from dataclasses import dataclass
 
 from node.metrics.names import BACKENDS
 
-__all__ = ["ChaosReading", "Impairment", "read_impairment"]
+__all__ = ["ChaosReading", "Impairment", "read_impairments"]
 
 _FILE_BYTES_MAX = 65536
+_LINKS_MAX = 256
 _TARGET = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -24,7 +26,8 @@ class Impairment:
     """One configured impairment; zeros and backend `none` when there is none.
 
     loss_ratio: 0 to 1. delay_seconds, jitter_seconds: one way. rate_bytes_per_second: 0 for no limit.
-    target: interface or network concerned. dir: `egress` or `ingress`.
+    target: interface, network or node concerned. dir: `egress` or `ingress`. asked_loss_ratio, asked_delay_seconds:
+    what was asked for; None where that is not known.
     """
 
     backend: str = "none"
@@ -34,6 +37,8 @@ class Impairment:
     delay_seconds: float = 0.0
     jitter_seconds: float = 0.0
     rate_bytes_per_second: float = 0.0
+    asked_loss_ratio: float | None = None
+    asked_delay_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,22 +56,23 @@ class ChaosReading:
     dropped: int = 0
 
 
-def read_impairment(path: str) -> Impairment | None:
-    """The impairment in the file at `path`; the empty one if `path` is empty or no file is there.
+def read_impairments(path: str) -> tuple[Impairment, ...] | None:
+    """The impairments in the file at `path`; the empty one if `path` is empty or no file is there.
 
     None where the file is there and does not say it: an unknown impairment must not be shown as none.
     """
     if not path:
-        return Impairment()
+        return (Impairment(),)
     try:
         with open(path, "rb") as file:
             content = file.read(_FILE_BYTES_MAX)
     except FileNotFoundError:
-        return Impairment()
+        return (Impairment(),)
     except OSError:
         return None
     try:
-        return _parse(json.loads(content))
+        found = json.loads(content)
+        return tuple(map(_parse, found[:_LINKS_MAX] if isinstance(found, list) and found else [found]))
     except (ValueError, RecursionError):  # not JSON, not UTF-8, nested too deeply, or a value out of range
         return None
 
@@ -89,6 +95,8 @@ def _parse(value: object) -> Impairment:
         delay_seconds=_number(value, "delay_seconds"),
         jitter_seconds=_number(value, "jitter_seconds"),
         rate_bytes_per_second=_number(value, "rate_bytes_per_second"),
+        asked_loss_ratio=_number(value, "asked_loss_ratio", 1.0) if "asked_loss_ratio" in value else None,
+        asked_delay_seconds=_number(value, "asked_delay_seconds") if "asked_delay_seconds" in value else None,
     )
 
 

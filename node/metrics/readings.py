@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median_low
 from typing import NamedTuple
 
@@ -68,7 +68,7 @@ class Observation:
     """A node at one instant, as its shell sees it.
 
     wall_offset: Unix time minus the node's monotonic clock, in nanoseconds. socket: None where UDP is disabled.
-    impairment: None when what is configured cannot be known. chaos: None unless a controller may impair this node.
+    impairments: None when what is configured cannot be known. chaos: None unless a controller may impair this node.
     listed_max: links that get series of their own, at most LINKS_LISTED_MAX.
     """
 
@@ -78,7 +78,7 @@ class Observation:
     runtime: RuntimeStats
     tasks: int
     process: ProcessReading
-    impairment: Impairment | None
+    impairments: tuple[Impairment, ...] | None
     is_seed: bool
     profile: str
     chaos: ChaosReading | None = None
@@ -111,8 +111,9 @@ def readings(seen: Observation) -> Iterator[Reading]:
     yield from _runtime(seen)
     if seen.chaos is not None:
         yield from _chaos(seen.chaos)
-    if seen.impairment is not None and (seen.chaos is None or seen.impairment.backend != "none"):
-        yield from _impairment(seen.impairment)
+    for impairment in seen.impairments or ():
+        if seen.chaos is None or impairment.backend != "none":
+            yield from _impairment(impairment)
 
 
 def _node(seen: Observation) -> Iterator[Reading]:
@@ -415,14 +416,17 @@ def _impairment(impairment: Impairment) -> Iterator[Reading]:
     yield Reading("positron_impairment_delay_seconds", impairment.delay_seconds, place)
     yield Reading("positron_impairment_jitter_seconds", impairment.jitter_seconds, place)
     yield Reading("positron_impairment_rate_bytes_per_second", impairment.rate_bytes_per_second, place)
+    if impairment.asked_loss_ratio is not None:
+        yield Reading("positron_impairment_asked_loss_ratio", impairment.asked_loss_ratio, place)
+    if impairment.asked_delay_seconds is not None:
+        yield Reading("positron_impairment_asked_delay_seconds", impairment.asked_delay_seconds, place)
 
 
 def _chaos(chaos: ChaosReading) -> Iterator[Reading]:
     for impairment in chaos.links:
-        yield from _impairment(impairment)
-        place = (impairment.target, impairment.dir, impairment.backend)
-        yield Reading("positron_impairment_asked_loss_ratio", impairment.loss_ratio, place)
-        yield Reading("positron_impairment_asked_delay_seconds", impairment.delay_seconds, place)
+        # A node does to its own links what it is asked to.
+        loss, delay = impairment.loss_ratio, impairment.delay_seconds
+        yield from _impairment(replace(impairment, asked_loss_ratio=loss, asked_delay_seconds=delay))
     yield Reading("positron_impairment_offered_packets_total", chaos.offered, (chaos.backend,))
     yield Reading("positron_impairment_dropped_packets_total", chaos.dropped, (chaos.backend,))
     for step, kind in dict.fromkeys(chaos.active):

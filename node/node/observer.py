@@ -14,7 +14,7 @@ from typing import Any
 from node.api.problems import Json
 from node.config import NetworkConfig
 from node.core.snapshot import NodeSnapshot
-from node.metrics.impairment import ChaosReading, Impairment, read_impairment
+from node.metrics.impairment import ChaosReading, Impairment, read_impairments
 from node.metrics.names import LINKS_LISTED_MAX
 from node.metrics.process import read_process
 from node.metrics.readings import Observation, RuntimeStats, SocketReading
@@ -74,14 +74,14 @@ class Observer:
         """Every known peer."""
         return list(peer_reports(self._snapshot(), self._wall_offset))
 
-    def impairment(self) -> Impairment | None:
+    def impairments(self) -> tuple[Impairment, ...] | None:
         """What is configured on this node's network; None if that cannot be known."""
-        return read_impairment(self._config.impairment_file)
+        return read_impairments(self._config.impairment_file)
 
     def is_impaired(self) -> bool:
         """Whether anything is, or may be, configured on this node's network."""
-        impairment = self.impairment()
-        return impairment is None or impairment.backend != "none"
+        impairments = self.impairments()
+        return impairments is None or any(one.backend != "none" for one in impairments)
 
     def observe(self) -> Observation:
         """Everything that metrics are made of."""
@@ -92,7 +92,7 @@ class Observer:
             runtime=self._runtime,
             tasks=len(asyncio.all_tasks()),
             process=read_process(),
-            impairment=self.impairment(),
+            impairments=self.impairments(),
             is_seed=self._config.is_seed,
             profile=self._config.profile,
             chaos=self.chaos(),

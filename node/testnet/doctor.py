@@ -45,12 +45,11 @@ def examine(image: str, file: str | None) -> Iterator[Finding]:
     yield Finding(subject="wire", is_there=True, is_required=False, detail="nodes impair their own links, everywhere")
     for finding in _containers(image, file):
         yield replace(finding, is_required=finding.is_required and not local.is_there)
-    yield _nft()
     yield _user_mode_linux()
 
 
 def _containers(image: str, file: str | None) -> Iterator[Finding]:
-    version, has_netem = _ask_engine(image)
+    version, has_netem, has_nft = _ask_engine(image)
     yield version
     found = compose_version()
     yield Finding(
@@ -62,6 +61,7 @@ def _containers(image: str, file: str | None) -> Iterator[Finding]:
     )
     yield _compose_file(file)
     yield _netem(has_netem)
+    yield _nft(has_nft)
 
 
 def _local_processes() -> Finding:
@@ -75,10 +75,13 @@ def _local_processes() -> Finding:
     )
 
 
-def _nft() -> Finding:
-    """Tries the hook that drops in silence, in a network namespace that is gone afterwards."""
+def _nft(is_there: bool | None) -> Finding:
+    """Tries the hook that drops in silence, unless a container has, in a network namespace that is gone afterwards."""
     rules = "table netdev t { chain c { type filter hook ingress device lo priority 0; numgen random mod 2 0 drop; }; }"
-    reason = _refused(["unshare", "--net", "nft", rules], ("unshare", "nft"))
+    if is_there is None:
+        reason = _refused(["unshare", "--net", "nft", rules], ("unshare", "nft"))
+    else:
+        reason = "" if is_there else "the engine's kernel has no nf_tables with the netdev hook, or the image no nft"
     return Finding(
         subject="nft",
         is_there=not reason,
@@ -113,7 +116,8 @@ def _refused(command: Sequence[str], programs: Sequence[str], *, needs_root: boo
     return "" if tried.returncode == 0 else (tried.stderr.strip().splitlines() or [f"status {tried.returncode}"])[0]
 
 
-def _ask_engine(image: str) -> tuple[Finding, bool | None]:
+def _ask_engine(image: str) -> tuple[Finding, bool | None, bool | None]:
+    """The engine, and whether a container on it has netem and nftables; None where that cannot be tried."""
     try:
         from node.testnet.runners.docker import engine
 
@@ -121,13 +125,13 @@ def _ask_engine(image: str) -> tuple[Finding, bool | None]:
             finding = Finding(
                 subject="docker", is_there=True, is_required=True, detail=f"Docker Engine {docker.version}"
             )
-            return finding, docker.has_netem(image)
+            return finding, docker.has_netem(image), docker.has_nft(image)
     except ModuleNotFoundError as error:
         detail, cure = f"the Python package {error.name} is missing", "pip install 'positron-testnet[testnet]'"
     except TestnetFailed as error:
         detail = str(error).removesuffix("; see `testnet doctor`")
         cure = "install Docker Engine, start it, and be allowed to use it (docs.docker.com/engine/install)"
-    return Finding(subject="docker", is_there=False, is_required=True, detail=detail, cure=cure), None
+    return Finding(subject="docker", is_there=False, is_required=True, detail=detail, cure=cure), None, None
 
 
 def _compose_file(file: str | None) -> Finding:

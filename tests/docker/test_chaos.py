@@ -100,7 +100,7 @@ def test_a_scenario_passes_and_leaves_nothing(start: Callable[[str], subprocess.
     before = volumes()
     found = outcome(start(SCENARIO))
     assert (found["verdict"], found["status"]) == ("passed", 0), (found["reason"], found["errors"])
-    assert ("backend netem" if has_netem() else "backend wire (the engine's kernel has no netem)") in found["errors"]
+    assert ("backend netem" if has_netem() else "backend nft (the engine's kernel has nftables") in found["errors"]
     assert leftovers() == []
     assert volumes() <= before
 

@@ -1,4 +1,4 @@
-"""A directory of stand-ins for ip, tc, getent and setpriv, so that the container's scripts run without privileges.
+"""A directory of stand-ins for ip, tc, nft, getent and setpriv, so that the container's scripts run without privileges.
 
 Each stand-in writes its arguments to `calls` and answers from files of the same directory.
 """
@@ -36,6 +36,13 @@ case "$*" in
 esac
 """
 
+_NFT = """
+case "$1" in
+-f) cat >>"$STANDINS/calls"; if [ -s "$STANDINS/refusal" ]; then cat "$STANDINS/refusal" >&2; exit 1; fi ;;
+list) cat "$STANDINS/nft.text" ;;
+esac
+"""
+
 _GETENT = '[ "$1 $2 $3" = "-s dns hosts" ] && grep "^$4 " "$STANDINS/names"'
 
 # Becomes the command like the original, after telling what it was asked to give up.
@@ -54,7 +61,8 @@ class Container:
         self.directory = directory
         self.impairment_file = directory / "impairment.json"
         self.config_file = directory / "node.toml"
-        for name, script in {"ip": _IP, "tc": _TC, "getent": _GETENT, "setpriv": _SETPRIV, "id": "echo 0"}.items():
+        programs = {"ip": _IP, "tc": _TC, "nft": _NFT, "getent": _GETENT, "setpriv": _SETPRIV, "id": "echo 0"}
+        for name, script in programs.items():
             self._program(name, f"#!/bin/sh\n{script}\n")
         (directory / "impair").symlink_to(SCRIPTS / "impair")
         self.addresses("2: eth0 inet 10.2.0.3/16", "3: eth1 inet 10.1.0.4/24")
@@ -85,15 +93,17 @@ class Container:
         """What ip, tc and setpriv were asked to change."""
         return (self.directory / "calls").read_text().splitlines()
 
-    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Runs a script of docker/ or what it starts, in an environment of these variables alone."""
+    def run(self, *command: str, given: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+        """Runs a script of docker/ or what it starts, in an environment of these variables alone. given: its input."""
         variables = {
             "PATH": f"{self.directory}:{SCRIPTS}:{os.environ['PATH']}",
             "STANDINS": str(self.directory),
             "POSITRON_IMPAIRMENT_FILE": str(self.impairment_file),
             **environment,
         }
-        return subprocess.run(command, env=variables, capture_output=True, text=True, timeout=20, check=False)
+        return subprocess.run(
+            command, env=variables, input=given, capture_output=True, text=True, timeout=20, check=False
+        )  # fmt: skip
 
     def _program(self, name: str, text: str) -> None:
         path = self.directory / name

@@ -43,6 +43,8 @@ def test_what_the_kernel_has_is_published_for_the_node(container: Container) -> 
         "delay_seconds": 0.02,
         "jitter_seconds": 0.004999,
         "rate_bytes_per_second": 1_250_000,
+        "asked_loss_ratio": 0.05,
+        "asked_delay_seconds": 0.02,
     }
     assert container.impairment_file.stat().st_mode & 0o777 == 0o644
 
@@ -220,6 +222,94 @@ def test_a_command_line_that_cannot_be_understood_is_a_usage_error(container: Co
     assert done.returncode == 2
     assert done.stderr.startswith("impair: set: ")
     assert container.calls == []
+
+
+DROPS = "10.1.0.5 node-1 1000000 8000\n10.1.0.6 node-2 200000 -\n10.1.0.5 node-1 200000 1500\n"
+LISTED = """table netdev positron {
+    set drop_1000000_1 {
+        type ipv4_addr
+        flags timeout
+        elements = { 10.1.0.5 timeout 8s expires 7s996ms }
+    }
+    set drop_200000_1 {
+        type ipv4_addr
+        flags timeout
+        elements = { 10.1.0.5 timeout 1s500ms expires 1s496ms,
+        10.1.0.6 }
+    }
+    chain ingress {
+        type filter hook ingress device "eth1" priority filter; policy accept;
+        ip saddr @drop_1000000_1 drop
+        ip saddr @drop_200000_1 numgen random mod 1000000 < 200000 drop
+    }
+}
+"""
+
+
+def test_drops_replace_each_other_in_one_step_and_end_in_the_kernel(container: Container) -> None:
+    container.write("nft.text", LISTED)
+    done = container.run("impair", "drops", given=DROPS)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert container.calls == [
+        "add table netdev positron; delete table netdev positron; table netdev positron {",
+        "set drop_1000000_1 { type ipv4_addr; flags timeout; elements = { 10.1.0.5 timeout 8000ms }; }",
+        "set drop_200000_1 { type ipv4_addr; flags timeout; elements = { 10.1.0.6, 10.1.0.5 timeout 1500ms }; }",
+        'chain ingress { type filter hook ingress device "eth1" priority 0;',
+        "ip saddr @drop_1000000_1 drop;",
+        "ip saddr @drop_200000_1 numgen random mod 1000000 < 200000 drop;",
+        "}; }",
+        "ip link set dev eth1 gso_max_segs 1",
+    ]
+    told = {one["target"]: one for one in json.loads(container.impairment_file.read_text())}
+    assert {one["backend"] for one in told.values()} == {"nft"}
+    assert {one["dir"] for one in told.values()} == {"ingress"}
+    assert [told[name]["loss_ratio"] for name in ("node-1", "node-2")] == [1.0, 0.2]
+    assert [told[name]["asked_loss_ratio"] for name in ("node-1", "node-2")] == [1.0, 0.2]
+
+
+def test_no_drops_are_still_an_impairment_that_the_node_has_to_know_of(container: Container) -> None:
+    container.write("nft.text", "table netdev positron {\n\tchain ingress {\n\t}\n}\n")
+    assert container.run("impair", "drops").returncode == 0
+    assert json.loads(container.impairment_file.read_text()) == [{"backend": "nft", "dir": "ingress"}]
+
+
+def test_drops_that_the_kernel_does_not_have_are_an_error(container: Container) -> None:
+    container.write("nft.text", LISTED.replace("< 200000", "< 2000"))
+    done = container.run("impair", "drops", given=DROPS)
+    assert done.returncode == 1
+    assert "the kernel has '10.1.0.5 1000000 10.1.0.5 2000 10.1.0.6 2000'" in done.stderr
+    assert not container.impairment_file.exists()
+
+
+def test_without_nftables_drops_are_refused_with_a_status_of_their_own(container: Container) -> None:
+    container.refuses("netlink: Error: cache initialization failed: Operation not supported")
+    done = container.run("impair", "drops", given=DROPS)
+    assert done.returncode == 3
+    assert done.stderr.startswith("impair: this kernel cannot drop at ingress: ")
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["10.1.0.5 node-1 0 8000", "10.1.0.5 node-1 1000001 -", "node-1 10.1.0.5 10 -", "10.1.0.5 a 10", "1.2 a; 1 -"],
+)
+def test_a_drop_that_makes_no_sense_changes_nothing(container: Container, line: str) -> None:
+    done = container.run("impair", "drops", given=f"{line}\n")
+    assert done.returncode == 2
+    assert container.calls == []
+
+
+def test_clearing_removes_the_tree_of_the_table_though_it_has_no_netem(container: Container) -> None:
+    container.write("qdisc.text", "qdisc htb 504e: root refcnt 2 r2q 10 default 0\n")
+    container.run("impair", "clear")
+    assert container.calls[0] == "tc qdisc delete dev eth1 root"
+
+
+def test_what_was_asked_is_told_beside_what_the_kernel_has(container: Container) -> None:
+    container.has(netem(loss=0.0999999, delay=0.02), after_next_change=True)
+    assert container.run("impair", "apply", LOSS="10%", DELAY="20ms").returncode == 0
+    told = json.loads(container.impairment_file.read_text())
+    assert (told["loss_ratio"], told["asked_loss_ratio"]) == (0.0999999, 0.1)
+    assert (told["delay_seconds"], told["asked_delay_seconds"]) == (0.02, 0.02)
 
 
 def test_an_unknown_verb_is_a_usage_error(container: Container) -> None:

@@ -123,7 +123,7 @@ def observation(snapshot: NodeSnapshot | None = None, **changes: object) -> Obse
         runtime=RuntimeStats(),
         tasks=3,
         process=ProcessReading(cpu=1.5, resident=40 << 20, open_files=12, started=1_700_000_000.0),
-        impairment=Impairment(),
+        impairments=(Impairment(),),
         is_seed=False,
         profile="default",
         chaos=ChaosReading(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from node.metrics.impairment import Impairment, read_impairment
+from node.metrics.impairment import Impairment, read_impairments
 
 
 def test_what_the_file_says_is_what_is_read(tmp_path: Path) -> None:
@@ -13,24 +13,34 @@ def test_what_the_file_says_is_what_is_read(tmp_path: Path) -> None:
     table = {"backend": "netem", "loss_ratio": 0.1, "delay_seconds": 0.02, "jitter_seconds": 0, "target": "p2p"}
     file.write_text(json.dumps(table))
 
-    assert read_impairment(str(file)) == Impairment(
-        backend="netem", target="p2p", loss_ratio=0.1, delay_seconds=0.02, jitter_seconds=0.0
+    assert read_impairments(str(file)) == (
+        Impairment(backend="netem", target="p2p", loss_ratio=0.1, delay_seconds=0.02, jitter_seconds=0.0),
     )
 
 
 def test_no_path_and_no_file_mean_no_impairment(tmp_path: Path) -> None:
-    assert read_impairment("") == Impairment()
-    assert read_impairment(str(tmp_path / "absent")) == Impairment()
+    assert read_impairments("") == (Impairment(),)
+    assert read_impairments(str(tmp_path / "absent")) == (Impairment(),)
 
 
 def test_a_backend_of_another_name_is_other(tmp_path: Path) -> None:
     file = tmp_path / "impairment.json"
     file.write_text('{"backend": "cable cutter"}')
 
-    impairment = read_impairment(str(file))
+    (impairment,) = read_impairments(str(file)) or ()
 
-    assert impairment is not None
     assert impairment.backend == "other"
+
+
+def test_a_list_tells_of_each_link_and_of_what_was_asked(tmp_path: Path) -> None:
+    file = tmp_path / "impairment.json"
+    one = {"backend": "nft", "dir": "ingress", "target": "node-1", "loss_ratio": 0.2, "asked_loss_ratio": 0.3}
+    file.write_text(json.dumps([one, one | {"target": "node-2", "asked_delay_seconds": 0.02}]))
+
+    first, second = read_impairments(str(file)) or ()
+
+    assert first == Impairment(backend="nft", dir="ingress", target="node-1", loss_ratio=0.2, asked_loss_ratio=0.3)
+    assert (second.target, second.asked_delay_seconds) == ("node-2", 0.02)
 
 
 @pytest.mark.parametrize(
@@ -54,8 +64,8 @@ def test_a_file_that_does_not_say_it_is_not_taken_for_no_impairment(tmp_path: Pa
     file = tmp_path / "impairment.json"
     file.write_bytes(content)
 
-    assert read_impairment(str(file)) is None
+    assert read_impairments(str(file)) is None
 
 
 def test_a_file_that_cannot_be_read_is_not_taken_for_no_impairment(tmp_path: Path) -> None:
-    assert read_impairment(str(tmp_path)) is None
+    assert read_impairments(str(tmp_path)) is None

@@ -154,7 +154,7 @@ def test_peers_are_counted_by_state() -> None:
 
 
 def test_an_impairment_that_cannot_be_known_is_absent_and_not_zero() -> None:
-    assert not [key for key in values(observation(impairment=None, chaos=None)) if "impairment" in key[0]]
+    assert not [key for key in values(observation(impairments=None, chaos=None)) if "impairment" in key[0]]
 
 
 def test_what_a_controller_does_to_a_node_takes_the_place_of_none() -> None:

@@ -70,7 +70,7 @@ def test_an_impairment_that_cannot_be_known_counts_as_one(tmp_path: Path) -> Non
     assert watched.is_impaired()
     file.write_text("{")
     assert watched.is_impaired()
-    assert watched.impairment() is None
+    assert watched.impairments() is None
 
 
 @pytest.mark.loopback

@@ -23,6 +23,9 @@ class FakeEngine:
         assert image == "positron-testnet:local"
         return self._netem
 
+    def has_nft(self, image: str) -> bool | None:
+        return self._netem
+
 
 @pytest.fixture
 def findings(
@@ -48,7 +51,7 @@ def findings(
 
 @pytest.mark.parametrize("findings", [True], indirect=True)
 def test_a_machine_with_everything_needs_no_cure(findings: dict[str, Finding]) -> None:
-    wanted = [findings[name] for name in ("docker", "compose", "compose file", "netem", "wire")]
+    wanted = [findings[name] for name in ("docker", "compose", "compose file", "netem", "nft", "wire")]
     assert all(finding.is_there and not finding.cure for finding in wanted)
     assert findings["docker"].detail == "Docker Engine 28.2.2"
 
@@ -58,6 +61,8 @@ def test_a_kernel_without_netem_can_still_run_a_testnet(findings: dict[str, Find
     netem = findings["netem"]
     assert (netem.is_there, netem.is_required) == (False, False)
     assert "modprobe sch_netem" in netem.cure
+    assert (findings["nft"].is_there, findings["nft"].is_required) == (False, False)
+    assert "nf_tables" in findings["nft"].cure
 
 
 @pytest.mark.parametrize("findings", [None], indirect=True)
@@ -93,7 +98,11 @@ def test_where_local_processes_work_containers_are_not_required(
     monkeypatch.setattr(
         doctor,
         "_ask_engine",
-        lambda _: (Finding(subject="docker", is_there=False, is_required=True, detail="no", cure="install it"), None),
+        lambda _: (
+            Finding(subject="docker", is_there=False, is_required=True, detail="no", cure="install it"),
+            None,
+            None,
+        ),
     )
     docker_program.answers("", status=1)
     found = {finding.subject: finding for finding in examine("positron-testnet:local", "nowhere.yml")}

@@ -18,9 +18,9 @@ from node.impairment.link import LinkSettings
 from node.testnet.compose import Compose, find_compose_file
 from node.testnet.errors import NotApplied, TestnetError, TestnetFailed, TestnetMisused
 from node.testnet.render import PORT, Addresses, Rendering, addresses_for, render
-from node.testnet.runners import kernel
 from node.testnet.runners.base import Event, Fault, LinkName, Plan
-from node.testnet.runners.docker import API_PORT, engine
+from node.testnet.runners.containers import FOR_NODE
+from node.testnet.runners.docker import API_PORT, Engine, engine
 from node.testnet.runners.live import wait_until
 from node.testnet.runners.proc import LEASE, ProcRunner
 from node.testnet.runners.subnets import free_subnets, routed
@@ -35,7 +35,7 @@ HEALTH_INTERVAL = "1h"
 """Each look at a container's health costs the engine more than the node costs; here the API is asked instead."""
 
 LOG_BYTES_MAX = 16 << 20
-BACKENDS = ("auto", "netem", "wire")
+BACKENDS = ("auto", "netem", "nft", "wire")
 SETTLE_TIMEOUT = 20.0
 """Seconds that kernels have to take a table of links."""
 
@@ -104,13 +104,14 @@ class DockerRunner(ProcRunner):
         self._settle()
 
     def _tell(self, orders: Sequence[tuple[str, str, dict[str, Any]]]) -> None:
-        if self.backend == "netem":
-            orders = [(name, command, kernel.for_node(command, body)) for name, command, body in orders]
+        if self.backend in FOR_NODE:
+            reduced = FOR_NODE[self.backend]
+            orders = [(name, command, reduced(command, body)) for name, command, body in orders]
         super()._tell(orders)
 
     def _settle(self) -> None:
         """Returns when every kernel has what was asked of it; NotApplied if one has not."""
-        if self.backend != "netem":
+        if self.backend not in FOR_NODE:
             return
 
         def is_settled() -> bool:
@@ -126,13 +127,21 @@ class DockerRunner(ProcRunner):
         if not is_done:
             raise NotApplied(f"the kernels did not take the links within {SETTLE_TIMEOUT:g} s")
 
-    def _choose(self, asked: str, has_netem: bool) -> None:
-        """Fixes the backend and why it is that one."""
-        if asked == "netem" and not has_netem:
+    def _choose(self, asked: str, docker: Engine) -> None:
+        """Fixes the backend and why it is that one; of several that work the one that does most."""
+        if asked == "wire":
+            self.backend, self.reason = asked, "asked for"
+        elif asked in ("auto", "netem") and docker.has_netem(self._image):
+            self.backend, self.reason = "netem", "asked for" if asked == "netem" else "the engine's kernel has it"
+        elif asked == "netem":
             raise NotApplied("backend netem: the engine's kernel has no sch_netem; load it there, or give auto or wire")
-        self.backend = "netem" if has_netem and asked != "wire" else "wire"
-        why = "asked for" if asked != "auto" else "the engine's kernel has it"
-        self.reason = why if has_netem or asked != "auto" else "the engine's kernel has no netem"
+        elif docker.has_nft(self._image):
+            why = "asked for" if asked == "nft" else "the engine's kernel has nftables and no netem"
+            self.backend, self.reason = "nft", f"{why}; what is not loss the nodes do"
+        elif asked == "nft":
+            raise NotApplied("backend nft: the engine's kernel or the image has no nftables; give auto or wire")
+        else:
+            self.backend, self.reason = "wire", "the engine's kernel has neither netem nor nftables"
 
     def _check(self, plan: Plan) -> None:
         if plan.backend not in BACKENDS:
@@ -147,7 +156,7 @@ class DockerRunner(ProcRunner):
             if not docker.has_image(self._image):
                 variables = {"POSITRON_IMAGE": self._image}
                 Compose(file=self._compose, project=self.project, variables=variables).build(SEED)
-            self._choose(plan.backend, docker.has_netem(self._image) is True)
+            self._choose(plan.backend, docker)
         self._addresses = addresses_for(plan.topology, p2p, mgmt)
         return dict(self._addresses.peers)
 

@@ -23,13 +23,13 @@ from typing import Any
 from node.config.network import KEY_FILE
 from node.testnet.compose import Compose
 from node.testnet.errors import NotApplied, TestnetError, TestnetFailed
-from node.testnet.runners import kernel
+from node.testnet.runners import ingress, kernel
 from node.testnet.runners.directory import Directory
 from node.testnet.runners.docker import Engine, engine
 from node.testnet.runners.ills import RESTART_AFTER
 from node.testnet.runners.live import LiveNode, LiveNodes, wait_until
 
-__all__ = ["Containers"]
+__all__ = ["FOR_NODE", "Containers"]
 
 EVENTS_MAX = 10_000
 ANSWER_WITHIN = 60.0
@@ -41,6 +41,9 @@ DATA = "/var/lib/positron"
 FORGET = f"find {DATA} -mindepth 1 -not -name {KEY_FILE} -delete"
 """Deletes all that a node remembers, the key excepted."""
 
+FOR_NODE = {"netem": kernel.for_node, "nft": ingress.for_node}
+"""What of a command is left to the node, where kernels do the rest."""
+
 At = Callable[[float, Callable[[], None]], None]
 Order = tuple[str, Mapping[str, Any]]
 Orders = Callable[[str], list[Order]]
@@ -51,7 +54,8 @@ class _Child:
     """state: down, starting, or running, beside the reasons for which it stands still. limit: of its memory.
 
     turn: counts starts and ends, so that whoever waits for one sees that it has been overtaken. asked, applied: tables
-    of links that its kernel was given, and the last one that it has. refusal: why it does not have that one.
+    of links that its kernel was given, and the last one that it has. refusal: why it does not have that one. dropped:
+    what that table drops at ingress, None before the first one.
     """
 
     worker: ThreadPoolExecutor
@@ -66,6 +70,7 @@ class _Child:
     applied: int = 0
     refusal: str = ""
     limit: int | None = None
+    dropped: list[tuple[str, float, str]] | None = None
     holds: dict[str, None] = field(default_factory=dict)
     after: Callable[[], None] | None = None
 
@@ -81,7 +86,8 @@ class Containers:
         self._compose_file = directory.compose_file
         self._orders = orders
         self._at = at
-        self._is_netem = plan["backend"] == "netem"
+        self._backend = str(plan["backend"])
+        self._hosts = {name: str(one["host"]) for name, one in plan["nodes"].items()}
         self._stack = ExitStack()
         self._engine: Engine = self._stack.enter_context(engine())
         nodes = [LiveNode(name, one["metrics_host"], one["metrics_port"], "") for name, one in plan["nodes"].items()]
@@ -136,6 +142,9 @@ class Containers:
         child = self._children[name]
         if child.holds.pop(reason, 0) is None and not child.holds:
             self._submit(name, lambda: self._engine.unpause(child.id))
+            # Nothing could be run in it meanwhile.
+            child.dropped = None
+            self.relink([name])
 
     def lose_state(self, name: str) -> None:
         """Deletes all that a node remembers, the key excepted."""
@@ -167,22 +176,34 @@ class Containers:
 
     def relink(self, names: Iterable[str]) -> None:
         """Has the kernels of these nodes impair what is asked now, where that is theirs to do."""
-        for name in dict.fromkeys(names) if self._is_netem else ():
-            child = self._children[name]
-            if child.state != "down":
-                child.asked += 1
-                self._submit(name, partial(self._apply_table, child, child.asked, self._orders(name)))
+        if self._backend == "netem":
+            for name in dict.fromkeys(names):
+                self._change_kernel(name, partial(self._apply_table, orders=self._orders(name)))
+        elif self._backend == "nft":
+            self._drop_at_ingress()
 
-    def _apply_table(self, child: _Child, number: int, orders: Sequence[Order]) -> None:
-        links = next(body for command, body in orders if command == "links")
-        asked = kernel.table(links, [body for command, body in orders if command == "faults"])
-        lines = "\n".join(f"{host} {' '.join(kernel.words(settings))}" for host, settings in asked.items())
+    def _drop_at_ingress(self) -> None:
+        """Tells the receivers whose losses have changed: a sender's orders are its receivers' drops."""
+        orders = {name: self._orders(name) for name in self.names}
+        for name, child in self._children.items():
+            drops = ingress.drops(orders, self._hosts, name)
+            known = sorted((drop.sender, drop.share, drop.order) for drop in drops)
+            if known != child.dropped and self._change_kernel(name, partial(self._apply_drops, drops=drops)):
+                child.dropped = known
+
+    def _change_kernel(self, name: str, change: Callable[[_Child], None]) -> bool:
+        """Has the node's thread do that; whether it can be done now. A node that starts, or thaws, is told then."""
+        child = self._children[name]
+        if child.state == "down" or child.holds:
+            return False
+        child.asked += 1
+        self._submit(name, partial(self._settle, child, child.asked, change))
+        return True
+
+    def _settle(self, child: _Child, number: int, change: Callable[[_Child], None]) -> None:
+        refusal = ""
         try:
-            status, output = self._engine.run(child.id, ["sh", "-c", f"impair table <<'END'\n{lines}\nEND"])
-            if status != 0:
-                raise NotApplied(output.strip())
-            kernel.compare(asked, output)
-            refusal = ""
+            change(child)
         except TestnetFailed as error:
             refusal = str(error)
 
@@ -191,6 +212,23 @@ class Containers:
             child.applied = max(child.applied, number)
 
         self._find(note)
+
+    def _apply_drops(self, child: _Child, *, drops: Sequence[ingress.Drop]) -> None:
+        self._impair(child, "drops", [ingress.line(drop) for drop in drops])
+
+    def _impair(self, child: _Child, verb: str, lines: Sequence[str]) -> str:
+        """What `impair` answers to these lines; NotApplied if it refuses."""
+        text = "\n".join(lines)
+        status, output = self._engine.run(child.id, ["sh", "-c", f"impair {verb} <<'END'\n{text}\nEND"])
+        if status != 0:
+            raise NotApplied(output.strip())
+        return output
+
+    def _apply_table(self, child: _Child, *, orders: Sequence[Order]) -> None:
+        links = next(body for command, body in orders if command == "links")
+        asked = kernel.table(links, [body for command, body in orders if command == "faults"])
+        lines = [f"{host} {' '.join(kernel.words(settings))}" for host, settings in asked.items()]
+        kernel.compare(asked, self._impair(child, "table", lines))
 
     def reap(self) -> None:
         """Takes note of what the engine and the threads have found out."""
@@ -249,12 +287,13 @@ class Containers:
     def _tell(self, name: str, child: _Child) -> None:
         """Tells a node that answers what it has to know: its links, and the faults that run."""
         orders, turn = self._orders(name), child.turn
+        child.dropped = None
         self.relink([name])
 
         def tell() -> None:
             for command, body in orders:
-                if self._is_netem:
-                    body = kernel.for_node(command, body)
+                if self._backend in FOR_NODE:
+                    body = FOR_NODE[self._backend](command, body)
                 if self._live.ask(name, f"/api/v1/chaos/{command}", body) is None:
                     raise TestnetFailed(f"{name} refuses {command}")
             self._find(has_heard)

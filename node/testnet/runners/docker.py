@@ -41,6 +41,12 @@ SILENCE_MAX = 86_400
 ENGINE_TIMEOUT = 20
 """Seconds for one request to the engine."""
 
+NFT_TRIAL = (
+    "table netdev t { set s { type ipv4_addr; flags timeout; }; chain c { "
+    "type filter hook ingress device lo priority 0; ip saddr @s numgen random mod 2 0 drop; }; }"
+)
+"""Everything that `impair drops` needs."""
+
 CPU_PERIOD = 100_000
 """Microseconds over which the kernel counts a quota of processor time; its own default."""
 
@@ -231,10 +237,17 @@ class Engine:
 
     def has_netem(self, image: str) -> bool | None:
         """Whether the engine's kernel has netem, by trying it in a container; None if the image is not there."""
+        return self._can(image, ["tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"])
+
+    def has_nft(self, image: str) -> bool | None:
+        """Whether it can drop at ingress with nftables, by trying; None if the image is not there."""
+        return self._can(image, ["nft", NFT_TRIAL])
+
+    def _can(self, image: str, command: Sequence[str]) -> bool | None:
         try:
             container = self._client.containers.create(
                 image,
-                entrypoint=["tc", "qdisc", "add", "dev", "lo", "root", "netem", "delay", "1ms"],
+                entrypoint=list(command),
                 command=[],
                 network_mode="none",
                 cap_drop=["ALL"],
@@ -245,6 +258,8 @@ class Engine:
         try:
             container.start()
             return bool(container.wait(timeout=ENGINE_TIMEOUT)["StatusCode"] == 0)
+        except APIError:  # an image without that program
+            return False
         finally:
             container.remove(v=True, force=True)
 

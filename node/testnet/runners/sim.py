@@ -263,7 +263,7 @@ class SimRunner:
             runtime=RuntimeStats(),
             tasks=0,
             process=_NO_PROCESS,
-            impairment=None,
+            impairments=None,
             is_seed=node.number == 0,
             profile="testnet",
             chaos=self._chaos(node),

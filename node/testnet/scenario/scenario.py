@@ -20,7 +20,7 @@ __all__ = [
 ]  # fmt: skip
 
 RUNNERS = ("docker", "proc", "sim")
-BACKENDS = ("auto", "netem", "wire")
+BACKENDS = ("auto", "netem", "nft", "wire")
 COLLECTED = ("metrics", "history", "logs", "qlog")
 
 INVARIANTS: Mapping[str, str] = {

@@ -19,6 +19,7 @@ def test_doctor_fails_only_without_what_is_required(
 ) -> None:
     monkeypatch.setattr(FakeEngine, "version", "28.2.2", raising=False)
     monkeypatch.setattr(FakeEngine, "has_netem", lambda self, image: False, raising=False)
+    monkeypatch.setattr(FakeEngine, "has_nft", lambda self, image: False, raising=False)
     docker_program.answers("2.26.1")
     assert main(["doctor"]) == 0
     assert "missing  netem: the kernel has no sch_netem" in capsys.readouterr().out

@@ -25,8 +25,14 @@ TAKEN = ipaddress.IPv4Network("10.64.0.0/11")
 class FakeEngine:
     version = "1"
 
+    def __init__(self, has: str = "") -> None:
+        self.has = has
+
     def has_netem(self, image: str) -> bool:
-        return False
+        return "netem" in self.has
+
+    def has_nft(self, image: str) -> bool:
+        return "nft" in self.has
 
     def subnets(self) -> list[ipaddress.IPv4Network]:
         return [TAKEN]
@@ -111,21 +117,25 @@ def test_what_the_engine_refused_ends_the_run(runner: DockerRunner, monkeypatch:
 
 
 @pytest.mark.parametrize(
-    ("asked", "has_netem", "backend", "reason"),
+    ("asked", "has", "backend", "reason"),
     [
-        ("auto", True, "netem", "the engine's kernel has it"),
-        ("auto", False, "wire", "the engine's kernel has no netem"),
-        ("wire", True, "wire", "asked for"),
-        ("netem", True, "netem", "asked for"),
+        ("auto", "netem nft", "netem", "the engine's kernel has it"),
+        ("auto", "nft", "nft", "the engine's kernel has nftables and no netem; what is not loss the nodes do"),
+        ("auto", "", "wire", "the engine's kernel has neither netem nor nftables"),
+        ("wire", "netem nft", "wire", "asked for"),
+        ("nft", "netem nft", "nft", "asked for; what is not loss the nodes do"),
+        ("netem", "netem", "netem", "asked for"),
     ],
 )
 def test_the_backend_is_the_best_that_works_and_says_why(
-    runner: DockerRunner, asked: str, has_netem: bool, backend: str, reason: str
+    runner: DockerRunner, asked: str, has: str, backend: str, reason: str
 ) -> None:
-    runner._choose(asked, has_netem=has_netem)
+    runner._choose(asked, FakeEngine(has))  # type: ignore[arg-type]  # stands in for an engine
     assert (runner.backend, runner.reason) == (backend, reason)
 
 
 def test_netem_on_a_kernel_without_it_is_not_applied(runner: DockerRunner) -> None:
     with pytest.raises(NotApplied, match="the engine's kernel has no sch_netem; load it there, or give auto or wire"):
-        runner._choose("netem", has_netem=False)
+        runner._choose("netem", FakeEngine("nft"))  # type: ignore[arg-type]  # stands in for an engine
+    with pytest.raises(NotApplied, match="has no nftables; give auto or wire"):
+        runner._choose("nft", FakeEngine("netem"))  # type: ignore[arg-type]  # stands in for an engine

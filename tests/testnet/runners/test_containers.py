@@ -38,6 +38,8 @@ class FakeEngine:
     def run(self, container: str, command: list[str]) -> tuple[int, str]:
         self.calls.append(("run", container, command[-1]))
         netem = {"kind": "netem", "parent": "504e:10b", "options": {"limit": 1000, "loss-random": {"loss": self.loss}}}
+        if command[-1].startswith("impair drops"):
+            return 0, ""
         return (3, "this kernel cannot") if "run" in self.refused else (0, json.dumps([netem]))
 
     def __getattr__(self, name: str) -> Callable[..., None]:
@@ -56,11 +58,13 @@ class Kept:
     def __init__(self, directory: Directory, fake: FakeEngine, backend: str) -> None:
         self.timers: list[tuple[float, Callable[[], None]]] = []
         self.engine = fake
-        nodes = {name: {"metrics_host": "127.0.0.1", "metrics_port": 1} for name in ("seed", "node-1")}
+        hosts = {"seed": "10.64.1.10", "node-1": HOST}
+        nodes = {name: {"metrics_host": "127.0.0.1", "metrics_port": 1, "host": host} for name, host in hosts.items()}
+        self.loss = 0.5
         self.all = Containers(
             directory,
             {"nodes": nodes, "project": "trial", "backend": backend},
-            lambda name: [("links", {"name": name, "names": {HOST: "peer"}, "hosts": {HOST: {"loss": 0.5}}})],
+            lambda name: [("links", {"name": name, "names": {HOST: "peer"}, "hosts": {HOST: {"loss": self.loss}}})],
             lambda when, act: self.timers.append((when, act)),
         )
 
@@ -195,6 +199,41 @@ def test_a_kernel_that_does_something_else_is_told_on(kept: Kept, defect: str) -
     kept.settle(lambda: bool(kept.all.report()["node-1"]["refusal"]))
     wanted = {"refuses": "this kernel cannot", "lies": "another loss than was asked"}
     assert wanted[defect] in kept.all.report()["node-1"]["refusal"]
+
+
+def told_to_kernels(kept: Kept, name: str) -> list[str]:
+    """The drops that a node's kernel was told of, each time."""
+    scripts = [str(call[2]) for call in kept.engine.calls if call[:2] == ("run", f"id-{name}")]
+    return [script.removeprefix("impair drops <<'END'\n").removesuffix("\nEND") for script in scripts]
+
+
+@pytest.mark.parametrize("kept", ["nft"], indirect=True)
+def test_a_receiver_drops_what_its_senders_are_to_lose(kept: Kept, told: list[tuple[str, str, Any]]) -> None:
+    kept.settle(lambda: all(one["is_settled"] for one in kept.all.report().values()))
+    assert told_to_kernels(kept, "node-1")[-1] == f"10.64.1.10 seed 500000 -\n{HOST} node-1 500000 -"
+    assert set(told_to_kernels(kept, "seed")) == {""}
+    assert [body["hosts"] for name, _, body in told if name == "node-1"] == [{}]
+
+
+@pytest.mark.parametrize("kept", ["nft"], indirect=True)
+def test_only_a_receiver_whose_losses_change_is_told_again(kept: Kept) -> None:
+    before = [len(told_to_kernels(kept, name)) for name in ("seed", "node-1")]
+    kept.all.relink(["seed"])
+    kept.loss = 0.25
+    kept.all.relink(["seed"])
+    kept.settle(lambda: told_to_kernels(kept, "node-1")[-1].startswith("10.64.1.10 seed 250000 -"))
+    assert [len(told_to_kernels(kept, name)) for name in ("seed", "node-1")] == [before[0], before[1] + 1]
+
+
+@pytest.mark.parametrize("kept", ["nft"], indirect=True)
+def test_a_kernel_whose_node_stands_still_is_told_when_it_goes_on(kept: Kept) -> None:
+    kept.all.hold("node-1", "a")
+    kept.loss = 0.25
+    kept.all.relink(["seed"])
+    assert kept.all.report()["node-1"]["is_settled"]
+    kept.all.release("node-1", "a")
+    kept.settle(lambda: "seed 250000 -" in told_to_kernels(kept, "node-1")[-1])
+    assert [call[0] for call in kept.engine.calls if call[0] != "run"] == ["pause", "unpause"]
 
 
 def test_a_kernel_that_need_not_do_anything_is_left_alone(kept: Kept) -> None:
