@@ -243,7 +243,7 @@ def _run_one(scenario: Scenario, source: Any, arguments: argparse.Namespace) -> 
     from node.testnet.runners import choose_runner, make_runner
     from node.testnet.scenario.resolve import resolve
 
-    chosen, why = choose_runner(arguments.runner)
+    chosen, why = choose_runner(arguments.runner, scenario)
     if arguments.runner == "auto":
         sys.stderr.write(f"runner {chosen} ({why})\n")
     runner = make_runner(chosen)

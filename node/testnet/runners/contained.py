@@ -27,7 +27,7 @@ from node.testnet.runners.subnets import free_subnets, routed
 from node.testnet.scenario.resolve import LinkFault
 from node.testnet.scenario.topology import SEED
 
-__all__ = ["DEFAULT_IMAGE", "NODES_MAX", "DockerRunner"]
+__all__ = ["DEFAULT_IMAGE", "NODES_MAX", "DockerRunner", "image_of_nodes"]
 
 DEFAULT_IMAGE = "positron-testnet:local"
 NODES_MAX = 200
@@ -54,7 +54,7 @@ class DockerRunner(ProcRunner):
         self.backend = "auto"
         self.reason = "chosen when the engine's kernel is known"
         self._file = file
-        self._image = image or os.environ.get("POSITRON_IMAGE") or DEFAULT_IMAGE
+        self._image = image or image_of_nodes()
         self._compose: Path | None = None
         self._addresses: Addresses | None = None
 
@@ -197,6 +197,11 @@ class DockerRunner(ProcRunner):
             "runner": self.name,
             "backend": self.backend,
         }
+
+
+def image_of_nodes() -> str:
+    """The image that nodes run from where no other is named."""
+    return os.environ.get("POSITRON_IMAGE") or DEFAULT_IMAGE
 
 
 def _written_out(value: object) -> str:
