@@ -16,7 +16,7 @@ from typing import Any, TextIO
 from node.testnet.errors import TestnetMisused
 from node.testnet.metrics.exposition import Labels, parse_sample
 from node.testnet.metrics.recording import Recording
-from node.testnet.run.folder import KEPT_EVERY
+from node.testnet.run.folder import FORMAT, KEPT_EVERY
 
 __all__ = ["StoredRun", "load"]
 
@@ -47,6 +47,12 @@ def load(path: Path) -> StoredRun:
     try:
         outcome = json.loads((path / "outcome.json").read_text())
         environment = json.loads((path / "env.json").read_text())
+        if environment.get("format") != FORMAT:
+            version, found = environment.get("version"), environment.get("format")
+            raise TestnetMisused(
+                f"{path} was written by version {version} in format {found}, and this version reads format {FORMAT}: "
+                "take the version that wrote it"
+            )
         began = environment["began"] + outcome["origin"]
         return StoredRun(
             path=path,

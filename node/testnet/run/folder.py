@@ -4,7 +4,7 @@
 |---|---|
 | scenario.resolved.yaml | the scenario with its seed, and as comments what was left to chance and how it fell |
 | outcome.json | verdict, reason, expectations, violations, steady states |
-| env.json | versions, machine, runner, backend and why |
+| env.json | format of the folder, versions, machine, runner, backend and why |
 | timeline.jsonl | each fault with planned and actual times |
 | links.csv | each link that was measured: asked and found |
 | history.jsonl, facts.json | what the checker judges: `python -m node.testnet.checker RUN` judges it again |
@@ -36,7 +36,10 @@ from node.testnet.run.conductor import Conductor
 from node.testnet.run.probes import Answer
 from node.testnet.run.verdict import Outcome, Verdict
 
-__all__ = ["KEPT_EVERY", "RunFolder", "junit", "outcome_record", "thinned"]
+__all__ = ["FORMAT", "KEPT_EVERY", "RunFolder", "junit", "outcome_record", "thinned"]
+
+FORMAT = 1
+"""Of the folder; another number for another set of files or fields."""
 
 KEPT_EVERY = 15.0
 """Seconds; a server that reads the samples takes a series for gone after five minutes."""
@@ -78,6 +81,7 @@ class RunFolder:
     def _texts(self, conductor: Conductor, source: Mapping[str, Any]) -> Iterator[tuple[str, Iterator[str]]]:
         scenario, outcome, runner = conductor.scenario, conductor.outcome, conductor.runner
         environment = {
+            "format": FORMAT,
             "version": package_version(),
             "python": platform.python_version(),
             "system": platform.platform(),

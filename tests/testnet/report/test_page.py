@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -124,6 +125,16 @@ def test_a_folder_that_lacks_something_is_named(folder: Path, tmp_path: Path, na
         if path.is_file() and path.name != name:
             (tmp_path / path.name).write_bytes(path.read_bytes())
     with pytest.raises(TestnetMisused, match=str(tmp_path)):
+        load(tmp_path)
+
+
+def test_a_folder_of_another_version_is_named_with_the_way_out(folder: Path, tmp_path: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_file():
+            (tmp_path / path.name).write_bytes(path.read_bytes())
+    environment = json.loads((tmp_path / "env.json").read_text())
+    (tmp_path / "env.json").write_text(json.dumps(environment | {"format": 7, "version": "9.9"}))
+    with pytest.raises(TestnetMisused, match=r"written by version 9\.9 in format 7, and this version reads format 1"):
         load(tmp_path)
 
 
