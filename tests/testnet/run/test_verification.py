@@ -6,12 +6,14 @@ from random import Random
 
 import pytest
 
-from node.impairment.link import GilbertElliott, Link, LinkSettings, expected_loss
+from node.impairment.link import GilbertElliott, Link, LinkSettings, Order, expected_loss
 from node.testnet.run.verification import PROBES, verify
 from node.testnet.runners.base import LinkCount
 from node.types import MILLISECOND, SECOND
 
 NAME = ("seed", "node-1")
+NATURAL = LinkSettings(delay=30 * MILLISECOND, jitter=20 * MILLISECOND, order=Order.NATURAL)
+KEPT = LinkSettings(delay=30 * MILLISECOND, jitter=20 * MILLISECOND, order=Order.KEEP)
 
 
 def counted(settings: LinkSettings, seed: int, sent: int = PROBES) -> LinkCount:
@@ -34,6 +36,9 @@ def wrong(asked: LinkSettings, count: LinkCount) -> str:
         LinkSettings(loss=1.0),
         LinkSettings(bursts=GilbertElliott(p=0.02, r=0.2)),
         LinkSettings(delay=200 * MILLISECOND),
+        NATURAL,
+        KEPT,
+        LinkSettings(corrupt=0.05),
     ],
 )
 def test_a_link_that_does_what_was_asked_passes_almost_always(settings: LinkSettings) -> None:
@@ -52,10 +57,21 @@ def test_a_link_that_does_what_was_asked_passes_almost_always(settings: LinkSett
         (LinkSettings(delay=20 * MILLISECOND), LinkSettings(), "delay 0.0 ms, asked 20.0 ms"),
         (LinkSettings(), LinkSettings(delay=5 * MILLISECOND), "delay"),
         (LinkSettings(delay=200 * MILLISECOND), LinkSettings(delay=185 * MILLISECOND), "delay"),
+        (NATURAL, LinkSettings(delay=30 * MILLISECOND), "jitter 0.0 ms, asked 20.0 ms"),
+        (KEPT, LinkSettings(delay=20 * MILLISECOND), "delay 20.0 ms, asked 30.0 ms"),
+        (KEPT, LinkSettings(delay=60 * MILLISECOND), "delay 60.0 ms, asked 30.0 ms"),
+        (LinkSettings(corrupt=0.05), LinkSettings(loss=0.15), "loss"),
+        (LinkSettings(corrupt=0.05, loss=0.3), LinkSettings(corrupt=0.05), "loss"),
     ],
 )
 def test_a_link_that_does_something_else_is_found_out(asked: LinkSettings, real: LinkSettings, said: str) -> None:
     assert all(said in wrong(asked, counted(real, seed)) for seed in range(50))
+
+
+@pytest.mark.parametrize("missing", [0, 3, 15])
+def test_a_flipped_bit_may_cost_a_probe_and_need_not(missing: int) -> None:
+    count = LinkCount(link=NAME, sent=300, received=300 - missing, delays=(0.0,) * (300 - missing))
+    assert not wrong(LinkSettings(corrupt=0.05), count)
 
 
 def test_the_delay_of_the_clean_link_is_taken_off() -> None:
