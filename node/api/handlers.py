@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from aiohttp import web
 
@@ -25,6 +25,7 @@ from node.errors import (
     NotRunning,
     PositronError,
     QueueFull,
+    ReceiptTimeout,
     SendTimeout,
     UnknownPeer,
     UsageError,
@@ -57,7 +58,7 @@ class Feed(Protocol):
 
 
 class Source(Protocol):
-    """What the API may ask of a node. `peer`, `publish` and `send` raise a PositronError, nothing else raises."""
+    """What the API may ask of a node. `peer`, `chaos`, `broadcast` and `send` raise PositronError, no other does."""
 
     metrics_content_type: str
 
@@ -75,7 +76,7 @@ class Source(Protocol):
     def links(self) -> list[Json]: ...
     def trust(self) -> dict[str, Json]: ...
     def chaos(self, command: str, body: dict[str, Json]) -> dict[str, Any] | None: ...
-    def publish(self, payload: dict[str, Json]) -> str: ...
+    async def broadcast(self, payload: dict[str, Json], *, wait: str, timeout: float) -> str: ...  # noqa: ASYNC109
     async def send(self, to: str, data: Json, *, reliable: bool, timeout: float) -> dict[str, Json]: ...  # noqa: ASYNC109
 
 
@@ -145,8 +146,11 @@ class Handlers:
 
     async def broadcast(self, request: web.Request, query: Query) -> web.StreamResponse:
         payload = await self._object(request)
-        with _problems():
-            return _json({"message_id": self._source.publish(payload)}, HTTPStatus.ACCEPTED)
+        wait, timeout = str(query["wait"]), cast("float", query["timeout"])
+        is_awaited = wait != "queued"
+        with self._sends if is_awaited else nullcontext(), _problems():
+            message_id = await self._source.broadcast(payload, wait=wait, timeout=float(timeout))
+        return _json({"message_id": message_id}, HTTPStatus.OK if is_awaited else HTTPStatus.ACCEPTED)
 
     async def send(self, request: web.Request, query: Query) -> web.StreamResponse:
         body: dict[str, Any] = check_body(SCHEMAS["Send"], await self._object(request))
@@ -226,7 +230,19 @@ def _problems() -> Iterator[None]:
         yield
     except PositronError as error:
         status = next(status for kind, status in _STATUS if isinstance(error, kind))
-        raise RequestProblem(status, str(error)) from error
+        raise RequestProblem(status, str(error), _progress(error)) from error
+
+
+def _progress(error: PositronError) -> dict[str, Json]:
+    """How far a broadcast came, for a client that goes on with its id."""
+    if not isinstance(error, ReceiptTimeout):
+        return {}
+    return {
+        "message_id": error.message_id,
+        "acked": error.acked,
+        "covered": error.covered,
+        "members": error.members,
+    }
 
 
 def _json(answer: object, status: HTTPStatus = HTTPStatus.OK) -> web.Response:

@@ -6,6 +6,7 @@ Knows nothing of nodes. Input is what a stranger sent; output is a value or an e
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TypeAlias
 
@@ -17,18 +18,22 @@ Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | Non
 
 
 class RequestProblem(Exception):
-    """The client asked for something that cannot be; nothing changed. detail: a sentence that says what is allowed."""
+    """The client asked for something that cannot be. detail: a sentence that says what is allowed.
 
-    def __init__(self, status: HTTPStatus, detail: str) -> None:
+    members: what a program can read beside it (extension members, RFC 9457 §3.2).
+    """
+
+    def __init__(self, status: HTTPStatus, detail: str, members: Mapping[str, Json] | None = None) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
+        self.members = members or {}
 
 
-def problem(status: HTTPStatus, detail: str) -> web.Response:
+def problem(status: HTTPStatus, detail: str, members: Mapping[str, Json] | None = None) -> web.Response:
     """The response that says it."""
     return web.json_response(
-        {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail},
+        {**(members or {}), "type": "about:blank", "title": status.phrase, "status": int(status), "detail": detail},
         status=status,
         content_type="application/problem+json",
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from node.api.limits import PAGE_ENTRIES_MAX, WAIT_MAX
+from node.api.limits import GOAL_PATTERN, GOAL_WORDS, PAGE_ENTRIES_MAX, SEND_TIMEOUT_MAX, WAIT_MAX
 from node.api.schemas import CHAOS_COMMANDS, Schema, reference
 
 __all__ = ["ROUTES", "Parameter", "Route"]
@@ -73,6 +73,21 @@ _PAGE = (
         place="query",
         schema={"type": "number", "minimum": 0, "maximum": WAIT_MAX, "default": 0},
         text="seconds to wait for news when there is none",
+    ),
+)
+
+_GOAL = (
+    Parameter(
+        name="wait",
+        place="query",
+        schema={"type": "string", "pattern": GOAL_PATTERN, "default": "queued", "description": GOAL_WORDS},
+        text="until k peers have acknowledged a copy (`acked:k`), or every living member has it (`covered`)",
+    ),
+    Parameter(
+        name="timeout",
+        place="query",
+        schema={"type": "number", "minimum": 0.001, "maximum": SEND_TIMEOUT_MAX, "default": 5.0},
+        text="seconds to wait for that",
     ),
 )
 
@@ -195,10 +210,17 @@ ROUTES: tuple[Route, ...] = (
         method="POST",
         path="/api/v1/broadcast",
         name="broadcast",
-        summary="Send an object to every node",
+        summary="Send an object to every node, and wait until it has come as far as asked",
+        parameters=_GOAL,
         body=reference("Broadcast"),
-        answers={202: (reference("BroadcastAnswer"), "on its way")},
-        problems=_BAD | _BODY | _BUSY | {403: "the request came from a web page"},
+        answers={
+            200: (reference("BroadcastAnswer"), "it has come as far as was asked"),
+            202: (reference("BroadcastAnswer"), "on its way"),
+        },
+        problems=_BAD
+        | _BODY
+        | _BUSY
+        | {403: "the request came from a web page", 504: "it did not come so far in time, and spreads on"},
     ),
     Route(
         method="GET",

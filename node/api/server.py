@@ -121,7 +121,7 @@ class ApiServer:
         try:
             return await handler(request)
         except RequestProblem as error:
-            response = problem(error.status, error.detail)
+            response = problem(error.status, error.detail, error.members)
             if error.status == HTTPStatus.UNAUTHORIZED:
                 response.headers["WWW-Authenticate"] = "Bearer"
             return response

@@ -1,12 +1,13 @@
 """Holds what a client sent to the schemas of the routes; every deviation is a problem that says what is allowed.
 
-Knows the few words of JSON Schema that requests need (type, minimum, maximum, minLength, maxLength, required,
-additionalProperties) and nothing of HTTP libraries.
+Knows the few words of JSON Schema that requests need (type, minimum, maximum, minLength, maxLength, pattern,
+required, additionalProperties) and nothing of HTTP libraries.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from http import HTTPStatus
 
@@ -87,15 +88,23 @@ def _is_of_type(value: Json, kind: str | None) -> bool:
 
 def _is_in_range(value: Json, schema: Schema) -> bool:
     if isinstance(value, str):
-        return bool(schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", math.inf))
+        is_short_enough = bool(schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", math.inf))
+        return is_short_enough and ("pattern" not in schema or _fits(schema["pattern"], value))
     if isinstance(value, int | float):
         return bool(schema.get("minimum", -math.inf) <= value <= schema.get("maximum", math.inf))
     return True
 
 
+def _fits(pattern: str, value: str) -> bool:
+    # The last line break, before which Python's `$` matches as well, is no part of what ECMA-262 lets it match.
+    return re.search(pattern, value) is not None and not value.endswith("\n")
+
+
 def _allowed(schema: Schema) -> str:
     kind = schema["type"]
     match kind:
+        case "string" if "pattern" in schema:
+            return str(schema["description"])
         case "string":
             return f"text of {schema.get('minLength', 0)} to {schema.get('maxLength', 'any')} characters"
         case "boolean":

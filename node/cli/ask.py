@@ -44,7 +44,10 @@ def broadcast(arguments: argparse.Namespace) -> int:
     body = _given("broadcast", arguments.object)
     if not isinstance(_parsed("broadcast", body), dict):
         raise CommandMisused('broadcast: allowed is a JSON object, such as \'{"text": "hello"}\'')
-    answer = node_of(arguments).post("/api/v1/broadcast", body)
+    path, seconds = "/api/v1/broadcast", 0.0
+    if arguments.wait != "queued":
+        path, seconds = f"{path}?wait={arguments.wait}&timeout={arguments.timeout}", arguments.timeout
+    answer = node_of(arguments).post(path, body, seconds=seconds)
     print(json.dumps(answer) if arguments.json else answer.get("message_id", "-"))
     return 0
 

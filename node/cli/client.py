@@ -76,7 +76,8 @@ class Client:
             detail = str(answer.get("detail", "no reason given"))
             if status == 401:
                 detail = "it asks for its token; give it with --api-token-file or POSITRON_API_TOKEN"
-            raise CommandFailed(f"the node at {self.url} refused (status {status}): {detail[:1000]}")
+            verb = "gave up waiting" if status == 504 else "refused"
+            raise CommandFailed(f"the node at {self.url} {verb} (status {status}): {detail[:1000]}")
         return answer
 
 

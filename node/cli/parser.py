@@ -6,9 +6,11 @@ Knows nothing of what a command does; `node.cli.main` finds that by the command'
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
+from typing import NoReturn
 
-from node.api.limits import PAGE_ENTRIES_MAX, SEND_TIMEOUT_MAX
+from node.api.limits import GOAL_PATTERN, GOAL_WORDS, PAGE_ENTRIES_MAX, SEND_TIMEOUT_MAX
 from node.cli.flags import HelpFormatter, add_config_flags
 from node.config.version import package_version
 
@@ -35,9 +37,16 @@ class _VersionAction(argparse.Action):
         parser.exit()
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with a command line in one line, without the usage in front of it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser; `command` is the name of the command, `parser` the command's own parser."""
-    made = argparse.ArgumentParser(
+    made: argparse.ArgumentParser = _Parser(
         prog="positron",
         description="A peer-to-peer node over an encrypted reliable UDP transport.",
         epilog=_EPILOG,
@@ -166,8 +175,17 @@ def _broadcast(commands: _Commands[argparse.ArgumentParser]) -> None:
         "send a JSON object to every node, through a running node",
         """broadcast '{"text": "hello"}'""",
         "broadcast --port 9001 - < object.json",
+        """broadcast --wait acked:3 --timeout 2 '{"text": "hello"}'""",
     )
     broadcast.add_argument("object", metavar="OBJECT", help='JSON object such as \'{"text": "hello"}\'; - reads it')
+    broadcast.add_argument(
+        "--wait",
+        type=_goal,
+        default="queued",
+        metavar="GOAL",
+        help="until k peers have acknowledged a copy (acked:k), or every living member has it (covered)",
+    )
+    _add_timeout(broadcast, "to wait for that; default: 5")
     _add_url(broadcast)
     _add_json(broadcast)
 
@@ -187,13 +205,7 @@ def _send(commands: _Commands[argparse.ArgumentParser]) -> None:
     send.add_argument(
         "--unreliable", action="store_true", help="one datagram, of which nobody knows whether it arrives"
     )
-    send.add_argument(
-        "--timeout",
-        type=_number(0.001, SEND_TIMEOUT_MAX),
-        default=5.0,
-        metavar="SECONDS",
-        help="until it is given up; default: 5",
-    )
+    _add_timeout(send, "until it is given up; default: 5")
     _add_url(send)
     _add_json(send)
 
@@ -222,6 +234,16 @@ def _add_url(parser: argparse.ArgumentParser, *, action: str = "store", more: st
 
 def _add_json(parser: argparse.ArgumentParser, text: str = "JSON instead of a table") -> None:
     parser.add_argument("--json", action="store_true", help=text)
+
+
+def _add_timeout(parser: argparse.ArgumentParser, text: str) -> None:
+    parser.add_argument("--timeout", type=_number(0.001, SEND_TIMEOUT_MAX), default=5.0, metavar="SECONDS", help=text)
+
+
+def _goal(text: str) -> str:
+    if not re.fullmatch(GOAL_PATTERN, text) or text.endswith("\n"):
+        raise argparse.ArgumentTypeError(f"{text!r}: allowed are {GOAL_WORDS}")
+    return text
 
 
 def _number(low: float, high: float) -> Callable[[str], float]:

@@ -43,7 +43,13 @@ class Subject(Protocol):
     @property
     def tcp_transport(self) -> TCPTransport | None: ...
     def snapshot(self) -> NodeSnapshot: ...
-    def publish(self, data: dict[str, Value]) -> str: ...
+    async def broadcast(
+        self,
+        data: dict[str, Value],
+        *,
+        wait: str | None = None,
+        timeout: float = 5.0,  # noqa: ASYNC109
+    ) -> str: ...
     async def send_message(
         self,
         peer_addr: str | NodeId | Address,
@@ -131,14 +137,16 @@ class ApiSource:
     def trust(self) -> dict[str, Json]:
         return trust_report(self._subject.snapshot())
 
-    def publish(self, payload: dict[str, Json]) -> str:
-        return self._subject.publish(payload)  # type: ignore[arg-type]  # JSON's values are a part of a message's
+    async def broadcast(self, payload: dict[str, Json], *, wait: str, timeout: float) -> str:  # noqa: ASYNC109
+        """As `Node.broadcast`."""
+        # JSON's values are a part of a message's.
+        return await self._subject.broadcast(payload, wait=wait, timeout=timeout)  # type: ignore[arg-type]
 
     async def send(self, to: str, data: Json, *, reliable: bool, timeout: float) -> dict[str, Json]:  # noqa: ASYNC109
         """As `Node.send_message`, with the time it took."""
         target = find_target(to, self._subject.snapshot())
         began_at = time.monotonic_ns()
-        await self._subject.send_message(target, data, reliable, timeout)  # type: ignore[arg-type]  # as in publish
+        await self._subject.send_message(target, data, reliable, timeout)  # type: ignore[arg-type]  # as in broadcast
         return {
             "to": target.hex() if isinstance(target, bytes) else format_address(target),
             "is_acknowledged": reliable,

@@ -169,25 +169,26 @@ class Engine:
 
     # --- commands
 
-    def broadcast(self, payload: dict[str, Value], *, exclude: Sequence[Target] = ()) -> str:
-        """As `Machine.broadcast`."""
-        message_id = self.machine.broadcast(payload, self.now(), exclude=self._keys(exclude))
+    def broadcast(self, payload: dict[str, Value], goal: Goal | None = None, *, exclude: Sequence[Target] = ()) -> str:
+        """As `Machine.broadcast`. With a goal, `pursue` has to follow at once."""
+        if goal is not None and len(self._receipts) >= RECEIPTS_MAX:
+            raise QueueFull(f"{RECEIPTS_MAX} broadcasts are followed")
+        message_id = self.machine.broadcast(
+            payload,
+            self.now(),
+            exclude=self._keys(exclude),
+            follow=goal is not None,
+            visit=goal is not None and goal.is_coverage,
+        )
+        if goal is not None:
+            self._receipts[message_id] = Pursuit(goal)
         self._driver.pump()
         return message_id
 
-    async def broadcast_until(
-        self, payload: dict[str, Value], goal: Goal, seconds: float, *, exclude: Sequence[Target] = ()
-    ) -> str:
-        """As `broadcast`, and returns once the message has come as far as the goal. ReceiptTimeout."""
-        if len(self._receipts) >= RECEIPTS_MAX:
-            raise QueueFull(f"{RECEIPTS_MAX} broadcasts are followed")
-        message_id = self.machine.broadcast(
-            payload, self.now(), exclude=self._keys(exclude), follow=True, visit=goal.is_coverage
-        )
-        pursuit = self._receipts[message_id] = Pursuit(goal)
+    async def pursue(self, message_id: str, seconds: float) -> None:
+        """Returns once that broadcast has come as far as its goal. ReceiptTimeout; NotRunning if the node stops."""
         try:
-            self._driver.pump()
-            return await pursuit.wait(message_id, seconds)
+            await self._receipts[message_id].wait(message_id, seconds)
         finally:
             del self._receipts[message_id]
             self.machine.unfollow(message_id)
@@ -345,6 +346,8 @@ class Engine:
             self._finish_send(token, error)
         for address in self._dials:
             self._finish_dial(address, error)
+        for pursuit in self._receipts.values():
+            pursuit.abandon()
 
 
 async def _listen(transport: UDPTransport | TCPTransport, port: str) -> None:

@@ -41,7 +41,7 @@ from node.node.blank import blank_snapshot
 from node.node.chaos import Chaos
 from node.node.chronicle import Chronicle
 from node.node.engine import Engine, Life, Target
-from node.node.goal import parse_goal
+from node.node.goal import checked_timeout, parse_goal
 from node.node.handlers import DataHandler, DataHandlers
 from node.node.keeper import Keeper
 from node.node.listening import open_http_listener
@@ -200,12 +200,11 @@ class Node:
         Raises ReceiptTimeout, which says how far it came; Backpressure when the network takes no more for now;
         NotRunning, MessageTooLarge, UsageError for what no message can hold.
         """
-        engine, goal, left_out = self._running(), parse_goal(wait), [named(name) for name in exclude]
-        if goal is None:
-            message_id = engine.broadcast(data, exclude=left_out)
-        else:
-            message_id = await engine.broadcast_until(data, goal, timeout, exclude=left_out)
+        engine, goal, seconds = self._running(), parse_goal(wait), checked_timeout(timeout)
+        message_id = engine.broadcast(data, goal, exclude=[named(name) for name in exclude])
         self.chronicle.published(message_id, engine.now())
+        if goal is not None:
+            await engine.pursue(message_id, seconds)
         return message_id
 
     async def send_message(
@@ -221,7 +220,7 @@ class Node:
         Raises SendTimeout (the peer is marked slow), ConnectionFailed (marked down), UnknownPeer, MessageTooLarge,
         QueueFull, NotRunning.
         """
-        engine = self._running()
+        engine, timeout = self._running(), checked_timeout(timeout)
         target = await self._target(peer_addr)
         try:
             await engine.send(target, message, reliable=reliable, seconds=timeout)
@@ -269,13 +268,6 @@ class Node:
         return None if self._engine is None else self._engine.tcp
 
     # --- for the views and the API ------------------------------------------------------------------------------
-
-    def publish(self, data: dict[str, Value]) -> str:
-        """As `broadcast`."""
-        engine = self._running()
-        message_id = engine.broadcast(data)
-        self.chronicle.published(message_id, engine.now())
-        return message_id
 
     async def connect(self, address: Address, seconds: float) -> str:
         """As `PeerManager.connect_to_peer`."""

@@ -49,6 +49,7 @@ class FakeNode:
         self.has_chaos = True
         self.ready = True
         self.published: list[dict[str, Json]] = []
+        self.waited: list[tuple[str, float]] = []
         self.sent: list[tuple[str, Json, bool, float]] = []
         self.error: PositronError | None = None
         self.messages = FakeFeed()
@@ -87,9 +88,10 @@ class FakeNode:
     def trust(self) -> dict[str, Json]:
         return {"peers": []}
 
-    def publish(self, payload: dict[str, Json]) -> str:
+    async def broadcast(self, payload: dict[str, Json], *, wait: str, timeout: float) -> str:
         self._fail()
         self.published.append(payload)
+        self.waited.append((wait, timeout))
         return "ab" * 16
 
     async def send(self, to: str, data: Json, *, reliable: bool, timeout: float) -> dict[str, Json]:

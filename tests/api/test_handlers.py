@@ -6,12 +6,23 @@ import pytest
 
 from node.api.access import Access
 from node.api.handlers import WAITS_MAX
-from node.errors import AmbiguousPeer, Code, ConnectionFailed, NotRunning, PositronError, SendTimeout, UnknownPeer
+from node.api.limits import GOAL_WORDS
+from node.errors import (
+    AmbiguousPeer,
+    Code,
+    ConnectionFailed,
+    NotRunning,
+    PositronError,
+    ReceiptTimeout,
+    SendTimeout,
+    UnknownPeer,
+)
 from tests.api.source import FakeNode, problem_of, serving
 
 pytestmark = [pytest.mark.loopback, pytest.mark.asyncio]
 
 SEND = "/api/v1/send"
+BROADCAST = "/api/v1/broadcast"
 
 
 async def test_what_is_ready_is_answered_as_it_is() -> None:
@@ -58,6 +69,54 @@ async def test_each_way_in_which_a_send_can_fail_has_its_status(error: PositronE
         if isinstance(error, UnknownPeer | AmbiguousPeer):
             async with session.get("/api/v1/peers/x") as response:
                 assert await problem_of(response) == (status, str(error))
+
+
+async def test_a_broadcast_is_waited_for_as_far_as_the_query_says() -> None:
+    source = FakeNode()
+    async with serving(source) as session:
+        for query, status in (
+            ({}, 202),
+            ({"wait": "queued"}, 202),
+            ({"wait": "acked:3", "timeout": "2.5"}, 200),
+            ({"wait": "covered"}, 200),
+        ):
+            async with session.post(BROADCAST, json={}, params=query) as response:
+                assert (response.status, await response.json()) == (status, {"message_id": "ab" * 16})
+    assert source.waited == [("queued", 5.0), ("queued", 5.0), ("acked:3", 2.5), ("covered", 5.0)]
+
+
+async def test_a_broadcast_that_did_not_come_so_far_tells_how_far_it_came() -> None:
+    source = FakeNode()
+    source.error = ReceiptTimeout("ab" * 16, acked=2, covered=4, members=9)
+    async with serving(source) as session, session.post(BROADCAST, json={}, params={"wait": "acked:3"}) as response:
+        assert (response.status, response.content_type) == (504, "application/problem+json")
+        body = await response.json()
+    assert body["detail"] == "broadcast abababab: 2 acknowledged, 4 of 9 members have it"
+    assert {name: body[name] for name in ("message_id", "acked", "covered", "members")} == {
+        "message_id": "ab" * 16,
+        "acked": 2,
+        "covered": 4,
+        "members": 9,
+    }
+
+
+@pytest.mark.parametrize(
+    ("query", "allowed"),
+    [
+        *(
+            ({"wait": word}, GOAL_WORDS)
+            for word in ("", "all", "acked:0", "acked:-1", "acked:1e3", "ACKED:1", "acked:1\n")
+        ),
+        *(({"timeout": word}, "a number from 0.001 to 60.0") for word in ("0", "61", "nan", "-1", "soon")),
+        ({"until": "acked:3"}, "wait, timeout"),
+    ],
+)
+async def test_a_wait_that_cannot_be_is_refused_before_anything_is_sent(query: dict[str, str], allowed: str) -> None:
+    source = FakeNode()
+    async with serving(source) as session, session.post(BROADCAST, json={}, params=query) as response:
+        status, detail = await problem_of(response)
+    assert (status, source.published) == (400, [])
+    assert detail.endswith(f"allowed is {allowed}")
 
 
 async def test_a_page_goes_on_where_the_last_one_ended() -> None:

@@ -98,6 +98,38 @@ def test_a_broadcast_is_sent_as_it_was_given(
     assert [body for _, _, body in asked] == ['{"text": "h\u00e9"}'.encode(), b"{}"]
 
 
+def test_a_broadcast_waits_for_what_it_is_told_to_wait_for(asked: list[tuple[str, str, Any]]) -> None:
+    assert main(["broadcast", "{}", "--wait", "acked:3", "--timeout", "2.5"]) == 0
+    assert main(["broadcast", "{}", "--wait", "covered"]) == 0
+    assert main(["broadcast", "{}", "--timeout", "1"]) == 0
+
+    assert [path for _, path, _ in asked] == [
+        "/api/v1/broadcast?wait=acked:3&timeout=2.5",
+        "/api/v1/broadcast?wait=covered&timeout=5.0",
+        "/api/v1/broadcast",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--wait", "all"], 'allowed are "queued", "acked:k" with k from 1 on, and "covered"'),
+        (["--wait", "acked:0"], "allowed are"),
+        (["--wait", "covered", "--timeout", "61"], "from 0.001 to 60"),
+    ],
+)
+def test_what_cannot_be_waited_for_is_never_sent(
+    flags: list[str], words: str, asked: list[tuple[str, str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["broadcast", "{}", *flags])
+
+    assert end.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+    assert asked == []
+
+
 def test_what_is_no_object_is_never_sent(asked: list[tuple[str, str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["broadcast", "[1]"]) == 2
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from node.core.events import BroadcastProgress
-from node.errors import ReceiptTimeout, SendTimeout, UsageError
-from node.node.goal import Goal, Pursuit, parse_goal
+from node.errors import NotRunning, ReceiptTimeout, SendTimeout, UsageError
+from node.node.goal import Goal, Pursuit, checked_timeout, parse_goal
 from tests.node.network import network
 
 
@@ -22,7 +25,9 @@ def test_the_words_of_a_goal(wait: str | None, goal: Goal | None) -> None:
     assert parse_goal(wait) == goal
 
 
-@pytest.mark.parametrize("wait", ["", "acked", "acked:", "acked:0", "acked:-1", "acked:1.5", "acked:9999999", "all"])
+@pytest.mark.parametrize(
+    "wait", ["", "acked", "acked:", "acked:0", "acked:-1", "acked:1.5", "acked:9999999", "all", "acked:1\n"]
+)
 def test_other_words_are_the_callers_mistake(wait: str) -> None:
     with pytest.raises(UsageError, match="allowed are"):
         parse_goal(wait)
@@ -47,6 +52,20 @@ async def test_a_goal_that_is_not_reached_in_time_tells_how_far_it_came() -> Non
     assert caught.value.message_id == "ab" * 16
 
 
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), 1e7, True, "5", None])
+def test_a_time_that_nobody_can_wait_for_is_the_callers_mistake(seconds: Any) -> None:
+    with pytest.raises(UsageError, match="allowed is a number of seconds"):
+        checked_timeout(seconds)
+
+
+@pytest.mark.asyncio
+async def test_who_waits_hears_of_the_end_of_the_node() -> None:
+    pursuit = Pursuit(Goal(3))
+    pursuit.abandon()
+    with pytest.raises(NotRunning):
+        await pursuit.wait("ab" * 16, 10)
+
+
 @pytest.mark.asyncio
 @pytest.mark.loopback
 async def test_a_broadcast_may_be_waited_for_until_peers_acknowledged_it_or_everybody_has_it() -> None:
@@ -55,5 +74,18 @@ async def test_a_broadcast_may_be_waited_for_until_peers_acknowledged_it_or_ever
             assert len(await nodes[0].broadcast({"n": 1}, wait=wait)) == 32
         with pytest.raises(ReceiptTimeout, match="3 acknowledged, 3 of 3 members"):
             await nodes[0].broadcast({"n": 2}, wait="acked:4", timeout=1)
+        published = [event for event in nodes[0].chronicle.history.tail(100)["events"] if event["kind"] == "published"]
+        assert len(published) == 3  # also the one that was waited for in vain
         without = await nodes[0].broadcast({"n": 3}, wait="covered", exclude=[nodes[1].identity.node_id])
         assert len(without) == 32
+
+
+@pytest.mark.asyncio
+@pytest.mark.loopback
+async def test_a_node_that_stops_keeps_nobody_waiting() -> None:
+    async with network(2) as (node, _):
+        waiting = asyncio.create_task(node.broadcast({"n": 1}, wait="acked:9", timeout=600))
+        await asyncio.sleep(0)
+        await node.stop()
+        with pytest.raises(NotRunning):
+            await waiting
