@@ -138,9 +138,13 @@ class Conductor:
         length = max((to_seconds(fault.until) for fault in self.schedule.faults), default=0.0)
         end = origin + max(length, expectations.last)
         while (now := self._now()) < end:
+            begun = []
             while waiting and to_seconds(waiting[0][0].at) <= now - origin:
-                fault, step = waiting.pop(0)
-                self._begin(fault, step, origin)
+                begun.append(waiting.pop(0))
+                self._begin(*begun[-1], origin)
+            # What begins at once acts on a link together, so all of it is there before anything is measured.
+            for fault, step in begun:
+                self._verify_fault(fault, step, at=to_seconds(begun[-1][0].at))
             self._note_ends(now - origin)
             self._prober.down = dict.fromkeys(self._down(now - origin)) | self._hostile(now - origin)
             expectations.look(now, self._prober)
@@ -155,8 +159,11 @@ class Conductor:
         step.started = runner.now() - origin
         whom = fault.node if isinstance(fault, NodeFault) else f"{len(fault.links)} links"
         self.progress(f"{step.started:6.1f} s  {fault.step}: {fault.kind} of {whom} until {step.planned_end:g} s")
+
+    def _verify_fault(self, fault: Fault, step: Step, *, at: float) -> None:
+        assert step.started is not None
         if isinstance(fault, LinkFault) and step.planned_end - step.started >= VERIFIABLE_SECONDS:
-            self._verify(fault.step, self._links_to_verify(fault.links), at=to_seconds(fault.at))
+            self._verify(fault.step, self._links_to_verify(fault.links), at=at)
 
     def _steady_after(self) -> None:
         began = self.runner.now()

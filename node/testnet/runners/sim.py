@@ -298,6 +298,8 @@ class SimRunner:
         if kind is None:
             return None
         event: Event = {"node": self._names[record.node], "at": to_seconds(record.at), "event": kind}
+        if kind == "stopped":
+            event["reason"] = "kill" if record.kind == "crashed" else "stop"
         for key in ("message", "state"):
             if key in record.facts:
                 event[key] = record.facts[key]

@@ -106,3 +106,23 @@ def test_thirty_nodes_are_whole_by_their_members_though_not_everybody_is_linked_
     assert [result.holds for result in outcome.expectations] == [True, True]
     assert min(one["active_peers"] for one in runner.stats().values() if one is not None) < 29
     assert all(len(seen) == 29 for seen in runner.members().values())
+
+
+def test_the_history_tells_why_a_node_ended() -> None:
+    timeline = (
+        "timeline:\n  - {at: 1s, kill: , target: node-1, for: 2s}\n  - {at: 1s, stop: , target: node-2, for: 2s}\n"
+    )
+    scenario = parse_scenario(HEAD + timeline, file="s.yaml", name="s")
+    conductor = Conductor(scenario, resolve(scenario), SimRunner())
+    conductor.run()
+    ends = {event["node"]: event["reason"] for event in conductor.events if event["event"] == "stopped"}
+    assert {name: ends[name] for name in ("node-1", "node-2")} == {"node-1": "kill", "node-2": "stop"}
+
+
+def test_faults_that_begin_at_once_on_one_link_are_measured_together() -> None:
+    outcome = run(
+        "at: 1s, id: f, duplicate: 10%, target: all, for: 6s",
+        "at: 1s, id: g, loss: 30%, target: node-1, for: 6s",
+        "at: 1s, id: h, partition: one, target: node-2, for: 6s",
+    )
+    assert outcome.verdict is Verdict.PASSED, outcome.reason
