@@ -67,6 +67,7 @@ class Tally:
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("tiers")
     group.addoption("--tier", action="append", choices=TIERS, help="run this tier alone; may be repeated")
+    group.addoption("--longer", action="store_true", help="also run the tests that take minutes")
     group.addoption("--require-tiers", action="store_true", help="a selected tier that does not run wholly is an error")
 
 
@@ -98,7 +99,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         tier = item.stash[TIER] = tier_of(item)
         item.add_marker(tier)
-        (kept if tier in tally.selected else deselected).append(item)
+        is_due = config.getoption("--longer") or item.get_closest_marker("longer") is None
+        (kept if tier in tally.selected and is_due else deselected).append(item)
     tiers = {item.stash[TIER] for item in kept}
     for tier in TIERS:
         if tier in tiers and (reason := why_not(tier)):

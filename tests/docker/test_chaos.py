@@ -14,6 +14,10 @@ from typing import Any
 
 import pytest
 
+from node.testnet.errors import TestnetError
+from node.testnet.runners.directory import home
+from node.testnet.runners.docker import ALL_MEMORY
+from node.testnet.runners.proc import ProcRunner
 from tests.docker.test_impairment import has_netem
 from tests.docker.testnet import docker, until
 
@@ -32,25 +36,43 @@ timeline:
 expect:
   - {recover: dead, to: steady, within: 10s}
 """
-LONG = """
-schema: 1
-title: a fault that outlives its controller
-topology: {nodes: 3}
-timeline:
-  - {at: 0s, id: gone, kill: , target: node-1, for: 8s}
-  - {at: 0s, id: frozen, pause: , target: node-2, for: 8s}
-"""
 LIMIT = 8.0
+"""Seconds; of the faults whose controller is killed."""
+
+ON_NODES = {
+    "kill": "kill: ",
+    "stop": "stop: ",
+    "pause": "pause: ",
+    "cpu": "cpu: 30%",
+    "memory": "memory: 256MiB",
+    "disk_full": "disk_full: ",
+    "dns": "dns: ",
+    "clock": "clock: {ahead: 40s}",
+    "hostile": "hostile: silent_dropper",
+}
+ON_LINKS = {
+    "partition": "partition: one",
+    "loss": "loss: 30%",
+    "bursts": "bursts: {p: 5%, r: 20%}",
+    "delay": "delay: 30ms",
+    "reorder": "reorder: 20%",
+    "duplicate": "duplicate: 20%",
+    "corrupt": "corrupt: 5%",
+    "rate": "rate: 1mbit",
+    "mtu": "mtu: 1200B",
+    "flap": "flap: {up: 2s, down: 4s}",
+}
 LABEL = "org.positron.testnet.node"
 
 
 @pytest.fixture
 def start(
-    images: dict[str, str], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    images: dict[str, str], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[str], subprocess.Popen[str]]]:  # fmt: skip
     """Starts `testnet chaos run` with a scenario of that text."""
     # A short path: that of the keeper's socket must not be long.
-    environment = {**os.environ, **images, "XDG_RUNTIME_DIR": str(tmp_path_factory.mktemp("rt"))}
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("rt")))
+    environment = {**os.environ, **images}
     started = []
 
     def start(text: str) -> subprocess.Popen[str]:
@@ -73,7 +95,7 @@ def start(
 
 def leftovers() -> list[str]:
     """Containers, networks and volumes of testnets that were started for one run."""
-    found = docker("ps", "--all", "--quiet", "--filter", f"label={LABEL}").split()
+    found = ids()
     found += [name for name in docker("network", "ls", "--format", "{{.Name}}").split() if "positron-run-" in name]
     return found
 
@@ -83,13 +105,6 @@ def outcome(process: subprocess.Popen[str]) -> dict[str, Any]:
     assert output, errors
     found: dict[str, Any] = json.loads(output)
     return found | {"status": process.returncode, "errors": errors}
-
-
-def states() -> dict[str, str]:
-    """State of each container, by the name of its node."""
-    form = '{{.Label "' + LABEL + '"}} {{.State}}'
-    lines = docker("ps", "--all", "--filter", f"label={LABEL}", "--format", form).splitlines()
-    return dict(line.split(" ", 1) for line in lines)
 
 
 def volumes() -> set[str]:
@@ -114,13 +129,89 @@ def test_netem_on_a_kernel_without_it_is_not_applied(start: Callable[[str], subp
     assert leftovers() == []
 
 
-def test_faults_heal_and_everything_goes_when_the_controller_is_killed(
+def effects(runner: ProcRunner, *, kernels: bool) -> dict[str, set[str]]:
+    """What is wrong with each container right now, as the engine, its node and, with `kernels`, its kernel say."""
+    said, containers = runner.chaos_status(), ids()
+    found: dict[str, set[str]] = {}
+    for one in json.loads(docker("inspect", *containers)):
+        name, limits, state = one["Config"]["Labels"][LABEL], one["HostConfig"], one["State"]["Status"]
+        answer = said.get(name)
+        kinds = {"down"} if state == "exited" else {"paused"} if state == "paused" else set()
+        kinds |= {"cpu"} if limits["CpuQuota"] > 0 else set()
+        kinds |= {"memory"} if 0 < limits["Memory"] < ALL_MEMORY else set()
+        if state == "running" and answer is not None:
+            kinds |= {fault["kind"] for fault in answer["faults"] + answer["afflictions"]}
+            kinds |= {"dropping"} if kernels and is_dropping(one["Id"]) else set()
+        found[name] = kinds
+    return found
+
+
+def is_dropping(container: str) -> bool:
+    """Whether its kernel drops packets at ingress for a time."""
+    command = ["docker", "exec", "--user", "0", container, "nft", "list", "ruleset"]
+    return "expires" in subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def ids() -> list[str]:
+    """The containers of testnets that were started for one run."""
+    return docker("ps", "--all", "--quiet", "--filter", f"label={LABEL}").split()
+
+
+def attached() -> ProcRunner:
+    """The testnet that the command under test has brought up."""
+    found = [path.parent.name for path in home().glob("*/keeper.sock")]
+    assert len(found) == 1, found
+    try:
+        return ProcRunner.attach(found[0])
+    except TestnetError as error:
+        raise AssertionError(f"{found[0]}: {error}") from error
+
+
+def outlive(start: Callable[[str], subprocess.Popen[str]], faults: list[str], wanted: dict[str, str]) -> None:
+    """Kills the controller once each node has what is wanted; all has to be well within the limit and a second."""
+    lines = [f"  - {{at: 0s, id: f{number}, {fault}, for: {LIMIT:g}s}}" for number, fault in enumerate(faults)]
+    head = f"schema: 1\ntitle: no controller\nlimit: 60s\ntopology: {{nodes: {max(3, len(wanted) + 1)}}}\ntimeline:\n"
+    process = start(head + "\n".join(lines) + "\n")
+    seen: dict[str, set[str]] = {}
+
+    def have_begun() -> bool:
+        assert process.poll() is None, outcome(process)
+        seen.update(effects(attached(), kernels=len(faults) == 1))
+        return all(what in seen.get(name, set()) for name, what in wanted.items())
+
+    until(have_begun, 60, f"the faults have begun: {wanted}")
+    process.send_signal(signal.SIGKILL)
+    ends = time.monotonic() + LIMIT + 1
+
+    def are_healed() -> bool:
+        looked_at = time.monotonic()
+        left = {name: kinds for name, kinds in effects(attached(), kernels=len(faults) == 1).items() if kinds}
+        assert looked_at > ends or not left, left
+        return looked_at <= ends
+
+    until(are_healed, LIMIT + 1, "all is healed")
+    until(lambda: leftovers() == [], 60, "the testnet is gone")
+
+
+def test_what_a_keeper_or_a_node_does_ends_though_the_controller_is_killed(
     start: Callable[[str], subprocess.Popen[str]],
 ) -> None:
-    process = start(LONG)
-    until(lambda: states() == {"seed": "running", "node-1": "exited", "node-2": "paused"}, 60, "the faults have begun")
-    began = time.monotonic()
-    process.send_signal(signal.SIGKILL)
-    until(lambda: states().get("node-1") == states().get("node-2") == "running", LIMIT + 1, "the faults are over")
-    assert time.monotonic() - began <= LIMIT + 1
-    until(lambda: leftovers() == [], 60, "the testnet is gone")
+    faults = [f"{fault}, target: node-{number}" for number, fault in enumerate(ON_NODES.values(), 1)]
+    seen_as = {"kill": "down", "stop": "down", "pause": "paused"}
+    outlive(start, faults, {f"node-{number}": seen_as.get(kind, kind) for number, kind in enumerate(ON_NODES, 1)})
+
+
+def test_what_a_kernel_drops_ends_though_the_controller_is_killed(
+    start: Callable[[str], subprocess.Popen[str]],
+) -> None:
+    outlive(start, ["loss: 30%, target: node-1"], {"node-1": "loss" if has_netem() else "dropping"})
+
+
+@pytest.mark.longer
+@pytest.mark.parametrize("kind", [*ON_NODES, *ON_LINKS])
+def test_each_fault_ends_though_the_controller_is_killed(
+    start: Callable[[str], subprocess.Popen[str]], kind: str
+) -> None:
+    fault = {**ON_NODES, **ON_LINKS}[kind]
+    seen_as = {"kill": "down", "stop": "down", "pause": "paused"}
+    outlive(start, [f"{fault}, target: node-1"], {"node-1": seen_as.get(kind, kind)})

@@ -24,7 +24,7 @@ from node.cli.errors import CommandFailed
 from node.testnet.errors import TestnetFailed
 from node.testnet.render import NODE_LABEL
 
-__all__ = ["Engine", "NodeContainer", "engine"]
+__all__ = ["ALL_MEMORY", "Engine", "NodeContainer", "engine"]
 
 T = TypeVar("T")
 SERVICES = ("seed", "node")
@@ -46,6 +46,9 @@ NFT_TRIAL = (
     "type filter hook ingress device lo priority 0; ip saddr @s numgen random mod 2 0 drop; }; }"
 )
 """Everything that `impair drops` needs."""
+
+ALL_MEMORY = 1 << 62
+"""Bytes that no machine has: engines refuse to lift a limit once it is set, and take a larger one."""
 
 CPU_PERIOD = 100_000
 """Microseconds over which the kernel counts a quota of processor time; its own default."""
@@ -149,7 +152,7 @@ class Engine:
 
     def limit_memory(self, container: str, limit: int | None) -> None:
         """Lets it have so many bytes of memory and no swap; None for all it can get."""
-        most, api = limit or -1, self._client.api
+        most, api = limit or ALL_MEMORY, self._client.api
         self._do("memory limit", lambda: api.update_container(container, mem_limit=most, memswap_limit=most))
 
     def run(self, container: str, command: Sequence[str], *, user: str = "0") -> tuple[int, str]:
