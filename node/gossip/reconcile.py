@@ -8,6 +8,7 @@ still send it once. Works on what the gossip service has accepted and sends thro
 from __future__ import annotations
 
 from node.gossip.admission import Admission
+from node.gossip.budget import Budget
 from node.gossip.claims import pages_of, rows_of
 from node.gossip.frames import Act, Urgency, encode
 from node.gossip.mesh import Mesh
@@ -17,7 +18,7 @@ from node.gossip.stats import GossipStats
 from node.gossip.sync import Flag, SyncFrame, Syncs, parse_sync
 from node.messages.packing import Value
 from node.types import MILLISECOND, SECOND, Duration, Instant, NodeId, Random
-from node.wire.limits import SYNC_IDS_MAX, SYNC_PAGES_MAX, SYNC_ROWS_MAX
+from node.wire.limits import SYNC_IDS_MAX, SYNC_PAGES_MAX, SYNC_ROWS_BURST, SYNC_ROWS_MAX, SYNC_ROWS_PER_SECOND
 
 __all__ = ["Reconciler"]
 
@@ -52,6 +53,7 @@ class Reconciler:
         self._random = random
         self._syncs = Syncs()
         self._explore_at: Instant = 0
+        self._rows = Budget(SYNC_ROWS_PER_SECOND, SYNC_ROWS_BURST, 0)
 
     def peer_up(self, peer: NodeId, now: Instant, *, is_outbound: bool) -> None:
         """A link is there; the end that dialled asks at once."""
@@ -122,6 +124,9 @@ class Reconciler:
             self._syncs.finish(peer, frame.digest, now)
 
     def _ask(self, peer: NodeId, now: Instant) -> None:
+        # The next heartbeat of a peer that differs asks again, and whoever was asked meanwhile tells the same.
+        if not self._rows.take(len(self._admission.origins), now):
+            return
         self._stats.syncs += 1
         pages = pages_of(self._admission.origins, SYNC_ROWS_MAX, SYNC_PAGES_MAX)
         self._syncs.begin(peer, len(pages), now)

@@ -79,6 +79,8 @@ class Store:
         self._bytes_max = bytes_max
         self._messages: dict[bytes, Retained] = {}
         self._by_origin: dict[NodeId, dict[tuple[int, int], bytes]] = {}
+        self._newest: dict[NodeId, dict[int, int]] = {}
+        self._sorted: list[NodeId] | None = None
         self.size = 0
 
     def __len__(self) -> int:
@@ -89,8 +91,14 @@ class Store:
         return self._messages.get(message_id)
 
     def origins(self) -> list[NodeId]:
-        """The authors of kept messages, in the order of their keys."""
-        return sorted(self._by_origin)
+        """The authors of kept messages, in the order of their keys; not to be changed."""
+        if self._sorted is None:
+            self._sorted = sorted(self._by_origin)
+        return self._sorted
+
+    def newest(self, origin: NodeId) -> dict[int, int]:
+        """The highest sequence number of an author's kept messages by epoch."""
+        return self._newest.get(origin, {})
 
     def of(self, origin: NodeId) -> dict[tuple[int, int], bytes]:
         """The ids of an author's kept messages by epoch and sequence, in the order of arrival."""
@@ -99,7 +107,14 @@ class Store:
     def add(self, message_id: bytes, message: Retained) -> None:
         """Keeps a message, and lets the oldest go while there is too much."""
         self._messages[message_id] = message
-        self._by_origin.setdefault(message.origin, {})[(message.epoch, message.sequence)] = message_id
+        siblings = self._by_origin.get(message.origin)
+        if siblings is None:
+            siblings = self._by_origin[message.origin] = {}
+            self._newest[message.origin] = {}
+            self._sorted = None
+        siblings[(message.epoch, message.sequence)] = message_id
+        newest = self._newest[message.origin]
+        newest[message.epoch] = max(message.sequence, newest.get(message.epoch, 0))
         self.size += message.size
         while len(self._messages) > RETAINED_MESSAGES_MAX or self.size > self._bytes_max:
             self._drop_oldest()
@@ -118,4 +133,11 @@ class Store:
         siblings = self._by_origin[message.origin]
         del siblings[(message.epoch, message.sequence)]
         if not siblings:
-            del self._by_origin[message.origin]
+            del self._by_origin[message.origin], self._newest[message.origin]
+            self._sorted = None
+        elif self._newest[message.origin][message.epoch] == message.sequence:
+            rest = [sequence for epoch, sequence in siblings if epoch == message.epoch]
+            if rest:
+                self._newest[message.origin][message.epoch] = max(rest)
+            else:
+                del self._newest[message.origin][message.epoch]

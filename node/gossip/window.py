@@ -74,13 +74,16 @@ class OriginTable:
 
     def __init__(self) -> None:
         self._origins: dict[NodeId, list[SequenceWindow]] = {}
+        self._sorted: list[NodeId] | None = None
 
     def __len__(self) -> int:
         return len(self._origins)
 
     def origins(self) -> list[NodeId]:
-        """The remembered authors, in the order of their keys."""
-        return sorted(self._origins)
+        """The remembered authors, in the order of their keys; not to be changed."""
+        if self._sorted is None:
+            self._sorted = sorted(self._origins)
+        return self._sorted
 
     def windows(self, origin: NodeId) -> list[SequenceWindow]:
         """The windows of an author, one per epoch."""
@@ -96,8 +99,10 @@ class OriginTable:
 
     def mark(self, origin: NodeId, epoch: int, sequence: int) -> None:
         """Remembers that message."""
-        windows = self._origins.pop(origin, [])
-        self._origins[origin] = windows
+        known_windows = self._origins.pop(origin, None)
+        windows = self._origins[origin] = [] if known_windows is None else known_windows
+        if known_windows is None:
+            self._sorted = None
         window = next((known for known in windows if known.epoch == epoch), None)
         if window is None:
             window = SequenceWindow(epoch)
@@ -107,6 +112,7 @@ class OriginTable:
         window.mark(sequence)
         if len(self._origins) > ORIGINS_MAX:
             del self._origins[next(iter(self._origins))]
+            self._sorted = None
 
     def snapshot(self) -> list[Value]:
         """Everything that is remembered as plain data, the author heard longest ago first."""
@@ -124,4 +130,4 @@ class OriginTable:
                     origins[NodeId(origin)] = found[-EPOCHS_PER_ORIGIN:]
                 case _:
                     raise DecodeError("malformed", "a watermark is an author and its windows")
-        self._origins = origins
+        self._origins, self._sorted = origins, None

@@ -268,6 +268,8 @@ class Peers:
         if self._refresh_at is not None and self._refresh_at <= now:
             self._refresh_at = now + REFRESH_INTERVAL
             self.links.refresh(now)
+            for peer in self.links.surplus(now):
+                self._drop_all(peer, Code.CONNECTION_LIMIT, "this link is not needed")
         if self._dialer.dial_at is not None and self._dialer.dial_at <= now:
             self._dialer.run(now)
         self._plan()
@@ -425,8 +427,6 @@ class Peers:
             for link, state in peer.links.items():
                 if not state.is_greeted and now - state.since >= HELLO_TIMEOUT:
                     self._actions.append(Drop(link=link, code=Code.APPLICATION, reason="no introduction"))
-        for peer in self.links.surplus(now):
-            self._drop_all(peer, Code.CONNECTION_LIMIT, "this link is not needed")
         if now >= self._discover_at:
             self._discover(now)
         if now >= self._heal_at:

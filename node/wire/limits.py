@@ -300,6 +300,11 @@ SYNC_ROWS_MAX = 256
 SYNC_PAGES_MAX = 16
 """Pages of one sync: with all of them every remembered author is listed."""
 
+SYNC_ROWS_PER_SECOND, SYNC_ROWS_BURST = 2000, 4000
+"""Claims that a node offers for comparison, to all peers together. In a network of a hundred nodes that is every
+exchange that is ever due; among a thousand that join at once, whose digests differ all the time, it is two exchanges
+per second, which are enough, since any peer's answer names what the others' would."""
+
 SYNC_IDS_MAX = 1024
 """Ids told in answer to one page of a sync; the next sync tells more."""
 

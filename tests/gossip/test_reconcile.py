@@ -8,7 +8,7 @@ from node.gossip.frames import Act
 from node.messages.frame import parse_frame
 from node.messages.packing import Value
 from node.types import SECOND
-from node.wire.limits import SYNC_IDS_MAX, SYNC_PAGES_MAX, SYNC_ROWS_MAX
+from node.wire.limits import SYNC_IDS_MAX, SYNC_PAGES_MAX, SYNC_ROWS_BURST, SYNC_ROWS_MAX, SYNC_ROWS_PER_SECOND
 from tests.gossip.world import STRANGER, Mesh, Single, seal
 
 
@@ -30,6 +30,20 @@ def test_a_node_with_more_authors_than_fit_on_a_page_asks_in_pages() -> None:
     assert 2 <= len(pages) <= SYNC_PAGES_MAX
     assert pages[0][4] == pages[-1][5] == b""
     assert all(before[5] == after[4] for before, after in itertools.pairwise(pages))
+
+
+def test_the_claims_that_a_node_offers_in_a_second_are_bounded_for_all_peers_together() -> None:
+    single = Single()
+    authors = 500
+    for number in range(authors):
+        single.node._admission.origins.mark(number.to_bytes(4, "big") + bytes(28), 1, 1)  # type: ignore[arg-type]  # any key
+    before, seconds = single.node.stats.syncs, 20
+    for beat in range(2 * seconds):
+        for peer in range(20):
+            now = (100 * SECOND) + beat * SECOND // 2
+            single.node._reconciler.peer_up(peer.to_bytes(32, "big"), now, is_outbound=True)  # type: ignore[arg-type]  # any key
+    offered = (single.node.stats.syncs - before) * authors
+    assert SYNC_ROWS_PER_SECOND * (seconds - 1) <= offered <= SYNC_ROWS_PER_SECOND * seconds + SYNC_ROWS_BURST + authors
 
 
 def test_a_peer_that_floods_with_pages_is_answered_so_often_only() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from node.gossip.store import Retained, SeenIds, Store
 from node.types import SECOND, NodeId
 from node.wire.limits import RETAINED_MESSAGES_MAX, RETAINED_OVERHEAD_BYTES, SEEN_MESSAGES_MAX
@@ -69,3 +72,16 @@ def test_a_message_is_found_by_its_author_and_number() -> None:
     store.add(identifier(7), message(3))
     assert store.of(ALICE) == {(1, 3): identifier(7)}
     assert store.of(BOB) == {}
+
+
+@given(st.lists(st.tuples(st.integers(1, 2), st.integers(1, 9)), unique=True, max_size=12), st.integers(1, 12))
+def test_the_highest_number_of_an_author_is_that_of_the_kept_messages(
+    arrived: list[tuple[int, int]], room: int
+) -> None:
+    store = make_store(room * (10 + RETAINED_OVERHEAD_BYTES))
+    for place, (epoch, sequence) in enumerate(arrived):
+        store.add(identifier(place), Retained(bytes(10), b"", ALICE, epoch, sequence, 0, 1, 0))
+    kept = store.of(ALICE)
+    assert store.newest(ALICE) == {
+        epoch: max(sequence for of, sequence in kept if of == epoch) for epoch in {of for of, _ in kept}
+    }
