@@ -28,6 +28,8 @@ _TC = """
 case "$*" in
 "-j qdisc show dev "*) cat "$STANDINS/qdisc.json" ;;
 "qdisc show dev "*) cat "$STANDINS/qdisc.text" ;;
+"class show dev "*) cat "$STANDINS/classes" ;;
+"-batch -") sed "s/^/tc /" >>"$STANDINS/calls" ;;
 *)
     echo "tc $*" >>"$STANDINS/calls"
     if [ -s "$STANDINS/refusal" ]; then cat "$STANDINS/refusal" >&2; exit 2; fi
@@ -69,6 +71,7 @@ class Container:
         self.write("routes", "default via 10.2.0.1 dev eth0\n")
         self.write("names", "10.1.0.4 positron-node-3.positron_p2p\n")
         self.write("calls", "")
+        self.write("classes", "")
         self.has(None)
 
     def addresses(self, *lines: str) -> None:

@@ -298,8 +298,39 @@ def test_a_drop_that_makes_no_sense_changes_nothing(container: Container, line: 
     assert container.calls == []
 
 
+TREE = "qdisc htb 504e: root refcnt 2 r2q 10 default 0\n"
+
+
+def test_a_table_gives_each_peer_a_class_and_changes_what_is_there_in_place(container: Container) -> None:
+    container.write("qdisc.text", TREE)
+    container.write("classes", "class htb 504e:5 root leaf 8002: prio 0 rate 32Gbit ceil 32Gbit\n")
+    done = container.run("impair", "table", given="10.1.0.5 limit 1000 delay 20ms\n10.1.1.11 limit 9 loss 5%\n")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert container.calls == [
+        "ip link set dev eth1 gso_max_segs 1",
+        "tc qdisc replace dev eth1 parent 504e:5 netem limit 1000 delay 20ms",
+        "tc class add dev eth1 parent 504e: classid 504e:10b htb rate 32gbit quantum 60000",
+        "tc qdisc add dev eth1 parent 504e:10b netem limit 9 loss 5%",
+        "tc filter add dev eth1 parent 504e: protocol ip prio 1 handle 800::10b u32 "
+        "match ip dst 10.1.1.11/32 flowid 504e:10b",
+    ]
+
+
+def test_a_table_begins_with_a_tree_past_which_everything_else_goes(container: Container) -> None:
+    assert container.run("impair", "table").returncode == 0
+    assert container.calls[0] == "tc qdisc replace dev eth1 root handle 504e: htb default 0 direct_qlen 10000"
+
+
+def test_a_table_with_a_peer_that_is_no_address_changes_no_link(container: Container) -> None:
+    container.write("qdisc.text", TREE)
+    done = container.run("impair", "table", given="10.1.0.5 delay 20ms\nnode-1 delay 20ms\n")
+    assert done.returncode == 2
+    assert done.stderr == "impair: table: 'node-1' is no IPv4 address\n"
+    assert not [call for call in container.calls if call.startswith("tc")]
+
+
 def test_clearing_removes_the_tree_of_the_table_though_it_has_no_netem(container: Container) -> None:
-    container.write("qdisc.text", "qdisc htb 504e: root refcnt 2 r2q 10 default 0\n")
+    container.write("qdisc.text", TREE)
     container.run("impair", "clear")
     assert container.calls[0] == "tc qdisc delete dev eth1 root"
 

@@ -134,21 +134,26 @@ def errors(runner: DockerRunner) -> float:
 
 
 def by_hand(runner: DockerRunner) -> str:
-    """Slips a correlated loss under the table, as a well-meaning person might; what verification says of it."""
+    """Slips a correlated loss under the table; what verification says of it."""
     link = (TWO, ONE)
-    container = subprocess.run(
-        ["docker", "ps", "--quiet", "--filter", f"label=org.positron.testnet.node={TWO}"],
-        capture_output=True, text=True, check=True,
-    ).stdout.strip()  # fmt: skip
-    host = runner._live().nodes[ONE].peer_host
-    third, fourth = host.split(".")[2:]
-    minor = f"504e:{int(third) * 256 + int(fourth):x}"
-    script = f'tc qdisc replace dev "$(impair interface)" parent {minor} netem loss 20% 75%'
-    subprocess.run(["docker", "exec", "--user", "0", container, "sh", "-c", script], check=True)
+    slip_in(runner, link)
     (count,) = runner.probe([link], 500)
     (finding,) = verify([count], {link: LinkSettings(loss=0.2)}, base_delay=0.0)
     note("slipped in")
     return finding.text
+
+
+def slip_in(runner: DockerRunner, link: tuple[str, str]) -> None:
+    """Gives a link a loss of 20 % that is correlated, as a well-meaning person might."""
+    source, target = link
+    container = subprocess.run(
+        ["docker", "ps", "--quiet", "--filter", f"label=org.positron.testnet.node={source}"],
+        capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip
+    third, fourth = runner.host_of(target).split(".")[2:]
+    minor = f"504e:{int(third) * 256 + int(fourth):x}"
+    script = f'tc qdisc replace dev "$(impair interface)" parent {minor} netem loss 20% 75%'
+    subprocess.run(["docker", "exec", "--user", "0", container, "sh", "-c", script], check=True)
 
 
 BEGAN = time.monotonic()

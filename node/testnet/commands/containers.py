@@ -43,15 +43,17 @@ def up(arguments: argparse.Namespace) -> int:
     with engine() as docker:
         was_running = any(node.state == "running" for node in docker.nodes(arguments.name))
         began = time.monotonic()
+        is_started = False
         try:
             if not compose.up(build=not arguments.no_build, timeout=arguments.timeout, services=services):
                 raise _why(docker, arguments.name)
-        except (TestnetError, KeyboardInterrupt):
-            # Nothing half-started stays; what was there before is the user's to end.
-            if not was_running:
+            is_started = True
+            statuses = _wait_until_whole(docker, arguments.name, began + arguments.timeout)
+        except (TestnetError, KeyboardInterrupt) as error:
+            # Nothing half-started stays; what was there before, or runs and may be looked at, is the user's to end.
+            if not was_running and (not is_started or isinstance(error, KeyboardInterrupt)):
                 compose.down()
             raise
-        statuses = _wait_until_whole(docker, arguments.name, began + arguments.timeout)
     _show(statuses, is_json=arguments.json)
     sys.stderr.write(
         f"{len(statuses)} nodes, each with every other as a peer, after {time.monotonic() - began:.1f} s\n"

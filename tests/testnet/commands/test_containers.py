@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from node.testnet.commands import containers
 from node.testnet.main import main
 from tests.testnet.conftest import DockerProgram, FakeEngine, node
 
@@ -47,6 +48,20 @@ def test_containers_that_end_for_an_impossible_setting_make_it_a_usage_error(
     engine.words = "impair: LOSS=5: allowed is a percentage"
     assert main(["up"]) == status
     assert capsys.readouterr().err.splitlines()[-1] == f"testnet: seed, node-1: {engine.words}"
+
+
+@pytest.mark.parametrize("was_there", [False, True])
+def test_an_interrupted_up_leaves_what_was_there_and_nothing_else(
+    engine: FakeEngine, docker_program: DockerProgram, monkeypatch: pytest.MonkeyPatch, was_there: bool
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(containers, "_wait_until_whole", interrupted)
+    if was_there:
+        engine.before = engine.after
+    assert main(["up"]) == 1
+    assert (" down --volumes " in docker_program.calls[-1]) is not was_there
 
 
 def test_a_testnet_that_was_there_is_not_taken_down_by_a_failing_up(
