@@ -215,3 +215,48 @@ def test_each_fault_ends_though_the_controller_is_killed(
     fault = {**ON_NODES, **ON_LINKS}[kind]
     seen_as = {"kill": "down", "stop": "down", "pause": "paused"}
     outlive(start, [f"{fault}, target: node-1"], {"node-1": seen_as.get(kind, kind)})
+
+
+def test_an_interrupted_run_is_aborted_and_leaves_nothing(start: Callable[[str], subprocess.Popen[str]]) -> None:
+    before = volumes()
+    process = start(
+        "schema: 1\ntitle: interrupted\ntopology: {nodes: 3}\ntimeline:\n"
+        "  - {at: 0s, id: gone, kill: , target: node-1, for: 30s}\n"
+    )
+
+    def has_begun() -> bool:
+        assert process.poll() is None, outcome(process)
+        return "down" in effects(attached(), kernels=False)["node-1"]
+
+    until(has_begun, 60, "the fault has begun")
+    process.send_signal(signal.SIGINT)
+    found = outcome(process)
+    assert (found["verdict"], found["reason"], found["status"]) == ("aborted", "interrupted", 1)
+    assert leftovers() == []
+    assert volumes() <= before
+
+
+def test_an_interrupted_start_leaves_nothing(images: dict[str, str]) -> None:
+    project = f"positron-test-{os.getpid()}-up"
+
+    def containers() -> list[str]:
+        return docker("ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={project}").split()
+
+    command = [sys.executable, "-m", "node.testnet.main", "up", "--runner", "docker", "-n", "4", "--name", project]
+    process = subprocess.Popen(
+        [*command, "--no-build", "--no-monitoring"], env={**os.environ, **images}, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        until(lambda: bool(containers()), 60, "a container is there")
+        # As a terminal does it: to the command and to Compose below it.
+        os.killpg(process.pid, signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+        assert process.returncode != 0, output + errors
+        assert containers() == []
+        assert f"{project}_" not in docker("network", "ls", "--format", "{{.Name}}")
+        assert f"{project}_" not in docker("volume", "ls", "--format", "{{.Name}}")
+    finally:
+        process.kill()
+        process.communicate()
+        docker("compose", "--project-name", project, "down", "--volumes", "--timeout", "1")

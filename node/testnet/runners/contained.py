@@ -46,6 +46,7 @@ class DockerRunner(ProcRunner):
     """
 
     name = "docker"
+    down_timeout = 120.0
 
     def __init__(
         self, name: str = "", *, lease: float | None = LEASE, file: str | None = None, image: str = ""

@@ -36,7 +36,7 @@ __all__ = ["NODES_MAX", "ProcRunner"]
 
 NODES_MAX = 200
 START_TIMEOUT = 90.0
-DOWN_TIMEOUT = 10.0
+WATCH_TIMEOUT = 10.0
 LEASE = 10.0
 """Seconds without a sign of its controller after which a testnet that was brought up for one scenario goes down."""
 
@@ -60,6 +60,8 @@ class ProcRunner:
     name = "proc"
     backend = "wire"
     reason = "local processes impair their own links"
+    down_timeout = 10.0
+    """Seconds that the keeper has to end all nodes."""
 
     def __init__(self, name: str = "", *, lease: float | None = LEASE, prepare: str = "") -> None:
         self.testnet = name or f"run-{os.getpid()}-{secrets.token_hex(2)}"
@@ -131,12 +133,12 @@ class ProcRunner:
     def down(self) -> None:
         self._is_watching.set()
         if self._watcher is not None:
-            self._watcher.join(DOWN_TIMEOUT)
+            self._watcher.join(WATCH_TIMEOUT)
         directory = self._directory
         if directory is not None and directory.path.is_dir():
             if directory.is_alive():
                 wait_until(lambda: _tell_to_end(directory), START_TIMEOUT)
-                if not wait_until_gone(directory, DOWN_TIMEOUT) and directory.is_alive():
+                if not wait_until_gone(directory, self.down_timeout) and directory.is_alive():
                     raise TestnetFailed(
                         f"the keeper of testnet {self.testnet!r} does not end; see {directory.keeper_log}"
                     )
