@@ -17,7 +17,7 @@ from tests.lab.scenarios_run import MEDDLED
 pytestmark = pytest.mark.timeout(1300)
 
 LAB_SECONDS = 1200
-SHIPPED = ["flapping-link", "partition-one-way", "partition-halves", "corrupt"]
+SHIPPED = ["flapping-link", "partition-one-way"]
 """Without a delay of all links: the lab's single processor delays many links at once by more than is allowed."""
 
 
