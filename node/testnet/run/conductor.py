@@ -24,7 +24,7 @@ from node.testnet.scenario.resolve import LinkFault, NodeFault, Schedule
 from node.testnet.scenario.scenario import Scenario
 from node.types import to_seconds
 
-__all__ = ["Conductor"]
+__all__ = ["Conductor", "disturbances"]
 
 TICK = 0.5
 """Seconds between two looks at probes."""
@@ -332,16 +332,8 @@ class Conductor:
         }
 
     def _disturbances(self) -> Iterator[Disturbance]:
-        origin = self.outcome.origin
         for fault in self.schedule.faults:
-            start, end = origin + to_seconds(fault.at), origin + to_seconds(fault.until)
-            if isinstance(fault, LinkFault):
-                touched = {name: None for link in fault.links for name in link}
-                yield from (Disturbance(name, "cut", start, end) for name in touched)
-            elif fault.kind == "hostile":
-                yield Disturbance(fault.node, "hostile", start, self.outcome.end)
-            else:
-                yield Disturbance(fault.node, _DISTURBANCES.get(fault.kind, "disturbed"), start, end)
+            yield from disturbances(fault, self.outcome.origin, self.outcome.end)
 
     def _most_memory(self) -> dict[str, float]:
         most: dict[str, float] = {}
@@ -349,6 +341,18 @@ class Conductor:
             node = dict(series.labels).get("instance", "")
             most[node] = max(most.get(node, 0.0), *series.values)
         return most
+
+
+def disturbances(fault: Fault, origin: float, run_end: float) -> Iterator[Disturbance]:
+    """What the checker has to know of a fault. origin: of its times. run_end: a hostile node is not forgiven before."""
+    start, end = origin + to_seconds(fault.at), origin + to_seconds(fault.until)
+    if isinstance(fault, LinkFault):
+        touched = {name: None for link in fault.links for name in link}
+        yield from (Disturbance(name, "cut", start, end) for name in touched)
+    elif fault.kind == "hostile":
+        yield Disturbance(fault.node, "hostile", start, run_end)
+    else:
+        yield Disturbance(fault.node, _DISTURBANCES.get(fault.kind, "disturbed"), start, end)
 
 
 def _step(fault: Fault) -> Step:

@@ -112,9 +112,11 @@ class SimRunner:
         self._faults[key] = fault
         network.at(lasts, self._end, key)
 
-    def heal(self) -> None:
+    def heal(self, step: str | None = None) -> None:
+        """step: None for every fault."""
         for key in list(self._ends):
-            self._end(key)
+            if step in (None, self._faults[key].step):
+                self._end(key)
 
     def _end(self, key: int) -> None:
         end = self._ends.pop(key, None)
