@@ -7,6 +7,7 @@ standard output, with --json as JSON; progress and errors, one line each, go to 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 
@@ -34,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         status: int = arguments.function(arguments)
     except TestnetError as error:
         sys.stderr.write(f"testnet: {error}\n")
+        if "--json" in (sys.argv[1:] if argv is None else argv):
+            print(json.dumps({"error": str(error), "status": error.status}))
         return error.status
     except ModuleNotFoundError as error:
         sys.stderr.write(f"testnet: {error.name} is missing: pip install 'positron-testnet[testnet]'\n")
@@ -71,7 +74,10 @@ def status(arguments: argparse.Namespace) -> int:
 
 def down(arguments: argparse.Namespace) -> int:
     """Stops a testnet and removes everything that belongs to it."""
-    return local.down(arguments) if local.is_local(arguments.name) else containers.down(arguments)
+    status = local.down(arguments) if local.is_local(arguments.name) else containers.down(arguments)
+    if arguments.json:
+        print(json.dumps({"down": arguments.name, "status": status}))
+    return status
 
 
 def _choose(arguments: argparse.Namespace) -> tuple[str, str]:

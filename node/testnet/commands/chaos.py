@@ -56,14 +56,17 @@ def add_chaos_commands(commands: Any) -> None:
     verb.add_argument("--seed", type=whole(0, SEED_MAX), default=1, help="of the first one (default 1)")
     verb.add_argument("--count", type=whole(1, REPEAT_MAX), default=1, help="how many, each with the next seed")
     verb.add_argument("--into", metavar="FOLDER", help="write files there instead of to standard output")
+    verb.add_argument("--json", action="store_true", help="JSON: the scenarios, or with --into the files")
 
     verb = verbs.add_parser("minimise", help="find a smaller scenario that fails as well, in `sim`", allow_abbrev=False)
     verb.set_defaults(function=minimise)
     verb.add_argument("scenario", metavar="SCENARIO", help="a file, a name, or the folder of a run")
+    verb.add_argument("--json", action="store_true", help="JSON instead of YAML")
 
     report = commands.add_parser("report", help="make the page of a run that left a folder", allow_abbrev=False)
     report.set_defaults(function=make_report)
     report.add_argument("run", metavar="RUN", help="the folder")
+    report.add_argument("--json", action="store_true", help="JSON instead of a path")
 
     verb = verbs.add_parser("replay", help="repeat a run that left a folder", allow_abbrev=False)
     verb.set_defaults(function=replay)
@@ -147,7 +150,8 @@ def make_report(arguments: argparse.Namespace) -> int:
     """Writes `report.html` into the folder of a run and prints its path."""
     from node.testnet.report import write_report
 
-    print(write_report(Path(arguments.run)))
+    page = write_report(Path(arguments.run))
+    print(json.dumps({"report": str(page)}) if arguments.json else page)
     return 0
 
 
@@ -157,8 +161,12 @@ def generate(arguments: argparse.Namespace) -> int:
 
     from node.testnet.scenario.generate import generated
 
+    files = []
     for seed in range(arguments.seed, arguments.seed + arguments.count):
         text = yaml.safe_dump(generated(seed), sort_keys=False)
+        if arguments.into is None and arguments.json:
+            print(json.dumps(generated(seed)))
+            continue
         if arguments.into is None:
             print(("---\n" if seed > arguments.seed else "") + text, end="")
             continue
@@ -168,7 +176,11 @@ def generate(arguments: argparse.Namespace) -> int:
         except OSError as error:
             raise TestnetFailed(f"{folder} cannot be made: {error.strerror}") from error
         _write(folder / f"chance-{seed}.yaml", text)
-        print(folder / f"chance-{seed}.yaml")
+        files.append(str(folder / f"chance-{seed}.yaml"))
+        if not arguments.json:
+            print(files[-1])
+    if files and arguments.json:
+        print(json.dumps({"files": files}))
     return 0
 
 
@@ -204,7 +216,8 @@ def minimise(arguments: argparse.Namespace) -> int:
     values = {**values, "seed": scenario.seed}
     if not fails(values):
         raise TestnetFailed(f"{scenario.name} passes in sim; there is nothing to make smaller")
-    print(yaml.safe_dump(minimised(values, fails), sort_keys=False), end="")
+    smallest = minimised(values, fails)
+    print(json.dumps(smallest) if arguments.json else yaml.safe_dump(smallest, sort_keys=False).rstrip("\n"))
     return 0
 
 
@@ -295,16 +308,17 @@ def _read(path: Path) -> tuple[Scenario, Any]:
     from node.testnet.scenario.resolve import Overlap, resolve
     from node.testnet.scenario.source import Mistake, SourceError, read
 
-    scenario = load_scenario(path)
+    scenario, source = load_scenario(path), read(path)
     probes = [*scenario.steady, *(probe for one in scenario.expectations for probe in one.probes)]
     wrong = [Mistake(str(path), 1, "", text) for text in check_queries(probes)]
     try:
         resolve(scenario)
     except Overlap as error:
-        wrong.append(Mistake(str(path), 1, "timeline", str(error)))
+        index = next((at for at, entry in enumerate(scenario.timeline) if entry.id == error.step), 0)
+        wrong.append(source.mistake(("timeline", index), str(error)))
     if wrong:
         raise SourceError(wrong)
-    return scenario, read(path).values
+    return scenario, source.values
 
 
 def _path_of(name: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import signal
 import sys
 import time
@@ -24,6 +25,7 @@ def add_replay_command(commands: Any) -> None:
     command = commands.add_parser("replay-metrics", help="show a finished run in Prometheus", allow_abbrev=False)
     command.set_defaults(function=replay_metrics)
     command.add_argument("run", metavar="RUN", help="the folder of the run")
+    command.add_argument("--json", action="store_true", help="JSON instead of lines")
     command.add_argument(
         "--port", type=_port, default=DEFAULT_PORT, help=f"on 127.0.0.1; 0 for any (default {DEFAULT_PORT})"
     )
@@ -37,7 +39,8 @@ def replay_metrics(arguments: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with replayed(load(Path(arguments.run)), port=arguments.port) as replay:
-            print("\n".join(_where(replay)), flush=True)
+            told = {"prometheus": replay.address, "start": replay.start, "end": replay.end}
+            print(json.dumps(told) if arguments.json else "\n".join(_where(replay)), flush=True)
             while True:
                 signal.pause()
     except KeyboardInterrupt:

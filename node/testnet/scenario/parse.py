@@ -6,6 +6,7 @@ to nobody, faults without an end or on top of each other, expectations of faults
 
 from __future__ import annotations
 
+import difflib
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -117,7 +118,9 @@ class _Builder:
             known = schema.get("properties", {})
             for key in error.instance:
                 if key not in known:
-                    yield self._source.mistake([*place, key], f"unknown; allowed is one of {', '.join(known)}")
+                    near = difflib.get_close_matches(str(key), known, 1)
+                    guess = f"did you mean {near[0]}? " if near else ""
+                    yield self._source.mistake([*place, key], f"unknown; {guess}allowed is one of {', '.join(known)}")
             return
         if error.validator == "required":
             assert isinstance(error.instance, Mapping)

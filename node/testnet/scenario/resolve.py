@@ -30,7 +30,11 @@ Link = tuple[str, str]
 
 
 class Overlap(ValueError):
-    """Two faults of one node exclude each other."""
+    """Two faults of one node exclude each other. step: the later of them."""
+
+    def __init__(self, step: str, text: str) -> None:
+        super().__init__(text)
+        self.step = step
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,9 +279,8 @@ def _check_overlaps(faults: Sequence[LinkFault | NodeFault]) -> None:
         if isinstance(fault, NodeFault) and (name := KINDS[fault.kind].exclusive):
             earlier = last.get((fault.node, name))
             if earlier is not None and fault.at < earlier.until:
-                raise Overlap(
-                    f"{fault.step} and {earlier.step} hit {fault.node} at the same time, and exclude each other"
-                )
+                text = f"{fault.step} and {earlier.step} hit {fault.node} at the same time, and exclude each other"
+                raise Overlap(fault.step, text)
             last[fault.node, name] = fault
 
 

@@ -122,3 +122,42 @@ def test_a_failing_scenario_is_made_smaller(scenario: Path, capsys: pytest.Captu
     smaller = capsys.readouterr().out
     assert "idle" not in smaller
     assert "detect" in smaller
+
+
+def test_a_key_that_nobody_knows_gets_a_suggestion(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text("schema: 1\ntitle: t\ntopology: {nodes: 3}\ntimeline:\n  - {at: 1s, losss: 20%, for: 3s}\n")
+    assert main(["chaos", "lint", str(path)]) == 1
+    said = capsys.readouterr().out
+    assert f"{path}:5: timeline[0].losss: unknown; did you mean loss? allowed is one of" in said
+
+
+def test_faults_that_exclude_each_other_are_named_where_the_later_one_stands(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "s.yaml"
+    entries = (
+        "  - {at: 1s, id: a, kill: , target: node-1, for: 5s}\n  - {at: 2s, id: b, pause: , target: node-1, for: 2s}\n"
+    )
+    path.write_text(f"schema: 1\ntitle: t\ntopology: {{nodes: 3}}\ntimeline:\n{entries}")
+    assert main(["chaos", "lint", str(path)]) == 1
+    assert f"{path}:6: timeline[1]: b and a hit node-1 at the same time" in capsys.readouterr().out
+
+
+def test_every_command_tells_in_json_what_it_did_and_what_went_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["chaos", "generate", "--count", "2", "--into", str(tmp_path / "g"), "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["files"]) == 2
+    assert main(["chaos", "generate", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["schema"] == 1
+    for words in (
+        ["report", str(tmp_path), "--json"],
+        ["replay-metrics", str(tmp_path), "--json"],
+        ["chaos", "replay", str(tmp_path), "--json"],
+        ["chaos", "run", "nix", "--json"],
+    ):
+        status = main(words)
+        said = json.loads(capsys.readouterr().out)
+        assert status == said["status"] != 0
+        assert said["error"]

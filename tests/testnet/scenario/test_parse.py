@@ -88,7 +88,11 @@ def test_the_default_seed_depends_on_the_name_alone() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("title: a split heals", "titel: a", "s.yaml:2: titel: unknown; allowed is one of schema, title"),
+        (
+            "title: a split heals",
+            "titel: a",
+            "s.yaml:2: titel: unknown; did you mean title? allowed is one of schema, title",
+        ),
         ("schema: 1", "schema: 2", "s.yaml:1: schema: 2: allowed is 1"),
         ("nodes: 9", "nodes: 1", "s.yaml:4: topology.nodes: 1: allowed is at least 2"),
         ("nodes: 9", "nodes: 4", "s.yaml:4: topology.groups: groups have 6 nodes, and there are 4"),
