@@ -12,6 +12,7 @@ from node.testnet.session import Session
 
 @pytest.mark.loopback
 def test_the_same_program_runs_on_processes(testnets: Path) -> None:
+    before = set(testnets.glob("*"))
     with Session(nodes=3, runner="proc") as testnet:
         with testnet.faults.partition("one", target="node-1") as cut:
             message = testnet.broadcast("seed")
@@ -19,7 +20,7 @@ def test_the_same_program_runs_on_processes(testnets: Path) -> None:
             assert "node-1" not in testnet.holders(message)
             assert cut.step == "partition-1"
         testnet.wait_until_everywhere(message)
-    assert not any(testnets.iterdir())
+    assert set(testnets.glob("*")) == before
 
 
 def test_an_error_of_the_program_takes_the_testnet_down_and_is_told_alone() -> None:
