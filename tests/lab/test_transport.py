@@ -51,8 +51,9 @@ def test_the_smoothed_rtt_is_twice_the_delay(figures: dict[str, dict[str, Any]])
 
 @pytest.mark.parametrize("name", ["jitter", "reordering"])
 def test_packets_that_are_only_late_are_rarely_sent_again(figures: dict[str, dict[str, Any]], name: str) -> None:
-    # Two hundred packets are few to learn from: what is taken for lost at first teaches the thresholds.
-    assert figures[name]["retransmitted"] <= 0.25 * figures[name]["packets_sent"]
+    # Some hundred packets are few to learn from: what is taken for lost at first teaches the thresholds.
+    # A rule of three packets alone would send most of them again, since three of four overtake the rest.
+    assert figures[name]["retransmitted"] <= 0.4 * figures[name]["packets_sent"]
 
 
 def test_a_slow_link_is_filled_and_not_flooded(figures: dict[str, dict[str, Any]]) -> None:
