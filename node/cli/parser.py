@@ -241,7 +241,7 @@ def _add_timeout(parser: argparse.ArgumentParser, text: str) -> None:
 
 
 def _goal(text: str) -> str:
-    if not re.fullmatch(GOAL_PATTERN, text) or text.endswith("\n"):
+    if not re.fullmatch(GOAL_PATTERN, text):
         raise argparse.ArgumentTypeError(f"{text!r}: allowed are {GOAL_WORDS}")
     return text
 

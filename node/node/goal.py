@@ -39,7 +39,7 @@ def parse_goal(wait: object) -> Goal | None:
     """The goal in these words; None where nothing is to be waited for. UsageError."""
     if wait is None or wait == "queued":
         return None
-    if not isinstance(wait, str) or not re.fullmatch(GOAL_PATTERN, wait) or wait.endswith("\n"):
+    if not isinstance(wait, str) or not re.fullmatch(GOAL_PATTERN, wait):
         raise UsageError(f"wait = {str(wait)[:80]!r}: allowed are {GOAL_WORDS}")
     return Goal(0) if wait == "covered" else Goal(int(wait.removeprefix("acked:")))
 

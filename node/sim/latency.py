@@ -7,25 +7,25 @@ one least round trip, over a link with the same settings: it waits for nothing b
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
 from node.impairment.link import Link, LinkSettings
 from node.sim.goodput import add_endpoint
-from node.sim.world import World
+from node.sim.world import Host, World
+from node.transport.endpoint import Endpoint
 from node.transport.events import Delivery, MessageReceived
 from node.transport.packet import Message
 from node.transport.settings import TransportSettings
 from node.transport.stats import ConnectionSnapshot
 from node.types import MILLISECOND, Address, Duration, from_seconds
 
-__all__ = ["Delays", "Stream", "quantile", "stream"]
+__all__ = ["RECEIVER", "SENDER", "Delays", "Stream", "connected", "stream"]
 
 _CONNECT_SECONDS = 30.0
 _PATIENCE_SECONDS = 60.0
-_SENDER: Address = ("10.0.0.1", 9000)
-_RECEIVER: Address = ("10.0.0.2", 9000)
+SENDER: Address = ("10.0.0.1", 9000)
+RECEIVER: Address = ("10.0.0.2", 9000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,13 +64,8 @@ class Delays:
 def stream(asked: Stream) -> Delays:
     """Sends the messages and tells how long each took."""
     world = World(Random(asked.seed), default=asked.link, has_trace=False)  # noqa: S311  # a simulation must repeat itself
-    settings = TransportSettings(min_rto=25 * MILLISECOND)
-    client, host = add_endpoint(world, _SENDER, settings, asked.seed)
-    server, receiver = add_endpoint(world, _RECEIVER, settings, asked.seed)
-    handle = client.connect(_RECEIVER, world.now)
-    world.drain(host)
+    client, host, receiver, handle = connected(world, asked.seed)
     host.keeps_events = receiver.keeps_events = False
-    world.run_until(lambda: client.connection_of(server.identity.public_key) is not None, _CONNECT_SECONDS)
     sent_at: list[int] = []
     delays: dict[int, Duration] = {}
 
@@ -96,9 +91,15 @@ def stream(asked: Stream) -> Delays:
     return Delays(delays=tuple(counted), ideal=_ideal(asked), missing=asked.messages - len(delays), sender=snapshot)
 
 
-def quantile(delays: Sequence[Duration], share: float) -> Duration:
-    """The delay that so many of the messages do not exceed. delays: ascending, at least one."""
-    return delays[min(len(delays) - 1, int(share * len(delays)))]
+def connected(world: World, seed: int) -> tuple[Endpoint, Host, Host, int]:
+    """A sender, its host, the host of a receiver, and the connection between them."""
+    settings = TransportSettings(min_rto=25 * MILLISECOND)
+    client, host = add_endpoint(world, SENDER, settings, seed)
+    server, receiver = add_endpoint(world, RECEIVER, settings, seed)
+    handle = client.connect(RECEIVER, world.now)
+    world.drain(host)
+    world.run_until(lambda: client.connection_of(server.identity.public_key) is not None, _CONNECT_SECONDS)
+    return client, host, receiver, handle
 
 
 def _ideal(asked: Stream) -> tuple[Duration, ...]:

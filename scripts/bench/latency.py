@@ -13,7 +13,8 @@ import argparse
 import json
 
 from node.impairment.link import GilbertElliott, LinkSettings, Order
-from node.sim.latency import Stream, quantile, stream
+from node.sim.figures import percentile
+from node.sim.latency import Stream, stream
 from node.types import MILLISECOND
 
 BURSTS = GilbertElliott(p=0.02, r=0.4)
@@ -44,7 +45,7 @@ def main() -> int:
         seen = stream(Stream(link=link, messages=2_000 if arguments.quick else 20_000))
         row: dict[str, float | str] = {"link": name}
         for share in (0.5, 0.99):
-            ours, ideal = (quantile(delays, share) / MILLISECOND for delays in (seen.delays, seen.ideal))
+            ours, ideal = (percentile(delays, share) / MILLISECOND for delays in (seen.delays, seen.ideal))
             row |= {f"p{share * 100:g}_ms": ours, f"p{share * 100:g}_ideal_ms": ideal}
         row |= {"of_ideal": float(row["p99_ideal_ms"]) / float(row["p99_ms"])}
         row |= {"spurious": seen.spurious, "missing": seen.missing}

@@ -13,16 +13,13 @@ import json
 from random import Random
 
 from node.impairment.link import LinkSettings
-from node.sim.goodput import add_endpoint
-from node.sim.latency import quantile
+from node.sim.figures import percentile
+from node.sim.latency import SENDER, connected
 from node.sim.world import World
 from node.transport.events import Delivery, MessageReceived
 from node.transport.packet import Message
-from node.transport.settings import TransportSettings
 from node.types import MILLISECOND, Address
 
-SENDER: Address = ("10.0.0.1", 9000)
-RECEIVER: Address = ("10.0.0.2", 9000)
 ONE_WAY = MILLISECOND // 2
 SIZES = (256, 10_000)
 PAUSE_SECONDS = 0.25
@@ -46,7 +43,7 @@ def main() -> int:
     arguments = parser.parse_args()
     for size in SIZES:
         delays = measure(size, arguments.messages)
-        p50, p99 = (quantile(delays, share) / MILLISECOND for share in (0.5, 0.99))
+        p50, p99 = (percentile(delays, share) / MILLISECOND for share in (0.5, 0.99))
         ratio = (TCP_RTO_MIN_MS + 0.5) / p99
         if arguments.json:
             print(json.dumps({"size": size, "p50_ms": p50, "p99_ms": p99, "tcp_to_ours": ratio}), flush=True)
@@ -62,12 +59,7 @@ def main() -> int:
 def measure(size: int, messages: int) -> list[int]:
     """How long each message took, in nanoseconds, ascending."""
     world = World(Random(1), default=LinkSettings(delay=ONE_WAY), has_trace=False)
-    settings = TransportSettings(min_rto=25 * MILLISECOND)
-    client, host = add_endpoint(world, SENDER, settings, 1)
-    server, receiver = add_endpoint(world, RECEIVER, settings, 1)
-    handle = client.connect(RECEIVER, world.now)
-    world.drain(host)
-    world.run_until(lambda: client.connection_of(server.identity.public_key) is not None, 5)
+    client, host, receiver, handle = connected(world, seed=1)
     cut = Swallowing()
     world.cuts.append(cut)
     delays: list[int] = []

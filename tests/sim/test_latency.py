@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from node.impairment.link import GilbertElliott, LinkSettings, Order
-from node.sim.latency import Stream, quantile, stream
+from node.sim.figures import percentile
+from node.sim.latency import Stream, stream
 from node.types import MILLISECOND
 
 
@@ -14,8 +15,8 @@ from node.types import MILLISECOND
 def test_small_messages_over_a_lossy_path_take_no_longer_than_one_round_trip_per_loss(rtt: int, loss: float) -> None:
     seen = stream(Stream(link=LinkSettings(delay=rtt * MILLISECOND // 2, loss=loss), messages=2000))
     assert seen.missing == 0
-    assert quantile(seen.delays, 0.5) <= 1.1 * quantile(seen.ideal, 0.5)
-    assert quantile(seen.delays, 0.99) <= quantile(seen.ideal, 0.99) / 0.85
+    assert percentile(seen.delays, 0.5) <= 1.1 * percentile(seen.ideal, 0.5)
+    assert percentile(seen.delays, 0.99) <= percentile(seen.ideal, 0.99) / 0.85
 
 
 def test_bursts_cost_no_more_than_a_round_trip_and_the_next_message() -> None:
@@ -23,7 +24,7 @@ def test_bursts_cost_no_more_than_a_round_trip_and_the_next_message() -> None:
     seen = stream(Stream(link=link, messages=4000))
     assert seen.missing == 0
     # Whoever sends each 5 ms hears of a burst of a few when the first message behind it is acknowledged.
-    assert quantile(seen.delays, 0.99) <= quantile(seen.ideal, 0.99) + 20 * MILLISECOND
+    assert percentile(seen.delays, 0.99) <= percentile(seen.ideal, 0.99) + 20 * MILLISECOND
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,7 @@ def test_packets_that_are_only_late_are_hardly_ever_sent_again(link: LinkSetting
     seen = stream(Stream(link=link, messages=4000))
     assert seen.missing == 0
     assert seen.spurious < 0.001
-    assert quantile(seen.delays, 0.99) <= quantile(seen.ideal, 0.99) / 0.85
+    assert percentile(seen.delays, 0.99) <= percentile(seen.ideal, 0.99) / 0.85
 
 
 def test_the_ideal_is_the_path_and_a_round_trip_for_each_loss() -> None:

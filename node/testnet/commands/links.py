@@ -116,8 +116,7 @@ def clear(arguments: argparse.Namespace) -> int:
 def verify(arguments: argparse.Namespace) -> int:
     """Asked against measured, for each link."""
     from node.cli.tables import duration, table
-    from node.testnet.run.verification import ROUNDS
-    from node.testnet.run.verification import verify as judge
+    from node.testnet.run.verification import measured
     from node.testnet.runners.asked import asked_of
 
     if not 1 <= arguments.count <= 10_000:
@@ -128,12 +127,7 @@ def verify(arguments: argparse.Namespace) -> int:
     if silent:
         raise TestnetFailed(f"no answer from {', '.join(dict.fromkeys(silent))}: what is asked of its links is unknown")
     asked = {link: asked_of(answers[link[0]] or {}, runner.host_of(link[1])) for link in links}
-    findings = judge(runner.probe(links, arguments.count), asked, base_delay=0.0)
-    for _ in range(ROUNDS - 1):
-        wrong = [one.link for one in findings if not one.is_applied]
-        if wrong:
-            again = {one.link: one for one in judge(runner.probe(wrong, arguments.count), asked, base_delay=0.0)}
-            findings = [again.get(one.link, one) for one in findings]
+    findings = measured(lambda again: runner.probe(again, arguments.count), asked)
     if arguments.json:
         print(json.dumps([_record(one) for one in findings], indent=2))
     else:

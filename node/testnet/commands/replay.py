@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from node.testnet.commands.chaos import whole
+
 if TYPE_CHECKING:
     from node.testnet.report.replay import Replay
 
@@ -27,7 +29,7 @@ def add_replay_command(commands: Any) -> None:
     command.add_argument("run", metavar="RUN", help="the folder of the run")
     command.add_argument("--json", action="store_true", help="JSON instead of lines")
     command.add_argument(
-        "--port", type=_port, default=DEFAULT_PORT, help=f"on 127.0.0.1; 0 for any (default {DEFAULT_PORT})"
+        "--port", type=whole(0, 65535), default=DEFAULT_PORT, help=f"on 127.0.0.1; 0 for any (default {DEFAULT_PORT})"
     )
 
 
@@ -65,9 +67,3 @@ def _where(replay: Replay) -> list[str]:
         f"grafana:    with {replay.address} as its datasource, {board}",
         "end with Ctrl-C",
     ]
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r}: allowed is a whole number from 0 to 65535")
-    return int(text)

@@ -18,7 +18,7 @@ from node.testnet.metrics.recording import Recording
 from node.testnet.run.expectations import Expectations
 from node.testnet.run.probes import Answer, Prober
 from node.testnet.run.verdict import Outcome, Step, Verdict
-from node.testnet.run.verification import PROBES, ROUNDS, LinkFinding, verify
+from node.testnet.run.verification import PROBES, LinkFinding, measured
 from node.testnet.runners.base import Event, Fault, LinkName, Plan, Runner
 from node.testnet.scenario.resolve import LinkFault, NodeFault, Schedule
 from node.testnet.scenario.scenario import Scenario
@@ -270,13 +270,7 @@ class Conductor:
         if not links:
             return
         asked = {link: self._asked(link, at) if step else self.schedule.links[link] for link in links}
-        findings = verify(self.runner.probe(links, PROBES), asked, base_delay=0.0)
-        for _ in range(ROUNDS - 1):
-            again = [finding.link for finding in findings if not finding.is_applied]
-            if again:
-                counts = self.runner.probe(again, PROBES)
-                later = {one.link: one for one in verify(counts, asked, base_delay=0.0)}
-                findings = [later.get(finding.link, finding) for finding in findings]
+        findings = measured(lambda again: self.runner.probe(again, PROBES), asked)
         wrong = [finding for finding in findings if not finding.is_applied]
         self.outcome.links += [(step, finding) for finding in findings]
         if wrong:

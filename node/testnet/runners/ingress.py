@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from node.impairment.link import LinkSettings
-from node.impairment.plain import from_plain, to_plain
+from node.impairment.plain import from_plain
+from node.testnet.runners.kernel import reduced
 
 __all__ = ["SHARE_MIN", "Drop", "drops", "for_node", "line"]
 
@@ -65,13 +66,7 @@ def line(drop: Drop) -> str:
 
 def for_node(command: str, body: Mapping[str, Any]) -> dict[str, Any]:
     """The same command for the sender, without what its receivers' kernels do: it still knows which faults run."""
-    changed = dict(body)
-    if command == "links":
-        left = {host: to_plain(_left_to_node(from_plain(one))) for host, one in body["hosts"].items()}
-        changed["hosts"] = {host: one for host, one in left.items() if one}
-    elif command == "faults":
-        changed["settings"] = to_plain(_left_to_node(from_plain(body["settings"])))
-    return changed
+    return reduced(command, body, _left_to_node)
 
 
 def _left_to_node(settings: LinkSettings) -> LinkSettings:

@@ -8,7 +8,7 @@ not be the one that is there.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from node.impairment.plain import from_plain, to_plain
 from node.testnet.errors import NotApplied
 from node.types import MICROSECOND, to_seconds
 
-__all__ = ["compare", "for_node", "left_to_node", "queue_limit", "table", "words"]
+__all__ = ["compare", "for_node", "left_to_node", "queue_limit", "reduced", "table", "words"]
 
 CLEAN = LinkSettings()
 HANDLE = "504e:"
@@ -81,12 +81,17 @@ def table(links: Mapping[str, Any], faults: list[Mapping[str, Any]]) -> dict[str
 
 def for_node(command: str, body: Mapping[str, Any]) -> dict[str, Any]:
     """The same command for the node, where the kernel does the rest: it still knows which faults run."""
+    return reduced(command, body, left_to_node)
+
+
+def reduced(command: str, body: Mapping[str, Any], left: Callable[[LinkSettings], LinkSettings]) -> dict[str, Any]:
+    """A command with what is left of all its settings."""
     changed = dict(body)
     if command == "links":
-        left = {host: to_plain(left_to_node(from_plain(one))) for host, one in body["hosts"].items()}
-        changed["hosts"] = {host: one for host, one in left.items() if one}
+        kept = {host: to_plain(left(from_plain(one))) for host, one in body["hosts"].items()}
+        changed["hosts"] = {host: one for host, one in kept.items() if one}
     elif command == "faults":
-        changed["settings"] = to_plain(left_to_node(from_plain(body["settings"])))
+        changed["settings"] = to_plain(left(from_plain(body["settings"])))
     return changed
 
 
