@@ -15,7 +15,6 @@ verdict, leaves the folder of its run, and fails with the reason and with the co
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
@@ -23,9 +22,8 @@ from typing import Any
 
 import pytest
 
+from node.testnet.commands.chaos import carry_out, read_scenario
 from node.testnet.errors import TestnetError
-from node.testnet.run.conductor import Conductor
-from node.testnet.run.folder import RunFolder
 from node.testnet.run.verdict import Verdict
 from node.testnet.session import Session
 
@@ -84,11 +82,10 @@ class ScenarioFile(pytest.File):
 
     def collect(self) -> Iterator[ScenarioItem]:
         """Its one test; a file with mistakes is an error of the collection, with file, line and field."""
-        from node.testnet.scenario.parse import load_scenario
         from node.testnet.scenario.source import SourceError
 
         try:
-            load_scenario(self.path)
+            read_scenario(self.path)
         except SourceError as error:
             raise self.CollectError("\n".join(str(mistake) for mistake in error.mistakes)) from error
         yield ScenarioItem.from_parent(self, name=self.path.stem)
@@ -99,26 +96,18 @@ class ScenarioItem(pytest.Item):
 
     def runtest(self) -> None:
         """Runs it; ScenarioFailed unless it passes, skipped where this machine or runner cannot run it."""
-        from node.testnet.report import write_report
-        from node.testnet.runners import choose_runner, make_runner
-        from node.testnet.scenario.parse import load_scenario
-        from node.testnet.scenario.resolve import resolve
-        from node.testnet.scenario.source import read
+        from node.testnet.runners import choose_runner
 
-        scenario = load_scenario(self.path)
+        scenario, source = read_scenario(self.path)
         chosen, _ = choose_runner(self.config.getoption("--testnet-runner"), scenario)
         out = Path(self.config.getoption("--testnet-out"))
-        folder = RunFolder(out, scenario.name, scenario.seed, began=time.time_ns() / 1e9)
-        conductor = Conductor(scenario, resolve(scenario), make_runner(chosen))
-        outcome = conductor.run()
-        folder.write(conductor, read(self.path).values)
-        write_report(folder.path)
+        conductor, page = carry_out(scenario, source, chosen, out, lambda _: None)
+        outcome = conductor.outcome
         if outcome.verdict is Verdict.UNSUPPORTED:
             pytest.skip(outcome.reason)
         if outcome.verdict is not Verdict.PASSED:
             raise ScenarioFailed(
-                f"{outcome.verdict.value}: {outcome.reason}\n"
-                f"report: {folder.path}/report.html\nagain:  testnet chaos replay {folder.path}"
+                f"{outcome.verdict.value}: {outcome.reason}\nreport: {page}\nagain:  testnet chaos replay {page.parent}"
             )
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], *args: Any, **words: Any) -> Any:

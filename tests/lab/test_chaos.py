@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.docker.testnet import ROOT
 from tests.lab.chaos_run import PROBES
+from tests.lab.lab import seen_in_lab
 
 pytestmark = pytest.mark.timeout(700)
 
@@ -27,21 +22,9 @@ SLOW = 0.004
 @pytest.fixture(scope="module")
 def figures(images: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What one run in the lab saw."""
-    out = tmp_path_factory.mktemp("chaos")
-    # The lab's clock is the real one: what else this machine does must not be measured.
-    lab = ["nice", "-n", "-15", str(ROOT / "tests/lab/netem-lab"), "--timeout", str(LAB_SECONDS), "--out", str(out)]
-    done = subprocess.run(
-        [*lab, "--images", images["POSITRON_IMAGE"], "--", sys.executable, "-m", "tests.lab.chaos_run"],
-        cwd=ROOT,
-        env={**os.environ, **images},
-        capture_output=True,
-        text=True,
-        timeout=LAB_SECONDS + 60,
-        check=False,
-    )
-    assert done.returncode == 0, f"{done.stdout[-4000:]}{done.stderr[-2000:]}"
-    seen: dict[str, Any] = json.loads(Path(out, "chaos.json").read_text())
-    return seen
+    file = tmp_path_factory.mktemp("chaos") / "chaos.json"
+    options = ("--images", images["POSITRON_IMAGE"])
+    return seen_in_lab(file, ["tests.lab.chaos_run"], *options, seconds=LAB_SECONDS, images=images)
 
 
 def is_share(measured: float, asked: float, variance: float = 1.0) -> bool:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import pytest
 
-from tests.docker.testnet import ROOT
+from tests.lab.lab import seen_in_lab
 from tests.lab.netem_run import BROADCASTS, NODES
 
 pytestmark = pytest.mark.timeout(900)
@@ -29,34 +24,9 @@ LINKS = (NODES + 1) * NODES
 @pytest.fixture(scope="module")
 def figures(images: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a run in the lab saw, at 10 % loss and 20 ms delay in each direction, and after."""
-    out = tmp_path_factory.mktemp("lab")
-    handed = f"{images['POSITRON_IMAGE']},{images['PROMETHEUS_IMAGE']}"
-    # The lab's clock is the real one: what else this machine does must not be measured.
-    lab = [
-        "nice",
-        "-n",
-        "-15",
-        str(ROOT / "tests/lab/netem-lab"),
-        "--timeout",
-        str(LAB_SECONDS),
-        "--out",
-        str(out),
-        "--images",
-        handed,
-    ]
-    done = subprocess.run(
-        [*lab, "--", sys.executable, "-m", "tests.lab.netem_run"],
-        cwd=ROOT,
-        env={**os.environ, **images},
-        capture_output=True,
-        text=True,
-        timeout=LAB_SECONDS + 120,
-        check=False,
-    )
-    file = Path(out, "figures.json")
-    seen: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
-    assert done.returncode == 0, f"{done.stdout[-4000:]}{done.stderr[-2000:]}\n{json.dumps(seen.get('logs'), indent=1)}"
-    return seen
+    file = tmp_path_factory.mktemp("lab") / "figures.json"
+    options = ("--images", f"{images['POSITRON_IMAGE']},{images['PROMETHEUS_IMAGE']}")
+    return seen_in_lab(file, ["tests.lab.netem_run"], *options, seconds=LAB_SECONDS, images=images, patience=120)
 
 
 def test_the_kernel_of_every_container_has_what_was_asked_for(figures: dict[str, Any]) -> None:

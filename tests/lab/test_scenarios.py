@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.docker.testnet import ROOT
+from tests.lab.lab import seen_in_lab
 from tests.lab.scenarios_run import MEDDLED
 
 pytestmark = pytest.mark.timeout(1300)
@@ -26,22 +21,9 @@ def played(
     request: pytest.FixtureRequest, images: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Any]:  # fmt: skip
     """The outcomes of these scenarios in the lab."""
-    out = tmp_path_factory.mktemp("scenarios")
-    # The lab's clock is the real one: what else this machine does must not be measured.
-    lab = ["nice", "-n", "-15", str(ROOT / "tests/lab/netem-lab"), "--timeout", str(LAB_SECONDS), "--out", str(out)]
-    module = [sys.executable, "-m", "tests.lab.scenarios_run"]
-    done = subprocess.run(
-        [*lab, "--images", images["POSITRON_IMAGE"], "--", *module, *request.param],
-        cwd=ROOT,
-        env={**os.environ, **images},
-        capture_output=True,
-        text=True,
-        timeout=LAB_SECONDS + 60,
-        check=False,
-    )
-    assert done.returncode == 0, f"{done.stdout[-4000:]}{done.stderr[-2000:]}"
-    seen: dict[str, Any] = json.loads(Path(out, "scenarios.json").read_text())
-    return seen
+    file = tmp_path_factory.mktemp("scenarios") / "scenarios.json"
+    words = ["tests.lab.scenarios_run", *request.param]
+    return seen_in_lab(file, words, "--images", images["POSITRON_IMAGE"], seconds=LAB_SECONDS, images=images)
 
 
 @pytest.mark.parametrize("played", [[MEDDLED]], indirect=True)

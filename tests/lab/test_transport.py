@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.lab.lab import seen_in_lab
 from tests.lab.transport_run import IMPAIRMENTS
 
 pytestmark = pytest.mark.timeout(420)
 
-ROOT = Path(__file__).parents[2]
 LAB_SECONDS = 300
 MILLISECOND = 1_000_000
 
@@ -22,14 +18,8 @@ MILLISECOND = 1_000_000
 @pytest.fixture(scope="module")
 def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """What one run in the lab saw, by impairment."""
-    out = tmp_path_factory.mktemp("transport")
-    # The lab's clock is the real one: what else this machine does must not be measured.
-    lab = ["nice", "-n", "-15", str(ROOT / "tests/lab/netem-lab"), "--mem", "1G", "--timeout", str(LAB_SECONDS)]
-    command = [*lab, "--out", str(out), "--", sys.executable, "-m", "tests.lab.transport_run"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=LAB_SECONDS + 60, check=False)
-    assert done.returncode == 0, f"{done.stdout[-4000:]}{done.stderr[-2000:]}"
-    seen: dict[str, dict[str, Any]] = json.loads((out / "transport.json").read_text())
-    return seen
+    file = tmp_path_factory.mktemp("transport") / "transport.json"
+    return seen_in_lab(file, ["tests.lab.transport_run"], "--mem", "1G", seconds=LAB_SECONDS, images={})
 
 
 @pytest.mark.parametrize("name", IMPAIRMENTS)

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 from node.testnet.errors import TestnetFailed, TestnetMisused
 
 if TYPE_CHECKING:
+    from node.testnet.run.conductor import Conductor
     from node.testnet.run.verdict import Outcome
     from node.testnet.scenario.scenario import Scenario
 
-__all__ = ["SEED_MAX", "add_chaos_commands", "whole"]
+__all__ = ["SEED_MAX", "add_chaos_commands", "carry_out", "read_scenario", "whole"]
 
 SCENARIOS = Path(__file__).parent.parent / "scenarios"
 DEFAULT_OUT = "runs"
@@ -135,7 +136,7 @@ def lint(arguments: argparse.Namespace) -> int:
     names = arguments.scenarios or [str(path) for path in sorted(SCENARIOS.glob("*.yaml"))]
     for name in names:
         try:
-            _read(_path_of(name))
+            read_scenario(_path_of(name))
         except SourceError as error:
             mistakes += error.mistakes
     if arguments.json:
@@ -250,27 +251,38 @@ def worst(outcomes: Sequence[tuple[str, Outcome]]) -> int:
 
 
 def _run_one(scenario: Scenario, source: Any, arguments: argparse.Namespace) -> Outcome:
-    from node.testnet.report import write_report
-    from node.testnet.run.conductor import Conductor
-    from node.testnet.run.folder import RunFolder, outcome_record
-    from node.testnet.runners import choose_runner, make_runner
-    from node.testnet.scenario.resolve import resolve
+    from node.testnet.run.folder import outcome_record
+    from node.testnet.runners import choose_runner
 
     chosen, why = choose_runner(arguments.runner, scenario)
     if arguments.runner == "auto":
         sys.stderr.write(f"runner {chosen} ({why})\n")
-    runner = make_runner(chosen)
-    folder = RunFolder(Path(arguments.out), scenario.name, scenario.seed, began=time.time_ns() / 1e9)
-    conductor = Conductor(scenario, resolve(scenario), runner, progress=_progress(scenario.name))
-    outcome = conductor.run()
-    folder.write(conductor, source)
-    page = write_report(folder.path)
+    conductor, page = carry_out(scenario, source, chosen, Path(arguments.out), _progress(scenario.name))
+    outcome = conductor.outcome
     if arguments.json:
-        print(json.dumps(outcome_record(conductor) | {"folder": str(folder.path)}))
+        print(json.dumps(outcome_record(conductor) | {"folder": str(page.parent)}))
     else:
         print(f"{scenario.name}: {outcome.verdict.value}: {outcome.reason}")
         print(f"{scenario.name}: {page}")
     return outcome
+
+
+def carry_out(
+    scenario: Scenario, source: Any, runner: str, out: Path, progress: Callable[[str], None]
+) -> tuple[Conductor, Path]:
+    """Runs a scenario and keeps all of it in a folder of its own below `out`; what ran it, and its report."""
+    from node.testnet.report import write_report
+    from node.testnet.run.conductor import Conductor
+    from node.testnet.run.folder import RunFolder
+    from node.testnet.runners import make_runner
+    from node.testnet.scenario.resolve import resolve
+
+    made = make_runner(runner)
+    folder = RunFolder(out, scenario.name, scenario.seed, began=time.time_ns() / 1e9)
+    conductor = Conductor(scenario, resolve(scenario), made, progress=progress)
+    conductor.run()
+    folder.write(conductor, source)
+    return conductor, write_report(folder.path)
 
 
 def _show_schedules(loaded: Sequence[tuple[Scenario, Any]], arguments: argparse.Namespace) -> int:
@@ -294,7 +306,7 @@ def _load(name: str, called: str = "") -> tuple[Scenario, Any]:
     from node.testnet.scenario.source import SourceError
 
     try:
-        scenario, values = _read(_path_of(name))
+        scenario, values = read_scenario(_path_of(name))
     except SourceError as error:
         more = len(error.mistakes) - 1
         rest = f" (and {more} more; see `testnet chaos lint`)" if more else ""
@@ -302,7 +314,8 @@ def _load(name: str, called: str = "") -> tuple[Scenario, Any]:
     return (replace(scenario, name=called) if called else scenario), values
 
 
-def _read(path: Path) -> tuple[Scenario, Any]:
+def read_scenario(path: Path) -> tuple[Scenario, Any]:
+    """The scenario in that file, which can be carried out, and the file's values; SourceError with all its mistakes."""
     from node.testnet.run.probes import check_queries
     from node.testnet.scenario.parse import load_scenario
     from node.testnet.scenario.resolve import Overlap, resolve

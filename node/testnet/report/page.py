@@ -16,7 +16,7 @@ from node.testnet.boards.spec import Shape
 from node.testnet.metrics.promql import Query as PromQL
 from node.testnet.metrics.rules import recorded
 from node.testnet.report.charts import Band, heat_map
-from node.testnet.report.panels import View
+from node.testnet.report.panels import View, names_by_peer
 from node.testnet.report.stored import StoredRun
 from node.testnet.report.style import STYLE
 
@@ -66,7 +66,7 @@ def _charts(view: View) -> str:
 
 def _matrix(run: StoredRun, span: tuple[float, float]) -> str:
     nodes = list(run.facts["nodes"])
-    names = _names(run)
+    names = names_by_peer(run.recording)
     cells: dict[tuple[str, str], float] = {}
     whole = f"{max(1, round(span[1] - span[0]))}s"
     metric = "positron_link_{}_packets_total"
@@ -81,15 +81,6 @@ def _matrix(run: StoredRun, span: tuple[float, float]) -> str:
     return (
         heat_map(nodes, nodes, cells, "percentunit") + "<p>Rows send, columns receive; share of all packets sent.</p>"
     )
-
-
-def _names(run: StoredRun) -> dict[str, str]:
-    """Names of nodes by the label that links have for them."""
-    names = {}
-    for series in run.recording.named("positron_node_info"):
-        labels = dict(series.labels)
-        names[labels.get("node_id", "")[:8]] = labels.get("node", "")
-    return names
 
 
 # --- tables -------------------------------------------------------------------------------------------------------

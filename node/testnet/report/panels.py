@@ -18,7 +18,7 @@ from node.testnet.metrics.promql import Query as PromQL
 from node.testnet.metrics.recording import Recording
 from node.testnet.report.charts import Band, Line, chart, formatted, heat_map, states
 
-__all__ = ["DRAWN", "View", "legend_of", "natural"]
+__all__ = ["DRAWN", "View", "framed", "legend_of", "names_by_peer", "natural"]
 
 POINTS_MAX = 300
 LINES_MAX = 24
@@ -46,9 +46,7 @@ class View:
         """The panel with its title and what it looks like when all is well; "" for a shape that is not drawn here."""
         if panel.shape not in DRAWN:
             return ""
-        about = f"<details><summary>What normal looks like</summary><p>{escape(panel.description)}</p></details>"
-        title = f"<figcaption>{escape(panel.title)}</figcaption>"
-        return f'<figure class="{panel.shape.name.lower()}">{title}{self.drawing(panel)}{about}</figure>'
+        return framed(panel, self.drawing(panel), f'class="{panel.shape.name.lower()}"')
 
     def drawing(self, panel: Panel) -> str:
         """What the panel shows, without title and words. panel: of a shape that is drawn here."""
@@ -132,6 +130,18 @@ class View:
         for name in ("node", "peer"):
             expression = expression.replace(f"${name}", self.choices.get(name, ".+"))
         return expression
+
+
+def framed(panel: Panel, drawing: str, attributes: str) -> str:
+    """A drawing with the panel's title and what it looks like when all is well. attributes: of the figure, as HTML."""
+    about = f"<details><summary>What normal looks like</summary><p>{escape(panel.description)}</p></details>"
+    return f"<figure {attributes}><figcaption>{escape(panel.title)}</figcaption>{drawing}{about}</figure>"
+
+
+def names_by_peer(recording: Recording) -> dict[str, str]:
+    """Names of nodes by the label `peer` that links have for them."""
+    infos = [dict(series.labels) for series in recording.named("positron_node_info")]
+    return {labels["peer"]: labels["node"] for labels in infos}
 
 
 def natural(name: str) -> list[tuple[int, str]]:

@@ -17,7 +17,7 @@ from node.testnet.boards.spec import Board, Query
 from node.testnet.metrics.exposition import Labels
 from node.testnet.metrics.recording import Recording
 from node.testnet.report.charts import Band, Line
-from node.testnet.report.panels import DRAWN, View, legend_of, natural
+from node.testnet.report.panels import DRAWN, View, legend_of, names_by_peer, natural
 
 __all__ = ["WINDOW", "Live", "board_of"]
 
@@ -108,15 +108,12 @@ class Live:
 
     def nodes(self) -> list[str]:
         """Names of the nodes of the latest scrapes."""
-        return self._names("node")
+        infos = self._recording.named("positron_node_info")
+        return sorted({dict(series.labels)["node"] for series in infos}, key=natural)
 
     def peers(self) -> dict[str, str]:
         """Names of nodes by the label that links have for them."""
-        found = {}
-        for series in self._recording.named("positron_node_info"):
-            labels = dict(series.labels)
-            found[labels["peer"]] = labels["node"]
-        return found
+        return names_by_peer(self._recording)
 
     def up(self) -> tuple[int, int]:
         """How many nodes answered the latest scrape, and how many were asked."""
@@ -128,13 +125,14 @@ class Live:
 
     def choices(self, board: Board, asked: Mapping[str, str]) -> dict[str, str]:
         """Values of the board's variables: as asked where there is such a node, else the first or all, as it needs."""
-        known = {"node": self.nodes(), "peer": sorted(self.peers(), key=lambda peer: natural(self.peers()[peer]))}
+        names = self.peers()
+        known = {"node": self.nodes(), "peer": sorted(names, key=lambda peer: natural(names[peer]))}
         chosen = {}
         for name in board.variables:
             if asked.get(name) in known[name]:
                 chosen[name] = asked[name]
             elif board.is_single and known[name]:
-                others = [one for one in known[name] if name != "peer" or self.peers()[one] != chosen.get("node")]
+                others = [one for one in known[name] if name != "peer" or names[one] != chosen.get("node")]
                 chosen[name] = (others or known[name])[0]
         return chosen
 
@@ -151,10 +149,6 @@ class Live:
         plain = _RollingView(self._recording, span, (), self._rules, {}, self._memory)
         bands = [band for line in plain.lines(_FAULTS) for band in _bands(line, plain.step())]
         return _RollingView(self._recording, span, bands, self._rules, patterns, self._memory)
-
-    def _names(self, label: str) -> list[str]:
-        infos = self._recording.named("positron_node_info")
-        return sorted({dict(series.labels)[label] for series in infos}, key=natural)
 
 
 def board_of(uid: str) -> Board | None:

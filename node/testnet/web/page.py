@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from node.testnet.boards import BOARDS
 from node.testnet.boards.spec import COLUMNS, Board
+from node.testnet.report.panels import framed
 from node.testnet.report.style import STYLE
 
 __all__ = ["POLICY", "render_page"]
@@ -68,9 +69,11 @@ def render_page(
     title = escape(board.title)
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'
     figures = "".join(
-        f'<figure class="{_size(panel.width)}" style="grid-column: span {panel.width}">'
-        f'<figcaption>{escape(panel.title)}</figcaption><div id="panel-{panel.number}">{drawings[panel.number]}</div>'
-        f"<details><summary>What normal looks like</summary><p>{escape(panel.description)}</p></details></figure>"
+        framed(
+            panel,
+            f'<div id="panel-{panel.number}">{drawings[panel.number]}</div>',
+            f'class="{_size(panel.width)}" style="grid-column: span {panel.width}"',
+        )
         for panel in board.panels
         if panel.number in drawings
     )
