@@ -131,6 +131,7 @@ def _node(seen: Observation) -> Iterator[Reading]:
         ),
     )
     yield Reading("positron_ready", int(snapshot.is_ready))
+    yield Reading("positron_uptime_seconds", to_seconds(snapshot.uptime))
     states = dict.fromkeys(PEER_STATES, 0)
     for peer in snapshot.peers:
         states[peer.state] += 1

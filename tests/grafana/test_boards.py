@@ -86,8 +86,9 @@ def test_labels_in_expressions_are_labels_of_the_metric(expression: str) -> None
 
 
 @pytest.mark.parametrize("expression", sorted(set(expressions())))
-def test_counters_are_only_seen_as_rates_and_gauges_never(expression: str) -> None:
+def test_counters_are_only_seen_as_rates_or_differences_and_gauges_never(expression: str) -> None:
     in_range = set(re.findall(r"(?:rate|increase)\((positron_\w+)", expression))
+    in_range |= set(re.findall(r"(positron_\w+)(?: offset \w+)? - \1 offset \w+", expression))
     for series in series_in(expression):
         metric = CATALOGUE.get(metric_of(series))
         if metric is not None:

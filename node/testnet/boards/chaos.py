@@ -144,14 +144,13 @@ CHAOS = Board(
         Panel(
             number=8,
             title="Delivery ratio of broadcasts",
-            description="Deliveries of the last 30 seconds, of those that would be if every other node got each "
-            "broadcast once, drawn up to all of them; dashed, all. On the dashed line whatever the loss; below it "
-            "while nodes are cut off or down. 'No data' if nobody has broadcast anything.",
+            description="Deliveries of the last minute, of those that would be if every other node that was there all "
+            "along got each broadcast once; dashed, all. On the dashed line whatever the loss; below it while nodes "
+            "are cut off, and an alert fires below 99 %. 'No data' if nobody has broadcast anything, or the testnet "
+            "is younger than 20 seconds.",
             unit="percentunit",
             queries=(
-                Query(
-                    expression="clamp_max(testnet:positron_gossip_delivery:ratio_increase30s, 1)", legend="delivered"
-                ),
+                Query(expression="testnet:positron_gossip_delivery:ratio_increase60s", legend="delivered"),
                 Query(expression="clamp_max(count(positron_node_info), 1)", legend="all", is_reference=True),
             ),
         ),

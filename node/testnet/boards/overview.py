@@ -68,18 +68,11 @@ _OVERVIEW_STATS = (
     stat(
         number=6,
         title="Broadcasts delivered",
-        description="Deliveries of broadcasts in the shown time, of those that would be if every other node got each "
-        "once. 100 % a few seconds after the last broadcast, at any loss; 'No data' if nobody has broadcast "
-        "anything.",
+        description="Deliveries of the last minute, of those that would be if every other node that was there all "
+        "along got each broadcast once. 100 % at any loss, and an alert fires below 99 %; 'No data' if nobody has "
+        "broadcast anything, or the testnet is younger than 20 seconds.",
         unit="percentunit",
-        queries=(
-            Query(
-                expression="sum(increase(positron_gossip_delivered_messages_total[$__range]))"
-                " / (sum(increase(positron_gossip_published_messages_total[$__range]))"
-                " * (count(positron_node_info) - 1))",
-                legend="delivered",
-            ),
-        ),
+        queries=(Query(expression="testnet:positron_gossip_delivery:ratio_increase60s", legend="delivered"),),
         decimals=1,
         thresholds=(Threshold(value=0, colour=RED), Threshold(value=0.99, colour=GREEN)),
     ),
