@@ -1,4 +1,4 @@
-"""What links are asked to do: settings as people write them, presets and regions.
+"""What links are asked to do: settings as people write them, and presets.
 
 Knows nothing of nodes; `topology.py` says which link gets what. The result is always the one link model that the
 simulator and every backend share.
@@ -14,9 +14,8 @@ from typing import Any
 from node.impairment.combination import queue_limit
 from node.impairment.link import GilbertElliott, LinkSettings, Order
 from node.testnet.scenario.quantities import BITS, BYTES, DURATION, SHARE, BadQuantity, Quantity
-from node.types import MILLISECOND, Duration
 
-__all__ = ["CLEAN", "PRESETS", "REGIONS", "SETTINGS", "delay_between", "described", "parse_settings"]
+__all__ = ["CLEAN", "PRESETS", "SETTINGS", "described", "parse_settings"]
 
 CLEAN = LinkSettings()
 
@@ -88,13 +87,6 @@ def described(settings: LinkSettings) -> dict[str, str | dict[str, float]]:
     return words
 
 
-def delay_between(first: str, second: str) -> Duration:
-    """One-way delay between two regions, or within one; both must be in REGIONS."""
-    if first == second:
-        return MILLISECOND
-    return _ROUND_TRIPS[frozenset((first, second))] * MILLISECOND // 2
-
-
 def _parsed(name: str, value: object) -> object:
     setting = SETTINGS.get(name)
     if setting is None:
@@ -141,30 +133,3 @@ PRESETS: Mapping[str, LinkSettings] = MappingProxyType(
     }
 )
 """Each direction of a link of that kind."""
-
-_ROUND_TRIP_TABLE = """
-              us-east us-west sa-east eu-west eu-central ap-south ap-southeast ap-northeast
-    us-west        65
-    sa-east       115     177
-    eu-west        70     128     178
-    eu-central     92     145     203      25
-    ap-south      190     220     300     122        113
-    ap-southeast  225     165     325     180        160       57
-    ap-northeast  155      98     258     205        228      125           70
-    australia     200     140     312     257        245      147           93          105
-"""
-"""Milliseconds; rounded medians of the inter-region round trips that large clouds publish (cloudping.co, 2024)."""
-
-
-def _round_trips() -> dict[frozenset[str], int]:
-    header, *rows = _ROUND_TRIP_TABLE.strip().splitlines()
-    columns = header.split()
-    trips = {}
-    for row in rows:
-        name, *cells = row.split()
-        trips.update({frozenset((name, column)): int(cell) for column, cell in zip(columns, cells, strict=False)})
-    return trips
-
-
-_ROUND_TRIPS = _round_trips()
-REGIONS = tuple(sorted({region for pair in _ROUND_TRIPS for region in pair}))

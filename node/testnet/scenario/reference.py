@@ -11,8 +11,11 @@ from typing import Any
 
 from node.testnet.scenario.faults import KINDS, Kind, Parameter
 from node.testnet.scenario.links import PRESETS, SETTINGS, described
+from node.testnet.scenario.quantities import SHARE
+from node.testnet.scenario.regions import PLACES, REGIONS, SOURCE, delay_between
 from node.testnet.scenario.scenario import INVARIANTS
 from node.testnet.scenario.schema import SCHEMA
+from node.types import MILLISECOND
 
 __all__ = ["reference"]
 
@@ -88,6 +91,7 @@ def reference() -> str:
         ("### `links`", _keys({**links, **links["rules"]["items"]["properties"]}, leave_out=tuple(SETTINGS))),
         ("### Settings of a link", _settings()),
         ("### Presets", _presets()),
+        ("### Regions", _regions()),
         ("### `load`", _keys(load)),
         ("### `steady`, and what `when` asks", _keys(properties["steady"]["items"]["properties"])),
         ("### `timeline`: keys of every fault", _keys(entry)),
@@ -122,10 +126,29 @@ def _settings() -> str:
 
 def _presets() -> str:
     rows = [
-        (f"`{name}`", " ".join(f"{key} {value}" for key, value in described(one).items()) or "clean")
+        (f"`{name}`", ", ".join(f"{key} {_written(value)}" for key, value in described(one).items()))
         for name, one in PRESETS.items()
     ]
     return _table(("preset", "each link"), rows)
+
+
+def _written(value: object) -> str:
+    if not isinstance(value, Mapping):
+        return str(value)
+    return "{" + ", ".join(f"{name}: {SHARE.show(share)}" for name, share in value.items()) + "}"
+
+
+def _regions() -> str:
+    """The matrix, in milliseconds there and back, which is twice the one-way delay that links get."""
+    rows = [
+        (f"`{one}`", PLACES[one], *(f"{2 * delay_between(one, other) // MILLISECOND}" for other in REGIONS))
+        for one in REGIONS
+    ]
+    header = ("group", "where", *(f"`{name}`" for name in REGIONS))
+    return (
+        "A group with one of these names stands there, as in `topology: {nodes: 6, groups: {us-east: 3, eu-west: 3}}`.\n\n"
+        f"{_table(header, rows)}\nMilliseconds there and back, half of them each way. Source: {SOURCE}.\n"
+    )
 
 
 def _kinds() -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from node.impairment.combination import combined
 from node.impairment.link import LinkSettings
-from node.testnet.scenario.links import REGIONS, delay_between
+from node.testnet.scenario.regions import REGIONS, delay_between
 
 __all__ = ["ALL", "SEED", "LinkRule", "Topology", "TopologyError", "link_table"]
 

@@ -8,9 +8,7 @@ from node.impairment.link import GilbertElliott, Order
 from node.testnet.scenario.links import (
     CLEAN,
     PRESETS,
-    REGIONS,
     SETTINGS,
-    delay_between,
     described,
     parse_settings,
 )
@@ -64,14 +62,6 @@ def test_the_queue_holds_what_is_under_way_and_what_waits() -> None:
     assert 10 + 2 * 142 <= slow.limit <= 10 + 2 * 143
     fast = parse_settings({"delay": "200ms"})
     assert fast.limit > 2 * 17_000, "a link without a rate must not drop what it delays"
-
-
-def test_every_pair_of_regions_has_a_delay_and_it_is_the_same_both_ways() -> None:
-    assert len(REGIONS) == 9
-    for one in REGIONS:
-        for other in REGIONS:
-            assert 0 < delay_between(one, other) <= 200 * MILLISECOND
-            assert delay_between(one, other) == delay_between(other, one)
 
 
 def test_every_setting_and_preset_is_usable() -> None:

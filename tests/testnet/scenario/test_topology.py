@@ -56,5 +56,5 @@ def test_two_rules_on_one_link_add_up() -> None:
 
 def test_groups_named_after_regions_stand_there() -> None:
     table = link_table(Topology(nodes=4, groups={"us-east": 2, "eu-west": 2}), SLOW, [])
-    assert table["seed", "node-2"].delay == 45 * MILLISECOND
+    assert table["seed", "node-2"].delay == 47 * MILLISECOND
     assert table["seed", "node-1"].delay == 11 * MILLISECOND
