@@ -75,6 +75,7 @@ class Conductor:
     _next_message: float = math.inf
     _sender: int = 0
     _deadline: float = 0.0
+    _has_begun: bool = False
 
     def __post_init__(self) -> None:
         self._prober = Prober(self.runner, self.recording, self.scenario.topology)
@@ -108,6 +109,7 @@ class Conductor:
             raise _Ended(Verdict.UNSUPPORTED, f"the runner {runner.name} cannot do this here: {'; '.join(missing)}")
         self.progress(f"up: {scenario.topology.nodes} nodes, runner {runner.name}")
         plan = Plan(topology=scenario.topology, links=self.schedule.links, seed=scenario.seed, backend=scenario.backend)
+        self._has_begun = True
         runner.up(plan)
         self.progress(f"links: backend {runner.backend} ({runner.reason})")
         self._deadline = runner.now() + to_seconds(scenario.limit)
@@ -206,6 +208,8 @@ class Conductor:
 
     def _leave(self) -> None:
         """Heals and takes down, whatever happened; a second interruption does not stop it."""
+        if not self._has_begun:
+            return
         for leave in (self.runner.heal, self._read_histories, self._read_logs, self.runner.down):
             try:
                 leave()

@@ -107,8 +107,11 @@ def test_a_network_that_does_not_become_steady_again_has_deviated() -> None:
 def test_what_the_runner_cannot_do_is_said_before_anything_starts() -> None:
     runner = StandIn()
     runner.unable = ["a test has no disk"]
-    outcome = conductor(runner).run()
+    run, lines = conductor(runner), list[str]()
+    run.progress = lines.append
+    outcome = run.run()
     assert (outcome.verdict, outcome.verdict.status) == (Verdict.UNSUPPORTED, 127)
+    assert lines == [], "what has not begun is not left"
     assert "a test has no disk" in outcome.reason
     elsewhere = conductor(StandIn(), TEXT + "runners: [docker]\n").run()
     assert "it is for docker only" in elsewhere.reason
