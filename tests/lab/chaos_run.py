@@ -138,7 +138,7 @@ def by_hand(runner: DockerRunner) -> str:
     link = (TWO, ONE)
     slip_in(runner, link)
     (count,) = runner.probe([link], 500)
-    (finding,) = verify([count], {link: LinkSettings(loss=0.2)}, base_delay=0.0)
+    (finding,) = verify([count], {link: LinkSettings(loss=0.2)})
     note("slipped in")
     return finding.text
 

@@ -1,8 +1,8 @@
 """Whether links are as bad as was asked: counted probes against settings.
 
 Knows no runner. Loss has to lie within the 99 % interval of a binomial distribution, the median delay within 2 ms or
-5 % beside that of the clean link, whichever is more; where jitter makes the median of so few probes vary more than
-that, within its own 99 % interval. Input are counts, output is one finding per link.
+5 % of the one asked for, whichever is more, with the little that a clean link needs; where jitter makes the median of
+so few probes vary more than that, within its own 99 % interval. Input are counts, output is one finding per link.
 """
 
 from __future__ import annotations
@@ -60,23 +60,21 @@ def measured(
     probe: Callable[[Sequence[LinkName]], Sequence[LinkCount]], asked: Mapping[LinkName, LinkSettings]
 ) -> list[LinkFinding]:
     """What the links do, of which those that miss are measured again. probe: sends probes over these links."""
-    findings = verify(probe(list(asked)), asked, base_delay=0.0)
+    findings = verify(probe(list(asked)), asked)
     for _ in range(ROUNDS - 1):
         again = [one.link for one in findings if not one.is_applied]
         if again:
-            later = {one.link: one for one in verify(probe(again), asked, base_delay=0.0)}
+            later = {one.link: one for one in verify(probe(again), asked)}
             findings = [later.get(one.link, one) for one in findings]
     return findings
 
 
-def verify(
-    counts: Sequence[LinkCount], asked: Mapping[LinkName, LinkSettings], *, base_delay: float
-) -> list[LinkFinding]:
-    """One finding for each count. base_delay: seconds that the clean link needs, which no setting asks for."""
-    return [_finding(count, asked[count.link], base_delay) for count in counts]
+def verify(counts: Sequence[LinkCount], asked: Mapping[LinkName, LinkSettings]) -> list[LinkFinding]:
+    """One finding for each count."""
+    return [_finding(count, asked[count.link]) for count in counts]
 
 
-def _finding(count: LinkCount, settings: LinkSettings, base_delay: float) -> LinkFinding:
+def _finding(count: LinkCount, settings: LinkSettings) -> LinkFinding:
     loss_asked = expected_loss(settings)
     loss = 1 - count.received / count.sent if count.sent else 1.0
     delay_asked = to_seconds(settings.delay) * (1 - settings.reorder)
@@ -87,7 +85,7 @@ def _finding(count: LinkCount, settings: LinkSettings, base_delay: float) -> Lin
     elif not _is_likely_loss(count, settings):
         wrong.append(f"loss {loss:.1%}, asked {loss_asked:.1%}")
     if delay is not None and not settings.rate:
-        if not _is_likely_delay(delay - base_delay, len(count.delays), settings):
+        if not _is_likely_delay(delay, len(count.delays), settings):
             wrong.append(f"delay {delay * 1000:.1f} ms, asked {to_seconds(settings.delay) * 1000:.1f} ms")
         if (spread := _missing_jitter(count.delays, settings)) is not None:
             wrong.append(f"jitter {spread * 1000:.1f} ms, asked {to_seconds(settings.jitter) * 1000:.1f} ms")
