@@ -10,7 +10,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,8 +140,7 @@ def lint(arguments: argparse.Namespace) -> int:
         except SourceError as error:
             mistakes += error.mistakes
     if arguments.json:
-        records = [{"file": one.file, "line": one.line, "field": one.field, "text": one.text} for one in mistakes]
-        print(json.dumps(records, indent=2))
+        print(json.dumps([asdict(one) for one in mistakes], indent=2))
     else:
         print("\n".join(str(mistake) for mistake in mistakes) or f"{len(names)} scenarios, nothing wrong")
     return 1 if mistakes else 0
@@ -316,21 +315,16 @@ def _load(name: str, called: str = "") -> tuple[Scenario, Any]:
 
 def read_scenario(path: Path) -> tuple[Scenario, Any]:
     """The scenario in that file, which can be carried out, and the file's values; SourceError with all its mistakes."""
-    from node.testnet.run.probes import check_queries
     from node.testnet.scenario.parse import load_scenario
     from node.testnet.scenario.resolve import Overlap, resolve
-    from node.testnet.scenario.source import Mistake, SourceError, read
+    from node.testnet.scenario.source import SourceError, read
 
     scenario, source = load_scenario(path), read(path)
-    probes = [*scenario.steady, *(probe for one in scenario.expectations for probe in one.probes)]
-    wrong = [Mistake(str(path), 1, "", text) for text in check_queries(probes)]
     try:
         resolve(scenario)
     except Overlap as error:
         index = next((at for at, entry in enumerate(scenario.timeline) if entry.id == error.step), 0)
-        wrong.append(source.mistake(("timeline", index), str(error)))
-    if wrong:
-        raise SourceError(wrong)
+        raise SourceError([source.mistake(("timeline", index), str(error))]) from error
     return scenario, source.values
 
 

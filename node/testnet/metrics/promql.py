@@ -170,7 +170,7 @@ class _Evaluation:
 def _check(node: Any) -> None:
     """Raises BadQuery for whatever would fail only when it is asked."""
     match node:
-        case ast.NumberLiteral() | ast.StringLiteral():
+        case ast.NumberLiteral():
             return
         case ast.VectorSelector():
             if node.at is not None:
@@ -207,6 +207,8 @@ def _check_call(node: Any) -> None:
     if name not in known:
         raise BadQuery(f"{name}() is not supported here; there are {', '.join(sorted(known))}")
     for argument in node.args:
+        if name == "label_replace" and isinstance(argument, ast.StringLiteral):
+            continue
         is_range = isinstance(argument, ast.MatrixSelector)
         if is_range != (name in _OVER_TIME):
             raise BadQuery(f"{name}() takes {'a range' if name in _OVER_TIME else 'no range'}")

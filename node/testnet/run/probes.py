@@ -17,7 +17,7 @@ from node.testnet.runners.base import Runner
 from node.testnet.scenario.scenario import Probe, ProbeKind
 from node.testnet.scenario.topology import Topology
 
-__all__ = ["Answer", "Prober", "check_queries"]
+__all__ = ["Answer", "Prober"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +71,6 @@ class Prober:
         wrong = [value for value in values.values() if not probe.comparison.holds(value)]
         shown = wrong[0] if wrong else next(iter(values.values()))
         return Answer(probe, shown, holds=not wrong, text=f"{shown:.6g}")
-
-
-def check_queries(probes: Sequence[Probe]) -> list[str]:
-    """What is wrong with the expressions and patterns of these probes, in words."""
-    wrong = []
-    for probe in probes:
-        try:
-            if probe.kind is ProbeKind.PROM:
-                Query(probe.subject)
-            elif probe.kind is ProbeKind.LOG:
-                re.compile(probe.subject)
-        except (BadQuery, re.error) as error:
-            wrong.append(f"{probe.subject!r}: {error}")
-    return wrong
 
 
 def _judged(probe: Probe, values: Sequence[float], nodes: Sequence[str]) -> Answer:

@@ -7,6 +7,7 @@ to nobody, faults without an end or on top of each other, expectations of faults
 from __future__ import annotations
 
 import difflib
+import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from jsonschema.exceptions import ValidationError
 
 from node.impairment.combination import combined
 from node.impairment.link import LinkSettings
+from node.testnet.metrics.promql import BadQuery, Query
 from node.testnet.scenario.faults import KINDS, Kind, Scope
 from node.testnet.scenario.links import CLEAN, PRESETS, parse_settings
 from node.testnet.scenario.quantities import BYTES, DURATION, FREQUENCY, SHARE, BadQuantity
@@ -270,6 +272,7 @@ class _Builder:
         target = values.get("target", ALL)
         self._check_names((target,), (*place, "target"), topology)
         subject = "" if kind is ProbeKind.PEERS else values[kind.value]
+        self._check_subject(kind, subject, (*place, kind.value))
         aggregate = values.get("aggregate", "sum" if kind is ProbeKind.LOG else "min")
         return Probe(kind=kind, subject=subject, target=target, aggregate=aggregate, comparison=comparison)
 
@@ -320,6 +323,16 @@ class _Builder:
             if entry.id in seen:
                 self._wrong(("timeline", index), f"two faults are called {entry.id!r}; give one of them another `id`")
             seen[entry.id] = None
+
+    def _check_subject(self, kind: ProbeKind, subject: str, place: Place) -> None:
+        """That an expression or a pattern can be asked."""
+        try:
+            if kind is ProbeKind.PROM:
+                Query(subject)
+            elif kind is ProbeKind.LOG:
+                re.compile(subject)
+        except (BadQuery, re.error) as error:
+            self._mistakes.append(self._source.mistake(place, f"{_short(subject)}: {error}", has_column=True))
 
     def _check_names(self, names: Sequence[str], place: Place, topology: Topology) -> tuple[str, ...]:
         found: dict[str, None] = {}

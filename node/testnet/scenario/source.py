@@ -1,4 +1,4 @@
-"""Reads YAML and remembers on which line each value stands, so that every mistake can be pointed at.
+"""Reads YAML and remembers where each value stands, so that every mistake can be pointed at.
 
 Plain values only (no tags, no anchors that grow), bounded in size. Knows nothing of scenarios.
 """
@@ -23,18 +23,25 @@ PLAIN = "tag:yaml.org,2002:"
 Place = tuple[str | int, ...]
 """Keys and indices from the top to a value."""
 
+Mark = tuple[int, int]
+"""Line and column, from 1: where a scalar begins; of a mapping or a list, where its key does."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One thing that is wrong in one place of one file."""
+    """One thing that is wrong in one place of one file.
+
+    line: from 1; 0 for all of it. column: from 1; 0 where the field says enough.
+    """
 
     file: str
     line: int
     field: str
     text: str
+    column: int = 0
 
     def __str__(self) -> str:
-        where = f"{self.file}:{self.line}"
+        where = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
         return f"{where}: {self.field}: {self.text}" if self.field else f"{where}: {self.text}"
 
 
@@ -52,14 +59,15 @@ class Source:
 
     file: str
     values: Any
-    lines: dict[Place, int]
+    marks: dict[Place, Mark]
 
-    def mistake(self, place: Sequence[str | int], text: str) -> Mistake:
+    def mistake(self, place: Sequence[str | int], text: str, *, has_column: bool = False) -> Mistake:
         """That something is wrong at that place, or at the nearest one above it that stands in the file."""
         at = tuple(place)
-        while at and at not in self.lines:
+        while at and at not in self.marks:
             at = at[:-1]
-        return Mistake(self.file, self.lines.get(at, 1), field_name(place), text)
+        line, column = self.marks.get(at, (1, 1))
+        return Mistake(self.file, line, field_name(place), text, column if has_column else 0)
 
 
 def read(path: Path) -> Source:
@@ -67,31 +75,35 @@ def read(path: Path) -> Source:
     try:
         with path.open("rb") as stream:
             data = stream.read(BYTES_MAX + 1)
-        text = data.decode()
     except OSError as error:
-        raise SourceError([Mistake(str(path), 1, "", error.strerror or str(error))]) from error
-    except UnicodeDecodeError as error:
-        raise SourceError([Mistake(str(path), 1, "", "not UTF-8")]) from error
+        raise SourceError([Mistake(str(path), 0, "", error.strerror or str(error))]) from error
     if len(data) > BYTES_MAX:
-        raise SourceError([Mistake(str(path), 1, "", f"allowed is a file of up to {BYTES_MAX} bytes")])
+        raise SourceError([Mistake(str(path), 0, "", f"allowed is a file of up to {BYTES_MAX} bytes")])
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        wrong = f"the byte 0x{data[error.start]:02x} is not UTF-8"
+        raise SourceError([Mistake(str(path), line, "", wrong)]) from error
     return parse(text, str(path))
 
 
 def parse(text: str, file: str) -> Source:
     """The values of that text; raises SourceError."""
-    lines: dict[Place, int] = {}
+    marks: dict[Place, Mark] = {}
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         if node is None:
             raise SourceError([Mistake(file, 1, "", "the file is empty")])
-        values = _values(node, (), lines, file)
+        values = _values(node, (), marks, file)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = mark.line + 1 if mark is not None else 1
-        raise SourceError([Mistake(file, line, "", " ".join(str(error.problem or error.context).split()))]) from error
+        line, column = _mark(mark) if mark is not None else (1, 1)
+        wrong = " ".join(str(error.problem or error.context).split())
+        raise SourceError([Mistake(file, line, "", wrong, column)]) from error
     except (yaml.YAMLError, RecursionError) as error:
         raise SourceError([Mistake(file, 1, "", " ".join(str(error).split())[:200])]) from error
-    return Source(file, values, lines)
+    return Source(file, values, marks)
 
 
 def field_name(place: Sequence[str | int]) -> str:
@@ -102,24 +114,29 @@ def field_name(place: Sequence[str | int]) -> str:
     return name
 
 
-def _values(node: yaml.Node, place: Place, lines: dict[Place, int], file: str) -> Any:
+def _values(node: yaml.Node, place: Place, marks: dict[Place, Mark], file: str) -> Any:
     wrong = ""
-    if place in lines:
+    if place in marks:
         wrong = "is given twice"
-    elif len(lines) >= VALUES_MAX:
+    elif len(marks) >= VALUES_MAX:
         wrong = f"allowed are up to {VALUES_MAX} values"
     elif not node.tag.startswith(PLAIN) or node.tag.startswith(PLAIN + "python"):
         wrong = f"{node.tag}: allowed are plain values"
+    marks[place] = line, _ = _mark(node.start_mark)
     if wrong:
-        raise SourceError([Mistake(file, node.start_mark.line + 1, field_name(place), wrong)])
-    lines[place] = node.start_mark.line + 1
+        raise SourceError([Mistake(file, line, field_name(place), wrong)])
     if isinstance(node, yaml.MappingNode):
         found: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key = str(key_node.value)
-            found[key] = _values(value_node, (*place, key), lines, file)
-            lines[(*place, key)] = key_node.start_mark.line + 1
+            found[key] = _values(value_node, (*place, key), marks, file)
+            if not isinstance(value_node, yaml.ScalarNode):
+                marks[(*place, key)] = _mark(key_node.start_mark)
         return found
     if isinstance(node, yaml.SequenceNode):
-        return [_values(item, (*place, index), lines, file) for index, item in enumerate(node.value)]
+        return [_values(item, (*place, index), marks, file) for index, item in enumerate(node.value)]
     return yaml.SafeLoader("").construct_object(node)
+
+
+def _mark(mark: yaml.Mark) -> Mark:
+    return mark.line + 1, mark.column + 1

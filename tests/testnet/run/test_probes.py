@@ -7,7 +7,7 @@ import math
 import pytest
 
 from node.testnet.metrics.recording import Recording
-from node.testnet.run.probes import Answer, Prober, check_queries
+from node.testnet.run.probes import Answer, Prober
 from node.testnet.runners.base import Plan
 from node.testnet.scenario.scenario import Comparison, Probe, ProbeKind
 from node.testnet.scenario.topology import Topology
@@ -75,8 +75,3 @@ def test_what_cannot_be_found_does_not_hold_and_says_why(one: Probe, said: str) 
 
 def test_nodes_that_are_meant_to_be_down_are_not_asked() -> None:
     assert asked(probe(ProbeKind.PEERS), down="node-2", peers=0).holds
-
-
-def test_bad_expressions_and_patterns_are_found_before_a_run() -> None:
-    assert check_queries([probe(ProbeKind.PROM, "sum(up)"), probe(ProbeKind.LOG, "a+")]) == []
-    assert len(check_queries([probe(ProbeKind.PROM, "sum("), probe(ProbeKind.LOG, "(")])) == 2

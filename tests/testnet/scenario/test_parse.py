@@ -124,6 +124,27 @@ def test_a_mistake_is_told_with_line_field_and_what_is_allowed(old: str, new: st
     assert any(said in line for line in told), told
 
 
+@pytest.mark.parametrize(
+    ("probe", "said"),
+    [
+        ("prom: 'sum(', below: 1", "s.yaml:5:12: steady[0].prom: 'sum(': unclosed left parenthesis"),
+        ("below: 1, prom: '\"a\"'", "s.yaml:5:22: steady[0].prom: '\"a\"': StringLiteral is not supported here"),
+        ("log: 'a(', equals: 0", "s.yaml:5:11: steady[0].log: 'a(': missing )"),
+    ],
+)
+def test_a_question_that_cannot_be_asked_is_told_where_it_stands(probe: str, said: str) -> None:
+    (told,) = mistakes(f"schema: 1\ntitle: t\ntimeline: []\nsteady:\n  - {{{probe}}}\n")
+    assert told.startswith(said)
+
+
+def test_a_bad_expression_in_an_expectation_is_told_where_it_stands() -> None:
+    text = WHOLE.replace("state: active_peers", 'prom: "x{"')
+    (told,) = mistakes(text)
+    _, line, column, field, *_ = told.split(":")
+    assert field == " expect[0].when.prom"
+    assert text.splitlines()[int(line) - 1][int(column) - 1 :].startswith('"x{"')
+
+
 def test_all_mistakes_are_told_at_once() -> None:
     told = mistakes(WHOLE.replace("target: node-3", "target: node-30").replace("detect: split", "detect: splat"))
     assert len(told) == 2
