@@ -146,7 +146,7 @@ def _regions() -> str:
     ]
     header = ("group", "where", *(f"`{name}`" for name in REGIONS))
     return (
-        "A group with one of these names stands there, as in `topology: {nodes: 6, groups: {us-east: 3, eu-west: 3}}`.\n\n"
+        "A group with one of these names stands there: `topology: {nodes: 6, groups: {us-east: 3, eu-west: 3}}`.\n\n"
         f"{_table(header, rows)}\nMilliseconds there and back, half of them each way. Source: {SOURCE}.\n"
     )
 
