@@ -91,7 +91,8 @@ class Sending:
         self.rtt.reset()
         self.controller = new_controller(self._settings.congestion, self.packet_bytes)
         self.recovery.on_path_change(self.controller)
-        self.ecn = EcnValidation(is_enabled=self._settings.ecn)
+        assert self._protection is not None
+        self.ecn.on_path_change(self._protection.next_number, is_enabled=self._settings.ecn)
         self._pacer.rate = 0
         self._search_mtu(likely_mtu)
 
@@ -114,14 +115,18 @@ class Sending:
         if is_first:
             assert self._protection is not None
             self._protection.update_if_due(self.recovery.largest_acked, now)
-            self.ecn.choose()
         packet = self._new_packet(now)
         if is_probe:
-            return self._seal(packet, self._fill_probe(packet, now))
-        self.outbox.repeats = self.recovery.lost_at is not None and now - self.recovery.lost_at < _LOSSY_TIME
-        buffer = self.outbox.fill(packet, now, may_elicit)
+            buffer = self._fill_probe(packet, now)
+        else:
+            self.outbox.repeats = self.recovery.lost_at is not None and now - self.recovery.lost_at < _LOSSY_TIME
+            buffer = self.outbox.fill(packet, now, may_elicit)
         self.stats.messages_dropped = self.outbox.datagrams_dropped
-        return self._seal(packet, buffer) if buffer else None
+        if not buffer:
+            return None
+        if is_first:
+            self.ecn.choose(is_ack_eliciting=packet.is_ack_eliciting)
+        return self._seal(packet, buffer)
 
     def has_more(self, now: Instant) -> bool:
         """Whether another packet may leave now, after one that was not full."""
@@ -223,7 +228,6 @@ class Sending:
         payload = self.outbox.packet_payload
         self.outbox.packet_payload = min(payload, BASE_MTU - HEADER_BYTES - TAG_BYTES)
         buffer = self.outbox.fill(packet, now, may_elicit=True)
-        self.stats.messages_dropped = self.outbox.datagrams_dropped
         if not packet.is_ack_eliciting:
             self.outbox.fill_probe(buffer, packet, self.recovery.oldest_eliciting())
         self.outbox.packet_payload = payload

@@ -20,7 +20,7 @@ _numbers = count()
 def send(ecn: EcnValidation, packets: int = 1) -> list[SentPacket]:
     sent = []
     for _ in range(packets):
-        ecn.choose()
+        ecn.choose(is_ack_eliciting=True)
         packet = SentPacket(next(_numbers), 0, 1_200, is_ack_eliciting=True)
         ecn.on_sent(packet)
         sent.append(packet)
@@ -31,10 +31,24 @@ def ack(counts: tuple[int, int, int] | None) -> AckFrame:
     return AckFrame(((0, 100),), 0, counts)
 
 
+def state_of(ecn: EcnValidation) -> EcnState:
+    """The state, which changes behind the back of the type checker."""
+    return ecn.state
+
+
 def test_ten_packets_try_the_path_out() -> None:
     ecn = EcnValidation(is_enabled=True)
     assert [packet.is_marked for packet in send(ecn, 12)] == [True] * 10 + [False] * 2
     assert ecn.state is EcnState.TESTING
+
+
+def test_what_is_never_acknowledged_does_not_try_it_out() -> None:
+    ecn = EcnValidation(is_enabled=True)
+    assert ecn.choose(is_ack_eliciting=False) == 0
+    sent = send(ecn, 10)
+    assert all(packet.is_marked for packet in sent)
+    ecn.on_ack(ack((10, 0, 0)), sent, is_newest=True)
+    assert ecn.choose(is_ack_eliciting=False) == ECT_0
 
 
 def test_counts_that_agree_make_the_path_capable() -> None:
@@ -42,7 +56,7 @@ def test_counts_that_agree_make_the_path_capable() -> None:
     sent = send(ecn, 10)
     assert not ecn.on_ack(ack((10, 0, 0)), sent, is_newest=True)
     assert ecn.state is EcnState.CAPABLE
-    assert ecn.choose() == ECT_0
+    assert ecn.choose(is_ack_eliciting=True) == ECT_0
 
 
 @pytest.mark.parametrize(
@@ -55,7 +69,7 @@ def test_counts_that_do_not_agree_end_it(counts: tuple[int, int, int] | None) ->
     sent = send(ecn, 10)
     assert not ecn.on_ack(ack(counts), sent, is_newest=True)
     assert ecn.state is EcnState.FAILED
-    assert ecn.choose() == 0
+    assert ecn.choose(is_ack_eliciting=True) == 0
 
 
 def test_counts_that_shrink_end_it() -> None:
@@ -94,6 +108,90 @@ def test_counts_travel_in_a_frame_of_their_own_type() -> None:
         append_ack(buffer, frame)
         assert buffer[0] == (0x02 if frame.ecn is None else 0x03)
         assert parse_frames(bytes(buffer)) == [frame]
+
+
+# --- another path
+
+
+def moved(counts: tuple[int, int, int] | None, *, sent: int = 10) -> tuple[EcnValidation, list[SentPacket]]:
+    """A validation that another path begins for, after the peer has counted that much; and packets under way there."""
+    ecn = EcnValidation(is_enabled=True)
+    old = send(ecn, sent + 4)
+    ecn.on_ack(ack(counts), old[:sent], is_newest=True)
+    ecn.on_path_change(next(_numbers), is_enabled=True)
+    return ecn, old[sent:]
+
+
+@pytest.mark.must("M77")
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((10, 0, 0), (20, 0, 0)),
+        ((8, 0, 2), (18, 0, 2)),
+        (None, (10, 0, 0)),
+        ((0, 10, 0), (10, 10, 0)),
+        ((14, 0, 0), (24, 0, 0)),
+        ((99, 0, 0), (109, 0, 0)),
+    ],
+    ids=["capable", "with marks", "bleached before", "rewritten before", "more", "far more than were sent"],
+)
+def test_another_path_is_judged_by_how_the_counts_grow_there(
+    before: tuple[int, int, int] | None, after: tuple[int, int, int]
+) -> None:
+    ecn, _ = moved(before)
+    sent = send(ecn, 12)
+    assert [packet.is_marked for packet in sent] == [True] * 10 + [False] * 2
+    assert not ecn.on_ack(ack(after), sent, is_newest=True)
+    assert ecn.state is EcnState.CAPABLE
+
+
+@pytest.mark.must("M77")
+@pytest.mark.parametrize(
+    "after",
+    [None, (10, 0, 0), (19, 0, 0), (19, 1, 0), (35, 0, 0)],
+    ids=["no counts", "bleached", "one bleached", "rewritten to ECT(1)", "more than were sent"],
+)
+def test_another_path_that_carries_no_marks_fails_on_its_own(after: tuple[int, int, int] | None) -> None:
+    ecn, _ = moved((10, 0, 0))
+    ecn.on_ack(ack(after), send(ecn, 10), is_newest=True)
+    assert ecn.state is EcnState.FAILED
+
+
+@pytest.mark.must("M78")
+@pytest.mark.parametrize("counts", [None, (10, 0, 0), (10, 0, 4), (10, 4, 0), (14, 0, 0), (40, 0, 0)])
+def test_packets_of_the_old_path_that_arrive_late_judge_nothing(counts: tuple[int, int, int] | None) -> None:
+    ecn, late = moved((10, 0, 0))
+    assert not ecn.on_ack(ack(counts), late, is_newest=True), "a mark of the old path is no congestion of the new one"
+    assert state_of(ecn) is EcnState.TESTING
+    a, b, c = counts or (10, 0, 0)
+    ecn.on_ack(ack((a + 10, b, c)), send(ecn, 10), is_newest=True)
+    assert ecn.state is EcnState.CAPABLE
+
+
+@pytest.mark.must("M78")
+def test_packets_of_both_paths_in_one_acknowledgement_do_not_fail_the_new_one() -> None:
+    ecn, late = moved((10, 0, 0))
+    ecn.on_ack(ack((20, 0, 3)), late + send(ecn, 10), is_newest=True)
+    assert state_of(ecn) is EcnState.CAPABLE
+    ecn.on_ack(ack((20, 0, 3)), send(ecn, 1), is_newest=True)
+    assert ecn.state is EcnState.FAILED, "the next one is of the new path alone"
+
+
+@pytest.mark.must("M78")
+def test_losses_of_the_old_path_do_not_count_against_the_new_one() -> None:
+    ecn = EcnValidation(is_enabled=True)
+    old = send(ecn, 10)
+    ecn.on_path_change(next(_numbers), is_enabled=True)
+    ecn.on_lost(old)
+    assert state_of(ecn) is EcnState.TESTING
+    ecn.on_lost(send(ecn, 10))
+    assert ecn.state is EcnState.FAILED
+
+
+def test_another_path_changes_nothing_where_marks_are_switched_off() -> None:
+    ecn = EcnValidation(is_enabled=False)
+    ecn.on_path_change(5, is_enabled=False)
+    assert not any(packet.is_marked for packet in send(ecn, 3))
 
 
 # --- two endpoints and a path
@@ -142,3 +240,53 @@ def test_a_path_that_bleaches_marks_is_noticed_and_nothing_is_lost() -> None:
     pair.run(1)
     pair.assert_delivered([bytes(2_000)] * 20)
     assert pair.client.connection.sending.ecn.state is EcnState.FAILED
+
+
+MARKING = LinkSettings(delay=10 * MILLISECOND, rate=1_250_000, limit=300, ce_threshold=2 * MILLISECOND)
+
+
+def keep_sending(pair: Pair, seconds: float) -> None:
+    """Fills the link in both directions."""
+    for _ in range(int(seconds * 100)):
+        for side in pair.sides:
+            while side.snapshot.send_queue_messages < 20:
+                side.send(bytes(10_000))
+        pair.run(0.01)
+
+
+@pytest.mark.parametrize("target", [("10.9.9.9", 9000), ("10.0.0.1", 9999)], ids=["another host", "another port"])
+@pytest.mark.must("M77", "M78")
+def test_marks_go_on_after_a_move_in_the_middle_of_traffic(target: Address) -> None:
+    pair = Pair(link=MARKING)
+    pair.connect()
+    keep_sending(pair, 0.5)
+    for _ in range(2):
+        for address in (target, CLIENT):
+            before = [side.connection.stats.congestion_marks for side in pair.sides]
+            pair.world.move_host(pair.client.host, address)
+            keep_sending(pair, 0.5)
+            assert pair.server.snapshot.address == address
+            assert [side.connection.sending.ecn.state for side in pair.sides] == [EcnState.CAPABLE] * 2
+            grown = [side.connection.stats.congestion_marks for side in pair.sides]
+            assert all(now > then for now, then in zip(grown, before, strict=True)), "the new path marks, too"
+    assert pair.server.snapshot.stats.path_changes == 4
+
+
+@pytest.mark.must("M77")
+def test_a_path_without_marks_fails_alone_and_the_next_one_is_tried_again() -> None:
+    pair = Pair(link=MARKING)
+    bleached = ("10.9.9.9", 9000)
+    inject = pair.world.inject
+
+    def bleach(source: Address, target: Address, data: bytes, ecn: int = 0) -> None:
+        inject(source, target, data, 0 if bleached in (source, target) else ecn)
+
+    pair.world.inject = bleach  # type: ignore[method-assign]
+    pair.connect()
+    states = []
+    for address in (CLIENT, bleached, ("10.9.9.10", 9000)):
+        if address != CLIENT:
+            pair.world.move_host(pair.client.host, address)
+        keep_sending(pair, 0.5)
+        states.append(pair.server.connection.sending.ecn.state)
+    assert states == [EcnState.CAPABLE, EcnState.FAILED, EcnState.CAPABLE]
