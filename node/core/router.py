@@ -369,6 +369,9 @@ class Router:
                 )
             case gossip_actions.Blame(peer=node_id, reason=reason):
                 self._peers.blame(node_id, reason)
+            case gossip_actions.LetDown(peer=node_id):
+                # Evidence, and no violation: it ends no connection by itself.
+                self._trust.blame(node_id, "broken_promise", now)
             case gossip_actions.Accuse(evidence=evidence):
                 self._trust.accuse(evidence, now)
             case gossip_actions.Notice(kind=kind, origin=origin, payload=payload, via=via):
@@ -411,15 +414,22 @@ class Router:
                 raise UnknownPeer("gossip with a node that is gone")
             self._switch.send(peer, parcel, now)
         except (UnknownPeer, QueueFull, MessageTooLarge):
-            self._gossip.send_failed(node_id, action.message_ids, now)
+            self._on_spread(node_id, action, now, is_acked=False)
 
     def _on_outcome(self, outcome: Outcome[Purpose], now: Instant) -> None:
         if isinstance(outcome.purpose, int):
             self.finish(outcome.purpose, outcome.error)
-        elif outcome.error is not None:
-            self._gossip.send_failed(outcome.peer, outcome.purpose.message_ids, now)
-        elif outcome.purpose.is_copy:
-            self._gossip.send_acked(outcome.peer, outcome.purpose.message_ids)
+        else:
+            self._on_spread(outcome.peer, outcome.purpose, now, is_acked=outcome.error is None)
+
+    def _on_spread(self, node_id: NodeId, action: gossip_actions.Send, now: Instant, *, is_acked: bool) -> None:
+        if action.is_request:
+            for message_id in action.message_ids:
+                self._gossip.request_sent(node_id, message_id, now, is_acked=is_acked)
+        elif not is_acked:
+            self._gossip.send_failed(node_id, action.message_ids, now)
+        elif action.is_copy:
+            self._gossip.send_acked(node_id, action.message_ids)
 
     # --- direct messages ----------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from node.messages.equivocation import Equivocation
 from node.messages.packing import Value
 from node.types import Duration, NodeId
 
-__all__ = ["Accuse", "Action", "Blame", "Deliver", "Followed", "Notice", "Send"]
+__all__ = ["Accuse", "Action", "Blame", "Deliver", "Followed", "LetDown", "Notice", "Send"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,8 @@ class Send:
     message_ids: what the frame carries or announces; `Gossip.send_failed` wants them back for each peer that did not
     acknowledge the frame, `Gossip.send_acked` for each that did. Empty when a loss does not matter.
     is_reliable: repeat it until it is acknowledged; else one datagram that may be lost.
-    is_copy: it carries the message itself.
+    is_copy: it carries the message itself. is_request: it asks for the one message that `message_ids` names, beside
+    others; what becomes of it goes to `Gossip.request_sent` instead.
     """
 
     peers: tuple[NodeId, ...]
@@ -27,6 +28,7 @@ class Send:
     message_ids: tuple[bytes, ...]
     is_reliable: bool = True
     is_copy: bool = False
+    is_request: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,10 +75,17 @@ class Blame:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LetDown:
+    """A connected peer announces what it does not send. Losses cause that too, so it breaks no rule."""
+
+    peer: NodeId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Accuse:
     """An author signed two messages with the same number; whoever passed them on is not concerned."""
 
     evidence: Equivocation
 
 
-Action: TypeAlias = Send | Deliver | Notice | Followed | Blame | Accuse
+Action: TypeAlias = Send | Deliver | Notice | Followed | Blame | LetDown | Accuse

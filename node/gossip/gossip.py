@@ -16,11 +16,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from node.errors import Backpressure, DecodeError, UsageError
-from node.gossip.actions import Accuse, Action, Blame, Deliver, Followed, Notice
+from node.gossip.actions import Accuse, Action, Blame, Deliver, Followed, LetDown, Notice, Send
 from node.gossip.admission import NOTICES, Admission
 from node.gossip.frames import Act, Urgency, encode, encode_ids, ids_of
 from node.gossip.lane import Lane
 from node.gossip.mesh import BACKOFF, Mesh, Wish
+from node.gossip.promises import Promises
 from node.gossip.pulls import Pulls
 from node.gossip.receipts import Receipts
 from node.gossip.reconcile import Reconciler
@@ -76,6 +77,7 @@ class Gossip:
         self._sealer = Sealer(identity, network_id=settings.network_id, epoch=settings.epoch)
         self._admission = Admission(identity.public_key, settings, self.clocks)
         self._pulls = Pulls()
+        self._promises = Promises()
         self._actions: deque[Action] = deque()
         self._spreader = Spreader(self.mesh, self._admission.store, self.stats, self._actions, random=random)
         self._reconciler = Reconciler(self._admission, self.mesh, self._spreader, self.stats, settings, random=random)
@@ -101,6 +103,7 @@ class Gossip:
         self._spreader.lanes.pop(peer, None)
         self._reconciler.peer_down(peer)
         self._pulls.forget(peer)
+        self._promises.forget(peer)
         self._graft(self.mesh.remove(peer, now))
 
     def publish(
@@ -137,6 +140,7 @@ class Gossip:
             self._receive(peer, lane, fields, now)
         except DecodeError as error:
             self._reject(peer, error.reason)
+        self._heard(peer, now)
 
     def send_failed(self, peer: NodeId, message_ids: Sequence[bytes], now: Instant) -> None:
         """That peer did not acknowledge a frame with these messages: it will be told of them again."""
@@ -149,10 +153,18 @@ class Gossip:
             if self._receipts.acked(peer, identifier):
                 self._report(identifier)
 
+    def request_sent(self, peer: NodeId, message_id: bytes, now: Instant, *, is_acked: bool) -> None:
+        """That peer has, or has not, acknowledged a request for that message."""
+        if is_acked:
+            self._promises.acknowledged(peer, message_id, now)
+        else:
+            self._promises.withdrawn(peer, message_id)
+
     def digest_heard(self, peer: NodeId, digest: bytes, now: Instant) -> None:
         """A heartbeat of that peer told what it has accepted, in 8 bytes."""
         if len(digest) == DIGEST_BYTES:
             self._reconciler.heard(peer, int.from_bytes(digest, "big"), now)
+        self._heard(peer, now)
 
     def set_population(self, nodes: int, now: Instant) -> None:
         """So many nodes are in the network, this one included."""
@@ -245,11 +257,13 @@ class Gossip:
     ) -> None:
         if not lane.admit(len(body), now):
             self.stats.rate_limited += 1
+            self._promises.served(peer)
             if lane.excess % EXCESS_MAX == 0:
                 self._actions.append(Blame(peer=peer, reason="rate_limited"))
             return
         identifier = message_id(body, signature)
         self._settle(peer, lane, identifier)
+        self._promises.served(peer, identifier)
         if identifier in self._admission.seen:
             self._receive_again(peer, identifier, len(body), now)
             return
@@ -275,6 +289,8 @@ class Gossip:
         first = self._admission.store.get(identifier)
         if first is not None:
             self.mesh.arrived(peer, now - first.arrived_at)
+            if first.origin != peer:
+                self._promises.served(peer)
 
     def _refuse(self, identifier: bytes, reason: str) -> None:
         if reason == "equivocating" and self._admission.evidence is not None:
@@ -289,6 +305,8 @@ class Gossip:
         message = self._admission.accept(envelope, hops, now)
         self._reconciler.accepted(envelope.message_id, now)
         self.mesh.arrived(peer, 0)
+        if envelope.origin != peer:
+            self._promises.served(peer)
         self.stats.accepted += 1
         self.stats.accepted_large += len(envelope.body) > SMALL_BODY_BYTES
         if was_missed is not None:
@@ -409,7 +427,15 @@ class Gossip:
     def _request(self, peer: NodeId, message_ids: list[bytes]) -> None:
         self.stats.requested += len(message_ids)
         for start in range(0, len(message_ids), ANNOUNCED_IDS_MAX):
-            self._spreader.say([peer], encode_ids(Act.REQUEST, message_ids[start : start + ANNOUNCED_IDS_MAX]))
+            part = message_ids[start : start + ANNOUNCED_IDS_MAX]
+            first = next((identifier for identifier in part if self._pulls.is_first_round(identifier)), None)
+            watched = (first,) if first is not None and self._promises.asked(peer, first) else ()
+            data = encode_ids(Act.REQUEST, part)
+            self._actions.append(Send(peers=(peer,), data=data, message_ids=watched, is_request=True))
+
+    def _heard(self, peer: NodeId, now: Instant) -> None:
+        if self._promises.is_broken(peer, now):
+            self._actions.append(LetDown(peer=peer))
 
     def _graft(self, peers: list[NodeId]) -> None:
         self.stats.grafts += len(peers)

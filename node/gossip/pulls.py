@@ -91,6 +91,11 @@ class Pulls:
             requests.setdefault(peer, []).append(message_id)
         return requests
 
+    def is_first_round(self, message_id: bytes) -> bool:
+        """Whether whoever was asked last for that message had not been asked for it before."""
+        want = self._wants.get(message_id)
+        return want is not None and want.asked <= len(want.announcers)
+
     def next_timeout(self) -> Instant | None:
         """When somebody is to be asked."""
         while self._deadlines:

@@ -35,10 +35,13 @@ PENALTIES: Mapping[str, float] = MappingProxyType(
 
 equivocation: it signed two messages with one number, proved to everybody. impersonation: it signed in another's name.
 protocol_violation: it broke a rule of the transport. bad_signature: it passed on what its author did not sign.
-malformed: it sent what does not decode. unexpected: it sent what has no place there. flood: it sent
-more than its share for long. broken_promise: it announced what
-it did not send; losses cause that too, so it weighs little.
+malformed: it sent what does not decode. unexpected: it sent what has no place there. flood: it sent more than its share
+for long. broken_promise: it announced what it did not send, again and again; a bad network causes that too, so it
+weighs little, and bans nobody by itself.
 """
+
+PENALTY_MAX: Mapping[str, float] = MappingProxyType({"broken_promise": 0.5})
+"""Penalties up to which a kind adds to them: what could be bad luck makes a node doubtful, and no worse."""
 
 _KINDS: Mapping[str, str] = MappingProxyType(
     {
@@ -132,9 +135,10 @@ class Evidence:
         """It did something of that kind; whether it is banned for that now, and was not before."""
         record = self._of(node_id, now)
         record.fade(now)
-        record.bad = min(WEIGHT_MAX, record.bad + PENALTIES[kind])
+        most = max(record.bad, PENALTY_MAX.get(kind, WEIGHT_MAX))
+        record.bad = min(most, record.bad + PENALTIES[kind])
         record.penalties[kind] = record.penalties.get(kind, 0) + 1
-        if record.score(now) > BAN_THRESHOLD + 1e-9:
+        if record.score(now) > BAN_THRESHOLD + 1e-9 or kind in PENALTY_MAX:
             return False
         was_banned = self.is_banned(node_id, now)
         record.banned_until = now + BAN_TIME

@@ -270,6 +270,11 @@ WANT_TIMEOUT: Duration = 1 * SECOND
 SERVES_MAX = 3
 """Times that one message is sent to one peer on request."""
 
+PROMISE_TIME: Duration = 10 * SECOND
+BROKEN_MIN = 3
+"""Time in which a peer that has acknowledged a request must send anything, as long as it repeats a copy that is lost;
+and broken promises in a row from which each counts, since cuts and slow links break one now and then."""
+
 BODIES_PER_SECOND = 200
 BODY_BYTES_PER_SECOND = 2 << 20
 IDS_PER_SECOND = 256

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from node.gossip.actions import Accuse, Blame, Deliver, Followed, Notice, Send
+from node.gossip.actions import Accuse, Blame, Deliver, Followed, LetDown, Notice, Send
 from node.gossip.gossip import Gossip
 from node.gossip.settings import GossipSettings
 from node.identity.keys import Identity
@@ -48,7 +48,7 @@ class Mesh:
         self.links: dict[tuple[NodeId, NodeId], None] = {}
         self.hears: Callable[[NodeId, NodeId], bool] = lambda source, target: True
         self.delivered: dict[NodeId, list[Deliver]] = {node_id: [] for node_id in self.ids}
-        self.blamed: list[Blame | Accuse] = []
+        self.blamed: list[Blame | LetDown | Accuse] = []
         self.copies = 0
         self.under_way: list[tuple[NodeId, NodeId, Send]] = []
         self.loses: Callable[[NodeId, NodeId], bool] = lambda source, target: False
@@ -88,10 +88,13 @@ class Mesh:
             self.beat()
         arriving, self.under_way = self.under_way, []
         for source, target, send in arriving:
-            if self.loses(source, target):
-                if send.message_ids:
-                    self.nodes[source].send_failed(target, send.message_ids, self.now)
-            else:
+            is_lost = self.loses(source, target)
+            if send.is_request:
+                for message_id in send.message_ids:
+                    self.nodes[source].request_sent(target, message_id, self.now, is_acked=not is_lost)
+            elif is_lost and send.message_ids:
+                self.nodes[source].send_failed(target, send.message_ids, self.now)
+            if not is_lost:
                 fields = parse_frame(send.data).fields
                 self.copies += fields[0] == 0
                 self.nodes[target].receive(source, fields, self.now)
@@ -108,7 +111,7 @@ class Mesh:
                     self.under_way += [(node_id, peer, action) for peer in action.peers]
                 case Deliver():
                     self.delivered[node_id].append(action)
-                case Blame() | Accuse():
+                case Blame() | LetDown() | Accuse():
                     self.blamed.append(action)
                 case Notice() | Followed():
                     pass

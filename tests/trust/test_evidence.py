@@ -63,9 +63,20 @@ def test_a_ban_ends_after_its_time_and_leaves_next_to_nothing() -> None:
     assert evidence.score(peer(1), BAN_TIME) > -0.02
 
 
-def test_penalties_that_honest_losses_cause_too_do_not_ban_for_a_handful() -> None:
+def test_penalties_that_honest_losses_cause_too_make_doubtful_and_never_ban() -> None:
     evidence = Evidence()
-    assert not any(evidence.penalise(peer(1), "broken_promise", 0) for _ in range(30))
+    assert not any(evidence.penalise(peer(1), "broken_promise", 0) for _ in range(1000))
+    assert evidence.score(peer(1), 0) == pytest.approx(-0.5)
+    evidence.penalise(peer(1), "impersonation", 0)
+    assert not evidence.penalise(peer(1), "broken_promise", 0)
+    assert evidence.score(peer(1), 0) == pytest.approx(-0.75)
+
+
+def test_broken_promises_fade_like_everything_else() -> None:
+    evidence = Evidence()
+    for _ in range(10):
+        evidence.penalise(peer(1), "broken_promise", 0)
+    assert evidence.score(peer(1), TRUST_HALF_LIFE) == pytest.approx(-0.1)
 
 
 def test_every_reason_to_refuse_is_a_kind_of_evidence() -> None:

@@ -10,7 +10,7 @@ from node.sim.checks.base import Check, Report, Situation
 from node.sim.history import Record, node_name
 from node.sim.network import Network
 from node.sim.nodes import SimNode
-from node.types import SECOND, Address, Duration, Instant
+from node.types import SECOND, Address, Duration, Instant, NodeId
 from node.wire.header import PacketType
 from node.wire.limits import (
     HALF_OPEN_MAX,
@@ -110,20 +110,35 @@ def _reached(edges: dict[int, list[int]]) -> set[int]:
 
 
 class HonestStayBlameless(Check):
-    """No honest node has anything to blame an honest peer for."""
+    """No honest node has anything to blame an honest peer for, nor any evidence against it."""
 
     name = "honest-stay-blameless"
 
     def __init__(self, situation: Situation, report: Report, network: Network) -> None:
         super().__init__(situation, report)
         self._network = network
+        self._turned: dict[int, bool] = {}
+
+    def observe(self, record: Record) -> None:
+        # What a node did in a hostile life is remembered in the honest ones after it, and rightly so.
+        if record.node in self.situation.lives and not self.situation.is_honest(record.node):
+            self._turned[record.node] = True
 
     def finish(self, now: Instant) -> None:
         for number in self.situation.honest_living():
-            for peer in self._network.nodes[number].machine.peers.table:
-                other = self._network.number_of.get(peer.node_id)
-                if peer.violations and other is not None and self.situation.is_honest(other):
-                    self.fail(number, node_name(other), f"blamed {peer.violations} times, though it is honest")
+            node = self._network.nodes[number]
+            assert node.host is not None
+            for peer in node.machine.peers.table:
+                if peer.violations:
+                    self._judge(number, peer.node_id, f"blamed {peer.violations} times, though it is honest")
+            for entry in node.machine.trust.overview(self._network.world.clock_of(node.host)).entries:
+                if entry.penalties:
+                    self._judge(number, entry.node_id, f"held to have done {entry.penalties}, though it is honest")
+
+    def _judge(self, number: int, accused: NodeId, text: str) -> None:
+        other = self._network.number_of.get(accused)
+        if other is not None and self.situation.is_honest(other) and other not in self._turned:
+            self.fail(number, node_name(other), text)
 
 
 class CountersTellTheTruth(Check):

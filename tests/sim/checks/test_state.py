@@ -52,3 +52,9 @@ def test_blame_of_an_honest_peer_is_found(watched: tuple[Network, Suite]) -> Non
     network, suite = watched
     next(iter(network.nodes[1].machine.peers.table)).violations = 1
     assert [line.split()[0] for line in found(suite)] == ["honest-stay-blameless"]
+
+
+def test_evidence_against_an_honest_peer_is_found(watched: tuple[Network, Suite]) -> None:
+    network, suite = watched
+    network.nodes[2].machine.trust.blame(network.nodes[0].node_id, "broken_promise", 0)
+    assert found(suite) == ["honest-stay-blameless 2 node-0"]
