@@ -86,6 +86,7 @@ SCHEMAS: dict[str, Schema] = {
         members={**COUNTERS, "description": "nodes of the network by state, this one apart, linked or not"},
         transport=_object(udp=_nullable(COUNTERS), tcp=_nullable(COUNTERS)),
         connections={"type": "object", "description": "best link of each active peer, by node id"},
+        faults={**_list(_object(step=TEXT, kind=TEXT)), "description": "that a controller has told the node of"},
         links=_list(reference("Link")),
         gossip_stats=COUNTERS,
         trust_stats=COUNTERS,
@@ -118,8 +119,15 @@ SCHEMAS: dict[str, Schema] = {
         packets_received=COUNT,
         bytes_sent=COUNT,
         bytes_received=COUNT,
+        loss_asked={
+            "type": ["number", "null"],
+            "description": "share of what is sent that the network is asked to lose; null: not known",
+        },
     )
-    | {"description": "rtt, rttvar, rto and retransmissions of tcp are the kernel's, null where unknown; udp has more"},
+    | {
+        "description": "rtt, rttvar, rto and retransmissions of tcp are the kernel's, null where unknown; udp has more: "
+        "rtt_p50 and rtt_p99 since the link began, and rtt_buckets, [above, up to or null, round trips] each"
+    },
     "Links": _object(links=_list(reference("Link"))),
     "Message": _object(
         number=COUNT,

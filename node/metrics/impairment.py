@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from node.metrics.names import BACKENDS
 
-__all__ = ["ChaosReading", "Impairment", "read_impairments"]
+__all__ = ["ChaosReading", "Impairment", "asked_loss", "read_impairments"]
 
 _FILE_BYTES_MAX = 65536
 _LINKS_MAX = 256
@@ -75,6 +76,19 @@ def read_impairments(path: str) -> tuple[Impairment, ...] | None:
         return tuple(map(_parse, found[:_LINKS_MAX] if isinstance(found, list) and found else [found]))
     except (ValueError, RecursionError):  # not JSON, not UTF-8, nested too deeply, or a value out of range
         return None
+
+
+def asked_loss(impairments: Iterable[Impairment], *names: str) -> float | None:
+    """Share of what this node sends to whoever has one of those names that its network is asked to lose.
+
+    None where nothing is known of what is done to what it sends.
+    """
+    kept = [
+        1 - (one.loss_ratio if one.asked_loss_ratio is None else one.asked_loss_ratio)
+        for one in impairments
+        if one.dir == "egress" and one.target in ("all", *names)
+    ]
+    return round(1 - math.prod(kept), 9) if kept else None
 
 
 def _parse(value: object) -> Impairment:

@@ -20,7 +20,7 @@ from node.node.chaos import Chaos
 from node.node.chronicle import Chronicle
 from node.node.naming import find_peer, find_target
 from node.node.observer import Observer
-from node.node.report import link_report, peer_report, trust_report
+from node.node.report import peer_report, trust_report
 from node.transport.tcp_transport import TCPTransport
 from node.transport.udp_transport import UDPTransport
 from node.types import Address, NodeId, to_seconds
@@ -118,14 +118,11 @@ class ApiSource:
         """One known peer and its links; UnknownPeer, AmbiguousPeer."""
         snapshot = self._subject.snapshot()
         peer = find_peer(name, snapshot)
-        wall_offset = self._subject.wall_offset
-        links: list[Json] = [
-            link_report(link, wall_offset) for link in snapshot.links if link.connection.peer_id == peer.node_id
-        ]
-        return peer_report(peer, snapshot, wall_offset) | {"links": links}
+        report = peer_report(peer, snapshot, self._subject.wall_offset)
+        return report | {"links": list(self._observer.links(peer.node_id))}
 
     def links(self) -> list[Json]:
-        return [link_report(link, self._subject.wall_offset) for link in self._subject.snapshot().links]
+        return list(self._observer.links())
 
     def chaos(self, command: str, body: dict[str, Json]) -> dict[str, Any] | None:
         """Carries out one command of `Chaos`; None where it is switched off. UsageError for what cannot be."""

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from node.api.problems import Json
 from node.config import NetworkConfig
-from node.core.snapshot import NodeSnapshot
-from node.metrics.impairment import ChaosReading, Impairment, read_impairments
+from node.core.snapshot import LinkSnapshot, NodeSnapshot
+from node.metrics.impairment import ChaosReading, Impairment, asked_loss, read_impairments
 from node.metrics.names import LINKS_LISTED_MAX
 from node.metrics.process import read_process
 from node.metrics.readings import Observation, RuntimeStats, SocketReading
 from node.metrics.text import render
-from node.node.report import node_report, peer_reports, runtime_report
+from node.node.report import link_report, node_report, peer_reports, runtime_report
 from node.transport.udp_socket import SocketStats
-from node.types import Duration
+from node.types import Duration, NodeId
 
 __all__ = ["Observer"]
 
@@ -67,8 +67,35 @@ class Observer:
         """What `Node.get_stats` returns."""
         stats = self._socket_stats()
         socket = None if stats is None else asdict(stats)
-        report = node_report(self._snapshot(), wall_offset=self._wall_offset, socket=socket)
-        return report | {"runtime": runtime_report(self._runtime), "state_stats": self._state_report()}
+        snapshot, chaos = self._snapshot(), self.chaos()
+        report = node_report(snapshot, wall_offset=self._wall_offset, socket=socket)
+        self._note_loss_asked(snapshot.links, report["links"])
+        return report | {
+            "faults": [{"step": step, "kind": kind} for step, kind in dict.fromkeys(chaos.active if chaos else ())],
+            "runtime": runtime_report(self._runtime),
+            "state_stats": self._state_report(),
+        }
+
+    def links(self, of: NodeId | None = None) -> list[dict[str, Any]]:
+        """Every connection, or those with one peer."""
+        links = [link for link in self._snapshot().links if of is None or link.connection.peer_id == of]
+        reports = [link_report(link, self._wall_offset) for link in links]
+        self._note_loss_asked(links, reports)
+        return reports
+
+    def _note_loss_asked(self, links: Sequence[LinkSnapshot], reports: Sequence[dict[str, Any]]) -> None:
+        """Puts `loss_asked` into the report of each link: the loss of what is sent over it that its network is to make."""
+        impairments = self._demanded()
+        for link, report in zip(links, reports, strict=True):
+            report["loss_asked"] = asked_loss(impairments, link.peer_name, link.connection.address[0])
+
+    def _demanded(self) -> tuple[Impairment, ...]:
+        """Everything that is asked of this node's network."""
+        chaos, configured = self.chaos(), self.impairments() or ()
+        links = chaos.links if chaos else ()
+        if not any(one.backend != "none" for one in configured):
+            return links or configured
+        return (*links, *configured)
 
     def peers(self) -> list[Json]:
         """Every known peer."""

@@ -12,6 +12,7 @@ from typing import Any
 from node.config import format_address
 from node.core.snapshot import LinkSnapshot, NodeSnapshot, PeerSnapshot
 from node.gossip.stats import GossipStats
+from node.metrics.quantiles import buckets_of, quantile
 from node.metrics.readings import RuntimeStats
 from node.peers.members import MemberState
 from node.transport.stats import EndpointStats, KernelInfo
@@ -62,10 +63,14 @@ def node_report(snapshot: NodeSnapshot, *, wall_offset: Duration, socket: Mappin
 def link_report(link: LinkSnapshot, wall_offset: Duration) -> dict[str, Any]:
     """One connection. `rto` is the timeout in force, the same as `rto_effective`.
 
+    rtt_p50, rtt_p99: of all round trips since it began; rtt_buckets counts them, as [above, up to, number], so that
+    whoever reads twice knows those in between.
+
     What a TCP link shows of them is what the kernel has measured (TCP_INFO), and null where that is not known.
     """
     connection = link.connection
     stats = connection.stats
+    buckets = buckets_of(stats.rtt)
     report: dict[str, Any] = {
         "node_id": None if connection.peer_id is None else connection.peer_id.hex(),
         "peer": None if connection.peer_id is None else short_id(connection.peer_id),
@@ -91,6 +96,9 @@ def link_report(link: LinkSnapshot, wall_offset: Duration) -> dict[str, Any]:
         "rtt_latest": _seconds(connection.latest_rtt),
         "rtt_min": _seconds(connection.min_rtt),
         "rttvar": _seconds(connection.rttvar),
+        "rtt_p50": quantile(0.5, buckets),
+        "rtt_p99": quantile(0.99, buckets),
+        "rtt_buckets": [list(bucket) for bucket in buckets],
         "rto": to_seconds(connection.effective_rto),
         "rto_computed": to_seconds(connection.computed_rto),
         "rto_effective": to_seconds(connection.effective_rto),

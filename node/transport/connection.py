@@ -27,7 +27,7 @@ from node.transport.sending import Sending
 from node.transport.settings import TransportSettings
 from node.transport.snapshot import snapshot_of
 from node.transport.state import ConnectionState, Origin
-from node.transport.stats import ConnectionSnapshot, Histogram
+from node.transport.stats import ConnectionSnapshot
 from node.transport.trace import Trace
 from node.types import Address, Instant, NodeId, earlier
 from node.wire.frames import CloseFrame, ConfirmedFrame, PathChallengeFrame, PathResponseFrame, append_path
@@ -68,14 +68,10 @@ class Connection:
         origin: Origin,
         settings: TransportSettings,
         opening: Opening,
-        histogram: Histogram,
         path: Path,
         now: Instant,
     ) -> None:
-        """histogram: where RTT samples of this and other connections are counted.
-
-        pool: memory for messages in parts, which an endpoint shares among its connections.
-        """
+        """pool: memory for messages in parts, which an endpoint shares among its connections."""
         self.origin = origin
         self.path = path
         self.pool = ReassemblyPool(settings.reassembly_bytes_max)
@@ -91,7 +87,7 @@ class Connection:
         self._opening: Opening | None = opening
         self.events: deque[Event] = deque()
         self._acks = AckTracker(settings.max_ack_delay)
-        self.sending = Sending(origin.handle, settings, self._acks, self.events, histogram)
+        self.sending = Sending(origin.handle, settings, self._acks, self.events)
         self.stats = self.sending.stats
         self._protection: Protection | None = None
         self._receiving: Receiving | None = None

@@ -356,7 +356,7 @@ class Endpoint:
 
     def _add(self, origin: Origin, opening: Opening, now: Instant) -> Connection:
         path = Path(origin.address, self._entropy)
-        connection = Connection(origin, self.settings, opening, self._retired.rtt, path, now)
+        connection = Connection(origin, self.settings, opening, path, now)
         connection.pool = self._pool
         self.connections[origin.handle] = connection
         self._by_local_id[origin.local_id] = connection

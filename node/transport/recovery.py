@@ -20,7 +20,7 @@ from node.transport.ranges import RangeSet
 from node.transport.reordering import PACKET_THRESHOLD_MAX, Reordering
 from node.transport.rtt import RttEstimator
 from node.transport.settings import TransportSettings
-from node.transport.stats import ConnectionStats, Histogram
+from node.transport.stats import ConnectionStats
 from node.types import Duration, Instant
 from node.wire.frames import AckFrame
 from node.wire.limits import LOST_PACKETS_MAX, RECEIVED_RANGES_MAX
@@ -71,7 +71,6 @@ class Recovery:
         "_acked",
         "_controller",
         "_first_on_path",
-        "_histogram",
         "_largest_sent",
         "_last_eliciting_at",
         "_loss_at",
@@ -98,13 +97,10 @@ class Recovery:
         controller: Controller,
         rtt: RttEstimator,
         stats: ConnectionStats,
-        histogram: Histogram,
     ) -> None:
-        """histogram: where RTT samples are counted."""
         self._settings = settings
         self._controller = controller
         self._stats = stats
-        self._histogram = histogram
         self.rate = DeliveryRate()
         self._acked = RangeSet()
         self._sent: dict[int, SentPacket] = {}
@@ -277,7 +273,7 @@ class Recovery:
         if self._sampled_at is None:
             self._sampled_at = now
         self.rtt.update(latest_rtt, frame.delay)
-        self._histogram.observe(self.rtt.adjusted_rtt)
+        self._stats.rtt.observe(self.rtt.adjusted_rtt)
         return latest_rtt
 
     def _detect_lost(self, now: Instant) -> list[SentPacket]:

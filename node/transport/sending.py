@@ -20,7 +20,7 @@ from node.transport.protection import Protection
 from node.transport.recovery import AckOutcome, Expiry, Recovery
 from node.transport.rtt import RttEstimator
 from node.transport.settings import TransportSettings
-from node.transport.stats import ConnectionStats, Histogram
+from node.transport.stats import ConnectionStats
 from node.transport.trace import Trace
 from node.types import SECOND, Duration, Instant, earlier
 from node.wire.frames import AckFrame, CloseFrame
@@ -52,13 +52,11 @@ class Sending:
         "controller", "ecn", "mtu", "outbox", "recovery", "rtt", "stats", "trace",
     )  # fmt: skip
 
-    def __init__(
-        self, handle: int, settings: TransportSettings, acks: AckTracker, events: deque[Event], histogram: Histogram
-    ) -> None:
+    def __init__(self, handle: int, settings: TransportSettings, acks: AckTracker, events: deque[Event]) -> None:
         self.stats = ConnectionStats()
         self.rtt = RttEstimator(settings.max_ack_delay)
         self.controller = new_controller(settings.congestion, settings.mtu)
-        self.recovery = Recovery(settings, self.controller, self.rtt, self.stats, histogram)
+        self.recovery = Recovery(settings, self.controller, self.rtt, self.stats)
         self.outbox = Outbox(acks, settings.packet_payload)
         self._handle = handle
         self._settings = settings

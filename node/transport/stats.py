@@ -66,6 +66,17 @@ class Histogram:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
+    def absorb(self, other: Histogram) -> None:
+        """Adds what another one of the same bounds has counted."""
+        self.counts = [mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)]
+        self.total += other.total
+
+    def copy(self) -> Histogram:
+        """One that counts on by itself."""
+        made = Histogram(self.bounds)
+        made.absorb(self)
+        return made
+
 
 _MICROSECONDS = (100, 150, 200, 300, 500, 750)
 RTT_BOUNDS: tuple[Duration, ...] = (
@@ -84,7 +95,7 @@ def _zeros(keys: tuple[str, ...]) -> dict[str, int]:
 
 @dataclass(slots=True)
 class ConnectionStats:
-    """What one connection has counted since it began.
+    """What one connection has counted since it began. rtt: on UDP.
 
     messages_dropped: unreliable messages pushed out of a full queue, or too large for the peer.
     """
@@ -108,6 +119,7 @@ class ConnectionStats:
     messages_acknowledged: int = 0
     messages_expired: int = 0
     messages_dropped: int = 0
+    rtt: Histogram = field(default_factory=lambda: Histogram(RTT_BOUNDS))
 
 
 _SUMMED = (
@@ -167,9 +179,10 @@ class EndpointStats:
             self.packets_retransmitted[cause] += count
         for trigger, count in stats.packets_lost.items():
             self.packets_lost[trigger] += count
+        self.rtt.absorb(stats.rtt)
 
     def plus(self, connections: Iterable[ConnectionStats]) -> EndpointStats:
-        """A copy that also counts those connections; the histogram is shared, since it counts them already."""
+        """A copy that also counts those connections."""
         total = replace(
             self,
             packets_retransmitted=dict(self.packets_retransmitted),
@@ -177,6 +190,7 @@ class EndpointStats:
             packets_dropped=dict(self.packets_dropped),
             refusals_sent=dict(self.refusals_sent),
             refusals_received=dict(self.refusals_received),
+            rtt=self.rtt.copy(),
         )
         for stats in connections:
             total.absorb(stats)

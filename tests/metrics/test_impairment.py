@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from node.metrics.impairment import Impairment, read_impairments
+from node.metrics.impairment import Impairment, asked_loss, read_impairments
 
 
 def test_what_the_file_says_is_what_is_read(tmp_path: Path) -> None:
@@ -69,3 +69,14 @@ def test_a_file_that_does_not_say_it_is_not_taken_for_no_impairment(tmp_path: Pa
 
 def test_a_file_that_cannot_be_read_is_not_taken_for_no_impairment(tmp_path: Path) -> None:
     assert read_impairments(str(tmp_path)) is None
+
+
+def test_the_loss_that_is_asked_of_a_link_is_that_of_everything_on_the_way_out() -> None:
+    everywhere = Impairment(backend="netem", loss_ratio=0.09, asked_loss_ratio=0.1)
+    there = Impairment(backend="wire", target="node-2", loss_ratio=0.5)
+    inwards = Impairment(backend="nft", dir="ingress", target="node-2", loss_ratio=0.3)
+
+    assert asked_loss([everywhere, there, inwards], "node-2", "192.0.2.2") == 0.55
+    assert asked_loss([everywhere, there, inwards], "node-3", "192.0.2.3") == 0.1
+    assert asked_loss([Impairment()], "node-3") == 0.0
+    assert asked_loss([there, inwards], "node-3") is None

@@ -6,6 +6,7 @@ import pytest
 
 from node.config import NetworkConfig
 from node.core.snapshot import NodeSnapshot
+from node.metrics.impairment import ChaosReading, Impairment
 from node.metrics.names import CATALOGUE
 from node.metrics.readings import RuntimeStats, readings
 from node.metrics.text import render
@@ -13,7 +14,7 @@ from node.node.node import Node
 from node.node.observer import Observer
 from node.transport.udp_socket import SocketStats
 from node.transport.udp_transport import UDPTransport
-from tests.metrics.samples import WALL_OFFSET, link, node_snapshot, peer
+from tests.metrics.samples import WALL_OFFSET, link, node_id, node_snapshot, peer
 from tests.node.network import configuration, until
 
 
@@ -71,6 +72,28 @@ def test_an_impairment_that_cannot_be_known_counts_as_one(tmp_path: Path) -> Non
     file.write_text("{")
     assert watched.is_impaired()
     assert watched.impairments() is None
+
+
+def test_a_link_says_what_loss_its_network_is_asked_for_and_the_node_which_faults_it_was_told_of(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "impairment.json"
+    watched = observer(node_snapshot(link(2), link(3), peers=(peer(2),)), NetworkConfig(impairment_file=str(file)))
+    assert [one["loss_asked"] for one in watched.stats()["links"]] == [0.0, 0.0]
+    assert watched.stats()["faults"] == []
+
+    lossy = Impairment(backend="wire", target="node-2", loss_ratio=0.3)
+    watched.chaos = lambda: ChaosReading(active=(("lossy", "loss"), ("lossy", "loss")), links=(lossy,))
+    stats = watched.stats()
+    assert [one["loss_asked"] for one in stats["links"]] == [0.3, None]
+    assert stats["connections"][node_id(2).hex()]["loss_asked"] == 0.3
+    assert stats["faults"] == [{"step": "lossy", "kind": "loss"}]
+
+    file.write_text('{"backend": "netem", "loss_ratio": 0.5}')
+    assert [one["loss_asked"] for one in watched.links()] == [0.65, 0.5]
+    watched.chaos = lambda: None
+    file.write_text("{")
+    assert [one["loss_asked"] for one in watched.links(node_id(3))] == [None]
 
 
 @pytest.mark.loopback

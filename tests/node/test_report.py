@@ -7,7 +7,7 @@ from node.identity.keys import Identity
 from node.node.report import gossip_report, link_report, node_report, peer_report, peer_reports, trust_report
 from node.trust.settings import TrustSettings
 from node.trust.trust import Trust
-from node.types import SECOND, NodeId
+from node.types import MILLISECOND, SECOND, NodeId
 from tests.metrics.samples import WALL_OFFSET, link, node_id, node_snapshot, peer, tcp_link
 
 
@@ -37,6 +37,20 @@ def test_durations_are_seconds_and_points_in_time_are_unix_seconds() -> None:
     assert (report["rtt"], report["rto"], report["rto_computed"]) == (0.020, 1.0, 0.062)
     assert report["established_at"] == WALL_OFFSET / SECOND + 2
     assert report["loss"] == 0.05
+
+
+def test_a_udp_link_counts_its_round_trips() -> None:
+    report = link_report(link(2), WALL_OFFSET)
+    assert report["rtt_p50"] is report["rtt_p99"] is None
+    assert report["rtt_buckets"] == []
+
+    counted = link(2)
+    for milliseconds in (18, 18, 18, 700):
+        counted.connection.stats.rtt.observe(milliseconds * MILLISECOND)
+    report = link_report(counted, WALL_OFFSET)
+    assert 0.015 < report["rtt_p50"] <= 0.02
+    assert 0.5 < report["rtt_p99"] <= 0.75
+    assert report["rtt_buckets"] == [[0.015, 0.02, 3], [0.5, 0.75, 1]]
 
 
 def test_a_tcp_link_shows_what_the_kernel_has_measured_or_that_it_is_not_known() -> None:

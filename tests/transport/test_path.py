@@ -15,7 +15,7 @@ from node.transport.path import Path
 from node.transport.recovery import Recovery
 from node.transport.rtt import INITIAL_RTT, RttEstimator
 from node.transport.settings import TransportSettings
-from node.transport.stats import RTT_BOUNDS, ConnectionStats, Histogram
+from node.transport.stats import ConnectionStats
 from node.types import MILLISECOND, SECOND, Address
 from node.wire.frames import AckFrame, PathChallengeFrame, PathResponseFrame
 from node.wire.header import PacketType, parse_header
@@ -162,7 +162,7 @@ def test_another_host_is_measured_anew_and_another_port_is_not() -> None:
 
 def test_a_late_answer_to_a_packet_of_the_old_path_says_nothing_about_the_new_one() -> None:
     rtt, stats = RttEstimator(10 * MILLISECOND), ConnectionStats()
-    recovery = Recovery(TransportSettings(), NewReno(1_200), rtt, stats, Histogram(RTT_BOUNDS))
+    recovery = Recovery(TransportSettings(), NewReno(1_200), rtt, stats)
     recovery.on_sent(SentPacket(0, 0, 1_200, is_ack_eliciting=True))
     rtt.reset()
     recovery.on_path_change(NewReno(1_200))

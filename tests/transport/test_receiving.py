@@ -16,7 +16,6 @@ from node.transport.pool import ReassemblyPool
 from node.transport.receiving import ConnectionFrame, Receiving
 from node.transport.sending import Sending
 from node.transport.settings import TransportSettings
-from node.transport.stats import RTT_BOUNDS, Histogram
 from node.types import NodeId
 from node.wire.frames import (
     AckFrame,
@@ -47,7 +46,7 @@ class Half:
         settings = TransportSettings()
         self.events: deque[Event] = deque()
         self.acks = AckTracker(settings.max_ack_delay)
-        self.sending = Sending(HANDLE, settings, self.acks, self.events, Histogram(RTT_BOUNDS))
+        self.sending = Sending(HANDLE, settings, self.acks, self.events)
         reassembly = Reassembly(ReceiveCredit(WINDOW), ReassemblyPool(1 << 30))
         self.receiving = Receiving(HANDLE, PEER_ID, reassembly, self.acks, self.sending, self.events)
 

@@ -15,7 +15,7 @@ from node.transport.packet import SentPacket
 from node.transport.recovery import PROBES_BEFORE_RTO, AckOutcome, Expiry, Recovery
 from node.transport.rtt import GRANULARITY, INITIAL_RTT, RttEstimator
 from node.transport.settings import TransportSettings
-from node.transport.stats import RTT_BOUNDS, ConnectionStats, Histogram
+from node.transport.stats import ConnectionStats
 from node.types import MILLISECOND, SECOND, Duration, Instant
 from node.wire.frames import AckFrame
 from tests.reference.rfc8985 import RackDetection
@@ -51,7 +51,7 @@ class Bench:
         self.stats = ConnectionStats()
         self.rtt = WatchedRtt()
         self.controller = NewReno(MTU)
-        self.recovery = Recovery(self.settings, self.controller, self.rtt, self.stats, Histogram(RTT_BOUNDS))
+        self.recovery = Recovery(self.settings, self.controller, self.rtt, self.stats)
 
     def send(self, count: int = 1, *, is_ack_eliciting: bool = True, size: int = MTU) -> list[int]:
         numbers = []

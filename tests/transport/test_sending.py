@@ -11,7 +11,6 @@ from node.transport.events import Delivery, Event, MessageAcknowledged, MessageF
 from node.transport.packet import Message
 from node.transport.sending import Sending
 from node.transport.settings import TransportSettings
-from node.transport.stats import RTT_BOUNDS, Histogram
 from node.types import MILLISECOND, SECOND, ConnectionId, Instant
 from node.wire.frames import AckFrame, CloseFrame, parse_frames
 from node.wire.parameters import Parameters
@@ -31,7 +30,7 @@ class Half:
         settings = settings or TransportSettings()
         self.events: deque[Event] = deque()
         self.acks = AckTracker(settings.max_ack_delay)
-        self.sending = Sending(HANDLE, settings, self.acks, self.events, Histogram(RTT_BOUNDS))
+        self.sending = Sending(HANDLE, settings, self.acks, self.events)
         self.sending.start(make_protection(KEY, OTHER_KEY, peer.connection_id), peer, 1_472)
         self.peer = make_protection(OTHER_KEY, KEY, 8)
 

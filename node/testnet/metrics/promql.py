@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 import promql_parser as ast
 
+from node.metrics.quantiles import quantile
 from node.testnet.metrics.exposition import Labels
 from node.testnet.metrics.recording import Recording, Series
 
@@ -370,19 +371,15 @@ def _histogram_quantile(share: float, values: Vector) -> Vector:
 
 
 def _quantile_of(share: float, buckets: list[tuple[float, float]]) -> float:
-    """Linear within the bucket, as Prometheus does."""
-    total = buckets[-1][1]
-    if not total or len(buckets) < 2 or buckets[-1][0] != math.inf:
+    """Of cumulative buckets, by their upper limits in order; without an endless one they tell nothing."""
+    if len(buckets) < 2 or buckets[-1][0] != math.inf:
         return math.nan
-    wanted = share * total
-    lower, below = 0.0, 0.0
-    for bound, count in buckets:
-        if count >= wanted:
-            if bound == math.inf:
-                return lower
-            return lower + (bound - lower) * (wanted - below) / (count - below) if count > below else bound
-        lower, below = bound, count
-    return lower
+    pairs = pairwise([(0.0, 0.0), *buckets])
+    found = quantile(
+        share,
+        ((above, None if up_to == math.inf else up_to, count - below) for (above, below), (up_to, count) in pairs),
+    )
+    return math.nan if found is None else found
 
 
 _ARITHMETIC: Mapping[str, Callable[[float, float], float]] = {
