@@ -125,7 +125,7 @@ SCHEMAS: dict[str, Schema] = {
         },
     )
     | {
-        "description": "rtt, rttvar, rto and retransmissions of tcp are the kernel's, null where unknown; udp has more: "
+        "description": "rtt, rttvar, rto and retransmissions of tcp are the kernel's, null where unknown; udp has also "
         "rtt_p50 and rtt_p99 since the link began, and rtt_buckets, [above, up to or null, round trips] each"
     },
     "Links": _object(links=_list(reference("Link"))),

@@ -1,4 +1,4 @@
-"""The picture that `positron top` draws of one node: rates from two readings, and how a value went lately.
+"""The picture that `positron top` draws of one node: what happened lately, and how a value went.
 
 Knows the fields of the API's statistics and a clock only as the numbers it is given. Input is parsed JSON; output is
 plain data (`record`) or lines of text that fit a width.
@@ -10,7 +10,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from node.cli.tables import clean, count, duration, table
+from node.cli.tables import clean, count, duration, per_cent, table
+from node.cli.window import Record, Window, measured
 
 __all__ = ["Board", "spark_line"]
 
@@ -18,79 +19,80 @@ HISTORY_MAX = 24
 """Readings that a spark line shows."""
 
 _BARS = "▁▂▃▄▅▆▇█"
-_HEADER = ("PEER", "KEY", "VIA", "STATE", "RTT", "RTO", "RETRANSMITTED/s", "SHARE", "MESSAGES/s", "RTT LATELY")
+_HEADER = (
+    "PEER", "KEY", "VIA", "STATE", "RTT", "RTT P50", "RTT P99", "RTO", "RETRANS", "LOSS ASKED", "LOSS SEEN",
+    "MESSAGES/s", "RTT LATELY",
+)  # fmt: skip
+_GOSSIP = ("delivered", "published", "relayed", "duplicates")
 
 
 class Board:
     """One node. Feed it with `update`, then read `record` or `lines`."""
 
     def __init__(self) -> None:
-        self._before: dict[str, Any] = {}
-        self._now: dict[str, Any] = {}
-        self._seconds = 0.0
-        self._at = 0.0
+        self._window = Window()
         self._rtts: dict[str, deque[float]] = {}
         self._lags: deque[float] = deque(maxlen=HISTORY_MAX)
+        self._gossip: deque[float] = deque(maxlen=HISTORY_MAX)
 
-    def update(self, stats: dict[str, Any], at: float) -> None:
-        """Takes the next reading. at: seconds on any clock that does not jump."""
-        # Counters of a node that began anew are no continuation.
-        is_same_life = self._now and _number(stats, "uptime") >= _number(self._now, "uptime")
-        self._before = self._now if is_same_life else {}
-        self._now = stats
-        self._seconds = at - self._at if self._before else 0.0
-        self._at = at
-        lag = self._lag()
-        if lag is not None:
-            self._lags.append(lag)
-        rtts = {key: link["rtt"] for key, link in _links(stats).items() if isinstance(link.get("rtt"), int | float)}
+    def update(self, stats: Record, at: float) -> None:
+        """Takes the next reading. at: seconds on a clock that does not jump."""
+        window = self._window
+        window.update(stats, at)
+        for history, value in (
+            (self._lags, window.lag()),
+            (self._gossip, window.rate("gossip_stats", "delivered", is_latest=True)),
+        ):
+            if value is not None:
+                history.append(value)
+        rtts = {key: measured(link, "rtt") for key, link in window.latest.items()}
         self._rtts = {
-            key: deque([*self._rtts.get(key, ()), rtt], maxlen=HISTORY_MAX) for key, rtt in sorted(rtts.items())
+            key: deque([*self._rtts.get(key, ()), rtt], maxlen=HISTORY_MAX)
+            for key, rtt in rtts.items()
+            if rtt is not None
         }
 
-    def record(self) -> dict[str, Any]:
-        """What the picture shows, as plain data. Rates are per second, and null until there are two readings."""
-        stats = self._now
+    def record(self) -> Record:
+        """What the picture shows, as plain data: rates per second, shares from 0 to 1, null for what is not known."""
+        window, stats = self._window, self._window.stats
+        faults = stats.get("faults")
         return {
             "node_id": stats.get("node_id"),
             "name": stats.get("name"),
             "state": stats.get("state"),
             "uptime": stats.get("uptime"),
             "active_peers": stats.get("active_peers"),
-            "loop_lag": self._lag(),
-            "gossip_delivered_per_second": self._rate("gossip_stats", "delivered"),
-            "gossip_published_per_second": self._rate("gossip_stats", "published"),
-            "gossip_relayed_per_second": self._rate("gossip_stats", "relayed"),
-            "gossip_duplicates_per_second": self._rate("gossip_stats", "duplicates"),
-            "links": [self._link(key, link) for key, link in _links(stats).items()],
+            "window": window.seconds,
+            "loop_lag": self._lags[-1] if self._lags else None,
+            **{f"gossip_{name}_per_second": window.rate("gossip_stats", name) for name in _GOSSIP},
+            "faults": [one for one in faults if isinstance(one, dict)] if isinstance(faults, list) else [],
+            "links": [self._link(key, link) for key, link in window.latest.items()],
         }
 
     def lines(self, width: int = 0, height: int = 0) -> list[str]:
         """The picture. width, height: of the terminal, 0 for any."""
         record = self.record()
-        lags = spark_line(self._lags)
         head = (
             f"{clean(record['name'])}  {clean(str(record['node_id'])[:8])}  {clean(record['state'])} for "
             f"{duration(record['uptime'])}  peers {count(record['active_peers'])}  "
-            f"loop lag {duration(record['loop_lag'])} {lags}"
+            f"loop lag {duration(record['loop_lag'])} {spark_line(self._lags)}"
         )
-        gossip = "gossip/s  " + "  ".join(
-            f"{word} {_per_second(record[f'gossip_{word}_per_second'])}"
-            for word in ("delivered", "published", "relayed", "duplicates")
-        )
-        rows = [self._row(link) for link in record["links"]]
-        body = table(_HEADER, rows, numbers=range(4, 9)) if rows else ["no links"]
-        lines = [head.rstrip(), gossip, "", *body]
+        rates = [f"{name} {_per_second(record[f'gossip_{name}_per_second'])}" for name in _GOSSIP]
+        faults = ", ".join(clean(f"{one.get('step')} ({one.get('kind')})") for one in record["faults"])
+        rows = [_row(link) for link in record["links"]]
+        lines = [
+            head.rstrip(),
+            f"gossip/s  {'  '.join(rates)}  {spark_line(self._gossip)}".rstrip(),
+            f"faults    {faults or 'none'}",
+            "",
+            *(table(_HEADER, rows, numbers=range(4, 12)) if rows else ["no links"]),
+        ]
         if height and len(lines) > height:
             hidden = len(lines) - height + 1
             lines = [*lines[: height - 1], f"... {hidden} more"]
         return [line[:width] if width else line for line in lines]
 
-    def _link(self, key: str, link: dict[str, Any]) -> dict[str, Any]:
-        before = _links(self._before).get(key, {})
-        sent, again = (_delta(before, link, name) for name in ("packets_sent", "retransmissions"))
-        messages = [_delta(before, link, name) for name in ("messages_sent", "messages_received")]
-        share = None if sent is None or again is None else again / sent if sent else 0.0
+    def _link(self, key: str, link: Record) -> Record:
         return {
             "node_id": link.get("node_id"),
             "name": link.get("name"),
@@ -98,41 +100,11 @@ class Board:
             "state": link.get("state"),
             "peer_state": link.get("peer_state"),
             "rtt": link.get("rtt"),
-            "rto": link.get("rto_effective"),
-            "retransmissions_per_second": self._per_second(again),
-            "retransmitted_share": share,
-            "messages_per_second": self._per_second(None if None in messages else sum(filter(None, messages))),
+            "rto": link.get("rto"),
+            "loss_asked": link.get("loss_asked"),
+            **self._window.lately(key),
             "rtt_lately": list(self._rtts.get(key, ())),
         }
-
-    def _row(self, link: dict[str, Any]) -> tuple[str, ...]:
-        share = link["retransmitted_share"]
-        return (
-            str(link["name"] or "-"),
-            str(link["node_id"] or "-")[:8],
-            str(link["transport"] or "-"),
-            str((link["peer_state"] if link["state"] == "established" else link["state"]) or "-"),
-            duration(link["rtt"]),
-            duration(link["rto"]),
-            _per_second(link["retransmissions_per_second"]),
-            "-" if share is None else f"{100 * share:.1f} %",
-            _per_second(link["messages_per_second"]),
-            spark_line(link["rtt_lately"]),
-        )
-
-    def _lag(self) -> float | None:
-        """Mean lateness of the event loop since the reading before, or since the node began."""
-        now, before = (_table(stats, "runtime") for stats in (self._now, self._before))
-        samples = _number(now, "loop_lag_samples") - _number(before, "loop_lag_samples")
-        if samples <= 0:
-            return self._lags[-1] if self._lags else None
-        return (_number(now, "loop_lag_seconds") - _number(before, "loop_lag_seconds")) / samples
-
-    def _rate(self, group: str, name: str) -> float | None:
-        return self._per_second(_delta(_table(self._before, group), _table(self._now, group), name))
-
-    def _per_second(self, number: float | None) -> float | None:
-        return None if number is None or self._seconds <= 0 else number / self._seconds
 
 
 def spark_line(values: Sequence[float] | deque[float]) -> str:
@@ -143,28 +115,22 @@ def spark_line(values: Sequence[float] | deque[float]) -> str:
     return "".join(_BARS[min(len(_BARS) - 1, max(0, int(value / most * len(_BARS))))] for value in values)
 
 
-def _links(stats: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The links by who, where and over what: a connection has no name of its own."""
-    links = stats.get("links")
-    records = [link for link in links if isinstance(link, dict)] if isinstance(links, list) else []
-    return {f"{link.get('node_id')} {link.get('transport')} {link.get('address')}": link for link in records}
-
-
-def _table(stats: dict[str, Any], name: str) -> dict[str, Any]:
-    value = stats.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def _number(stats: dict[str, Any], name: str) -> float:
-    value = stats.get(name)
-    return value if isinstance(value, int | float) else 0.0
-
-
-def _delta(before: dict[str, Any], now: dict[str, Any], name: str) -> float | None:
-    old, new = before.get(name), now.get(name)
-    if not isinstance(old, int | float) or not isinstance(new, int | float):
-        return None
-    return max(0.0, new - old)
+def _row(link: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        str(link["name"] or "-"),
+        str(link["node_id"] or "-")[:8],
+        str(link["transport"] or "-"),
+        str((link["peer_state"] if link["state"] == "established" else link["state"]) or "-"),
+        duration(link["rtt"]),
+        duration(link["rtt_p50"]),
+        duration(link["rtt_p99"]),
+        duration(link["rto"]),
+        per_cent(link["retransmitted"]),
+        per_cent(link["loss_asked"]),
+        per_cent(link["loss_seen"]),
+        _per_second(link["messages_per_second"]),
+        spark_line(link["rtt_lately"]),
+    )
 
 
 def _per_second(rate: object) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["clean", "count", "duration", "ratio", "table"]
+__all__ = ["clean", "count", "duration", "per_cent", "ratio", "table"]
 
 _CELL_CHARACTERS_MAX = 200
 
@@ -53,6 +53,11 @@ def duration(seconds: object) -> str:
 def count(value: object) -> str:
     """A whole number, or `-` for what was not measured."""
     return str(value) if isinstance(value, int) else "-"
+
+
+def per_cent(share: object) -> str:
+    """A share from 0 to 1, or `-` for what was not measured."""
+    return f"{100 * share:.1f} %" if isinstance(share, int | float) else "-"
 
 
 def ratio(part: object, whole: object) -> str:

@@ -84,7 +84,7 @@ class Observer:
         return reports
 
     def _note_loss_asked(self, links: Sequence[LinkSnapshot], reports: Sequence[dict[str, Any]]) -> None:
-        """Puts `loss_asked` into the report of each link: the loss of what is sent over it that its network is to make."""
+        """Adds `loss_asked` to the report of each link: the share of what it sends that shall be lost."""
         impairments = self._demanded()
         for link, report in zip(links, reports, strict=True):
             report["loss_asked"] = asked_loss(impairments, link.peer_name, link.connection.address[0])

@@ -17,7 +17,10 @@ def stats(uptime: float, sent: int = 0, again: int = 0, **changes: Any) -> dict[
         "state": "established",
         "peer_state": "up",
         "rtt": 0.02,
-        "rto_effective": 1.0,
+        "rto": 1.0,
+        "loss_asked": 0.2,
+        "packets_lost": again,
+        "rtt_buckets": [[0.015, 0.02, sent]],
         "packets_sent": sent,
         "retransmissions": again,
         "messages_sent": sent,
@@ -31,11 +34,12 @@ def stats(uptime: float, sent: int = 0, again: int = 0, **changes: Any) -> dict[
         "active_peers": 1,
         "links": [link],
         "gossip_stats": {"delivered": sent, "published": 0, "relayed": 0, "duplicates": 0},
+        "faults": [],
         "runtime": {"loop_lag_seconds": uptime / 1000, "loop_lag_samples": int(uptime)},
     } | changes
 
 
-def test_rates_are_the_difference_of_two_readings_per_second() -> None:
+def test_rates_and_shares_are_of_what_lies_between_two_readings() -> None:
     board = Board()
     board.update(stats(10, sent=100, again=5), at=50.0)
     board.update(stats(12, sent=300, again=25), at=52.0)
@@ -43,10 +47,12 @@ def test_rates_are_the_difference_of_two_readings_per_second() -> None:
     record = board.record()
 
     (link,) = record["links"]
-    assert link["retransmissions_per_second"] == 10.0
-    assert link["retransmitted_share"] == 0.1
+    assert link["retransmitted"] == link["loss_seen"] == 0.1
+    assert link["loss_asked"] == 0.2
+    assert link["rtt_p50"] == 0.0175
     assert link["messages_per_second"] == 200.0
     assert record["gossip_delivered_per_second"] == 100.0
+    assert record["window"] == 2.0
     assert record["loop_lag"] == pytest.approx(0.001)
     assert link["rtt_lately"] == [0.02, 0.02]
     json.dumps(record, allow_nan=False)
@@ -85,17 +91,28 @@ def test_the_picture_fits_the_terminal_and_says_what_it_hides() -> None:
 
     assert len(lines) == 12
     assert max(map(len, lines)) <= 60
-    assert lines[-1] == "... 43 more"
-    assert len(board.lines()) == 54
+    assert lines[-1] == "... 44 more"
+    assert len(board.lines()) == 55
 
 
-@pytest.mark.parametrize("odd", [{}, {"links": 7, "runtime": [], "gossip_stats": None}, {"links": [1, {}]}])
+@pytest.mark.parametrize(
+    "odd", [{}, {"links": 7, "runtime": [], "gossip_stats": None, "faults": 3}, {"links": [1, {}]}]
+)
 def test_an_answer_of_another_version_is_drawn_as_far_as_it_goes(odd: dict[str, Any]) -> None:
     board = Board()
     board.update(odd, at=1.0)
     board.update(odd, at=2.0)
     assert board.lines()
     json.dumps(board.record(), allow_nan=False)
+
+
+def test_faults_are_named_by_step_and_kind() -> None:
+    board = Board()
+    board.update(stats(1), at=1.0)
+    assert "faults    none" in board.lines()
+    board.update(stats(2, faults=[{"step": "lossy", "kind": "loss"}, 7]), at=2.0)
+    assert "faults    lossy (loss)" in board.lines()
+    assert board.record()["faults"] == [{"step": "lossy", "kind": "loss"}]
 
 
 def test_no_peer_can_control_the_terminal() -> None:

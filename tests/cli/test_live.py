@@ -8,13 +8,16 @@ import pty
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from node.cli.client import Client
 from node.cli.main import main
+from node.cli.window import Record
 from node.node import Node
-from tests.node.network import network_beside, udp_address, url_of
+from tests.node.network import DEADLINE, network_beside, udp_address, url_of
 
 pytestmark = pytest.mark.loopback
 
@@ -63,6 +66,36 @@ def test_every_table_shows_the_peer(pair: tuple[Node, Node], capsys: pytest.Capt
     record = json.loads(output(capsys, "top", "--once", "--json", "--interval", "0.2", "--url", url_of(one)))
     assert two.identity.node_id in [link["node_id"] for link in record["links"]]
     assert record["loop_lag"] is None or record["loop_lag"] >= 0
+
+
+def test_top_follows_a_fault_and_its_end(capsys: pytest.CaptureFixture[str]) -> None:
+    with network_beside(2, chaos_control=True) as (one, _):
+        client = Client(url_of(one))
+
+        def top() -> tuple[Record, Record]:
+            record = json.loads(output(capsys, "top", "--once", "--json", "--interval", "0.5", "--url", url_of(one)))
+            return record, next(link for link in record["links"] if link["transport"] == "udp")
+
+        def reach(holds: Callable[[Record, Record], bool]) -> tuple[Record, Record]:
+            give_up_at = time.monotonic() + DEADLINE
+            while not holds(*(seen := top())):
+                assert time.monotonic() < give_up_at, seen
+            return seen
+
+        quiet, link = reach(lambda _, link: link["loss_seen"] == 0)
+        assert (quiet["faults"], link["loss_asked"]) == ([], 0.0)
+        assert 0 < link["rtt_p50"] <= link["rtt_p99"] < link["rto"]
+
+        lossy = {"step": "lossy", "kind": "loss", "settings": {"loss": 0.4, "delay": 50_000_000}, "seconds": 60}
+        client.post("/api/v1/chaos/faults", json.dumps(lossy).encode())
+        bad, link = reach(lambda _, link: bool(link["loss_seen"] and link["rtt_p50"] > 0.045))
+        assert bad["faults"] == [{"step": "lossy", "kind": "loss"}]
+        assert link["loss_asked"] == 0.4
+        assert "faults    lossy (loss)" in output(capsys, "top", "--once", "--interval", "0.1", "--url", url_of(one))
+
+        client.post("/api/v1/chaos/heal", b"{}")
+        healed, link = reach(lambda _, link: link["loss_seen"] == 0 and link["rtt_p50"] < 0.045)
+        assert (healed["faults"], link["loss_asked"]) == ([], 0.0)
 
 
 def test_doctor_reaches_it_by_udp_and_by_tcp(pair: tuple[Node, Node], capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.cli.tables import clean, count, duration, ratio, table
+from node.cli.tables import clean, count, duration, per_cent, ratio, table
 
 
 def test_columns_are_aligned() -> None:
@@ -39,6 +39,10 @@ def test_durations_have_a_unit(seconds: object, text: str) -> None:
 
 def test_what_was_not_measured_is_a_hyphen() -> None:
     assert (count(None), ratio(None, 5)) == ("-", "-")
+
+
+def test_a_share_is_in_per_cent() -> None:
+    assert [per_cent(share) for share in (0, 0.125, 1.0, None)] == ["0.0 %", "12.5 %", "100.0 %", "-"]
 
 
 def test_a_ratio_shows_both_number_and_share() -> None:

@@ -385,18 +385,6 @@ def test_counters_outlive_their_connections() -> None:
     assert sum(stats.rtt.counts) > 0
 
 
-def test_the_round_trips_of_an_endpoint_are_those_of_its_connections() -> None:
-    pair = Pair()
-    pair.connect()
-    pair.client.send(b"once")
-    pair.run(1)
-    (snapshot,) = pair.client.endpoint.snapshots()
-    first = pair.client.endpoint.stats.rtt
-    assert first.counts == snapshot.stats.rtt.counts
-    assert first.total == snapshot.stats.rtt.total > 0
-    assert pair.client.endpoint.stats.rtt.counts == first.counts
-
-
 def test_failed_handshakes_are_counted() -> None:
     pair = Pair(link=CUT)
     pair.client.connect(SERVER)
