@@ -1,7 +1,7 @@
 """`testnet watch`: a table of nodes and links that is drawn again and again.
 
-Reads the statistics of every node twice and shows what happened in between. On a terminal it stays in place, elsewhere
-each picture is a block of lines; with --json one object a line.
+Reads the statistics of every node, and shows what `watched.py` makes of the last ten seconds of them. On a terminal it
+stays in place, elsewhere each picture is a block of lines; with --json one object a line.
 """
 
 from __future__ import annotations
@@ -12,41 +12,34 @@ import contextlib
 import json
 import sys
 import time
-from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from node.cli.tables import duration, table
-from node.impairment.link import expected_loss
 from node.testnet.commands.chaos import whole
+from node.testnet.commands.watched import Look, Record, Watched
 from node.testnet.errors import TestnetMisused
-from node.testnet.runners.asked import asked_of, faults_on
 
 if TYPE_CHECKING:
     from rich.console import Group
 
     from node.testnet.runners.proc import ProcRunner
 
-__all__ = ["Watch", "add_watch_command", "spark"]
+__all__ = ["add_watch_command"]
 
-SAMPLES_MAX = 240
-SPARK_WIDTH = 16
-ONCE_SAMPLES = 5
-PACKETS_MIN = 100
-ONCE_INTERVAL = 0.3
+ONCE_LOOKS = 7
+ONCE_INTERVAL = 0.5
 WEB_PORT = 9480
-_BARS = "▁▂▃▄▅▆▇█"
-
-Record = dict[str, Any]
 
 
 def add_watch_command(commands: Any, add_common: Any) -> None:
     """Adds `watch`."""
-    command = commands.add_parser("watch", help="follow nodes and links", allow_abbrev=False)
+    command = commands.add_parser(
+        "watch", help="follow nodes and links: figures of the last ten seconds", allow_abbrev=False
+    )
     command.set_defaults(function=watch)
     command.add_argument("--interval", type=float, default=1.0, help="seconds between two pictures (default 1)")
-    command.add_argument("--once", action="store_true", help="one picture, then end")
+    command.add_argument("--once", action="store_true", help="one picture, of three seconds, then end")
     command.add_argument("--links", action="store_true", help="every link too, not only nodes")
     command.add_argument("--web", action="store_true", help="the boards as a page on 127.0.0.1 instead of a table")
     command.add_argument("--port", type=whole(0, 65535), help=f"of the page (default {WEB_PORT}; 0 for any free one)")
@@ -54,7 +47,7 @@ def add_watch_command(commands: Any, add_common: Any) -> None:
 
 
 def watch(arguments: argparse.Namespace) -> int:
-    """Draws until interrupted; with --once, one picture over a second and a half."""
+    """Draws until interrupted; with --once, one picture of three seconds."""
     from node.testnet.runners.proc import ProcRunner
 
     if arguments.web:
@@ -63,17 +56,30 @@ def watch(arguments: argparse.Namespace) -> int:
         raise TestnetMisused("--port: belongs to --web")
     if not 0.1 <= arguments.interval <= 3600:
         raise TestnetMisused(f"--interval {arguments.interval:g}: allowed is 0.1 to 3600 seconds")
-    seen = Watch(ProcRunner.attach(arguments.name))
-    for _ in range(ONCE_SAMPLES if arguments.once else 2):
-        seen.look()
+    runner = ProcRunner.attach(arguments.name)
+    seen = Watched({name: runner.host_of(name) for name in runner.stats()})
+    for _ in range(ONCE_LOOKS - 1 if arguments.once else 1):
+        seen.take(_look(runner))
         time.sleep(ONCE_INTERVAL)
     if arguments.once:
-        seen.look()
+        seen.take(_look(runner))
         _print(seen, arguments)
         return 0
     with contextlib.suppress(KeyboardInterrupt):
-        _follow(seen, arguments)
+        _follow(runner, seen, arguments)
     return 0
+
+
+def _look(runner: ProcRunner) -> Look:
+    """Asks the keeper and every node."""
+    runner.refresh()
+    status = runner.keeper_status()
+    faults: dict[str, list[str]] = {}
+    for one in status["faults"]:
+        faults.setdefault(one["node"], []).append(one["step"])
+    states = {name: one["state"] for name, one in status["nodes"].items()}
+    stats, chaos = runner.stats(), runner.chaos_status()
+    return Look(at=time.monotonic(), states=states, stats=stats, chaos=chaos, faults=faults)
 
 
 def _serve(arguments: argparse.Namespace) -> int:
@@ -105,22 +111,22 @@ def _serve(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _follow(seen: Watch, arguments: argparse.Namespace) -> None:
+def _follow(runner: ProcRunner, seen: Watched, arguments: argparse.Namespace) -> None:
     if arguments.json or not sys.stdout.isatty():
         while True:
-            seen.look()
+            seen.take(_look(runner))
             _print(seen, arguments)
             time.sleep(arguments.interval)
     from rich.live import Live
 
     with Live(screen=False, auto_refresh=False) as live:
         while True:
-            seen.look()
+            seen.take(_look(runner))
             live.update(_picture(seen, has_links=arguments.links), refresh=True)
             time.sleep(arguments.interval)
 
 
-def _print(seen: Watch, arguments: argparse.Namespace) -> None:
+def _print(seen: Watched, arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(json.dumps({"nodes": seen.nodes(), "links": seen.links()}), flush=True)
         return
@@ -130,7 +136,7 @@ def _print(seen: Watch, arguments: argparse.Namespace) -> None:
         print("\n".join(table(_LINK_HEADER, [_link_row(one) for one in seen.links()], numbers=range(2, 8))), flush=True)
 
 
-def _picture(seen: Watch, *, has_links: bool) -> Group:
+def _picture(seen: Watched, *, has_links: bool) -> Group:
     from rich.console import Group
     from rich.table import Table
 
@@ -188,148 +194,3 @@ def _link_row(one: Record) -> tuple[str, ...]:
 
 def _share(value: float | None) -> str:
     return "-" if value is None else f"{100 * value:.1f} %"
-
-
-@dataclass(slots=True)
-class _Link:
-    """samples: round trip times in seconds. first, last: the reports of the first and the latest look."""
-
-    samples: deque[float] = field(default_factory=lambda: deque(maxlen=SAMPLES_MAX))
-    first: Record = field(default_factory=dict)
-    last: Record = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _Node:
-    links: dict[str, _Link] = field(default_factory=dict)
-    looks: deque[tuple[float, Record]] = field(default_factory=lambda: deque(maxlen=10))
-    rtts: deque[float] = field(default_factory=lambda: deque(maxlen=SPARK_WIDTH))
-
-
-class Watch:
-    """What is known of a running testnet after each `look`."""
-
-    def __init__(self, runner: ProcRunner) -> None:
-        self._runner = runner
-        self._nodes: dict[str, _Node] = {name: _Node() for name in runner.stats()}
-        self._states: Mapping[str, Any] = {}
-        self._faults: dict[str, list[str]] = {}
-        self._chaos: Mapping[str, Record | None] = {}
-
-    def look(self) -> None:
-        """Reads everything once."""
-        runner = self._runner
-        runner.refresh()
-        status = runner.keeper_status()
-        self._states = status["nodes"]
-        stats = runner.stats()
-        self._chaos = runner.chaos_status()
-        self._faults = {name: [] for name in self._nodes}
-        for one in status["faults"]:
-            self._faults[one["node"]].append(one["step"])
-        for name, answer in self._chaos.items():
-            for one in [*(answer or {}).get("faults", ()), *(answer or {}).get("afflictions", ())]:
-                self._faults[name].append(one["step"])
-        for name, answer in stats.items():
-            if answer is not None:
-                self._take(self._nodes[name], answer)
-
-    def _take(self, node: _Node, answer: Record) -> None:
-        node.looks.append((time.monotonic(), answer))
-        for report in answer["links"]:
-            if report["transport"] != "udp" or not report["name"]:
-                continue
-            link = node.links.setdefault(report["name"], _Link())
-            if not link.first or report["packets_sent"] < link.last["packets_sent"]:
-                link.first = report
-            link.last = report
-            if report["rtt_latest"] is not None:
-                link.samples.append(report["rtt_latest"])
-        latest = [link.samples[-1] for link in node.links.values() if link.samples]
-        if latest:
-            node.rtts.append(sorted(latest)[len(latest) // 2])
-
-    def nodes(self) -> list[Record]:
-        """One record for each node; None for what is not known."""
-        return [self._node(name, node) for name, node in self._nodes.items()]
-
-    def links(self) -> list[Record]:
-        """One record for each link over UDP, in each direction."""
-        return [
-            self._link(name, other, link)
-            for name, node in self._nodes.items()
-            for other, link in node.links.items()
-            if other in self._nodes
-        ]
-
-    def _node(self, name: str, node: _Node) -> Record:
-        state = self._states.get(name, {}).get("state", "unknown")
-        answer = node.looks[-1][1] if node.looks and state == "running" else None
-        samples = [sample for link in node.links.values() for sample in link.samples]
-        rtos = [link.last["rto"] for link in node.links.values() if link.last]
-        return {
-            "name": name,
-            "state": state,
-            "peers": None if answer is None else answer["active_peers"],
-            "rtt_p50": _quantile(samples, 0.5),
-            "rtt_p99": _quantile(samples, 0.99),
-            "rto": max(rtos, default=None),
-            "retransmitted": _ratio(list(node.links.values()), "retransmissions"),
-            "gossip_rate": _rate(node, "gossip_stats", "delivered"),
-            "lag": _lag(node),
-            "faults": self._faults.get(name, []),
-            "spark": spark(list(node.rtts)),
-        }
-
-    def _link(self, name: str, other: str, link: _Link) -> Record:
-        answer, host = self._chaos.get(name), self._runner.host_of(other)
-        return {
-            "from": name,
-            "to": other,
-            "rtt_p50": _quantile(list(link.samples), 0.5),
-            "rtt_p99": _quantile(list(link.samples), 0.99),
-            "rto": link.last.get("rto"),
-            "retransmitted": _ratio([link], "retransmissions"),
-            "loss_asked": None if answer is None else expected_loss(asked_of(answer, host)),
-            "loss_seen": _ratio([link], "packets_lost"),
-            "faults": [] if answer is None else faults_on(answer, host),
-            "spark": spark(list(link.samples)[-SPARK_WIDTH:]),
-        }
-
-
-def spark(values: Sequence[float]) -> str:
-    """The values as bars, the largest as high as a line."""
-    most = max(values, default=0.0)
-    return "".join(_BARS[min(7, int(8 * value / most))] if most else _BARS[0] for value in values)
-
-
-def _quantile(samples: Sequence[float], share: float) -> float | None:
-    ordered = sorted(samples)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
-
-
-def _ratio(links: Sequence[_Link], name: str) -> float | None:
-    """Share of the packets since the first look; since the links began while those are too few to tell."""
-    known = [link for link in links if link.first]
-    sent = sum(link.last["packets_sent"] - link.first["packets_sent"] for link in known)
-    part = sum(link.last[name] - link.first[name] for link in known)
-    if sent < PACKETS_MIN:
-        sent = sum(link.last["packets_sent"] for link in known)
-        part = sum(link.last[name] for link in known)
-    return max(0.0, min(1.0, part / sent)) if sent else None
-
-
-def _rate(node: _Node, group: str, name: str) -> float | None:
-    if len(node.looks) < 2:
-        return None
-    (before, first), (now, last) = node.looks[0], node.looks[-1]
-    return max(0.0, (last[group][name] - first[group][name]) / (now - before)) if now > before else None
-
-
-def _lag(node: _Node) -> float | None:
-    """Mean lateness of the event loop in between."""
-    if len(node.looks) < 2:
-        return None
-    first, last = node.looks[0][1]["runtime"], node.looks[-1][1]["runtime"]
-    number = last["loop_lag_samples"] - first["loop_lag_samples"]
-    return (last["loop_lag_seconds"] - first["loop_lag_seconds"]) / number if number > 0 else None

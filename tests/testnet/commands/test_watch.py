@@ -1,20 +1,34 @@
-"""`testnet watch`: what changes between two looks."""
+"""`testnet watch`: pictures of a running testnet."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event, Thread
 
 import pytest
 
-from node.testnet.commands.watch import spark
 from node.testnet.main import main
 from node.testnet.runners.proc import ProcRunner
 
 
-def test_a_row_of_values_becomes_bars() -> None:
-    assert spark([]) == ""
-    assert spark([0.0, 0.0]) == "▁▁"
-    assert spark([1.0, 4.0, 8.0]) == "▂▅█"
+@contextmanager
+def busy(testnet: ProcRunner, node: str) -> Iterator[None]:
+    """That node broadcasts for as long as the context lasts."""
+    is_over = Event()
+
+    def broadcast() -> None:
+        while not is_over.wait(0.02):
+            testnet.publish(node, 500)
+
+    thread = Thread(target=broadcast)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
 
 
 @pytest.mark.loopback
@@ -23,10 +37,9 @@ def test_nodes_and_links_are_shown_with_what_is_asked_of_them_and_seen(
 ) -> None:
     assert main(["fault", "loss", "--share", "30%", "--target", "node-1", "--for", "60s", "--detach",
                  "--name", "shared"]) == 0  # fmt: skip
-    for _ in range(20):
-        whole.publish("node-1", 500)
     capsys.readouterr()
-    assert main(["watch", "--once", "--json", "--name", "shared"]) == 0
+    with busy(whole, "node-1"):
+        assert main(["watch", "--once", "--json", "--name", "shared"]) == 0
     seen = json.loads(capsys.readouterr().out)
     nodes = {one["name"]: one for one in seen["nodes"]}
     assert set(nodes) == {"seed", "node-1", "node-2", "node-3"}

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from node.testnet.boards import BOARDS
+from node.testnet.metrics.rules import recorded
 from node.testnet.web import live
 from node.testnet.web.live import WINDOW, Live, board_of
 
@@ -144,3 +145,22 @@ def test_every_board_can_be_drawn_before_anything_is_known() -> None:
 
 def test_a_board_that_is_not_there_is_none() -> None:
     assert board_of("nix") is None
+
+
+def test_a_ratio_rises_with_a_fault_and_is_at_its_base_ten_seconds_after_it() -> None:
+    page = Live(recorded())
+    shares = {}
+    for second in range(60):
+        during = min(max(second - 15, 0), 20)
+        page.take(
+            float(second),
+            {
+                "a": exposition("a")
+                + f'positron_sent_packets_total{{node="a",transport="udp"}} {100 * second}\n'
+                + f'positron_retransmitted_packets_total{{node="a",cause="reordering"}} {20 * during}\n'
+            },
+        )
+        shares[second] = re.findall(r"<b>([^<]+)</b>", shown(page, "overview", "Retransmission ratio"))
+    assert shares[15] == ["0 %"]
+    assert shares[35] == ["20 %"]
+    assert shares[45] == ["0 %"]
