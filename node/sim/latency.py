@@ -60,6 +60,11 @@ class Delays:
         """Share of the packets sent that were taken for lost and were not."""
         return self.sender.stats.spurious_losses / self.sender.stats.packets_sent
 
+    @property
+    def packets_per_message(self) -> float:
+        """Packets that the sender sent, acknowledgements and repetitions among them."""
+        return self.sender.stats.packets_sent / self.sender.stats.messages_sent
+
 
 def stream(asked: Stream) -> Delays:
     """Sends the messages and tells how long each took."""

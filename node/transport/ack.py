@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from node.transport.ranges import RangeSet
-from node.types import Duration, Instant
+from node.types import SECOND, Duration, Instant
 from node.wire.frames import AckFrame
 from node.wire.limits import ACK_RANGES_MAX, RECEIVED_RANGES_MAX
 
@@ -14,6 +14,9 @@ _ACK_ELICITING_THRESHOLD = 2
 _PROMPT_ACKS = 8
 """So many packets are acknowledged at once: a sender whose every sample has a delay in it can never take it out, since
 it trusts no delay that would beat its fastest sample (RFC 9002 §5.3)."""
+
+_GAP_TIME: Duration = 10 * SECOND
+"""How long after a gap a sender counts as one that wants to hear of every packet, unless there are many."""
 
 _RANGE_BYTES_MAX = 16
 _ECN_BYTES_MAX = 24
@@ -28,7 +31,9 @@ class AckTracker:
 
     __slots__ = (
         "_ecn",
+        "_elicited_at",
         "_floor",
+        "_gap_at",
         "_largest_at",
         "_pending",
         "_prompt_acks",
@@ -48,6 +53,8 @@ class AckTracker:
         self._pending = 0
         self._prompt_acks = _PROMPT_ACKS
         self._largest_at: Instant = 0
+        self._elicited_at: Instant = 0
+        self._gap_at: Instant | None = None
 
     @property
     def largest_received(self) -> int:
@@ -78,13 +85,22 @@ class AckTracker:
         if packet_number < self._reported_floor:
             self._reported_floor = packet_number
         self._pending += 1
-        if self._pending >= _ACK_ELICITING_THRESHOLD or is_out_of_order or ecn == _CE or self._prompt_acks:
+        if is_out_of_order:
+            self._gap_at = now
+        is_urgent = is_out_of_order or ecn == _CE or self._is_watched(now)
+        self._elicited_at = now
+        if self._pending >= _ACK_ELICITING_THRESHOLD or is_urgent or self._prompt_acks:
             if self._prompt_acks:
                 self._prompt_acks -= 1
             self.ack_at = now
         elif self.ack_at is None:
             # The promise has to hold for a late event loop, too (RFC 9000 §18.2).
             self.ack_at = now + self.max_ack_delay // 2
+
+    def _is_watched(self, now: Instant) -> bool:
+        """Whether the sender repeats what is not acknowledged at once: packets are lost, and come one by one."""
+        is_lossy = self._gap_at is not None and now - self._gap_at < _GAP_TIME
+        return is_lossy and now - self._elicited_at >= self.max_ack_delay // 4
 
     def take_frame(self, now: Instant, space: int) -> AckFrame | None:
         """The acknowledgement to send along, or None where the peer knows everything; clears what is due.

@@ -102,7 +102,7 @@ class _Lane:
         lost, unsent = self.lost, self.unsent
         while unsent and unsent[0].is_finished:
             unsent.popleft()
-        while lost and _is_known(lost[0]):
+        while lost and is_known(lost[0]):
             lost.popleft()
         return bool(lost) or (bool(unsent) and (credit > 0 or not unsent[0].data))
 
@@ -267,7 +267,7 @@ class SendQueue:
         return Part(part.message, part.offset, size, part.cause)
 
 
-def _is_known(part: Part) -> bool:
+def is_known(part: Part) -> bool:
     """Whether the peer has all of the part, or nobody wants it any more."""
     if part.message.is_finished:
         return True

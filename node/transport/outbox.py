@@ -11,6 +11,7 @@ from node.transport.events import Delivery
 from node.transport.flow_control import SendCredit
 from node.transport.fragments import OutgoingMessage, Part, SendQueue, room_for_data
 from node.transport.packet import ControlFrame, Message, SentPacket
+from node.transport.repeats import Repeats
 from node.types import Instant
 from node.wire.frames import (
     CloseFrame,
@@ -34,11 +35,6 @@ __all__ = ["Outbox"]
 _CONTROL_BYTES_MAX = 17
 """Largest control frame: a type and two varints."""
 
-_REPEATED_BYTES_MAX = 512
-"""Parts up to this size are worth a copy."""
-
-_REPEATED_PARTS_MAX = 4
-
 _LONE_ACKS_MAX = 16
 """Packets with nothing but acknowledgements of several ranges, after which one asks to be acknowledged itself."""
 
@@ -47,18 +43,18 @@ class Outbox:
     """What waits to be sent. datagrams_dropped counts unreliable messages that will never leave.
 
     datagrams: unreliable messages that wait, to be read only.
-    repeats: whether the path loses, so that small parts go twice where there is room; parts_repeated: how many did.
+    is_lossy: whether the path loses, so that small parts go again where there is room; parts_repeated: how many did.
     possible_payload: what packet_payload may become once the path is better known; unreliable messages wait for it.
     """
 
     __slots__ = (
         "_control",
         "_lone_acks",
-        "_recent",
         "acks",
         "credit",
         "datagrams",
         "datagrams_dropped",
+        "is_lossy",
         "packet_payload",
         "parts_repeated",
         "possible_payload",
@@ -75,8 +71,8 @@ class Outbox:
         self.queue = SendQueue(self.credit)
         self.datagrams_dropped = 0
         self.parts_repeated = 0
-        self.repeats = False
-        self._recent: list[Part] = []
+        self.is_lossy = False
+        self.repeats = Repeats()
         self._lone_acks = 0
         # Lists: an empty deque weighs ten times as much, and there are two per connection.
         self._control: list[ControlFrame] = []
@@ -107,9 +103,15 @@ class Outbox:
             raise ProtocolViolation(Code.PROTOCOL_VIOLATION, f"{len(self._control)} control frames unacknowledged")
         self._control.append(frame)
 
+    def watch(self, *, is_lossy: bool) -> None:
+        """The path loses, or has lost nothing for so long that it counts as one that does not."""
+        if self.is_lossy and not is_lossy:
+            self.repeats.clear()
+        self.is_lossy = is_lossy
+
     def has_eliciting(self) -> bool:
         """Whether there is anything to send beside acknowledgements."""
-        return bool(self._control or self.datagrams) or self.queue.has_sendable()
+        return bool(self._control or self.datagrams or self.repeats.overdue) or self.queue.has_sendable()
 
     def is_held_back(self) -> bool:
         """Whether an unreliable message waits for larger packets."""
@@ -133,8 +135,8 @@ class Outbox:
             if self.datagrams:
                 self._fill_datagrams(buffer, packet)
             self._fill_parts(buffer, packet)
-            if self.repeats:
-                self._repeat(buffer, packet)
+            if self.is_lossy:
+                self._repeat(buffer, packet, now)
         if packet.is_ack_eliciting:
             self._lone_acks = 0
         elif ack is not None and len(ack.ranges) > 1:
@@ -213,20 +215,16 @@ class Outbox:
                 break
             self._append_part(buffer, packet, part)
 
-    def _repeat(self, buffer: bytearray, packet: SentPacket) -> None:
-        """Fills what room is left with the last few small parts that went before, each once.
-
-        On a path that loses, a small message that no other packet follows for a while has to wait for a round trip
-        and more; a copy in the next packet, which leaves anyway, arrives with that. It takes no packet of its own.
-        """
-        fresh = [part for part in packet.parts if not part.cause and part.size <= _REPEATED_BYTES_MAX]
-        if packet.parts and not self.queue.has_sendable():
-            for part in self._recent:
-                room = room_for_data(part.message, self.packet_payload - len(buffer))
-                if part.size <= room and not part.message.is_finished:
+    def _repeat(self, buffer: bytearray, packet: SentPacket, now: Instant) -> None:
+        """Fills what room is left with small parts that went before; only what is overdue has a packet of its own."""
+        new = packet.parts
+        if (new or self.repeats.overdue) and not self.queue.has_sendable():
+            for part in self.repeats.take():
+                is_in = any(one.message is part.message and one.offset == part.offset for one in packet.parts)
+                if not is_in and part.size <= room_for_data(part.message, self.packet_payload - len(buffer)):
                     self._append_part(buffer, packet, part)
                     self.parts_repeated += 1
-        self._recent = fresh[-_REPEATED_PARTS_MAX:]
+        self.repeats.on_sent(new, now)
 
     def _ask_for_answer(self, buffer: bytearray, packet: SentPacket) -> None:
         """Keeps the ranges of a side that only receives from being repeated for ever (RFC 9000 §13.2.4)."""

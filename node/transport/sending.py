@@ -117,7 +117,8 @@ class Sending:
         if is_probe:
             buffer = self._fill_probe(packet, now)
         else:
-            self.outbox.repeats = self.recovery.lost_at is not None and now - self.recovery.lost_at < _LOSSY_TIME
+            lost_at = self.recovery.lost_at
+            self.outbox.watch(is_lossy=lost_at is not None and now - lost_at < _LOSSY_TIME)
             buffer = self.outbox.fill(packet, now, may_elicit)
         self.stats.messages_dropped = self.outbox.datagrams_dropped
         if not buffer:
@@ -196,6 +197,8 @@ class Sending:
         self._expire_messages(now)
         if self.mtu.handle_timeout(now):
             self._resize()
+        if self.outbox.is_lossy:
+            self.outbox.repeats.handle_timeout(self._patience(), now)
         expiry, lost = self.recovery.on_timeout(now)
         if self.trace is not None and expiry is not Expiry.NOTHING:
             self.trace.timer_expired("ack" if expiry is Expiry.LOSS else "pto", now)
@@ -214,11 +217,17 @@ class Sending:
         due, deadline = self.recovery.next_timeout(), self.outbox.queue.next_deadline()
         if deadline is not None and (due is None or deadline < due):
             due = deadline
+        if self.outbox.is_lossy:
+            due = earlier(due, self.outbox.repeats.next_timeout(self._patience()))
         if self._pacer.blocked_until is not None:
             due = earlier(due, self._pacer.blocked_until)
         return earlier(due, self.mtu.next_timeout()) if self.mtu.is_wanted else due
 
     # --- private
+
+    def _patience(self) -> Duration:
+        """How long the answer to a packet takes where the peer holds nothing back (see `AckTracker`)."""
+        return self.rtt.computed_rto() - self.rtt.max_ack_delay
 
     def _fill_probe(self, packet: SentPacket, now: Instant) -> bytearray:
         """Probes are no larger than what every path carries: they get through where full packets no longer do."""

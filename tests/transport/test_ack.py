@@ -63,6 +63,17 @@ def test_a_gap_is_acknowledged_at_once() -> None:
     assert tracker.ack_at == 5
 
 
+@pytest.mark.must("M56")
+def test_for_ten_seconds_after_a_gap_packets_that_come_one_by_one_are_acknowledged_at_once() -> None:
+    tracker = settled()
+    tracker.on_received(101, is_ack_eliciting=True, now=0)
+    take(tracker)
+    for number, now, is_prompt in [(102, 5, True), (103, 6, False), (104, 9_999, True), (105, 10_005, False)]:
+        tracker.on_received(number, is_ack_eliciting=True, now=now * MILLISECOND)
+        assert (tracker.ack_at == now * MILLISECOND) is is_prompt
+        take(tracker)
+
+
 def test_a_packet_that_fills_a_gap_is_acknowledged_at_once() -> None:
     tracker = received(0, 2)
     take(tracker)

@@ -242,30 +242,63 @@ def test_no_packet_exceeds_its_payload_and_everything_gets_out(
     assert sent == expected
 
 
-def test_on_a_path_that_loses_a_small_message_goes_along_with_the_next() -> None:
+def carried(packer: Packer) -> list[int]:
+    """The first byte of each message in the next packet."""
+    return [frame.data[0] for frame in packer.fill()[1] if isinstance(frame, MessageFrame)]
+
+
+def test_on_a_path_that_loses_a_small_message_goes_along_with_the_next_three_packets() -> None:
     packer = Packer()
-    packer.outbox.repeats = True
-    carried = []
-    for number in range(4):
+    packer.outbox.watch(is_lossy=True)
+    packets = []
+    for number in range(6):
         packer.push(bytes([number]) * 100)
-        carried.append([frame.data[0] for frame in packer.fill()[1] if isinstance(frame, MessageFrame)])
-    assert carried == [[0], [1, 0], [2, 1], [3, 2]]
-    assert packer.outbox.parts_repeated == 3
+        packets.append(carried(packer))
+    assert packets == [[0], [1, 0], [2, 1, 0], [3, 2, 1, 0], [4, 3, 2, 1], [5, 4, 3, 2]]
+    assert packer.outbox.parts_repeated == 12
+
+
+def test_what_is_overdue_has_a_packet_of_its_own_once() -> None:
+    packer = Packer()
+    packer.outbox.watch(is_lossy=True)
+    packer.push(bytes(100))
+    packer.fill()
+    assert not packer.outbox.has_eliciting()
+    packer.outbox.repeats.handle_timeout(0, 0)
+    assert packer.outbox.has_eliciting()
+    packet, _ = packer.fill()
+    assert [part.cause for part in packet.parts] == ["probe"]
+    assert not packer.outbox.has_eliciting()
 
 
 @pytest.mark.must("M47")
 def test_nothing_is_repeated_once_it_has_arrived_or_where_there_is_no_room() -> None:
     packer = Packer()
-    packer.outbox.repeats = True
+    packer.outbox.watch(is_lossy=True)
     packer.push(bytes(100))
     packet, _ = packer.fill()
+    packer.outbox.repeats.handle_timeout(0, 0)
     packer.outbox.on_packet_acked(packet)
+    assert not packer.fill()[1]
     packer.push(bytes(100))
     packer.fill()
     packer.push(bytes(5_000))
     while packer.fill()[1]:
         pass
     assert packer.outbox.parts_repeated == 0
+
+
+def test_a_path_that_stopped_losing_is_sent_nothing_twice() -> None:
+    packer = Packer()
+    packer.outbox.watch(is_lossy=True)
+    packer.push(bytes([1]) * 100)
+    packer.fill()
+    packer.outbox.watch(is_lossy=False)
+    packer.push(bytes([2]) * 100)
+    assert carried(packer) == [2]
+    packer.outbox.watch(is_lossy=True)
+    packer.push(bytes([3]) * 100)
+    assert carried(packer) == [3]
 
 
 @pytest.mark.must("M47")

@@ -59,6 +59,59 @@ def test_a_message_leaves_in_one_packet_and_its_acknowledgement_is_an_event() ->
     assert half.sending.rtt.latest_rtt == 20 * MILLISECOND
 
 
+def lossy() -> Half:
+    """A half with a round trip of 20 ms that has seen packet 0 lost."""
+    half = Half()
+    for number in range(5):
+        half.push(bytes([number]), message_id=number)
+        assert len(half.packets(0)) == 1
+    half.sending.on_ack(AckFrame(((1, 4),), 0), 20 * MILLISECOND)
+    half.packets(20 * MILLISECOND)
+    half.sending.on_ack(AckFrame(((1, 5),), 0), 40 * MILLISECOND)
+    # So that the round trip is sure.
+    for number in range(6, 30):
+        half.push(bytes([number]), message_id=number)
+        half.packets(number * 20 * MILLISECOND)
+        half.sending.on_ack(AckFrame(((1, number),), 0), (number + 1) * 20 * MILLISECOND)
+    assert not half.sending.recovery.bytes_in_flight
+    return half
+
+
+def test_where_the_path_loses_a_small_message_is_sent_again_when_its_answer_is_overdue() -> None:
+    half = lossy()
+    half.push(b"hello", message_id=30)
+    half.packets(SECOND)
+    due = half.sending.next_timeout()
+    assert due is not None
+    assert SECOND + 20 * MILLISECOND < due < SECOND + half.sending.rtt.computed_rto()
+    assert half.sending.handle_timeout(due)
+    (packet,) = half.packets(due)
+    assert b"hello" in half.peer.open(31, packet, due)
+    assert half.sending.stats.packets_retransmitted["probe"] == 1
+    # Once; then the probes of every path have their turn.
+    assert half.sending.next_timeout() == due + half.sending.rtt.computed_rto()
+
+
+@pytest.mark.must("M58")
+def test_what_is_overdue_keeps_to_the_window() -> None:
+    half = lossy()
+    half.push(b"hello", message_id=30)
+    half.packets(SECOND)
+    half.sending.controller.congestion_window = half.sending.recovery.bytes_in_flight
+    due = half.sending.next_timeout()
+    assert due is not None
+    half.sending.handle_timeout(due)
+    assert not half.packets(due)
+
+
+@pytest.mark.must("M54")
+def test_where_the_path_loses_nothing_only_the_computed_rto_asks_again() -> None:
+    half = Half()
+    half.push(b"hello")
+    half.packets(0)
+    assert half.sending.next_timeout() == half.sending.rtt.computed_rto()
+
+
 @pytest.mark.must("M58")
 def test_the_congestion_window_holds_packets_back() -> None:
     half = Half()
