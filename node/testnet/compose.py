@@ -25,9 +25,6 @@ VERSION_TIMEOUT = 20.0
 
 _STANDARD_ERROR = 2
 
-DOWN_TIMEOUT = 120.0
-"""Seconds; each container has a grace period of a few, and all of them stop at once."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compose:
@@ -41,41 +38,27 @@ class Compose:
     project: str = DEFAULT_PROJECT
     variables: Mapping[str, str]
 
-    def up(self, *, build: bool, timeout: float, services: Sequence[str] = ()) -> bool:
-        """Starts everything and waits until it is healthy; the progress goes to standard error. False if it failed.
-
-        timeout: seconds for the start of the containers; building has no limit of its own.
-        """
+    def up(self, services: Sequence[str], *, timeout: float) -> None:
+        """Starts services and waits for so many seconds until they are healthy; progress goes to standard error."""
         wait = ["--wait", "--wait-timeout", str(max(1, round(timeout)))]
-        return self._run("up", "--detach", *wait, *(["--build"] if build else []), *services).returncode == 0
+        if self._run("up", "--detach", *wait, "--no-build", *services).returncode != 0:
+            raise TestnetFailed("docker compose up failed; its own message is above")
 
     def build(self, service: str) -> None:
         """Builds the image of a service; the progress goes to standard error."""
         if self._run("build", service).returncode != 0:
             raise TestnetFailed("docker compose build failed; its own message is above")
 
-    def start(self, services: Sequence[str]) -> None:
-        """Starts those services and returns when their containers run, not when they are healthy."""
-        if self._run("--progress", "quiet", "up", "--detach", "--no-build", *services).returncode != 0:
-            raise TestnetFailed("docker compose up failed; its own message is above")
+    def create(self, services: Sequence[str]) -> None:
+        """Makes networks, volumes and containers of those services, and starts none."""
+        if self._run("--progress", "quiet", "up", "--no-start", "--no-build", *services).returncode != 0:
+            raise TestnetFailed("docker compose up --no-start failed; its own message is above")
 
-    def down(self) -> None:
-        """Stops and removes everything of the project, volumes with the nodes' keys included."""
-        arguments = ["down", "--volumes", "--remove-orphans"]
-        try:
-            done = self._run(*arguments, timeout=DOWN_TIMEOUT)
-        except subprocess.TimeoutExpired as error:
-            raise TestnetFailed(f"docker compose down did not end within {DOWN_TIMEOUT:g} s") from error
-        if done.returncode != 0:
-            raise TestnetFailed(f"docker compose down failed with status {done.returncode}")
-
-    def _run(self, *arguments: str, timeout: float | None = None) -> subprocess.CompletedProcess[bytes]:
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         command = ["docker", "compose", "--file", str(self.file), "--project-name", self.project, *arguments]
         try:
             # Progress, also that of the builder, is no result: standard output is for tables and JSON.
-            return subprocess.run(
-                command, env={**os.environ, **self.variables}, stdout=_STANDARD_ERROR, timeout=timeout, check=False
-            )
+            return subprocess.run(command, env={**os.environ, **self.variables}, stdout=_STANDARD_ERROR, check=False)
         except FileNotFoundError as error:
             raise TestnetFailed("docker is not installed; see `testnet doctor`") from error
 

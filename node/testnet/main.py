@@ -62,19 +62,17 @@ def up(arguments: argparse.Namespace) -> int:
         if given:
             raise TestnetMisused(f"{given[0]} is for --runner docker")
         return local.up(arguments)
-    if arguments.links is not None:
-        raise TestnetMisused("--links is for --runner proc; containers take --loss, --delay, --jitter and --rate")
     return containers.up(arguments)
 
 
 def status(arguments: argparse.Namespace) -> int:
     """Shows the nodes of a running testnet."""
-    return local.status(arguments) if local.is_local(arguments.name) else containers.status(arguments)
+    return local.status(arguments) if local.is_kept(arguments.name) else containers.status(arguments)
 
 
 def down(arguments: argparse.Namespace) -> int:
     """Stops a testnet and removes everything that belongs to it."""
-    status = local.down(arguments) if local.is_local(arguments.name) else containers.down(arguments)
+    status = local.down(arguments) if local.is_kept(arguments.name) else containers.down(arguments)
     if arguments.json:
         print(json.dumps({"down": arguments.name, "status": status}))
     return status
@@ -85,8 +83,6 @@ def _choose(arguments: argparse.Namespace) -> tuple[str, str]:
     from node.testnet.compose import find_compose_file
     from node.testnet.runners.docker import engine
 
-    if arguments.links is not None:
-        return "proc", "--links needs links of its own for each node"
     try:
         find_compose_file(arguments.file)
         with engine():
@@ -106,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("status", help="show the nodes of a running testnet", allow_abbrev=False)
     command.set_defaults(function=status)
-    _add_common(command, has_file=True)
+    _add_common(command)
     add_watch_command(commands, _add_common)
     add_links_commands(commands, _add_common)
     add_fault_commands(commands, _add_common)
@@ -121,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("down", help="stop a testnet and remove all of it", allow_abbrev=False)
     command.set_defaults(function=down)
-    _add_common(command, has_file=True)
+    _add_common(command)
 
     command = commands.add_parser("doctor", help="say what this machine can do for a testnet", allow_abbrev=False)
     command.set_defaults(function=doctor)

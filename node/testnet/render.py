@@ -45,13 +45,16 @@ class Rendering:
     """What a compose file is made for.
 
     images: of the nodes of a group, or of one node, where it is not that of the base file: how versions are mixed.
-    environment: of every node, beside that of the base file. network_id: so that testnets cannot meet.
+    environment: of every node, beside that of the base file. health_interval: of every node, that of the base file if
+    empty. mounts: files that take the place of what the base file mounts there, by their paths in a container.
     """
 
     topology: Topology
     addresses: Addresses
     images: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    health_interval: str = ""
+    mounts: Mapping[str, Path] = field(default_factory=dict)
 
 
 def addresses_for(topology: Topology, p2p: Subnet, mgmt: Subnet) -> Addresses:
@@ -81,7 +84,11 @@ def render(base: Path, wanted: Rendering) -> str:
         if name in images:
             rendered[name]["image"] = images[name]
             rendered[name].pop("build", None)
-    others = {name: _absolute(one, base.parent) for name, one in services.items() if name not in ("seed", "node")}
+    others = {
+        name: _mounted(_absolute(one, base.parent), wanted.mounts)
+        for name, one in services.items()
+        if name not in ("seed", "node")
+    }
     document = {
         "services": rendered | others,
         "networks": {
@@ -107,6 +114,8 @@ def _service(base: Mapping[str, Any], name: str, wanted: Rendering, directory: P
     if name != SEED:
         environment["POSITRON_BOOTSTRAP_NODES"] = f"seed.p2p:{PORT}"
     service["environment"] = environment
+    if wanted.health_interval:
+        service["healthcheck"] = {**base.get("healthcheck", {}), "interval": wanted.health_interval}
     service["labels"] = {NODE_LABEL: name, "org.positron.testnet.group": wanted.topology.group_of(name)}
     service["networks"] = {
         "p2p": {"ipv4_address": addresses.peers[name], **({"aliases": ["seed.p2p"]} if name == SEED else {})},
@@ -125,6 +134,16 @@ def _absolute(service: Mapping[str, Any], directory: Path) -> dict[str, Any]:
             f"{directory / volume}" if volume.startswith("./") else volume for volume in changed["volumes"]
         ]
     return changed
+
+
+def _mounted(service: dict[str, Any], mounts: Mapping[str, Path]) -> dict[str, Any]:
+    """The same with those files in the place of its own."""
+    volumes = []
+    for volume in service.get("volumes", ()):
+        _, _, rest = volume.partition(":")
+        target, _, options = rest.partition(":")
+        volumes.append(f"{mounts[target]}:{target}:{options or 'ro'}" if target in mounts else volume)
+    return {**service, "volumes": volumes} if volumes else service
 
 
 def _images(wanted: Rendering) -> dict[str, str]:

@@ -12,9 +12,9 @@ from typing import Any
 
 from node.cli.tables import duration, ratio, table
 from node.testnet.runners.docker import NodeContainer
-from node.testnet.wholeness import is_linked, living_members
+from node.testnet.wholeness import living_members
 
-__all__ = ["NodeStatus", "is_whole", "node_status", "status_lines", "status_of", "status_record"]
+__all__ = ["NodeStatus", "node_status", "status_lines", "status_of", "status_record"]
 
 _HEADER = (
     "NODE",
@@ -58,12 +58,6 @@ class NodeStatus:
 def status_of(nodes: Sequence[NodeContainer], answers: Mapping[str, dict[str, Any] | None]) -> list[NodeStatus]:
     """The status of each node, in the given order."""
     return [node_status(node.name, _state(node), answers.get(node.name)) for node in nodes]
-
-
-def is_whole(statuses: Sequence[NodeStatus]) -> bool:
-    """True when every node counts every other as a member, and has the links that it should have."""
-    nodes = len(statuses)
-    return nodes > 0 and all(is_linked(status.members, status.active_peers, nodes) for status in statuses)
 
 
 def status_lines(statuses: Sequence[NodeStatus]) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from node.testnet.errors import TestnetError
+from node.testnet.runners import attach
 from node.testnet.runners.directory import home
 from node.testnet.runners.docker import ALL_MEMORY
 from node.testnet.runners.proc import ProcRunner
@@ -162,7 +163,7 @@ def attached() -> ProcRunner:
     found = [path.parent.name for path in home().glob("*/keeper.sock")]
     assert len(found) == 1, found
     try:
-        return ProcRunner.attach(found[0])
+        return attach(found[0])
     except TestnetError as error:
         raise AssertionError(f"{found[0]}: {error}") from error
 
@@ -236,8 +237,11 @@ def test_an_interrupted_run_is_aborted_and_leaves_nothing(start: Callable[[str],
     assert volumes() <= before
 
 
-def test_an_interrupted_start_leaves_nothing(images: dict[str, str]) -> None:
+def test_an_interrupted_start_leaves_nothing(
+    images: dict[str, str], tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project = f"positron-test-{os.getpid()}-up"
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("rt")))
 
     def containers() -> list[str]:
         return docker("ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={project}").split()

@@ -34,6 +34,14 @@ def test_values_reach_the_kernel_in_its_own_units_on_the_interface_without_a_def
     ]
 
 
+def test_a_node_whose_losses_will_be_nfts_is_told_so_from_the_start(container: Container) -> None:
+    done = container.run("impair", "apply", BACKEND="nft")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(container.impairment_file.read_text()) == [{"backend": "nft", "dir": "ingress"}]
+    container.run("impair", "apply", BACKEND="wire")
+    assert not container.impairment_file.exists()
+
+
 def test_what_the_kernel_has_is_published_for_the_node(container: Container) -> None:
     container.has(netem(0.05, 0.02, 0.004999, 1_250_000), after_next_change=True)
     container.run("impair", "apply", LOSS="5%", DELAY="20ms", JITTER="5ms", RATE="10mbit")

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from node.testnet import doctor
-from node.testnet.commands import containers
 from node.testnet.runners import docker as runner
 from node.testnet.runners.docker import NodeContainer
 from node.testnet.runners.proc import ProcRunner
@@ -95,19 +94,19 @@ def whole(shared: ProcRunner) -> Iterator[ProcRunner]:
 
 
 class FakeEngine:
-    """Containers and answers as a test sets them; `nodes` is what is there before, then what `up` made of it."""
+    """Containers and answers as a test sets them."""
 
     def __init__(self) -> None:
-        self.before: list[NodeContainer] = []
-        self.after = [node("seed"), node("node-1")]
+        self.found = [node("seed"), node("node-1")]
         self.peers: list[int | None] = [1]
-        self.words = ""
-        self._looks = 0
+        self.removed: list[str] = []
 
     def nodes(self, project: str) -> list[NodeContainer]:
         assert project == "positron"
-        self._looks += 1
-        return self.before if self._looks == 1 else self.after
+        return self.found
+
+    def remove(self, project: str) -> None:
+        self.removed.append(project)
 
     def ask(self, nodes: Sequence[NodeContainer], path: str, words: Sequence[str]) -> dict[str, dict[str, Any] | None]:
         assert (path, words) == ("/api/v1/stats", ("positron", "stats", "--json"))
@@ -116,9 +115,6 @@ class FakeEngine:
             one.name: None if peers is None else {"active_peers": peers, "members": {"alive": peers}, "links": []}
             for one in nodes
         }
-
-    def last_words(self, container: NodeContainer) -> str:
-        return self.words
 
 
 @pytest.fixture
@@ -130,7 +126,6 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, docker_program: Dock
         yield fake
 
     monkeypatch.setattr(runner, "engine", make)
-    monkeypatch.setattr(containers, "POLL_INTERVAL", 0.0)
     (tmp_path / "docker-compose.yml").touch()
     monkeypatch.chdir(tmp_path)
     return fake

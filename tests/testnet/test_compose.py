@@ -17,40 +17,29 @@ def compose(tmp_path: Path) -> Compose:
 def test_up_waits_for_health_with_the_variables_of_the_file(
     compose: Compose, docker_program: DockerProgram, tmp_path: Path
 ) -> None:
-    assert compose.up(build=True, timeout=30.4, services=("seed", "node"))
+    compose.up(("seed", "node"), timeout=30.4)
     assert docker_program.calls == [
         f"compose --file {tmp_path}/docker-compose.yml --project-name trial up --detach --wait --wait-timeout 30 "
-        "--build seed node NODES=3 LOSS=5%"
+        "--no-build seed node NODES=3 LOSS=5%"
     ]
 
 
-def test_up_can_take_the_image_as_it_is(compose: Compose, docker_program: DockerProgram) -> None:
-    compose.up(build=False, timeout=30)
-    assert "--build" not in docker_program.calls[0]
-
-
-def test_up_says_when_it_failed(compose: Compose, docker_program: DockerProgram) -> None:
+@pytest.mark.parametrize("act", ["up", "build", "create"])
+def test_what_compose_could_not_do_is_an_error(compose: Compose, docker_program: DockerProgram, act: str) -> None:
     docker_program.answers("", status=1)
-    assert not compose.up(build=True, timeout=30)
-
-
-def test_down_removes_volumes_and_what_the_file_no_longer_names(
-    compose: Compose, docker_program: DockerProgram
-) -> None:
-    compose.down()
-    assert " down --volumes --remove-orphans " in docker_program.calls[0]
-
-
-def test_down_that_fails_is_an_error(compose: Compose, docker_program: DockerProgram) -> None:
-    docker_program.answers("", status=14)
-    with pytest.raises(TestnetFailed, match="status 14"):
-        compose.down()
+    acts = {
+        "up": lambda: compose.up(("seed",), timeout=30),
+        "build": lambda: compose.build("seed"),
+        "create": lambda: compose.create(("seed",)),
+    }
+    with pytest.raises(TestnetFailed, match="failed; its own message is above"):
+        acts[act]()
 
 
 def test_a_machine_without_docker_is_told_so(compose: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(TestnetFailed, match="docker is not installed"):
-        compose.down()
+        compose.create(("seed",))
     assert compose_version() is None
 
 

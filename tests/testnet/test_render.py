@@ -51,6 +51,12 @@ def test_only_the_seed_is_one_and_the_others_know_it_by_name() -> None:
     assert services["seed"]["networks"]["p2p"]["aliases"] == ["seed.p2p"]
 
 
+def test_looks_at_the_health_of_nodes_alone_may_be_fewer() -> None:
+    services = rendered(health_interval="1h")["services"]
+    assert [services[name]["healthcheck"]["interval"] for name in ("seed", "node-2")] == ["1h", "1h"]
+    assert services["prometheus"]["healthcheck"]["interval"] == "${HEALTH_INTERVAL:-5s}"
+
+
 def test_groups_may_run_other_images_and_one_node_yet_another() -> None:
     services = rendered(4, {"old": 2}, images={"old": "node:1", "node-1": "node:2"})["services"]
     base = services["node-2"]["image"]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from node.testnet.status import NodeStatus, is_whole, status_lines, status_of, status_record
+from node.testnet.status import NodeStatus, status_lines, status_of, status_record
 from tests.testnet.conftest import node
 
 
@@ -57,23 +57,6 @@ def test_the_table_has_ratios_and_units() -> None:
     assert "1 of 1" in words
     assert "40.0 ms" in words
     assert "10 (5.0 %)" in words
-
-
-def test_a_testnet_is_whole_when_every_node_has_every_other() -> None:
-    nodes = [node("seed"), node("node-1"), node("node-2")]
-    everyone = {one.name: answer(peers=2) for one in nodes}
-    assert is_whole(status_of(nodes, everyone))
-    assert not is_whole(status_of(nodes, {**everyone, "node-2": answer(peers=1)}))
-    assert not is_whole(status_of(nodes, {**everyone, "seed": None}))
-    assert not is_whole([])
-
-
-def test_a_large_testnet_is_whole_by_its_members_and_needs_few_links() -> None:
-    nodes = [node(f"node-{number}") for number in range(40)]
-    everyone = {one.name: {**answer(peers=39), "active_peers": 14} for one in nodes}
-    assert is_whole(status_of(nodes, everyone))
-    assert not is_whole(status_of(nodes, {**everyone, "node-7": {**answer(peers=38), "active_peers": 14}}))
-    assert not is_whole(status_of(nodes, {**everyone, "node-7": {**answer(peers=39), "active_peers": 2}}))
 
 
 def test_a_status_for_programs_has_every_field() -> None:

@@ -61,10 +61,10 @@ def add_fault_commands(commands: Any, add_common: Any) -> None:
 
 def fault_(arguments: argparse.Namespace) -> int:
     """Begins a fault and waits for its end."""
-    from node.testnet.runners.proc import ProcRunner
+    from node.testnet.runners import attach
     from node.testnet.scenario.resolve import resolve
 
-    runner = ProcRunner.attach(arguments.name)
+    runner = attach(arguments.name)
     faults = list(resolve(parsed(_document(arguments, runner), f"fault {arguments.kind}")).faults)
     missing = runner.missing(faults, {})
     if missing:
@@ -88,9 +88,9 @@ def fault_(arguments: argparse.Namespace) -> int:
 
 def heal(arguments: argparse.Namespace) -> int:
     """Ends one fault, or all of them; does nothing where there is none."""
-    from node.testnet.runners.proc import ProcRunner
+    from node.testnet.runners import attach
 
-    ProcRunner.attach(arguments.name).heal(arguments.step)
+    attach(arguments.name).heal(arguments.step)
     print(json.dumps({"healed": arguments.step or "all"}) if arguments.json else f"{arguments.step or 'all'}: healed")
     return 0
 

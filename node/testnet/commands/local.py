@@ -1,7 +1,7 @@
-"""`testnet up | status | down | collect` for testnets of local processes.
+"""`testnet up | status | down | collect` for testnets that have a keeper, local processes above all.
 
-Knows the runner `proc`; what runs in containers is `containers.py`'s. Tables go to standard output, progress and
-errors to standard error.
+What is special about containers is `containers.py`'s. Tables go to standard output, progress and errors to standard
+error.
 """
 
 from __future__ import annotations
@@ -17,69 +17,69 @@ from typing import TYPE_CHECKING, Any
 from node.testnet.errors import TestnetFailed, TestnetMisused
 
 if TYPE_CHECKING:
-    from node.impairment.link import LinkSettings
+    from node.testnet.runners.base import Plan
     from node.testnet.runners.proc import ProcRunner
-    from node.testnet.scenario.topology import Topology
 
-__all__ = ["collect", "down", "is_local", "status", "up"]
+__all__ = ["bring_up", "collect", "down", "is_kept", "plan_of", "status", "up"]
 
 BROADCAST_TIMEOUT = 10.0
 IMPAIRMENTS = ("loss", "delay", "jitter", "rate")
 
 
-def is_local(name: str) -> bool:
-    """Whether a testnet of that name runs as local processes."""
+def is_kept(name: str) -> bool:
+    """Whether a keeper has a testnet of that name."""
     from node.testnet.runners.directory import directory_of
 
     return directory_of(name).is_alive()
 
 
 def up(arguments: argparse.Namespace) -> int:
-    """Starts a testnet, waits until every node has every other as a peer, and shows one broadcast that reached all."""
-    from node.testnet.runners.base import Plan
+    """Starts a testnet of local processes."""
     from node.testnet.runners.proc import ProcRunner
-    from node.testnet.scenario.topology import Topology
 
+    return bring_up(ProcRunner(arguments.name, lease=None), plan_of(arguments), arguments)
+
+
+def bring_up(runner: ProcRunner, plan: Plan, arguments: argparse.Namespace) -> int:
+    """Starts a testnet, waits until every node has every other as a peer, and shows one broadcast that reached all."""
     began = time.monotonic()
-    topology = Topology(nodes=arguments.nodes + 1)
-    links, topology = _links(arguments, topology)
-    runner = ProcRunner(arguments.name, lease=None)
     try:
-        runner.up(Plan(topology=topology, links=links, seed=arguments.seed))
+        runner.up(plan)
         reached = _broadcast(runner)
     except KeyboardInterrupt:
         runner.down()
         raise
-    _show(runner, is_json=arguments.json)
     seconds = time.monotonic() - began
+    _show(runner, is_json=arguments.json)
+    nodes = len(plan.topology.names)
     sys.stderr.write(
-        f"testnet {arguments.name!r}, runner proc, backend wire: {topology.nodes} nodes, "
+        f"testnet {arguments.name!r}, runner {runner.name}, backend {runner.backend} ({runner.reason}): {nodes} nodes, "
         f"one broadcast at {reached} of them, after {seconds:.1f} s\n"
         f"watch it with `testnet watch{_option(arguments.name)}`, end it with `testnet down{_option(arguments.name)}`\n"
     )
-    return 0 if reached == topology.nodes else 1
+    return 0 if reached == nodes else 1
 
 
 def status(arguments: argparse.Namespace) -> int:
     """Shows the nodes; status 1 when one does not answer."""
-    from node.testnet.runners.proc import ProcRunner
+    from node.testnet.runners import attach
 
-    return 0 if _show(ProcRunner.attach(arguments.name), is_json=arguments.json) else 1
+    return 0 if _show(attach(arguments.name), is_json=arguments.json) else 1
 
 
 def down(arguments: argparse.Namespace) -> int:
-    """Ends every process and removes everything."""
-    from node.testnet.runners.proc import ProcRunner
+    """Ends every node and removes everything."""
+    from node.testnet.runners import attach
 
-    ProcRunner.attach(arguments.name).down()
+    attach(arguments.name).down()
     return 0
 
 
 def collect(arguments: argparse.Namespace) -> int:
     """Writes what the nodes tell of themselves into a folder: histories, logs, metrics, statistics, links."""
-    from node.testnet.runners.proc import ProcRunner
+    from node.testnet.runners import attach
 
-    runner = ProcRunner.attach(arguments.name)
+    runner = attach(arguments.name)
     folder = Path(arguments.into)
     stats = runner.stats()
     texts: dict[str, str] = {
@@ -104,14 +104,14 @@ def collect(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _links(
-    arguments: argparse.Namespace, topology: Topology
-) -> tuple[Mapping[tuple[str, str], LinkSettings], Topology]:  # fmt: skip
-    """The settings of every link, from a preset or a file and from flags, read as those of a scenario."""
+def plan_of(arguments: argparse.Namespace) -> Plan:
+    """What is to be brought up: links from a preset or a file and from flags, read as those of a scenario."""
+    from node.testnet.runners.base import Plan
     from node.testnet.scenario.resolve import resolve
 
     links: dict[str, Any] = {}
-    document: dict[str, Any] = {"schema": 1, "title": "up", "topology": {"nodes": topology.nodes}, "timeline": []}
+    topology = {"nodes": arguments.nodes + 1}
+    document: dict[str, Any] = {"schema": 1, "title": "up", "topology": topology, "timeline": []}
     if arguments.links is not None:
         links, given = _read_links(arguments.links)
         document["topology"] |= given
@@ -121,7 +121,7 @@ def _links(
     if links:
         document["links"] = links
     scenario = parsed(document, "--links" if arguments.links else "the command line")
-    return resolve(scenario).links, scenario.topology
+    return Plan(topology=scenario.topology, links=resolve(scenario).links, seed=arguments.seed)
 
 
 def _read_links(given: str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -164,6 +164,7 @@ def parsed(document: Mapping[str, Any], place: str) -> Any:
 def _broadcast(runner: ProcRunner) -> int:
     """How many nodes one message of the seed has reached, itself included."""
     from node.testnet.runners.live import wait_until
+    from node.testnet.runners.proc import LOOK_INTERVAL_MIN, LOOKS_PER_SECOND
     from node.testnet.scenario.topology import SEED
 
     message = runner.publish(SEED, 100)
@@ -174,7 +175,7 @@ def _broadcast(runner: ProcRunner) -> int:
         reached.update(event["node"] for event in runner.history() if event.get("message") == message)
         return reached == names
 
-    wait_until(is_everywhere, BROADCAST_TIMEOUT)
+    wait_until(is_everywhere, BROADCAST_TIMEOUT, max(LOOK_INTERVAL_MIN, len(names) / LOOKS_PER_SECOND))
     return len(reached)
 
 

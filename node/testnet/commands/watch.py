@@ -48,7 +48,7 @@ def add_watch_command(commands: Any, add_common: Any) -> None:
 
 def watch(arguments: argparse.Namespace) -> int:
     """Draws until interrupted; with --once, one picture of three seconds."""
-    from node.testnet.runners.proc import ProcRunner
+    from node.testnet.runners import attach
 
     if arguments.web:
         return _serve(arguments)
@@ -56,7 +56,7 @@ def watch(arguments: argparse.Namespace) -> int:
         raise TestnetMisused("--port: belongs to --web")
     if not 0.1 <= arguments.interval <= 3600:
         raise TestnetMisused(f"--interval {arguments.interval:g}: allowed is 0.1 to 3600 seconds")
-    runner = ProcRunner.attach(arguments.name)
+    runner = attach(arguments.name)
     seen = Watched({name: runner.host_of(name) for name in runner.stats()})
     for _ in range(ONCE_LOOKS - 1 if arguments.once else 1):
         seen.take(_look(runner))
@@ -85,13 +85,13 @@ def _look(runner: ProcRunner) -> Look:
 def _serve(arguments: argparse.Namespace) -> int:
     """Serves the page until interrupted."""
     from node.testnet.metrics.rules import recorded
-    from node.testnet.runners.proc import ProcRunner
+    from node.testnet.runners import attach
     from node.testnet.web.server import HOST, WebServer
 
     for flag in ("once", "links", "json"):
         if getattr(arguments, flag):
             raise TestnetMisused(f"--{flag}: not with --web")
-    runner = ProcRunner.attach(arguments.name)
+    runner = attach(arguments.name)
 
     def scrape() -> dict[str, str | None]:
         runner.refresh()

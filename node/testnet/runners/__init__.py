@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from node.testnet.errors import TestnetError
+from node.testnet.errors import TestnetError, TestnetFailed
 from node.testnet.runners.base import Runner
 
 if TYPE_CHECKING:
+    from node.testnet.runners.proc import ProcRunner
     from node.testnet.scenario.scenario import Scenario
 
-__all__ = ["RUNNER_NAMES", "choose_runner", "make_runner"]
+__all__ = ["RUNNER_NAMES", "attach", "choose_runner", "make_runner"]
 
 KERNEL_BACKENDS = ("netem", "nft")
 RUNNER_NAMES = ("auto", "docker", "proc", "sim")
@@ -62,6 +63,38 @@ def _lack_of_containers() -> str:
             return "" if docker.has_image(image) else f"the engine has no image {image}"
     except TestnetError as error:
         return str(error)
+
+
+def attach(name: str) -> ProcRunner:
+    """The testnet of that name that another command has brought up; TestnetFailed says why there is none."""
+    from node.testnet.runners.directory import running
+    from node.testnet.runners.proc import ProcRunner
+
+    try:
+        plan = running(name).read_plan()
+    except TestnetFailed as error:
+        if _is_unkept(name):
+            raise TestnetFailed(
+                f"the containers of {name!r} have nobody who would end a fault in time, as `docker compose up` starts "
+                "them; start them with `testnet up`"
+            ) from error
+        raise
+    if plan.get("runner") != "docker":
+        return ProcRunner.attach(name)
+    from node.testnet.runners.contained import DockerRunner
+
+    return DockerRunner.attach(name)
+
+
+def _is_unkept(name: str) -> bool:
+    """Whether containers of that name run without a keeper."""
+    try:
+        from node.testnet.runners.docker import engine
+
+        with engine() as docker:
+            return bool(docker.nodes(name))
+    except (ModuleNotFoundError, TestnetError):
+        return False
 
 
 def make_runner(name: str) -> Runner:

@@ -14,27 +14,36 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from node.impairment.link import LinkSettings
-from node.testnet.compose import Compose, find_compose_file
+from node.testnet.compose import DEFAULT_PROJECT, Compose, find_compose_file
 from node.testnet.errors import NotApplied, TestnetError, TestnetFailed, TestnetMisused
 from node.testnet.render import PORT, Addresses, Rendering, addresses_for, render
+from node.testnet.runners.asked import as_answer, asked_of
 from node.testnet.runners.base import Event, Fault, LinkName, Plan
 from node.testnet.runners.containers import FOR_NODE
+from node.testnet.runners.directory import Directory, ask_keeper
 from node.testnet.runners.docker import API_PORT, Engine, engine
 from node.testnet.runners.live import wait_until
-from node.testnet.runners.proc import LEASE, ProcRunner
+from node.testnet.runners.proc import LEASE, START_TIMEOUT, ProcRunner
 from node.testnet.runners.subnets import free_subnets, routed
 from node.testnet.scenario.resolve import LinkFault
 from node.testnet.scenario.topology import SEED
 
-__all__ = ["DEFAULT_IMAGE", "NODES_MAX", "DockerRunner", "image_of_nodes"]
+__all__ = ["DEFAULT_IMAGE", "NODES_MAX", "DockerRunner", "image_of_nodes", "project_of"]
 
 DEFAULT_IMAGE = "positron-testnet:local"
 NODES_MAX = 200
+MONITORING = ("prometheus", "grafana")
+SCRAPE_SETTINGS = ("docker/prometheus/prometheus.yml", "/etc/prometheus/prometheus.yml")
+"""Of the project's Prometheus: beside the compose file, and in its container."""
+
 HEALTH_INTERVAL = "1h"
 """Each look at a container's health costs the engine more than the node costs; here the API is asked instead."""
 
 LOG_BYTES_MAX = 16 << 20
+TAIL_BYTES = 4096
 BACKENDS = ("auto", "netem", "nft", "wire")
 SETTLE_TIMEOUT = 20.0
 """Seconds that kernels have to take a table of links."""
@@ -42,16 +51,24 @@ SETTLE_TIMEOUT = 20.0
 
 class DockerRunner(ProcRunner):
     """See the module. file: the project's compose file; the nearest one if None. image: of the nodes; that of
-    the environment (`POSITRON_IMAGE`) or DEFAULT_IMAGE if empty.
+    the environment (`POSITRON_IMAGE`) or DEFAULT_IMAGE if empty. timeout: seconds that the nodes have to find each
+    other.
     """
 
     name = "docker"
     down_timeout = 120.0
 
     def __init__(
-        self, name: str = "", *, lease: float | None = LEASE, file: str | None = None, image: str = ""
+        self,
+        name: str = "",
+        *,
+        lease: float | None = LEASE,
+        file: str | None = None,
+        image: str = "",
+        timeout: float = START_TIMEOUT,
     ) -> None:
         super().__init__(name, lease=lease)
+        self.start_timeout = timeout
         self.backend = "auto"
         self.reason = "chosen when the engine's kernel is known"
         self._file = file
@@ -59,10 +76,25 @@ class DockerRunner(ProcRunner):
         self._compose: Path | None = None
         self._addresses: Addresses | None = None
 
+    @classmethod
+    def attach(cls, name: str) -> DockerRunner:
+        found = super().attach(name)
+        assert isinstance(found, DockerRunner)
+        plan = found._running().read_plan()
+        found.backend, found.reason = plan["backend"], plan["backend_reason"]
+        return found
+
     @property
     def project(self) -> str:
         """The name under which Compose and the engine know this testnet."""
-        return f"positron-{self.testnet}"
+        return project_of(self.testnet)
+
+    def start_monitoring(self) -> None:
+        """Starts Prometheus and Grafana, and returns when they are healthy."""
+        directory = self._running()
+        variables = {"POSITRON_API_TOKEN": directory.token.read_text()}
+        compose = Compose(file=directory.compose_file, project=self.project, variables=variables)
+        compose.up(MONITORING, timeout=self.start_timeout)
 
     def missing(self, faults: Sequence[Fault], _links: Mapping[LinkName, LinkSettings]) -> list[str]:
         missing = self._unknown(faults)
@@ -103,6 +135,14 @@ class DockerRunner(ProcRunner):
     def set_links(self, links: Mapping[LinkName, LinkSettings]) -> None:
         super().set_links(links)
         self._settle()
+
+    def asked(self, links: Sequence[LinkName]) -> dict[LinkName, LinkSettings]:
+        if self.backend not in FOR_NODE:
+            return super().asked(links)
+        # A node knows its part alone; what kernels are told the keeper knows.
+        told = ask_keeper(self._running(), {"do": "told"})["nodes"]
+        answers = {name: as_answer(orders) for name, orders in told.items()}
+        return {link: asked_of(answers[link[0]], self.host_of(link[1])) for link in links}
 
     def _tell(self, orders: Sequence[tuple[str, str, dict[str, Any]]]) -> None:
         if self.backend in FOR_NODE:
@@ -153,6 +193,11 @@ class DockerRunner(ProcRunner):
     def _place(self, plan: Plan) -> dict[str, str]:
         self._compose = find_compose_file(self._file)
         with engine() as docker:
+            if docker.has_containers(self.project):
+                raise TestnetMisused(
+                    f"containers of the project {self.project} are there already; remove them with `testnet down "
+                    f"--name {self.testnet}`, or choose another --name"
+                )
             p2p, mgmt = free_subnets(self.testnet, [*docker.subnets(), *routed()])
             if not docker.has_image(self._image):
                 variables = {"POSITRON_IMAGE": self._image}
@@ -172,7 +217,7 @@ class DockerRunner(ProcRunner):
             # The token itself is in no file that outlives the testnet, and the keeper hands it over.
             "POSITRON_API_TOKEN": "${POSITRON_API_TOKEN}",
             "POSITRON_DATA_DIR": "/var/lib/positron",
-            "LOSS": "", "DELAY": "", "JITTER": "", "RATE": "",
+            "BACKEND": self.backend, "LOSS": "", "DELAY": "", "JITTER": "", "RATE": "",
             **{f"POSITRON_{name.upper()}": _written_out(value) for name, value in plan.topology.settings.items()},
         }  # fmt: skip
         wanted = Rendering(
@@ -180,10 +225,11 @@ class DockerRunner(ProcRunner):
             addresses=addresses,
             images={"all": self._image},
             environment=environment,
+            health_interval=HEALTH_INTERVAL,
+            mounts=_scraping(compose, directory, token),
         )
-        text = render(compose, wanted).replace("${HEALTH_INTERVAL:-5s}", HEALTH_INTERVAL)
         directory.compose_file.touch(mode=0o600)
-        directory.compose_file.write_text(text)
+        directory.compose_file.write_text(render(compose, wanted))
         nodes = {
             name: {
                 "host": host,
@@ -197,7 +243,33 @@ class DockerRunner(ProcRunner):
             "project": self.project,
             "runner": self.name,
             "backend": self.backend,
+            "backend_reason": self.reason,
         }
+
+    def _tail(self, name: str) -> str:
+        with engine() as docker:
+            container, _ = docker.by_node(self.project)[name]
+            return (docker.log(container, TAIL_BYTES).splitlines() or ["it wrote nothing"])[-1][:200]
+
+
+def project_of(testnet: str) -> str:
+    """The project of the testnet of that name, for Compose and the engine."""
+    return testnet if testnet.startswith(DEFAULT_PROJECT) else f"{DEFAULT_PROJECT}-{testnet}"
+
+
+def _scraping(compose: Path, directory: Directory, token: str) -> dict[str, Path]:
+    """What Prometheus gets in the place of its settings: the same with the token that the nodes ask for."""
+    source, target = SCRAPE_SETTINGS
+    try:
+        settings = yaml.safe_load((compose.parent / source).read_text())
+        for job in settings["scrape_configs"]:
+            job["authorization"] = {"credentials": token}
+    except (OSError, yaml.YAMLError, KeyError, TypeError):
+        return {}  # another compose file watches its nodes in its own way
+    # Another user reads it, in a container; here nobody can reach it, since the directory is private.
+    directory.scrape_file.write_text(yaml.safe_dump(settings, sort_keys=False))
+    directory.scrape_file.chmod(0o644)
+    return {target: directory.scrape_file}
 
 
 def image_of_nodes() -> str:

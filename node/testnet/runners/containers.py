@@ -35,7 +35,13 @@ EVENTS_MAX = 10_000
 ANSWER_WITHIN = 60.0
 """Seconds that a container has from its start until the API of its node answers."""
 
-ANSWER_INTERVAL = 0.1
+ANSWERS_PER_SECOND = 80
+"""Questions to all nodes that start, together: each costs time that their starts could use."""
+
+ANSWER_INTERVAL_MIN = 0.1
+STARTS_AT_ONCE = 8
+"""Of more the engine has no gain, and each request would have to wait for all the others."""
+
 HTTP_OK = 200
 DATA = "/var/lib/positron"
 FORGET = f"find {DATA} -mindepth 1 -not -name {KEY_FILE} -delete"
@@ -95,25 +101,30 @@ class Containers:
         self._token = directory.token.read_text()
         self._found: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._children = {name: _Child(ThreadPoolExecutor(1, thread_name_prefix=name)) for name in self.names}
+        self._starts = threading.BoundedSemaphore(STARTS_AT_ONCE)
 
     def start_all(self) -> None:
-        """Brings the project up; raises TestnetFailed if Compose does."""
+        """Brings the project up, many containers at a time; raises TestnetFailed if Compose does."""
         threading.Thread(target=self._listen, name="engine-events", daemon=True).start()
         compose = Compose(
             file=self._compose_file, project=self._project, variables={"POSITRON_API_TOKEN": self._token}
         )  # fmt: skip
-        compose.start(self.names)
-        for name, (identity, image) in self._engine.by_node(self._project).items():
-            child = self._children[name]
-            child.id, child.image = identity, image
-            self._has_started(name, child)
+        compose.create(self.names)
+        found = self._engine.by_node(self._project)
+        for name, child in self._children.items():
+            child.id, child.image = found[name]
+            self.start(name)
 
     def start(self, name: str) -> None:
         """Starts a node that does not run."""
         child = self._children[name]
         if child.state == "down":
-            self._submit(name, lambda: self._engine.start(child.id))
+            self._submit(name, lambda: self._start(child))
             self._has_started(name, child)
+
+    def _start(self, child: _Child) -> None:
+        with self._starts:
+            self._engine.start(child.id)
 
     def end(self, name: str, number: signal.Signals, wish: str, after: Callable[[], None] | None = None) -> None:
         """Has a node end by that signal, because of that wish. after: called once it has."""
@@ -276,7 +287,8 @@ class Containers:
             return child.turn != turn
 
         def await_answer() -> None:
-            if wait_until(lambda: is_overtaken() or self._answers(name), ANSWER_WITHIN, ANSWER_INTERVAL):
+            interval = max(ANSWER_INTERVAL_MIN, len(self.names) / ANSWERS_PER_SECOND)
+            if wait_until(lambda: is_overtaken() or self._answers(name), ANSWER_WITHIN, interval):
                 self._find(lambda: None if is_overtaken() else self._tell(name, child))
             else:
                 self._find(lambda: self._note(name, "died", reason=f"no answer within {ANSWER_WITHIN:g} s"))
@@ -289,15 +301,15 @@ class Containers:
     def _tell(self, name: str, child: _Child) -> None:
         """Tells a node that answers what it has to know: its links, and the faults that run."""
         orders, turn = self._orders(name), child.turn
-        child.dropped = None
+        # Its kernel is new, and its entry point has told the node of the backend already.
+        child.dropped = []
         self.relink([name])
 
         def tell() -> None:
             for command, body in orders:
                 if self._backend in FOR_NODE:
                     body = FOR_NODE[self._backend](command, body)
-                if self._live.ask(name, f"/api/v1/chaos/{command}", body) is None:
-                    raise TestnetFailed(f"{name} refuses {command}")
+                self._order(name, child, command, body)
             self._find(has_heard)
 
         def has_heard() -> None:
@@ -305,6 +317,20 @@ class Containers:
                 child.state = "running"
 
         self._submit(name, tell)
+
+    def _order(self, name: str, child: _Child, command: str, body: Mapping[str, Any]) -> None:
+        """Tells a node something; one that is too busy to answer is told again."""
+        turn, status = child.turn, 0
+
+        def is_told() -> bool:
+            nonlocal status
+            status, _ = self._live.request(name, f"/api/v1/chaos/{command}", body)
+            return status != 0 or child.turn != turn
+
+        wait_until(is_told, ANSWER_WITHIN, ANSWER_INTERVAL_MIN)
+        if child.turn == turn and not HTTP_OK <= status < HTTP_OK + 100:
+            said = f"refuses {command}, with status {status}" if status else f"is silent about {command}"
+            raise TestnetFailed(f"{name} {said}")
 
     # --- what is found out -------------------------------------------------------------------------------------------
 

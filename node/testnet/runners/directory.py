@@ -61,6 +61,11 @@ class Directory:
         """What the keeper said, which is nothing unless it failed."""
         return self.path / "keeper.log"
 
+    @property
+    def scrape_file(self) -> Path:
+        """The settings of the Prometheus that watches containers; with the token."""
+        return self.path / "prometheus.yml"
+
     def data(self, node: str) -> Path:
         """The state of a node."""
         return self.path / "nodes" / node / "data"

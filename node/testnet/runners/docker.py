@@ -201,6 +201,11 @@ class Engine:
         except (DockerException, OSError) as error:
             raise _refused("events", error) from error
 
+    def has_containers(self, project: str) -> bool:
+        """Whether any container of that project is there, in whatever state."""
+        label: dict[str, str | list[str] | bool] = {"label": f"com.docker.compose.project={project}"}
+        return bool(self._client.containers.list(all=True, filters=label))
+
     def remove(self, project: str) -> None:
         """Removes containers, their volumes and networks of a project, whatever state they are in."""
         label: dict[str, str | list[str] | bool] = {"label": f"com.docker.compose.project={project}"}

@@ -146,6 +146,8 @@ class Keeper:
                 self.children.relink(self._links)
             case "orders":
                 self._take_orders(request["orders"])
+            case "told":
+                return {"nodes": {name: self._orders_for(name) for name in self.children.names}}
             case "heal":
                 return {"healed": self.heal(request.get("step"))}
             case "lease":
@@ -154,7 +156,7 @@ class Keeper:
             case "down":
                 self._is_over = True
             case other:
-                raise Refused(f"{other!r}: allowed is status, events, fault, links, orders, heal, lease or down")
+                raise Refused(f"{other!r}: allowed is status, events, fault, links, orders, told, heal, lease or down")
         return {}
 
     def _status(self) -> dict[str, Any]:

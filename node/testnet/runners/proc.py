@@ -8,11 +8,8 @@ at any moment. `ProcRunner.attach` finds a testnet again that another command ha
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import secrets
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -22,8 +19,10 @@ from node.impairment.combination import combined
 from node.impairment.link import LinkSettings
 from node.impairment.plain import from_plain, to_plain
 from node.testnet.errors import NotApplied, TestnetError, TestnetFailed, TestnetMisused
+from node.testnet.runners.asked import asked_of
 from node.testnet.runners.base import Event, Fault, LinkCount, LinkName, Plan
 from node.testnet.runners.directory import Directory, ask_keeper, directory_of, running, wait_until_gone
+from node.testnet.runners.keeping import claim, last_words, start_keeper, tell_to_end, write_plan
 from node.testnet.runners.live import LiveNode, LiveNodes, wait_until
 from node.testnet.runners.loopback import HTTP_PORT, PORT, TCP_PORT, as_number, free_hosts, has_loopback_network
 from node.testnet.runners.measuring import measure
@@ -43,6 +42,10 @@ LEASE = 10.0
 READ_INTERVAL = 0.5
 """Seconds between two looks at histories and at the keeper."""
 
+LOOKS_PER_SECOND = 100
+"""Looks at all nodes together while they find each other: each costs time that they could use."""
+
+LOOK_INTERVAL_MIN = 0.1
 LOG_BYTES_MAX = 16 << 20
 MARK_SECONDS = 2.0
 """How long the metrics tell of what happened at once: longer than the time between two scrapes."""
@@ -63,6 +66,9 @@ class ProcRunner:
     down_timeout = 10.0
     """Seconds that the keeper has to end all nodes."""
 
+    start_timeout = START_TIMEOUT
+    """Seconds that all nodes have to start and to find each other."""
+
     def __init__(self, name: str = "", *, lease: float | None = LEASE, prepare: str = "") -> None:
         self.testnet = name or f"run-{os.getpid()}-{secrets.token_hex(2)}"
         self._lease = lease
@@ -72,6 +78,7 @@ class ProcRunner:
         self._links: dict[LinkName, LinkSettings] = {}
         self._faults: list[tuple[LinkFault, float]] = []
         self._events: list[Event] = []
+        self._refreshing = threading.Lock()
         self._began = time.monotonic()
         self._is_watching = threading.Event()
         self._watcher: threading.Thread | None = None
@@ -108,16 +115,16 @@ class ProcRunner:
     def up(self, plan: Plan) -> None:
         self._check(plan)
         directory = self._directory = directory_of(self.testnet)
-        lock = _claim(directory)
+        lock = claim(directory)
         try:
             token = secrets.token_urlsafe(24)
             directory.token.touch(mode=0o600)
             directory.token.write_text(token)
             self._links = dict(plan.links)
             written = self._written(plan, self._place(plan), token)
-            _write_private(directory, written)
+            write_plan(directory, written)
             self._nodes = LiveNodes(_live(written), token, self._began)
-            _start_keeper(directory, lock)
+            start_keeper(directory, lock)
         finally:
             os.close(lock)
         if self._lease is not None:
@@ -137,7 +144,7 @@ class ProcRunner:
         directory = self._directory
         if directory is not None and directory.path.is_dir():
             if directory.is_alive():
-                wait_until(lambda: _tell_to_end(directory), START_TIMEOUT)
+                wait_until(lambda: tell_to_end(directory), START_TIMEOUT)
                 if not wait_until_gone(directory, self.down_timeout) and directory.is_alive():
                     raise TestnetFailed(
                         f"the keeper of testnet {self.testnet!r} does not end; see {directory.keeper_log}"
@@ -212,24 +219,43 @@ class ProcRunner:
     def _wait_until_whole(self) -> None:
         nodes = self._live()
         size = len(nodes.nodes)
+        waiting = list(nodes.nodes)
 
         def is_whole() -> bool:
             if not self._running().is_alive():
-                raise TestnetFailed(f"the keeper ended: {_last_words(self._running())}")
-            if not self._is_listening() or not self._are_running():
+                raise TestnetFailed(f"the keeper ended: {last_words(self._running())}")
+            if not self._is_listening():
                 return False
-            answers = nodes.each(lambda name: nodes.ask(name, "/api/v1/stats"))
-            return all(
-                one is not None and is_linked(living_members(one), one["active_peers"], size)
-                for one in answers.values()
-            )
+            self._check_starts()
+            if not self._are_running():
+                return False
+            # Who has seen all others is not asked again: each answer costs time that the others could use.
+            answers = nodes.each(lambda name: nodes.ask(name, "/api/v1/stats"), waiting)
+            waiting[:] = [
+                name
+                for name, one in answers.items()
+                if one is None or not is_linked(living_members(one), one["active_peers"], size)
+            ]
+            return not waiting
 
-        if not wait_until(is_whole, START_TIMEOUT, 0.1):
-            self.refresh()
-            died = [event for event in self._events if event["event"] == "died"]
-            why = f"{died[0]['node']} ended: {died[0]['reason']}; {self._tail(died[0]['node'])}" if died else "no peers"
-            raise TestnetFailed(f"the nodes did not find each other within {START_TIMEOUT:g} s: {why}")
+        if not wait_until(is_whole, self.start_timeout, max(LOOK_INTERVAL_MIN, size / LOOKS_PER_SECOND)):
+            raise TestnetFailed(
+                f"not every node had every other as a peer within {self.start_timeout:g} s; on a busy machine give it "
+                "more time, or fewer nodes"
+            )
         nodes.learn_names()
+
+    def _check_starts(self) -> None:
+        """TestnetFailed if a node has ended already: it would not come back by itself."""
+        self.refresh()
+        ended: dict[str, list[str]] = {}
+        for event in self._events:
+            if event["event"] in ("died", "refused"):
+                said = self._tail(event["node"]) if event["event"] == "died" else ""
+                ended.setdefault(f"{event['reason']}{said and f': {said}'}", []).append(event["node"])
+        if ended:
+            text = "; ".join(f"{', '.join(names)}: {said}" for said, names in ended.items())
+            raise TestnetFailed(f"the testnet did not start: {text}")
 
     def _is_listening(self) -> bool:
         """Whether the keeper answers already."""
@@ -290,7 +316,7 @@ class ProcRunner:
         for (source, target), settings in links.items():
             plan["settings"][source][target] = to_plain(settings)
         plan["links"] = {name: _links_body(name, plan["settings"][name], hosts, plan["seed"]) for name in hosts}
-        _write_private(self._running(), plan)
+        write_plan(self._running(), plan)
         ask_keeper(self._running(), {"do": "links", "nodes": plan["links"]})
         changed = dict.fromkeys(source for source, _ in links)
         # Without seed and name, so that the fates of packets go on where they were.
@@ -359,6 +385,16 @@ class ProcRunner:
         """The address of a node."""
         return self._live().nodes[node].peer_host
 
+    def asked(self, links: Sequence[LinkName]) -> dict[LinkName, LinkSettings]:
+        """What is asked of links now, whoever asked; TestnetFailed if a node does not say."""
+        answers = self.chaos_status()
+        silent = [source for source, _ in links if answers[source] is None]
+        if silent:
+            raise TestnetFailed(
+                f"no answer from {', '.join(dict.fromkeys(silent))}: what is asked of its links is unknown"
+            )
+        return {link: asked_of(answers[link[0]] or {}, self.host_of(link[1])) for link in links}
+
     def chaos_status(self) -> dict[str, dict[str, Any] | None]:
         """What each node says is asked of its links and of itself; None for one that does not answer."""
         nodes = self._live()
@@ -374,7 +410,8 @@ class ProcRunner:
         directory, nodes = self._directory, self._nodes
         if directory is None or nodes is None or not directory.is_alive():
             return
-        with contextlib.suppress(TestnetFailed):
+        # The watching thread refreshes as well, and each event is to be taken once.
+        with self._refreshing, contextlib.suppress(TestnetFailed):
             report = ask_keeper(directory, {"do": "status"})["nodes"]
             nodes.silent = frozenset(name for name, one in report.items() if one["state"] != "running")
             events = ask_keeper(directory, {"do": "events", "after": len(self._events)})["events"]
@@ -428,63 +465,6 @@ def _links_body(
         "seed": str(seed),
         "name": name,
     }
-
-
-def _claim(directory: Directory) -> int:
-    """Makes the directory and takes its lock; TestnetMisused if the testnet runs already."""
-    directory.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-    lock = directory.lock()
-    if lock is None:
-        name = directory.path.name
-        raise TestnetMisused(f"a testnet {name!r} runs already; choose another --name, or end it with `testnet down`")
-    for entry in directory.path.iterdir():
-        if entry.name != "lock":
-            # Left by a keeper that was killed.
-            Directory(entry).remove() if entry.is_dir() else entry.unlink()
-    return lock
-
-
-def _start_keeper(directory: Directory, lock: int) -> None:
-    """Returns as soon as the keeper is a process of its own."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("POSITRON_")}
-    command = [sys.executable, "-m", "node.testnet.runners.keeper", str(directory.path), str(lock)]
-    with directory.keeper_log.open("wb") as log:
-        began = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            pass_fds=(lock,),
-            env=environment,
-            timeout=START_TIMEOUT,
-            check=False,
-        )
-    if began.returncode:
-        raise TestnetFailed(f"the keeper did not start: {_last_words(directory)}")
-
-
-def _tell_to_end(directory: Directory) -> bool:
-    """Whether the keeper has heard it, or is gone; it may not listen yet."""
-    try:
-        ask_keeper(directory, {"do": "down"})
-    except TestnetFailed:
-        return not directory.is_alive()
-    return True
-
-
-def _last_words(directory: Directory) -> str:
-    with contextlib.suppress(OSError):
-        return (directory.keeper_log.read_text().splitlines() or ["without a word"])[-1][:200]
-    return "without a word"
-
-
-def _write_private(directory: Directory, plan: Mapping[str, Any]) -> None:
-    """Replaces the plan in one step."""
-    part = directory.plan.with_suffix(".new")
-    part.touch(mode=0o600)
-    part.write_text(json.dumps(plan))
-    part.replace(directory.plan)
 
 
 def _plain(fault: NodeFault) -> dict[str, object]:

@@ -3,103 +3,117 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from node.testnet.commands import containers
+from node.testnet.errors import TestnetFailed
 from node.testnet.main import main
-from tests.testnet.conftest import DockerProgram, FakeEngine, node
+from node.testnet.runners.base import Plan
+from node.testnet.runners.contained import DockerRunner
+from tests.testnet.conftest import DockerProgram, FakeEngine
+
+UP = ["up", "--runner", "docker", "-n", "1"]
 
 
-def test_up_starts_that_many_nodes_with_that_impairment_and_shows_them(
-    engine: FakeEngine, docker_program: DockerProgram, capsys: pytest.CaptureFixture[str]
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch, testnets: Path, engine: FakeEngine) -> list[str]:
+    """What became of a runner whose nodes are all there at once."""
+    found: list[str] = []
+
+    def note(name: str) -> Callable[[DockerRunner], None]:
+        return lambda _: found.append(name)
+
+    def up(runner: DockerRunner, plan: Plan) -> None:
+        links = {f"{one.loss:.0%}" for one in plan.links.values()}
+        found.append(f"up {runner.project} {len(plan.topology.names)} nodes loss {links}")
+
+    monkeypatch.setattr(DockerRunner, "up", up)
+    monkeypatch.setattr(DockerRunner, "down", note("down"))
+    monkeypatch.setattr(DockerRunner, "start_monitoring", note("monitoring"))
+    monkeypatch.setattr("node.testnet.commands.local._broadcast", lambda _: 2)
+    monkeypatch.setattr("node.testnet.commands.local._show", lambda *_, is_json: True)
+    return found
+
+
+def test_up_builds_starts_nodes_with_that_impairment_and_then_what_watches_them(
+    done: list[str], docker_program: DockerProgram, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    engine.peers = [0, 1]
-    assert main(["up", "-n", "1", "--loss", "10%"]) == 0
-    shown = capsys.readouterr()
-    assert [line.split()[0] for line in shown.out.splitlines()] == ["NODE", "seed", "node-1"]
-    assert "2 nodes, each with every other as a peer" in shown.err
-    assert docker_program.calls[0].endswith("NODES=1 LOSS=10%")
+    assert main([*UP, "--loss", "10%"]) == 0
+    assert done == ["up positron 2 nodes loss {'10%'}", "monitoring"]
+    assert " --project-name positron build seed " in docker_program.calls[0]
+    shown = capsys.readouterr().err
+    assert "2 nodes, one broadcast at 2 of them" in shown
+    assert "Prometheus and Grafana: " in shown
 
 
-def test_without_monitoring_only_nodes_start(engine: FakeEngine, docker_program: DockerProgram) -> None:
-    assert main(["up", "-n", "1", "--no-monitoring"]) == 0
-    assert " seed node NODES=1" in docker_program.calls[0]
+def test_the_image_may_be_taken_as_it_is_and_nobody_watch(done: list[str], docker_program: DockerProgram) -> None:
+    assert main([*UP, "--no-build", "--no-monitoring", "--name", "mine"]) == 0
+    assert done == ["up positron-mine 2 nodes loss {'0%'}"]
+    assert docker_program.calls == []
 
 
-def test_up_that_fails_says_why_in_the_words_of_the_containers_and_leaves_nothing(
-    engine: FakeEngine, docker_program: DockerProgram, capsys: pytest.CaptureFixture[str]
+def test_nodes_that_nothing_watches_go_on_and_the_command_fails(
+    done: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    docker_program.answers("", status=1, to=" up ")
-    engine.after = [node("seed", "exited", 3), node("node-1", "exited", 3)]
-    engine.words = "impair: this kernel has no sch_netem"
-    assert main(["up"]) == 1
-    assert capsys.readouterr().err.splitlines()[-1] == f"testnet: seed, node-1: {engine.words}"
-    assert " down --volumes " in docker_program.calls[-1]
+    def fail(_: DockerRunner) -> None:
+        raise TestnetFailed("docker compose up failed")
+
+    monkeypatch.setattr(DockerRunner, "start_monitoring", fail)
+    assert main(UP) == 1
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "testnet: docker compose up failed; the nodes run, without Prometheus and Grafana"
+    )
+    assert "down" not in done
 
 
-@pytest.mark.parametrize(("code", "status"), [(3, 1), (2, 2)])
-def test_containers_that_end_for_an_impossible_setting_make_it_a_usage_error(
-    engine: FakeEngine, docker_program: DockerProgram, capsys: pytest.CaptureFixture[str], code: int, status: int
-) -> None:
-    docker_program.answers("", status=1)
-    engine.before = engine.after  # so that nothing is taken down
-    engine.after = [node("seed", "exited", code), node("node-1", "exited", code)]
-    engine.words = "impair: LOSS=5: allowed is a percentage"
-    assert main(["up"]) == status
-    assert capsys.readouterr().err.splitlines()[-1] == f"testnet: seed, node-1: {engine.words}"
-
-
-@pytest.mark.parametrize("was_there", [False, True])
-def test_an_interrupted_up_leaves_what_was_there_and_nothing_else(
-    engine: FakeEngine, docker_program: DockerProgram, monkeypatch: pytest.MonkeyPatch, was_there: bool
-) -> None:
-    def interrupted(*_: object) -> None:
+@pytest.mark.parametrize("where", ["node.testnet.commands.local._broadcast", "start_monitoring"])
+def test_an_interrupted_up_leaves_nothing(done: list[str], monkeypatch: pytest.MonkeyPatch, where: str) -> None:
+    def interrupt(_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(containers, "_wait_until_whole", interrupted)
-    if was_there:
-        engine.before = engine.after
-    assert main(["up"]) == 1
-    assert (" down --volumes " in docker_program.calls[-1]) is not was_there
+    if "." in where:
+        monkeypatch.setattr(where, interrupt)
+    else:
+        monkeypatch.setattr(DockerRunner, where, interrupt)
+    assert main(UP) == 1
+    assert done[-1] == "down"
 
 
-def test_a_testnet_that_was_there_is_not_taken_down_by_a_failing_up(
-    engine: FakeEngine, docker_program: DockerProgram
-) -> None:
-    docker_program.answers("", status=1)
-    engine.before = engine.after
-    assert main(["up"]) == 1
-    assert len(docker_program.calls) == 1
-
-
-def test_up_does_not_call_a_testnet_whole_that_is_not(
-    engine: FakeEngine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    engine.peers = [0]
-    clock = iter(range(0, 1000, 10))
-    monkeypatch.setattr("time.monotonic", lambda: float(next(clock)))
-    assert main(["up", "--timeout", "30"]) == 1
-    assert "not every node has every other as a peer" in capsys.readouterr().err
-
-
-def test_status_is_a_table_or_json(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
-    engine.before = engine.after
+def test_status_is_a_table_or_json(engine: FakeEngine, testnets: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", "--json"]) == 0
     assert [one["name"] for one in json.loads(capsys.readouterr().out)] == ["seed", "node-1"]
+    assert main(["status"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["NODE", "seed", "node-1"]
 
 
-def test_status_fails_when_a_node_does_not_answer(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
-    engine.before = engine.after
+def test_status_fails_when_a_node_does_not_answer(engine: FakeEngine, testnets: Path) -> None:
     engine.peers = [None]
     assert main(["status"]) == 1
 
 
-def test_status_without_a_testnet_is_one_line(engine: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_without_a_testnet_is_one_line(
+    engine: FakeEngine, testnets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine.found = []
     assert main(["status"]) == 1
     assert capsys.readouterr().err == "testnet: no testnet 'positron' is running; start one with `testnet up`\n"
 
 
-def test_down_removes_everything(engine: FakeEngine, docker_program: DockerProgram) -> None:
-    assert main(["down"]) == 0
-    assert " down --volumes " in docker_program.calls[0]
+@pytest.mark.parametrize(("words", "projects"), [([], ["positron"]), (["--name", "c"], ["c", "positron-c"])])
+def test_down_removes_everything_whoever_started_it(
+    engine: FakeEngine, testnets: Path, words: list[str], projects: list[str]
+) -> None:
+    assert main(["down", *words]) == 0
+    assert engine.removed == projects
+
+
+def test_a_fault_needs_somebody_who_ends_it_in_time(
+    engine: FakeEngine, testnets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["heal"]) == 1
+    assert "have nobody who would end a fault in time" in capsys.readouterr().err
+    engine.found = []
+    assert main(["heal"]) == 1
+    assert "no testnet 'positron' is running" in capsys.readouterr().err

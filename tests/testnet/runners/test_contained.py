@@ -40,6 +40,9 @@ class FakeEngine:
     def has_image(self, image: str) -> bool:
         return image == "node:1"
 
+    def has_containers(self, project: str) -> bool:
+        return "containers" in self.has
+
 
 @pytest.fixture
 def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DockerRunner:
@@ -59,6 +62,7 @@ def written(runner: DockerRunner, **settings: Any) -> tuple[dict[str, Any], dict
     assert runner._directory is not None
     text = runner._directory.compose_file.read_text()
     assert "secret" not in text
+    assert text.count("interval: 1h") == 3
     return found, yaml.safe_load(text)
 
 
@@ -88,6 +92,44 @@ def test_nodes_obey_and_have_the_settings_of_the_scenario(runner: DockerRunner) 
     assert environment["POSITRON_API_TOKEN"] == "${POSITRON_API_TOKEN}"
     assert (environment["POSITRON_MTU"], environment["POSITRON_IS_SEED"]) == ("1280", "false")
     assert document["services"]["node-2"]["image"] == "node:1"
+
+
+def test_prometheus_gets_the_token_in_a_file_of_a_private_directory(runner: DockerRunner, tmp_path: Path) -> None:
+    _, document = written(runner)
+    settings = tmp_path / "prometheus.yml"
+    mounts = document["services"]["prometheus"]["volumes"]
+    assert f"{settings}:/etc/prometheus/prometheus.yml:ro" in mounts
+    assert f"{ROOT}/docker/prometheus/alerts.yml:/etc/prometheus/alerts.yml:ro" in mounts
+    (job,) = yaml.safe_load(settings.read_text())["scrape_configs"]
+    assert (job["job_name"], job["authorization"]) == ("positron", {"credentials": "secret"})
+
+
+def test_containers_that_are_there_already_are_left_alone(
+    runner: DockerRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def engine() -> Iterator[FakeEngine]:
+        yield FakeEngine("containers")
+
+    monkeypatch.setattr(contained, "engine", engine)
+    with pytest.raises(TestnetMisused, match="remove them with `testnet down --name trial`"):
+        runner._place(plan_of(3))
+
+
+@pytest.mark.parametrize(
+    ("name", "project"), [("positron", "positron"), ("trial", "positron-trial"), ("positron-x", "positron-x")]
+)
+def test_a_project_is_known_by_the_name_of_its_testnet(name: str, project: str) -> None:
+    assert DockerRunner(name).project == project
+
+
+def test_what_is_asked_of_kernels_the_keeper_knows(runner: DockerRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    fault = {"hosts": ["10.0.0.2"], "settings": {"loss": 0.5}, "step": "f", "seconds": 1.0}
+    told = {"node-1": [["links", {"hosts": {"10.0.0.2": {"loss": 0.5}}}], ["faults", fault]]}
+    monkeypatch.setattr(contained, "ask_keeper", lambda directory, request: {"nodes": told})
+    monkeypatch.setattr(DockerRunner, "host_of", lambda self, name: "10.0.0.2")
+    runner.backend = "nft"
+    assert runner.asked([("node-1", "node-2")])["node-1", "node-2"].loss == pytest.approx(0.75)
 
 
 def test_what_cannot_be_brought_up_is_refused(runner: DockerRunner) -> None:

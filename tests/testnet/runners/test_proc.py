@@ -13,7 +13,7 @@ import pytest
 
 from node.impairment.link import LinkSettings
 from node.impairment.wire import Wire
-from node.testnet.errors import NotApplied, TestnetMisused
+from node.testnet.errors import NotApplied, TestnetFailed, TestnetMisused
 from node.testnet.runners.directory import directory_of, wait_until_gone
 from node.testnet.runners.live import wait_until
 from node.testnet.runners.proc import ProcRunner
@@ -109,6 +109,13 @@ def lost_of_the_first(packets: int) -> int:
     """How many of them a link like that loses, whoever sends them."""
     wire = Wire(seed="7", name="seed", default=LinkSettings(loss=0.3), names={"h": "node-1"})
     return sum(not wire.send(("h", 1), b"", 0) for _ in range(packets))
+
+
+def test_a_node_that_ends_at_its_start_ends_the_start_in_its_own_words(testnets: Path) -> None:
+    runner = ProcRunner("stillborn", lease=None)
+    with pytest.raises(TestnetFailed, match=r"did not start: .*exit status \d+: .*network_id"):
+        runner.up(plan_of(2, network_id="not/allowed " * 40))
+    assert not (testnets / "stillborn").exists()
 
 
 def test_what_a_killed_controller_has_broken_heals_in_time_and_the_testnet_goes(testnets: Path) -> None:
