@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,7 +24,10 @@ from typing import Any
 import yaml
 
 from node.impairment.link import LinkSettings
+from node.testnet.errors import TestnetError
+from node.testnet.report.server import free_port, need_programs, serving
 from node.testnet.runners.base import Plan
+from node.testnet.runners.directory import Directory, running
 from node.testnet.runners.proc import ProcRunner
 from node.testnet.scenario.topology import Topology, link_table
 
@@ -42,8 +43,10 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=60, help="measured for each (default 60)")
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
     arguments = parser.parse_args()
-    if shutil.which("prometheus") is None:
-        parser.error("prometheus is not installed; on Debian: apt-get install prometheus")
+    try:
+        need_programs("prometheus")
+    except TestnetError as error:
+        parser.error(str(error))
     alerts: set[str] = set()
     for nodes in arguments.nodes:
         found = measure(nodes, arguments.seconds)
@@ -67,7 +70,7 @@ def measure(nodes: int, seconds: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as place:
         runner.up(Plan(topology=topology, links=link_table(topology, LinkSettings(), ()), seed=1))
         try:
-            with prometheus(Path(place), targets(runner), token(runner)) as address:
+            with prometheus(Path(place), running(runner.testnet)) as address:
                 broadcast(runner, SETTLING_SECONDS)
                 before = cpu(address)
                 broadcast(runner, seconds)
@@ -88,17 +91,6 @@ def figures(address: str, nodes: int, seconds: int) -> dict[str, Any]:
     }
 
 
-def targets(runner: ProcRunner) -> dict[str, str]:
-    """Where each node answers, by name."""
-    assert runner._nodes is not None
-    return {name: f"{node.host}:{node.port}" for name, node in runner._nodes.nodes.items()}
-
-
-def token(runner: ProcRunner) -> Path:
-    assert runner._directory is not None
-    return runner._directory.token
-
-
 def broadcast(runner: ProcRunner, seconds: int) -> None:
     """One message a second, from one node after another."""
     names = list(runner.stats())
@@ -109,31 +101,22 @@ def broadcast(runner: ProcRunner, seconds: int) -> None:
 
 
 @contextmanager
-def prometheus(place: Path, addresses: dict[str, str], credentials: Path) -> Iterator[str]:
+def prometheus(place: Path, testnet: Directory) -> Iterator[str]:
     """A Prometheus with the testnet's own configuration, but for where the nodes are."""
     configuration = yaml.safe_load((CONFIGURATION / "prometheus.yml").read_text())
     (job,) = configuration["scrape_configs"]
     del job["dns_sd_configs"]
-    job["static_configs"] = [{"targets": list(addresses.values())}]
-    job["authorization"] = {"credentials_file": str(credentials)}
+    targets = [f"{node['metrics_host']}:{node['metrics_port']}" for node in testnet.read_plan()["nodes"].values()]
+    job["static_configs"] = [{"targets": targets}]
+    job["authorization"] = {"credentials_file": str(testnet.token)}
     (place / "prometheus.yml").write_text(yaml.safe_dump(configuration))
     for name in configuration["rule_files"]:
         shutil.copy(CONFIGURATION / name, place)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [
-        "prometheus",
-        f"--config.file={place / 'prometheus.yml'}",
-        f"--storage.tsdb.path={place / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-    ]
-    with (place / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as server:
-        try:
-            address = f"http://127.0.0.1:{port}"
-            wait_for(address, len(addresses))
-            yield address
-        finally:
-            server.terminate()
+    port = free_port()
+    with serving(place, port):
+        address = f"http://127.0.0.1:{port}"
+        wait_for(address, len(targets))
+        yield address
 
 
 def wait_for(address: str, nodes: int) -> None:

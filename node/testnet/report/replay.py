@@ -7,12 +7,8 @@ recording rules as well. Needs `prometheus` and `promtool`, 2.42 or newer.
 from __future__ import annotations
 
 import contextlib
-import http.client
-import shutil
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,18 +16,17 @@ from pathlib import Path
 from node.testnet.errors import TestnetFailed, TestnetMisused
 from node.testnet.metrics.exposition import render_openmetrics
 from node.testnet.metrics.rules import RULES
+from node.testnet.report.server import free_port, need_programs, serving
 from node.testnet.report.stored import StoredRun
 
 __all__ = ["Replay", "replayed"]
 
-START_TIMEOUT = 30.0
-END_TIMEOUT = 10.0
 IMPORT_TIMEOUT = 300.0
-POLL_INTERVAL = 0.1
 
 LOOKBACK = "4s"
 """A series that got no sample for so long is gone, as in a scrape that failed; the server's default is five minutes."""
 
+_FLAGS = ("--storage.tsdb.retention.time=100y", f"--query.lookback-delta={LOOKBACK}")
 _CONFIGURATION = "global: {scrape_interval: 1s, evaluation_interval: 1s}\n"
 
 
@@ -55,14 +50,12 @@ def replayed(run: StoredRun, *, port: int = 0, rules: Path = RULES) -> Iterator[
 
     Raises TestnetMisused if the run has no samples or the port is taken, TestnetFailed if the server does not start.
     """
-    for program in ("prometheus", "promtool"):
-        if shutil.which(program) is None:
-            raise TestnetFailed(f"{program} is not installed; on Debian: apt-get install prometheus")
+    need_programs("prometheus", "promtool")
     times = [(series.times[0], series.times[-1]) for series in run.recording]
     if not times:
         raise TestnetMisused(f"{run.path} holds no samples: its metrics.openmetrics is empty")
     start, end = run.began + min(first for first, _ in times), run.began + max(last for _, last in times)
-    port = _free(port)
+    port = free_port(port)
     with tempfile.TemporaryDirectory(prefix="positron-replay-") as name:
         folder = Path(name)
         (folder / "prometheus.yml").write_text(_CONFIGURATION)
@@ -70,12 +63,12 @@ def replayed(run: StoredRun, *, port: int = 0, rules: Path = RULES) -> Iterator[
         has_rules = rules.is_file()
         if has_rules:
             # The rules' history is computed by asking a server that has the samples; new blocks are seen at its start.
-            with _server(folder, port):
+            with serving(folder, port, *_FLAGS):
                 span = (f"--start={int(start)}", f"--end={int(end) + 1}", "--eval-interval=1s")
                 url = f"--url=http://127.0.0.1:{port}"
                 where = f"--output-dir={folder / 'data'}"
                 _promtool("tsdb", "create-blocks-from", "rules", url, *span, where, str(rules))
-        with _server(folder, port):
+        with serving(folder, port, *_FLAGS):
             yield Replay(port, start, end, has_rules)
 
 
@@ -100,60 +93,3 @@ def _promtool(*words: str) -> None:
     if done.returncode:
         last = (done.stderr or done.stdout).strip().splitlines()[-1:] or ["no word"]
         raise TestnetFailed(f"promtool {' '.join(words[:3])} failed: {last[0]}")
-
-
-@contextlib.contextmanager
-def _server(folder: Path, port: int) -> Iterator[None]:
-    log = folder / "prometheus.log"
-    command = (
-        "prometheus",
-        f"--config.file={folder / 'prometheus.yml'}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        "--storage.tsdb.retention.time=100y",
-        f"--query.lookback-delta={LOOKBACK}",
-        f"--web.listen-address=127.0.0.1:{port}",
-    )
-    with log.open("w") as output:
-        # A session of its own: an interrupt from the terminal is for us, who end it in order.
-        process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
-        try:
-            _wait_until_ready(process, port, log)
-            yield
-        finally:
-            process.terminate()
-            try:
-                process.wait(END_TIMEOUT)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            last = log.read_text().strip().splitlines()[-1:] or ["no word"]
-            raise TestnetFailed(f"prometheus ended at once: {last[0]}")
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1.0)
-        try:
-            connection.request("GET", "/-/ready")
-            if connection.getresponse().status == http.client.OK:
-                return
-        except OSError:
-            pass
-        finally:
-            connection.close()
-        time.sleep(POLL_INTERVAL)
-    raise TestnetFailed(f"prometheus did not become ready within {START_TIMEOUT:.0f} s")
-
-
-def _free(port: int) -> int:
-    with socket.socket() as probe:
-        # As the server does: a port whose former connections linger is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise TestnetMisused(f"port {port} of 127.0.0.1 cannot be had: {error.strerror}") from error
-        number: int = probe.getsockname()[1]
-        return number
