@@ -39,12 +39,12 @@ def main() -> int:
 
 def compare(place: Place, arguments: argparse.Namespace) -> None:
     """Rounds in which everybody has a turn, so that a busy moment of the machine hits all alike."""
-    names = {"ours": "ours", **{peer: f"{peer}_side" for peer in PEERS if is_installed(peer)}}
+    names = ("ours", *(peer for peer in PEERS if is_installed(peer)))
     flags = ("--uvloop",) if arguments.uvloop else ()
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     for _ in range(arguments.rounds):
-        for name, module in names.items():
-            results[name].append(measure(module, "bulk", arguments.seconds, place=place, flags=flags))
+        for name in names:
+            results[name].append(measure(name, "bulk", arguments.seconds, place=place, flags=flags))
     rates = {name: statistics.median(rate(result) for result in several) for name, several in results.items()}
     ratios = {name: round(rates["ours"] / value, 2) for name, value in rates.items() if name != "ours"}
     if arguments.json:

@@ -33,7 +33,7 @@ def main() -> int:
     ours, theirs = in_memory(Ours), in_memory(Aioquic) if has_peer else None
     report("in memory", {"mean": ours}, None if theirs is None else {"mean": theirs}, as_json=arguments.json)
     over_ours = over_sockets("ours", arguments.seconds)
-    over_theirs = over_sockets("aioquic_side", arguments.seconds) if has_peer else None
+    over_theirs = over_sockets("aioquic", arguments.seconds) if has_peer else None
     report("loopback sockets", over_ours, over_theirs, as_json=arguments.json)
     return 0
 

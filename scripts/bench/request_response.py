@@ -15,6 +15,7 @@ from typing import Any
 
 from sides.pairs import is_installed, measure
 
+OURS = {"ours": "ours", "awaited": "ours"}
 PEERS = ("aioquic", "qh3", "tls")
 
 
@@ -25,21 +26,16 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="of which the median is taken (default 3)")
     parser.add_argument("--uvloop", action="store_true", help="run every side on uvloop")
     arguments = parser.parse_args()
-    modules = {"ours": "ours", "awaited": "ours", "aioquic": "aioquic_side", "qh3": "qh3_side", "tls": "tls"}
     # The certificate of the TLS server is made with a package that comes with aioquic.
-    present = [
-        name
-        for name, module in modules.items()
-        if module == "ours" or is_installed("aioquic" if name == "tls" else name)
-    ]
+    present = [*OURS, *(name for name in PEERS if is_installed("aioquic" if name == "tls" else name))]
     common = ["--uvloop"] if arguments.uvloop else []
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in present}
     for _ in range(arguments.rounds):
         for name in present:
             flags = [*common, "--option", "awaited=yes"] if name == "awaited" else common
-            results[name].append(measure(modules[name], "exchange", arguments.seconds, flags=flags))
+            results[name].append(measure(OURS.get(name, name), "exchange", arguments.seconds, flags=flags))
     medians = {name: median(several) for name, several in results.items()}
-    for name in modules:
+    for name in (*OURS, *PEERS):
         report(name, medians, as_json=arguments.json)
     return 0
 

@@ -14,6 +14,12 @@ from cryptography.x509.oid import NameOID
 
 
 @cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """Goes with the process."""
+    return tempfile.TemporaryDirectory(prefix="positron-bench-")
+
+
+@cache
 def certificate_files() -> tuple[str, str]:
     """Paths of the certificate and of its key."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -30,7 +36,7 @@ def certificate_files() -> tuple[str, str]:
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
         .sign(key, hashes.SHA256())
     )
-    folder = Path(tempfile.mkdtemp(prefix="positron-bench-"))
+    folder = Path(_folder().name)
     (folder / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     (folder / "key.pem").write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())

@@ -106,12 +106,12 @@ class Aioquic:
     def __init__(self, packet_bytes: int) -> None:
         from aioquic.quic.connection import QuicConnection
 
-        from sides import aioquic_side
+        from sides import quic
 
-        options = {"mtu": str(packet_bytes)}
-        self.client = QuicConnection(configuration=aioquic_side.configuration(options, is_client=True))
+        options = {"library": "aioquic", "mtu": str(packet_bytes)}
+        self.client = QuicConnection(configuration=quic.configuration(options, is_client=True))
         self.server = QuicConnection(
-            configuration=aioquic_side.configuration(options, is_client=False),
+            configuration=quic.configuration(options, is_client=False),
             original_destination_connection_id=self.client.original_destination_connection_id,
         )
         self.now = 1.0

@@ -14,6 +14,8 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parents[1]
 PATIENCE = 60.0
+QUIC = ("aioquic", "qh3")
+"""Peers that share one module, since they share their interface."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ def measure(
     transport: str, job: str, seconds: float, *, place: Place = LOOPBACK, flags: Sequence[str] = ()
 ) -> dict[str, Any]:
     """What the asking end measured, and the serving end's CPU seconds as `serve_cpu`."""
+    if transport in QUIC:
+        transport, flags = "quic", (*flags, "--option", f"library={transport}")
     command = [sys.executable, "-m", "sides.main", transport]
     with subprocess.Popen(
         [*place.serve_prefix, *command, "serve", place.host, *flags],
@@ -55,6 +59,8 @@ def measure(
             server.stdin.close()
         served = json.loads(server.stdout.readline())
     result: dict[str, Any] = json.loads(asked.stdout)
+    if result.get("bytes") == 0:
+        raise SystemExit(f"{transport}: no block was acknowledged in {seconds:g} s; measure for longer, with --seconds")
     result["serve_cpu"] = served["cpu"]
     return result
 

@@ -4,35 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from aiopquic.asyncio import QuicConnectionProtocol, connect, serve
 from aiopquic.quic.configuration import QuicConfiguration
 from aiopquic.quic.events import StreamDataReceived
+from sides.certificate import certificate_files
 
 from impaired.load import MESSAGES_PER_SECOND, Load, Meter, message
-from impaired.peers.quic import ALPN, PIECE_BYTES, self_signed
+from impaired.peers.quic import ALPN, PIECE_BYTES
 
 
 def receive(address: tuple[str, int], meter: Meter, _variant: str) -> None:
-    with tempfile.TemporaryDirectory() as directory:
-        asyncio.run(_receive(address, meter, self_signed(Path(directory))))
+    asyncio.run(_receive(address, meter))
 
 
 def send(address: tuple[str, int], load: Load, _variant: str) -> None:
     asyncio.run(_send(address, load))
 
 
-async def _receive(address: tuple[str, int], meter: Meter, files: tuple[Path, Path]) -> None:
+async def _receive(address: tuple[str, int], meter: Meter) -> None:
     class Receiver(QuicConnectionProtocol):  # type: ignore[misc]
         def quic_event_received(self, event: Any) -> None:
             if isinstance(event, StreamDataReceived):
                 meter.on_bytes(event.data, event.stream_id)
 
+    certificate, key = certificate_files()
     configuration = QuicConfiguration(
-        is_client=False, alpn_protocols=ALPN, certificate_file=str(files[0]), private_key_file=str(files[1])
+        is_client=False, alpn_protocols=ALPN, certificate_file=certificate, private_key_file=key
     )
     await serve(*address, configuration=configuration, create_protocol=Receiver)
     await meter.until_over()

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import importlib
 import ssl
-import tempfile
-from pathlib import Path
 from typing import Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from sides.certificate import certificate_files
 
 from impaired.load import MESSAGES_PER_SECOND, Load, Meter, message
 
@@ -30,21 +24,6 @@ def send(address: tuple[str, int], load: Load, variant: str) -> None:
     asyncio.run(_send(address, load, variant))
 
 
-def self_signed(directory: Path) -> tuple[Path, Path]:
-    """Files of a certificate and its key, good for a day."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bench")])
-    now = datetime.datetime.now(datetime.UTC)
-    until = now + datetime.timedelta(days=1)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, until)
-    certificate = builder.sign(key, hashes.SHA256())
-    paths = directory / "certificate.pem", directory / "key.pem"
-    paths[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    encodings = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    paths[1].write_bytes(key.private_bytes(*encodings))
-    return paths
-
-
 async def _receive(address: tuple[str, int], meter: Meter, library: str) -> None:
     asyncio_part = importlib.import_module(f"{library}.asyncio")
     events = importlib.import_module(f"{library}.quic.events")
@@ -56,8 +35,7 @@ async def _receive(address: tuple[str, int], meter: Meter, library: str) -> None
                 meter.on_bytes(event.data, event.stream_id)
 
     configuration = _configuration(library, is_client=False)
-    with tempfile.TemporaryDirectory() as directory:
-        configuration.load_cert_chain(*self_signed(Path(directory)))
+    configuration.load_cert_chain(*certificate_files())
     await asyncio_part.serve(*address, configuration=configuration, create_protocol=Receiver)
     await meter.until_over()
 
