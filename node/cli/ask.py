@@ -18,6 +18,8 @@ from node.cli.errors import CommandMisused, until_interrupted
 from node.cli.tables import duration
 from node.cli.target import node_of
 from node.cli.views import peer_lines, stats_lines, trust_lines
+from node.config import parse_address
+from node.config.kinds import Unacceptable
 
 __all__ = ["broadcast", "peers", "send", "stats", "trust"]
 
@@ -56,7 +58,7 @@ def send(arguments: argparse.Namespace) -> int:
     """Has the node send a JSON value, or text, to one other node; says whether that has it, and since when."""
     body = _given("send", arguments.data)
     question = {
-        "to": arguments.target,
+        "to": _target(arguments.target),
         "data": _text(body) if arguments.text else _parsed("send", body, hint="; --text sends it as text"),
         "reliable": not arguments.unreliable,
         "timeout": arguments.timeout,
@@ -72,6 +74,18 @@ def send(arguments: argparse.Namespace) -> int:
         word = "delivered to" if answer.get("is_acknowledged") else "on its way to"
         print(f"{word} {str(answer.get('to', '-'))[:80]} in {duration(answer.get('seconds'))}")
     return 0
+
+
+def _target(text: str) -> str:
+    """The text, if somebody could be called so."""
+    if ":" in text:
+        try:
+            parse_address(text)
+        except Unacceptable as error:
+            raise CommandMisused(f"send: target {str(error)[:80]!r}: allowed is HOST:PORT or [IPV6]:PORT") from error
+    if not text:
+        raise CommandMisused("send: target '': allowed is a node id, its first 4 digits or more, a name, or HOST:PORT")
+    return text
 
 
 def _given(command: str, word: str) -> bytes:

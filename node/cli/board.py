@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from node.cli.tables import clean, count, duration, per_cent, table
+from node.cli.views import records
 from node.cli.window import Record, Window, measured
 
 __all__ = ["Board", "spark_line"]
@@ -55,7 +56,6 @@ class Board:
     def record(self) -> Record:
         """What the picture shows, as plain data: rates per second, shares from 0 to 1, null for what is not known."""
         window, stats = self._window, self._window.stats
-        faults = stats.get("faults")
         return {
             "node_id": stats.get("node_id"),
             "name": stats.get("name"),
@@ -65,7 +65,7 @@ class Board:
             "window": window.seconds,
             "loop_lag": self._lags[-1] if self._lags else None,
             **{f"gossip_{name}_per_second": window.rate("gossip_stats", name) for name in _GOSSIP},
-            "faults": [one for one in faults if isinstance(one, dict)] if isinstance(faults, list) else [],
+            "faults": records(stats.get("faults")),
             "links": [self._link(key, link) for key, link in window.latest.items()],
         }
 

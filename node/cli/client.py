@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import urlsplit
 
-from node.cli.errors import CommandFailed, CommandMisused
+from node.cli.errors import CommandFailed, CommandMisused, NodeRefused
 
 __all__ = ["Client"]
 
@@ -20,6 +25,16 @@ TIMEOUT = 5.0
 
 ANSWER_BYTES_MAX = 64 << 20
 """More than the statistics of the largest node; whatever sends more is something else."""
+
+_MARKS = {
+    "stats": "node_id",
+    "peers": "peers",
+    "trust": "peers",
+    "messages": "messages",
+    "broadcast": "message_id",
+    "send": "to",
+}
+"""A member of every node's answer, by the last word of the path; what answers without it is something else."""
 
 
 class Client:
@@ -34,14 +49,18 @@ class Client:
         except ValueError:
             host, port = None, None
             parts = urlsplit("")
-        if parts.scheme != "http" or not host or parts.query or parts.fragment or parts.username:
+        if parts.scheme != "http" or not host or port == 0 or parts.query or parts.fragment or parts.username:
             raise CommandMisused(f"url {url!r}: allowed is http://HOST:PORT")
         self._host = host
         self._port = port or 80
         self._prefix = parts.path
 
     def get(self, path: str, *, seconds: float = 0.0) -> dict[str, Any]:
-        """The JSON object at `path`; raises CommandFailed. seconds: that the node may wait before it answers."""
+        """The JSON object at `path`. seconds: that the node may wait before it answers.
+
+        Raises CommandMisused if the node says that such a question cannot be, NodeRefused if it does not answer it, and
+        CommandFailed if no node is there.
+        """
         return self._ask("GET", path, None, TIMEOUT + seconds)
 
     def post(self, path: str, body: bytes, *, seconds: float = 0.0) -> dict[str, Any]:
@@ -52,10 +71,14 @@ class Client:
         connection = http.client.HTTPConnection(self._host, self._port, timeout=timeout)
         headers = self._headers | ({"Content-Type": "application/json"} if body is not None else {})
         try:
-            connection.request(method, self._prefix + path, body, headers)
-            response = connection.getresponse()
-            content = response.read(ANSWER_BYTES_MAX)
-            status = response.status
+            connection.connect()
+            with _patience(connection.sock, timeout):
+                connection.request(method, self._prefix + path, body, headers)
+                response = connection.getresponse()
+                content = response.read(ANSWER_BYTES_MAX)
+                status = response.status
+                if response.length:
+                    raise http.client.IncompleteRead(content, response.length)
         except (OSError, http.client.HTTPException) as error:
             raise CommandFailed(
                 f"no node answers at {self.url}: {_reason(error, timeout)}; "
@@ -63,27 +86,71 @@ class Client:
             ) from error
         finally:
             connection.close()
-        return self._parse(status, content)
+        return self._parse(path, status, content)
 
-    def _parse(self, status: int, content: bytes) -> dict[str, Any]:
+    def _parse(self, path: str, status: int, content: bytes) -> dict[str, Any]:
+        mark = _MARKS.get(urlsplit(path).path.rpartition("/")[2], "")
         try:
-            answer = json.loads(content)
-        except (ValueError, RecursionError) as error:
-            raise CommandFailed(f"what answers at {self.url} is no node (status {status})") from error
-        if not isinstance(answer, dict):
+            answer = json.loads(content, parse_constant=_finite, parse_float=_finite, parse_int=_whole)
+        except (ValueError, RecursionError):
+            answer = None
+        if not isinstance(answer, dict) or (status < 400 and mark and mark not in answer):
             raise CommandFailed(f"what answers at {self.url} is no node (status {status})")
-        if status >= 400:
-            detail = str(answer.get("detail", "no reason given"))
-            if status == 401:
-                detail = "it asks for its token; give it with --api-token-file or POSITRON_API_TOKEN"
-            verb = "gave up waiting" if status == 504 else "refused"
-            raise CommandFailed(f"the node at {self.url} {verb} (status {status}): {detail[:1000]}")
-        return answer
+        if status < 400:
+            return answer
+        detail = str(answer.get("detail", "no reason given"))
+        if status == 401 and self._headers:
+            detail = "the token that was given is not its own"
+        elif status == 401:
+            detail = "it asks for its token; give it with --api-token-file or POSITRON_API_TOKEN"
+        verb = "gave up waiting" if status == 504 else "refused"
+        kind = CommandMisused if status == 400 else NodeRefused
+        raise kind(f"the node at {self.url} {verb} (status {status}): {' '.join(detail[:1000].split())}")
+
+
+@contextmanager
+def _patience(sock: socket.socket, seconds: float) -> Iterator[None]:
+    """Cuts the connection after that time: the socket's own limit begins anew with every byte. TimeoutError."""
+    is_over = threading.Event()
+
+    def cut() -> None:
+        is_over.set()
+        with suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, cut)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        if is_over.is_set():
+            # What else the block met was caused by the cut.
+            raise TimeoutError
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number of JSON")
+    return number
+
+
+def _whole(text: str) -> int:
+    number = int(text)
+    if abs(number) >= 1 << 64:
+        raise ValueError("no number of a node is as large")
+    return number
 
 
 def _reason(error: OSError | http.client.HTTPException, timeout: float) -> str:
-    if isinstance(error, TimeoutError):
-        return f"no answer within {timeout:g} seconds"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    return type(error).__name__
+    match error:
+        case TimeoutError():
+            return f"no answer within {timeout:g} seconds"
+        case http.client.RemoteDisconnected() | http.client.IncompleteRead() | ConnectionResetError():
+            return "the connection was closed before there was an answer"
+        case http.client.HTTPException():
+            return "what answers there does not speak HTTP"
+        case _:
+            return (error.strerror or type(error).__name__).lower()

@@ -14,9 +14,10 @@ from typing import Any
 from node.cli.client import Client
 from node.cli.doctor_machine import clock, descriptors, kernel, key, ports
 from node.cli.doctor_network import mtu, reachability, skew
-from node.cli.errors import CommandFailed, CommandMisused
+from node.cli.errors import CommandFailed, CommandMisused, NodeRefused
 from node.cli.finding import Finding, Verdict, finding_lines
 from node.cli.flags import config_flags
+from node.cli.views import records
 from node.config import NetworkConfig, load, parse_address, read_token
 from node.config.kinds import Unacceptable
 from node.types import Address
@@ -42,12 +43,14 @@ def doctor(arguments: argparse.Namespace) -> int:
 def _examine(
     config: NetworkConfig, peers: Sequence[Address], streams: Sequence[Address], seconds: float
 ) -> Iterator[Finding]:
-    running = _ask(config)
-    where = config.http_url if running else ""
+    is_running, known, refusal = _ask(config)
+    where = config.http_url if is_running else ""
     yield from ports(config, where)
+    if refusal is not None:
+        yield refusal
     yield key(config, where)
     yield clock()
-    yield skew(running.get("peers", ()))
+    yield skew(known)
     yield descriptors(config)
     yield from kernel()
     findings, found = reachability(config, peers, streams, seconds)
@@ -55,14 +58,17 @@ def _examine(
     yield from mtu(config, found)
 
 
-def _ask(config: NetworkConfig) -> dict[str, Any]:
-    """What a running node with these settings says of its peers; {} if there is none."""
+def _ask(config: NetworkConfig) -> tuple[bool, list[dict[str, Any]], Finding | None]:
+    """Whether a node with these settings runs, the peers that it tells of, and a finding if it tells of none."""
     if not config.enable_http or not config.metrics_port:
-        return {}
+        return False, [], None
     try:
-        return Client(config.http_url, token=read_token(config)).get("/api/v1/peers")
+        return True, records(Client(config.http_url, token=read_token(config)).get("/api/v1/peers")["peers"]), None
+    except NodeRefused as error:
+        cure = "give this command the token of that node: --api-token-file, or POSITRON_API_TOKEN"
+        return True, [], Finding(subject="HTTP API", verdict=Verdict.WARNING, detail=str(error), cure=cure)
     except CommandFailed:
-        return {}
+        return False, [], None
 
 
 def _addresses(flag: str, texts: Sequence[str] | None) -> list[Address]:

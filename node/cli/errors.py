@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-__all__ = ["CommandFailed", "CommandMisused", "until_interrupted"]
+__all__ = ["CommandFailed", "CommandMisused", "NodeRefused", "until_interrupted"]
 
 
 class CommandFailed(Exception):
     """The command could not do what was asked; one line for standard error, exit status 1."""
+
+
+class NodeRefused(CommandFailed):
+    """A node is there, and does not tell whoever asks so: it wants its token, or has no room."""
 
 
 class CommandMisused(Exception):

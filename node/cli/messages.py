@@ -15,7 +15,7 @@ from node.api.limits import PAGE_ENTRIES_MAX, WAIT_MAX
 from node.cli.client import Client
 from node.cli.errors import until_interrupted
 from node.cli.target import node_of
-from node.cli.views import message_line
+from node.cli.views import message_line, records
 
 __all__ = ["messages"]
 
@@ -55,6 +55,6 @@ def _news(client: Client, cursor: str) -> dict[str, Any]:
 
 
 def _show(page: dict[str, Any], *, is_json: bool) -> None:
-    for message in page.get("messages", ()):
+    for message in records(page.get("messages")):
         print(json.dumps(message) if is_json else message_line(message))
     sys.stdout.flush()

@@ -12,7 +12,7 @@ from typing import Any
 
 from node.cli.tables import clean, count, duration, ratio, table
 
-__all__ = ["message_line", "peer_lines", "stats_lines", "trust_lines"]
+__all__ = ["message_line", "peer_lines", "records", "stats_lines", "trust_lines"]
 
 _LINK_HEADER = (
     "PEER",
@@ -39,7 +39,7 @@ def stats_lines(stats: dict[str, Any]) -> list[str]:
     return [
         *_node_lines(stats),
         "",
-        *_link_lines(_records(stats.get("links"))),
+        *_link_lines(records(stats.get("links"))),
         "",
         *_counter_lines("gossip", stats.get("gossip_stats")),
     ]
@@ -58,7 +58,7 @@ def peer_lines(answer: dict[str, Any]) -> list[str]:
             duration(peer.get("rtt")),
             count(peer.get("heartbeats_received")),
         )
-        for peer in _records(answer.get("peers"))
+        for peer in records(answer.get("peers"))
     ]
     return table(_PEER_HEADER, rows, numbers=range(4, 8)) if rows else ["no peers"]
 
@@ -74,7 +74,7 @@ def trust_lines(answer: dict[str, Any]) -> list[str]:
             count(peer.get("first_deliveries")),
             _evidence(peer.get("penalties")),
         )
-        for peer in _records(answer.get("peers"))
+        for peer in records(answer.get("peers"))
     ]
     return table(_TRUST_HEADER, rows, numbers=range(3, 8)) if rows else ["no opinion of anybody"]
 
@@ -127,7 +127,8 @@ def _counter_lines(title: str, counters: object) -> list[str]:
     return [f"{title}  " + "  ".join(words)]
 
 
-def _records(value: object) -> list[dict[str, Any]]:
+def records(value: object) -> list[dict[str, Any]]:
+    """The objects of a list; none of what is no list."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 

@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
+from node.cli.views import records
 from node.metrics.quantiles import Bucket, quantile
 
 __all__ = ["WINDOW", "Record", "Window", "measured"]
@@ -115,11 +116,9 @@ def measured(record: Record, name: str) -> float | None:
 
 
 def _links(stats: Record) -> dict[str, Record]:
-    links = stats.get("links")
-    records = [link for link in links if isinstance(link, dict)] if isinstance(links, list) else []
     # A connection has no name of its own; one that was made anew counts anew.
     names = ("node_id", "transport", "address", "established_at")
-    return {" ".join(str(link.get(name)) for name in names): link for link in records}
+    return {" ".join(str(link.get(name)) for name in names): link for link in records(stats.get("links"))}
 
 
 def _buckets_between(before: Record, link: Record) -> list[Bucket]:

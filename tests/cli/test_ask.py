@@ -60,6 +60,17 @@ def test_the_node_is_found_by_url_else_where_the_same_settings_would_put_it(
     assert asked == [(url, "/api/v1/stats", None)]
 
 
+@pytest.mark.parametrize("target", ["", ":", "127.0.0.1:0", "127.0.0.1:99999", "::1", "a:b:c"])
+def test_a_target_that_can_be_nobody_is_a_misuse_and_nobody_is_asked(
+    target: str, asked: list[tuple[str, str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["send", target, "1"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("positron: send: target '")
+    assert "HOST:PORT" in line
+    assert asked == []
+
+
 def test_json_is_the_answer_as_it_came(asked: list[tuple[str, str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["stats", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == STATS

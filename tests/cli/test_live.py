@@ -110,6 +110,17 @@ def test_doctor_reaches_it_by_udp_and_by_tcp(pair: tuple[Node, Node], capsys: py
     assert verdicts[f"TCP to {host}:{one.tcp_transport.local_address[1]}"] == "ok"
 
 
+def test_doctor_knows_a_node_that_does_not_tell_it_anything(capsys: pytest.CaptureFixture[str]) -> None:
+    with network_beside(1, api_token="secret") as (one,):
+        assert one.http_address is not None
+        words = ["--port", "0", "--metrics-port", str(one.http_address[1]), "--data-dir", "", "--json"]
+        findings = {one["subject"]: one for one in json.loads(output(capsys, "doctor", *words))["findings"]}
+    assert findings["HTTP port"]["verdict"] == "ok"
+    assert "in use by the node" in findings["HTTP port"]["detail"]
+    assert findings["HTTP API"]["verdict"] == "warning"
+    assert "--api-token-file" in findings["HTTP API"]["cure"]
+
+
 def test_a_terminal_is_drawn_on_and_given_back_at_the_interrupt(pair: tuple[Node, Node]) -> None:
     master, slave = pty.openpty()
     command = [sys.executable, "-m", "node.cli.main", "top", "--interval", "0.2", "--url", url_of(pair[0])]

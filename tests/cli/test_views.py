@@ -1,5 +1,12 @@
 from __future__ import annotations
 
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node.cli.board import Board
 from node.cli.views import message_line, peer_lines, stats_lines, trust_lines
 from node.node.report import node_report, peer_report
 from tests.metrics.samples import WALL_OFFSET, link, node_snapshot, peer
@@ -76,3 +83,31 @@ def test_a_message_is_one_line_that_cannot_control_the_terminal() -> None:
     assert "\u202e" not in line
     assert "  abababab  1 hop " in line
     assert message_line({}).split() == ["-", "-", "direct", "null"]
+
+
+_NAMES = (
+    "node_id", "name", "state", "uptime", "active_peers", "links", "gossip_stats", "runtime", "faults", "peers", "rtt",
+    "rto", "rtt_buckets", "packets_sent", "packets_lost", "retransmissions", "messages_sent", "transport", "penalties",
+    "banned_for", "at", "origin", "hops", "delivered", "loop_lag_seconds", "loop_lag_samples", "step", "loss_asked",
+)  # fmt: skip
+_LEAVES = (
+    st.none() | st.booleans() | st.integers(-(1 << 63), 1 << 63) | st.floats(allow_nan=False, allow_infinity=False)
+)
+_VALUES = st.recursive(
+    _LEAVES | st.text(max_size=5) | st.just("udp"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_NAMES), inner, max_size=6),
+    max_leaves=25,
+)
+_ANSWERS = st.dictionaries(st.sampled_from(_NAMES), _VALUES, max_size=12)
+
+
+@given(_ANSWERS, _ANSWERS)
+def test_whatever_answers_is_drawn(first: dict[str, Any], second: dict[str, Any]) -> None:
+    for lines in (stats_lines(first), peer_lines(first), trust_lines(first), [message_line(first)]):
+        assert lines
+        assert all(line.isprintable() for line in lines)
+    board = Board()
+    for at, answer in enumerate((first, second)):
+        board.update(answer, float(at))
+        assert all(line.isprintable() for line in board.lines())
+    json.dumps(board.record())
