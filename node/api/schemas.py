@@ -90,7 +90,13 @@ SCHEMAS: dict[str, Schema] = {
         links=_list(reference("Link")),
         gossip_stats=COUNTERS,
         trust_stats=COUNTERS,
-        runtime=_object(loop_lag_seconds=SECONDS, loop_lag_samples=COUNT, handler_errors=COUNT, handler_drops=COUNT),
+        runtime=_object(
+            loop_lag_seconds=SECONDS,
+            loop_lag_samples=COUNT,
+            clock_shift={**SECONDS, "description": "by which the system's clock was set since the node began"},
+            handler_errors=COUNT,
+            handler_drops=COUNT,
+        ),
     ),
     "Peer": _object(
         node_id=NODE_ID,

@@ -19,6 +19,9 @@ __all__ = ["Board", "spark_line"]
 HISTORY_MAX = 24
 """Readings that a spark line shows."""
 
+SHIFT_MIN = 1.0
+"""Seconds by which a clock has to be set to be worth a line."""
+
 _BARS = "▁▂▃▄▅▆▇█"
 _HEADER = (
     "PEER", "KEY", "VIA", "STATE", "RTT", "RTT P50", "RTT P99", "RTO", "RETRANS", "LOSS ASKED", "LOSS SEEN",
@@ -65,6 +68,7 @@ class Board:
             "window": window.seconds,
             "loop_lag": self._lags[-1] if self._lags else None,
             **{f"gossip_{name}_per_second": window.rate("gossip_stats", name) for name in _GOSSIP},
+            "clock_shift": window.clock_shift(),
             "faults": records(stats.get("faults")),
             "links": [self._link(key, link) for key, link in window.latest.items()],
         }
@@ -84,6 +88,7 @@ class Board:
             head.rstrip(),
             f"gossip/s  {'  '.join(rates)}  {spark_line(self._gossip)}".rstrip(),
             f"faults    {faults or 'none'}",
+            *_clock_line(record["clock_shift"]),
             "",
             *(table(_HEADER, rows, numbers=range(4, 12)) if rows else ["no links"]),
         ]
@@ -113,6 +118,14 @@ def spark_line(values: Sequence[float] | deque[float]) -> str:
     if most <= 0:
         return _BARS[0] * len(values)
     return "".join(_BARS[min(len(_BARS) - 1, max(0, int(value / most * len(_BARS))))] for value in values)
+
+
+def _clock_line(shift: float | None) -> list[str]:
+    """A word of warning where somebody has set the clock."""
+    if shift is None or abs(shift) < SHIFT_MIN:
+        return []
+    way = "forward" if shift > 0 else "back"
+    return [f"clock     was set {way} by {duration(abs(shift))}: the node goes on by the old one until it starts anew"]
 
 
 def _row(link: dict[str, Any]) -> tuple[str, ...]:

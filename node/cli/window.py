@@ -76,6 +76,10 @@ class Window:
             return None
         return (_number(now, "loop_lag_seconds") - _number(before, "loop_lag_seconds")) / samples
 
+    def clock_shift(self) -> float | None:
+        """Seconds by which the clock of the node's machine was set since it began."""
+        return measured(_table(self.stats, "runtime"), "clock_shift")
+
     @property
     def latest(self) -> dict[str, Record]:
         """The links of the latest reading, by a key that each keeps for life."""

@@ -393,6 +393,11 @@ _TRUST = (
 _RUNTIME = (
     _histogram("event_loop_lag_seconds", "Lateness of a timer of the event loop, measured twice a second.", LAG_BOUNDS),
     _gauge("tasks", "tasks", "Tasks of the event loop."),
+    _gauge(
+        "wall_clock_shift_seconds",
+        "seconds",
+        "How far the system's clock was set since the node began, which goes on by the old one.",
+    ),
     _counter("log_messages_total", "messages", "Log records by level.", Label("level", LOG_LEVEL_WORDS)),
     _counter("log_suppressed_messages_total", "messages", "Log records withheld by the rate limit."),
     _counter("handler_errors_total", "errors", "Exceptions that application handlers raised."),

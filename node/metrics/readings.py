@@ -33,7 +33,10 @@ __all__ = ["Observation", "Reading", "RuntimeStats", "SocketReading", "readings"
 
 @dataclass(slots=True)
 class RuntimeStats:
-    """What the shell has counted since the node began; integers, bumped in place. loop_lag: of the event loop."""
+    """What the shell has counted since the node began; integers, bumped in place. loop_lag: of the event loop.
+
+    clock_shift: how far the system's wall clock was set in that time.
+    """
 
     loop_lag: Histogram = field(default_factory=lambda: Histogram(LAG_BOUNDS))
     log_messages: dict[str, int] = field(
@@ -45,6 +48,7 @@ class RuntimeStats:
     state_saves: int = 0
     state_save_failures: int = 0
     render_time: Duration = 0
+    clock_shift: Duration = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -393,6 +397,7 @@ def _runtime(seen: Observation) -> Iterator[Reading]:
     runtime, process = seen.runtime, seen.process
     yield _durations("positron_event_loop_lag_seconds", runtime.loop_lag)
     yield Reading("positron_tasks", seen.tasks)
+    yield Reading("positron_wall_clock_shift_seconds", to_seconds(runtime.clock_shift))
     for level, count in runtime.log_messages.items():
         yield Reading("positron_log_messages_total", count, (level,))
     yield Reading("positron_log_suppressed_messages_total", runtime.log_suppressed)

@@ -48,7 +48,7 @@ from node.node.listening import open_http_listener
 from node.node.log import EventLog
 from node.node.observer import Observer
 from node.node.resolver import Names, ResolutionError, family_of
-from node.node.upkeep import follow, keep_health_file, measure_lag, resolve_seeds
+from node.node.upkeep import follow, keep_health_file, measure_lag, resolve_seeds, watch_clock
 from node.node.views import GossipView, PeerManager, PeerName, TrustView, named
 from node.storage.keyfile import load_or_create, lock
 from node.transport.shell import random_identity
@@ -384,7 +384,10 @@ class Node:
 
     async def _keep_up(self, engine: Engine, keeper: Keeper) -> None:
         config = self.config
-        jobs: list[Coroutine[Any, Any, None]] = [measure_lag(self._runtime.loop_lag, engine.set_lag)]
+        jobs: list[Coroutine[Any, Any, None]] = [
+            measure_lag(self._runtime.loop_lag, engine.set_lag),
+            watch_clock(self.wall_offset, self._runtime, self._log),
+        ]
         if config.data_dir:
             machine = engine.machine
             jobs.append(keeper.keep(partial(machine.export_state, is_final=False), machine.export_watermarks))

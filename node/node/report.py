@@ -195,10 +195,14 @@ def transport_report(stats: EndpointStats, socket: Mapping[str, Any] | None) -> 
 
 
 def runtime_report(stats: RuntimeStats) -> dict[str, Any]:
-    """What the shell has counted. loop_lag_seconds: sum over `loop_lag_samples` timers of how late each fired."""
+    """What the shell has counted. loop_lag_seconds: sum over `loop_lag_samples` timers of how late each fired.
+
+    clock_shift: how far the system's clock was set since the node began.
+    """
     return {
         "loop_lag_seconds": to_seconds(stats.loop_lag.total),
         "loop_lag_samples": sum(stats.loop_lag.counts),
+        "clock_shift": to_seconds(stats.clock_shift),
         "handler_errors": stats.handler_errors,
         "handler_drops": stats.handler_drops,
         "log_messages": dict(stats.log_messages),

@@ -15,18 +15,22 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from node.config import format_address
+from node.metrics.readings import RuntimeStats
 from node.node.log import EventLog
 from node.node.resolver import ResolutionError, family_of, resolve
 from node.transport.stats import Histogram
-from node.types import Address, from_seconds
+from node.types import SECOND, Address, Duration, from_seconds, to_seconds
 
-__all__ = ["follow", "keep_health_file", "measure_lag", "resolve_seeds"]
+__all__ = ["follow", "keep_health_file", "measure_lag", "resolve_seeds", "watch_clock"]
 
 LookUp = Callable[[Address, socket.AddressFamily], Awaitable[tuple[Address, ...]]]
 
 LAG_INTERVAL = 0.5
 HEALTH_INTERVAL = 1.0
 FOLLOW_INTERVAL = 1.0
+
+SHIFT_MIN = 1 * SECOND
+"""By which a clock has to be set for somebody to be told; what keeps a clock right moves it by less."""
 
 RETRY_MIN = 1.0
 """Seconds until an unknown name is looked up again; doubled per failure up to RETRY_MAX."""
@@ -52,6 +56,20 @@ async def measure_lag(lag: Histogram, tell: Callable[[int], None]) -> None:
         lag.observe(late)
         mean += (late - mean) // 4
         tell(mean)
+
+
+async def watch_clock(wall_offset: Duration, runtime: RuntimeStats, log: EventLog) -> None:
+    """Takes note when somebody sets the system's clock. wall_offset: what it was ahead of the monotonic clock at first.
+
+    The node itself goes on by the clock it began with: times that jump would make its messages too old or too new.
+    """
+    told = 0
+    while True:
+        shift = runtime.clock_shift = time.time_ns() - time.monotonic_ns() - wall_offset
+        if abs(shift - told) >= SHIFT_MIN:
+            log.warning("wall_clock_set", by_seconds=to_seconds(shift - told), shift_seconds=to_seconds(shift))
+            told = shift
+        await asyncio.sleep(FOLLOW_INTERVAL)
 
 
 async def keep_health_file(path: str, is_ready: Callable[[], bool], log: EventLog) -> None:

@@ -115,6 +115,15 @@ def test_faults_are_named_by_step_and_kind() -> None:
     assert board.record()["faults"] == [{"step": "lossy", "kind": "loss"}]
 
 
+@pytest.mark.parametrize(("shift", "words"), [(3600.0, "forward by 1.0 h"), (-7.0, "back by 7.00 s"), (0.4, "")])
+def test_a_clock_that_was_set_is_told(shift: float, words: str) -> None:
+    board = Board()
+    board.update(stats(1, runtime={"clock_shift": shift}), at=1.0)
+    lines = [line for line in board.lines() if line.startswith("clock")]
+    assert len(lines) == (1 if words else 0)
+    assert words in "".join(lines)
+
+
 def test_no_peer_can_control_the_terminal() -> None:
     board = Board()
     board.update(stats(1, name="\x1b[2J"), at=1.0)

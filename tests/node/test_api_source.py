@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
+import time
 from typing import Any
 
 import aiohttp
@@ -10,7 +13,8 @@ import pytest
 
 from node.api.routes import ROUTES
 from node.api.schemas import SCHEMAS
-from tests.node.network import Inbox, network, udp_address, url_of
+from node.cli.board import Board
+from tests.node.network import Inbox, network, udp_address, until, url_of
 
 pytestmark = [pytest.mark.loopback, pytest.mark.asyncio]
 
@@ -100,3 +104,100 @@ async def test_the_token_of_the_configuration_is_asked_for() -> None:
             assert response.status == 401
         async with session.get("/api/v1/stats", headers={"Authorization": "Bearer s3cret"}) as response:
             assert response.status == 200
+
+
+def jump(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Somebody sets the wall clock of this machine by so much; the monotonic clock goes on as it did."""
+    right = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: right() + int(seconds * 1e9))
+    monkeypatch.setattr(time, "time", lambda: right() / 1e9 + seconds)
+
+
+@pytest.mark.parametrize("seconds", [86_400.0, -86_400.0], ids=["a day ahead", "a day back"])
+async def test_a_clock_that_jumps_makes_no_rate_negative_and_is_told(
+    seconds: float, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with network(2) as (one, two), aiohttp.ClientSession(url_of(one)) as session:
+        inbox = Inbox()
+        two.register_data_handler(inbox)
+        board = Board()
+        before = await scrape(session)
+        board.update(await ask(session, "/api/v1/stats"), time.monotonic())
+
+        jump(monkeypatch, seconds)
+        await one.broadcast({"after": "the jump"})
+        await inbox.wait_for(1)
+        await until(lambda: "wall_clock_set" in caplog.messages)
+        after = await scrape(session)
+        board.update(await ask(session, "/api/v1/stats"), time.monotonic())
+
+        counters = [name for name in before if "_total{" in name or "_bucket{" in name or "_sum{" in name]
+        assert len(counters) > 100
+        assert [name for name in counters if after.get(name, 0.0) < before[name]] == []
+        shift = next(value for name, value in after.items() if name.startswith("positron_wall_clock_shift_seconds"))
+        assert shift == pytest.approx(seconds, abs=30)
+        assert all(one["rtt"] is None or one["rtt"] >= 0 for one in await peers_of(session))
+        assert all(one["last_seen_ago"] >= 0 for one in await peers_of(session))
+        record = board.record()
+        rates = [value for name, value in record.items() if name.endswith("_per_second")]
+        assert min(rates) >= 0
+        assert record["links"]
+        assert all(link["messages_per_second"] >= 0 for link in record["links"])
+        assert any(line.startswith("clock     was set ") for line in board.lines())
+        assert [record.levelname for record in caplog.records if record.getMessage() != "wall_clock_set"] == []
+
+
+@pytest.mark.parametrize("end", ["reset", "closed", "unfinished", "silent"])
+async def test_a_scrape_that_is_cut_harms_neither_the_node_nor_the_next_scrape(
+    end: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with network(2) as (one, two), aiohttp.ClientSession(url_of(one)) as session:
+        whole = await scrape(session)
+        assert one.http_address is not None
+        host, port = one.http_address
+        question = b"GET /metrics HTTP/1.1\r\nHost: node\r\n\r\n"
+        cut: list[asyncio.StreamWriter] = []
+        for number in range(20):
+            # Far more than its socket takes in, so that the node still writes when its reader goes.
+            reader, writer = await asyncio.open_connection(host, port, limit=1024)
+            cut.append(writer)
+            writer.write(question[:-2] if end == "unfinished" else question * 20)
+            if end != "unfinished":
+                await reader.readexactly(1 + 100 * (number % 3))
+            if end == "reset":
+                option = struct.pack("ii", 1, 0)
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, option)
+            if end != "silent":
+                writer.close()
+
+        again = await scrape(session)
+
+        assert again.keys() >= whole.keys()
+        assert again[f'positron_peers{{node="{one.name}",state="up"}}'] == 1
+        errors = [name for name in again if name.startswith("positron_log_messages_total") and 'level="error"' in name]
+        assert [again[name] for name in errors] == [0.0]
+        inbox = Inbox()
+        two.register_data_handler(inbox)
+        await one.broadcast({"still": "there"})
+        await inbox.wait_for(1)
+        for writer in cut:
+            writer.transport.abort()
+    assert caplog.records == []
+
+
+async def scrape(session: aiohttp.ClientSession) -> dict[str, float]:
+    """The value of every series of one scrape, which arrived whole."""
+    async with session.get("/metrics") as response:
+        assert response.status == 200
+        text = await response.text()
+    assert text.endswith("\n")
+    return {
+        line.rpartition(" ")[0]: float(line.rpartition(" ")[2])
+        for line in text.splitlines()
+        if not line.startswith("#")
+    }
+
+
+async def peers_of(session: aiohttp.ClientSession) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await ask(session, "/api/v1/peers"))["peers"]
+    return found

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,9 +15,9 @@ from node.metrics.readings import RuntimeStats
 from node.node import upkeep
 from node.node.log import EventLog
 from node.node.resolver import ResolutionError
-from node.node.upkeep import follow, keep_health_file, measure_lag, resolve_seeds
+from node.node.upkeep import follow, keep_health_file, measure_lag, resolve_seeds, watch_clock
 from node.transport.stats import Histogram
-from node.types import Address, Duration
+from node.types import SECOND, Address, Duration
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +58,36 @@ async def test_lag_is_measured_again_and_again_and_never_negative() -> None:
 
     assert min(lag.values) >= 0
     assert 0 <= told[0] <= lag.values[0]
+
+
+@pytest.mark.asyncio
+async def test_a_clock_that_is_set_is_told_once_by_how_much_and_the_shift_is_kept(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    start = time.time_ns()
+    clock = [start, start + SECOND // 2, start + 3600 * SECOND, start + 3600 * SECOND, start - 60 * SECOND]
+    over = asyncio.Event()
+
+    def now() -> int:
+        if len(clock) == 1:
+            over.set()
+            return clock[0]
+        return clock.pop(0)
+
+    monkeypatch.setattr("node.node.upkeep.time.time_ns", now)
+    monkeypatch.setattr("node.node.upkeep.time.monotonic_ns", lambda: 5 * SECOND)
+    runtime = RuntimeStats()
+
+    with caplog.at_level(logging.WARNING, "positron"):
+        async with running(watch_clock(start - 5 * SECOND, runtime, EventLog(runtime))):
+            await over.wait()
+
+    assert [record.fields for record in caplog.records] == [  # type: ignore[attr-defined]  # of our own records
+        {"by_seconds": 3600.0, "shift_seconds": 3600.0},
+        {"by_seconds": -3660.0, "shift_seconds": -60.0},
+    ]
+    assert {record.getMessage() for record in caplog.records} == {"wall_clock_set"}
+    assert runtime.clock_shift == -60 * SECOND
 
 
 @pytest.mark.asyncio

@@ -55,6 +55,7 @@ WITHOUT_DATA = {
     "positron_tcp_link_": "a simulated stream has no kernel",
     "positron_process_": "many simulated nodes share one process",
     "positron_link_ssthresh_bytes": "no window is full, and random loss does not end the slow start",
+    "positron_wall_clock_shift_seconds": "nobody sets a virtual clock",
     "positron_scrape_render_seconds": "virtual time does not pass while a scrape is rendered",
 }
 
