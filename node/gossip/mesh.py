@@ -45,7 +45,7 @@ _LATENESS_WEIGHT = 8
 class Wish(IntFlag):
     """What a GRAFT asks of its receiver. Numbers are wire format.
 
-    EAGER: send large bodies unasked. GUARDED: send small ones too only if eager. NEEDY: this mesh is too small.
+    EAGER: send large bodies unasked. GUARDED: send small ones too only if eager. NEEDY: this mesh lacks the receiver.
     """
 
     NONE = 0
@@ -58,7 +58,7 @@ class Wish(IntFlag):
 class _Link:
     """One linked peer. asked: what this node wishes of it, None outside the mesh. asks: what it wishes.
 
-    is_needed: it was grafted because the mesh was too small.
+    is_needed: this node grafted it itself, since its mesh lacked members, or such as it dialled.
     lateness: mean time by which its copies come after the first one, in nanoseconds; None before the first.
     """
 
@@ -203,7 +203,7 @@ class Mesh:
         else:
             return []
         for peer in chosen:
-            self._links[peer].is_needed = size < settings.degree_min
+            self._links[peer].is_needed = True
             self._admit(self._links[peer])
         return chosen
 

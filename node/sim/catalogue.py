@@ -8,7 +8,7 @@ from types import MappingProxyType
 from node.errors import UsageError
 from node.impairment.link import GilbertElliott, LinkSettings, Order
 from node.sim import steps
-from node.sim.hostile import DROPPER, ECLIPSER, EQUIVOCATOR, FORGER, REPLAYER, SPAMMER, SYBIL
+from node.sim.hostile import DROPPER, ECLIPSER, EQUIVOCATOR, FORGER, REPLAYER, SLANDERER, SPAMMER, SYBIL
 from node.sim.scenario import Scenario, Step
 from node.types import MILLISECOND, Duration
 
@@ -146,6 +146,15 @@ _ALL = (
         without=("mesh-is-sound",),  # captured meshes are the point: digests carry the messages
     ),
     Scenario(name="sybils", title="two nodes tell of thousands that do not exist", roles=((SYBIL, 2),)),
+    Scenario(
+        name="slanderers",
+        title="two nodes and crowds behind them speak ill of everybody else, and well of each other",
+        nodes=7,
+        link=_link(0.1),
+        rate=4.0,
+        seconds=75,
+        roles=((SLANDERER, 2),),
+    ),
 )
 
 SCENARIOS: Mapping[str, Scenario] = MappingProxyType({scenario.name: scenario for scenario in _ALL})

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from itertools import count
 from random import Random
 from typing import TYPE_CHECKING
 
 from node.errors import DecodeError, PositronError
 from node.gossip.frames import Act, Urgency, encode, encode_ids
-from node.messages.envelope import Sealer, message_id, parse_envelope
+from node.identity.keys import Identity
+from node.messages.envelope import Envelope, Sealer, message_id, parse_envelope
 from node.messages.frame import encode_frame, is_frame, parse_frame
 from node.messages.packing import Value, pack, unpack_list
 from node.messages.types import Carrier, MessageType
@@ -24,18 +26,33 @@ from node.transport.endpoint import Endpoint
 from node.transport.events import Delivery, Event, MessageAcknowledged, MessageReceived
 from node.transport.packet import Message
 from node.transport.stream import StreamEndpoint
+from node.trust.statements import statement_payload
 from node.types import SECOND, Instant, NodeId
-from node.wire.limits import ANNOUNCED_IDS_MAX
+from node.wire.limits import ANNOUNCED_IDS_MAX, STATEMENT_LIFE
 
 if TYPE_CHECKING:
     from node.sim.network import Network
 
-__all__ = ["DROPPER", "ECLIPSER", "EQUIVOCATOR", "FORGER", "HOSTILE", "REPLAYER", "SPAMMER", "SYBIL", "Mouth"]
+__all__ = [
+    "DROPPER",
+    "ECLIPSER",
+    "EQUIVOCATOR",
+    "FORGER",
+    "HOSTILE",
+    "REPLAYER",
+    "SLANDERER",
+    "SPAMMER",
+    "SYBIL",
+    "Mouth",
+]
 
 HEARD_MAX = 500
 """Messages of others that a hostile node keeps for later misuse."""
 
 NETWORK_ID = "positron"
+
+CROWD = 12
+"""Identities without a node of their own that a slanderer speaks for."""
 
 
 class Mouth:
@@ -286,6 +303,41 @@ def _multiply(network: Network, node: SimNode) -> None:
     mouth.every(0.5, act)
 
 
+def _slander(network: Network, node: SimNode) -> None:
+    """Serves well, and speaks ill of everybody but a crowd of its own, which praises itself and slanders, too."""
+    mouth = Mouth(network, node)
+    crowd = [Identity(mouth.random.randbytes(32)) for _ in range(CROWD)]
+    names = [identity.public_key for identity in crowd]
+    honest = [other.node_id for other in network.nodes if other is not node]
+    hearsay: list[Value] = []
+    for identity in crowd:
+        own = Sealer(identity, network_id=NETWORK_ID, epoch=node.epoch)
+        for subject, score in _verdicts(honest, [name for name in names if name != identity.public_key]):
+            envelope = _statement(own, subject, score, mouth.wall)
+            hearsay.append([envelope.body, envelope.signature])
+    # Whoever asks this node for what it knows is told what its crowd says.
+    node.machine.trust.restore({"statements": hearsay}, mouth.now)
+    sealer, turns = mouth.sealer(), count()
+
+    def act() -> None:
+        if next(turns) % 13:
+            return
+        for subject, score in _verdicts(honest, names):
+            envelope = _statement(sealer, subject, score, mouth.wall)
+            for peer in mouth.peers():
+                mouth.say(peer, encode_frame(MessageType.TRUST_UPDATE, [envelope.body, envelope.signature]))
+
+    mouth.every(5.0, act)
+
+
+def _verdicts(honest: list[NodeId], crowd: list[NodeId]) -> list[tuple[NodeId, float]]:
+    return [*((name, -1.0) for name in honest), *((name, 1.0) for name in crowd)]
+
+
+def _statement(sealer: Sealer, subject: NodeId, score: float, wall: Instant) -> Envelope:
+    return sealer.seal(MessageType.TRUST_UPDATE, statement_payload(subject, score, wall + STATEMENT_LIFE), wall)
+
+
 def _drop_only(network: Network, node: SimNode) -> None:
     _drop(network, node)
 
@@ -297,5 +349,6 @@ FORGER = Role("forger", _forge, is_honest=False)
 EQUIVOCATOR = Role("equivocator", _equivocate, is_honest=False)
 ECLIPSER = Role("eclipser", _eclipse, is_honest=False)
 SYBIL = Role("sybil", _multiply, is_honest=False)
+SLANDERER = Role("slanderer", _slander, is_honest=False)
 
-HOSTILE = (DROPPER, SPAMMER, REPLAYER, FORGER, EQUIVOCATOR, ECLIPSER, SYBIL)
+HOSTILE = (DROPPER, SPAMMER, REPLAYER, FORGER, EQUIVOCATOR, ECLIPSER, SYBIL, SLANDERER)

@@ -17,17 +17,22 @@ from node.gossip import admission
 from node.gossip.actions import Blame
 from node.gossip.admission import Admission
 from node.gossip.gossip import Gossip
+from node.gossip.mesh import Mesh
 from node.gossip.reconcile import Reconciler
+from node.gossip.spread import Spreader
 from node.gossip.store import Retained, SeenIds, Store
 from node.gossip.window import OriginTable
 from node.impairment.link import LinkSettings
 from node.peers.dialer import Dialer
 from node.peers.membership import Membership
 from node.sim import nodes, steps
-from node.sim.hostile import FORGER, REPLAYER
+from node.sim.hostile import FORGER, REPLAYER, SLANDERER
 from node.sim.scenario import Scenario, Step
 from node.transport.recovery import Recovery
+from node.trust import walk
+from node.trust.trust import Trust
 from node.types import MILLISECOND
+from node.wire.limits import LINKS_ALL_MAX
 
 __all__ = ["DEFECTS", "Defect"]
 
@@ -159,9 +164,37 @@ def _sends_in_clear(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PacketCipher, "open", lambda _, __, ciphertext, ___: ciphertext[:-16])
 
 
+def _bounds_no_edge(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who praises many gives each of them as much as one."""
+
+    def spread(mass: float, said: Any, opinion: Any, following: dict[Any, float]) -> None:
+        for subject, score in said:
+            opinion.praise[subject] = opinion.praise.get(subject, 0.0) + mass * max(0.0, score)
+            following[subject] = following.get(subject, 0.0) + mass * max(0.0, score)
+
+    monkeypatch.setattr(walk, "_spread", spread)
+
+
+def _believes_slander(monkeypatch: pytest.MonkeyPatch) -> None:
+    true = Trust._score
+
+    def score(self: Any, node_id: Any) -> float:
+        return max(-1.0, true(self, node_id) - float(self._opinion.doubt.get(node_id, 0.0)))
+
+    monkeypatch.setattr(Trust, "_score", score)
+
+
+def _relays_drop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Spreader, "relay", _nothing)
+
+
 _LOSSY = LinkSettings(delay=20 * MILLISECOND, loss=0.25)
 _CRASH = Step(1, steps.crash(1), "one node dies")
 _BACK = Step(1, steps.crash(1, back_after=2), "one node dies and comes back")
+_SPARSE = small(nodes=LINKS_ALL_MAX + 3, seconds=4, settle=8, rate=4.0)
+_SLANDER = small(
+    nodes=7, roles=((SLANDERER, 2),), rate=5.0, seconds=20, link=LinkSettings(delay=20 * MILLISECOND, loss=0.1)
+)
 _CUT = Step(1, steps.partition(8, share=0.2), "one node is cut off")
 
 DEFECTS = (
@@ -232,4 +265,15 @@ DEFECTS = (
     ),
     Defect("deliveries counted twice", _counts_deliveries_twice, small(), ("counters-tell-the-truth",)),
     Defect("packets in clear", _sends_in_clear, small(), ("nothing-in-clear",)),
+    Defect("relays drop", _relays_drop, _SPARSE, ("spread-by-mesh",)),
+    Defect("grafts ignored", _replaced(Gossip, "_receive_graft", _nothing), _SPARSE, ("mesh-is-sound",)),
+    Defect("prunes ignored", _replaced(Mesh, "pruned", lambda *_: []), _SPARSE, ("mesh-is-sound",)),
+    Defect(
+        "suspicion never refuted",
+        _replaced(Membership, "_refute", _nothing),
+        small(steps=(Step(1, steps.pause(2, 2.3), "two stand still"),)),
+        ("views-agree",),
+    ),
+    Defect("an edge gives each as much as all", _bounds_no_edge, _SLANDER, ("trust-is-earned",)),
+    Defect("slander is believed", _believes_slander, _SLANDER, ("trust-is-earned",)),
 )

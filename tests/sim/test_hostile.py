@@ -12,6 +12,7 @@ from node.sim.hostile import (
     FORGER,
     HOSTILE,
     REPLAYER,
+    SLANDERER,
     SPAMMER,
     SYBIL,
     Mouth,
@@ -105,3 +106,11 @@ def test_role_ends_with_the_life_of_its_node(role: Role) -> None:
     said = network.nodes[2].bag["mouth"].said
     network.run(2)
     assert network.nodes[2].bag["mouth"].said == said
+
+
+def test_slanderer_is_heard_and_moves_nobody() -> None:
+    network, _ = attacked(SLANDERER, 8)
+    for node in network.nodes[:VILLAIN]:
+        trust = node.machine.trust
+        assert trust.stats.statements_accepted > 0
+        assert all(entry.score >= 0 for entry in trust.overview(0).entries)

@@ -20,6 +20,9 @@ VIEWS_AGREE_WITHIN: Duration = 5 * SECOND
 DEATH_GRACE: Duration = 10 * SECOND
 """A death that is told so shortly after a start, a cut or a long pause may be about what was before."""
 
+REFUTED_WITHIN: Duration = 3 * SECOND
+"""A suspicion of a node that can be reached is refuted everywhere by then."""
+
 PAUSE_TOLERATED: Duration = 1500 * MILLISECOND
 """A node that was stopped for this long at most may not be declared dead."""
 
@@ -30,7 +33,7 @@ class Beliefs:
     """What each node believes of each other one: one of alive, suspect, dead, left; absent while it knows nothing."""
 
     def __init__(self) -> None:
-        self._states: dict[int, dict[int, str]] = {}
+        self._states: dict[int, dict[int, tuple[str, Instant]]] = {}
         self._has_members = False
 
     def observe(self, record: Record) -> tuple[int, str] | None:
@@ -50,12 +53,16 @@ class Beliefs:
             state = "left" if record.facts["reason"] == "left" else "dead"
         else:
             return None
-        self._states.setdefault(record.node, {})[peer] = state
+        self._states.setdefault(record.node, {})[peer] = state, record.at
         return peer, state
 
     def of(self, node: int, peer: int) -> str | None:
         """What that node believes of that peer."""
-        return self._states.get(node, {}).get(peer)
+        return self._states.get(node, {}).get(peer, (None, 0))[0]
+
+    def since(self, node: int, peer: int) -> Instant:
+        """Since when it does."""
+        return self._states.get(node, {}).get(peer, (None, 0))[1]
 
 
 class CrashesAreKnown(Check):
@@ -140,7 +147,10 @@ class NoFalseDeaths(Check):
 
 
 class ViewsAgree(Check):
-    """Each live node knows each live node as alive, from some seconds after the last start, pause or cut."""
+    """Each live node knows each live node as alive, from some seconds after the last start, pause or cut.
+
+    Losses may raise a suspicion at any time, which is refuted soon.
+    """
 
     name = "views-agree"
 
@@ -171,7 +181,9 @@ class ViewsAgree(Check):
         for node in settled:
             for peer in settled:
                 state = self._beliefs.of(node, peer)
-                if peer == node or state in ("alive", "suspect") or (node, peer) in self._complained:
+                if peer == node or state == "alive" or (node, peer) in self._complained:
+                    continue
+                if state == "suspect" and self._beliefs.since(node, peer) > situation.now - REFUTED_WITHIN:
                     continue
                 self._complained[(node, peer)] = True
                 self.fail(node, node_name(peer), f"lives and can be reached, believed {state or 'nobody'}")

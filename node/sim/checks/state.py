@@ -5,7 +5,7 @@ Unlike the other checkers these see the network itself, once per second and at t
 
 from __future__ import annotations
 
-from node.gossip.settings import GossipSettings
+from node.gossip.settings import FULL_MESH_MAX, GossipSettings
 from node.sim.checks.base import Check, Report, Situation
 from node.sim.history import Record, node_name
 from node.sim.network import Network
@@ -64,7 +64,10 @@ def _tables(node: SimNode) -> list[tuple[str, int, int]]:
 
 
 class MeshIsSound(Check):
-    """At rest, the meshes join all honest nodes, hold enough of them, and both ends of each edge know of it."""
+    """At rest, the meshes join all honest nodes, and both ends of each edge know of it.
+
+    Each holds enough of them and not too many, and some that the node dialled itself.
+    """
 
     name = "mesh-is-sound"
 
@@ -83,19 +86,34 @@ class MeshIsSound(Check):
         }
         for node in nodes:
             mesh = meshes[node.number]
-            wanted = min(_degree_min(node), len(nodes) - 1)
-            if len(mesh) < wanted:
-                self.fail(node.number, "mesh", f"has {len(mesh)} members, wanted are {wanted}")
+            least, most = _degrees(node, len(nodes))
+            if not least <= len(node.machine.gossip.mesh.members()) <= most:
+                self.fail(node.number, "mesh", f"has {len(mesh)} members, allowed are {least} to {most}")
+            self._judge_outbound(node)
             for peer in mesh:
                 if peer in meshes and node.number not in meshes[peer]:
                     self.fail(node.number, node_name(peer), "is in its mesh, and not the other way round")
         for lost in sorted(set(meshes) - _reached(meshes)):
             self.fail(lost, "mesh", "no way leads there from the first node")
 
+    def _judge_outbound(self, node: SimNode) -> None:
+        mesh, lanes = node.machine.gossip.mesh, node.machine.gossip._spreader.lanes
+        dialled = [peer for peer, lane in lanes.items() if lane.is_outbound]
+        wanted = min(_settings(node).degree_outbound, len(dialled))
+        has = sum(peer in mesh for peer in dialled)
+        if has < wanted:
+            self.fail(node.number, "mesh", f"has {has} members that it dialled itself, wanted are {wanted}")
 
-def _degree_min(node: SimNode) -> int:
-    degree = node.machine.settings.gossip_fanout
-    return GossipSettings(network_id="", epoch=1, wall_offset=0, degree=degree).degree_min
+
+def _settings(node: SimNode) -> GossipSettings:
+    return GossipSettings(network_id="", epoch=1, wall_offset=0, degree=node.machine.settings.gossip_fanout)
+
+
+def _degrees(node: SimNode, nodes: int) -> tuple[int, int]:
+    if nodes <= FULL_MESH_MAX:
+        return nodes - 1, FULL_MESH_MAX
+    settings = _settings(node)
+    return min(settings.degree_min, nodes - 1), settings.degree_max
 
 
 def _reached(edges: dict[int, list[int]]) -> set[int]:

@@ -12,6 +12,7 @@ from node.errors import UsageError
 from node.sim.checks.base import Check, Report, Situation, Violation
 from node.sim.checks.delivery import DeliveredInTime, DeliveredOnce, EverybodyDelivers, NothingForged
 from node.sim.checks.membership import CrashesAreKnown, HonestStayUnpunished, NoFalseDeaths, ViewsAgree
+from node.sim.checks.spread import SpreadByMesh
 from node.sim.checks.state import (
     CountersTellTheTruth,
     HonestStayBlameless,
@@ -19,6 +20,7 @@ from node.sim.checks.state import (
     NothingInClear,
     TablesAreBounded,
 )
+from node.sim.checks.trust import TrustIsEarned
 from node.sim.history import Record
 from node.sim.network import Network
 from node.types import from_seconds
@@ -53,6 +55,8 @@ INVARIANTS: Mapping[str, Make] = MappingProxyType(
         TablesAreBounded.name: TablesAreBounded,
         HonestStayBlameless.name: HonestStayBlameless,
         MeshIsSound.name: MeshIsSound,
+        SpreadByMesh.name: SpreadByMesh,
+        TrustIsEarned.name: TrustIsEarned,
         CountersTellTheTruth.name: CountersTellTheTruth,
         NothingInClear.name: NothingInClear,
     }

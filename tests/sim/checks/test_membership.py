@@ -97,6 +97,15 @@ def test_views_of_the_paused_are_not_judged() -> None:
     assert judge.finish(30) == []
 
 
+def test_suspicion_that_nobody_refutes_is_found_and_a_fresh_one_is_not() -> None:
+    judge = friends(ViewsAgree)
+    judge.say(20, 0, "member_changed", peer=2, state="suspect")
+    judge.say(28, 1, "member_changed", peer=2, state="suspect")
+    for node, peer in ((0, 1), (1, 0), (2, 0), (2, 1)):
+        judge.say(28, node, "member_changed", peer=peer, state="alive")
+    assert judge.finish(30) == ["0: node-2"]
+
+
 def test_honest_peer_that_is_punished_is_found_and_a_hostile_one_is_not() -> None:
     judge = Judge(HonestStayUnpunished)
     judge.start(0, 1)

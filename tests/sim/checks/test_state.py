@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from node.gossip.settings import GossipSettings
 from node.sim.checks.suite import Suite
 from node.sim.network import Network, NetworkSettings
 
@@ -58,3 +59,21 @@ def test_evidence_against_an_honest_peer_is_found(watched: tuple[Network, Suite]
     network, suite = watched
     network.nodes[2].machine.trust.blame(network.nodes[0].node_id, "broken_promise", 0)
     assert found(suite) == ["honest-stay-blameless 2 node-0"]
+
+
+def test_mesh_of_a_small_network_that_lacks_anybody_is_found(watched: tuple[Network, Suite]) -> None:
+    network, suite = watched
+    network.run(6)
+    network.nodes[1].machine.gossip.mesh._links[network.nodes[2].node_id].asked = None
+    assert "mesh-is-sound 1 mesh" in found(suite)
+
+
+def test_mesh_over_its_degree_or_without_links_of_its_own_is_found(
+    watched: tuple[Network, Suite], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, suite = watched
+    network.run(6)
+    monkeypatch.setattr("node.sim.checks.state.FULL_MESH_MAX", 1)
+    monkeypatch.setattr(GossipSettings, "degree_max", 1)
+    monkeypatch.setattr(GossipSettings, "degree_min", 0)
+    assert "mesh-is-sound 0 mesh" in found(suite)
