@@ -17,6 +17,7 @@ from aiohttp import web
 
 from node.api.openapi import description
 from node.api.problems import Json, RequestProblem, parse_object, problem
+from node.api.routes import QLOG
 from node.api.schemas import CHAOS_COMMANDS, SCHEMAS
 from node.api.validation import check_body
 from node.errors import (
@@ -58,7 +59,7 @@ class Feed(Protocol):
 
 
 class Source(Protocol):
-    """What the API may ask of a node. `peer`, `chaos`, `broadcast` and `send` raise PositronError, no other does."""
+    """What the API may ask of a node. `peer`, `qlog`, `record`, `chaos`, `broadcast` and `send` raise PositronError."""
 
     metrics_content_type: str
 
@@ -73,6 +74,8 @@ class Source(Protocol):
     def stats(self) -> dict[str, Json]: ...
     def peers(self) -> list[Json]: ...
     def peer(self, name: str) -> dict[str, Json]: ...
+    def qlog(self, name: str) -> bytes: ...
+    def record(self, name: str, bytes_max: int) -> bool: ...
     def links(self) -> list[Json]: ...
     def trust(self) -> dict[str, Json]: ...
     def chaos(self, command: str, body: dict[str, Json]) -> dict[str, Any] | None: ...
@@ -115,6 +118,16 @@ class Handlers:
     async def peer(self, request: web.Request, query: Query) -> web.StreamResponse:
         with _problems():
             return _json(self._source.peer(request.match_info["peer"]))
+
+    async def qlog(self, request: web.Request, query: Query) -> web.StreamResponse:
+        with _problems():
+            return web.Response(body=self._source.qlog(request.match_info["peer"]), content_type=QLOG)
+
+    async def record(self, request: web.Request, query: Query) -> web.StreamResponse:
+        body: dict[str, Any] = check_body(SCHEMAS["Recording"], await self._object(request))
+        with _problems():
+            was = self._source.record(request.match_info["peer"], body["bytes_max"] if body["is_recording"] else 0)
+        return _json({"is_recording": body["is_recording"], "was_recording": was})
 
     async def links(self, request: web.Request, query: Query) -> web.StreamResponse:
         return _json({"links": self._source.links()})

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from node.wire.limits import PACKED_BYTES_MAX
 
-__all__ = ["BODY_BYTES_MAX", "GOAL_PATTERN", "GOAL_WORDS", "PAGE_ENTRIES_MAX", "SEND_TIMEOUT_MAX", "WAIT_MAX"]
+__all__ = [
+    "BODY_BYTES_MAX",
+    "GOAL_PATTERN",
+    "GOAL_WORDS",
+    "PAGE_ENTRIES_MAX",
+    "RECORDING_BYTES_DEFAULT",
+    "RECORDING_BYTES_MAX",
+    "RECORDING_BYTES_MIN",
+    "SEND_TIMEOUT_MAX",
+    "WAIT_MAX",
+]
 
 BODY_BYTES_MAX = 4 * PACKED_BYTES_MAX
 """A message is seldom a quarter of its JSON; the exact limit is the message's own, after packing."""
@@ -23,3 +33,6 @@ GOAL_WORDS = '"queued", "acked:k" with k from 1 on, and "covered"'
 
 SEND_TIMEOUT_MAX = 60.0
 """Seconds in which a message must be acknowledged; a connection that is silent for longer is closed."""
+
+RECORDING_BYTES_MIN, RECORDING_BYTES_DEFAULT, RECORDING_BYTES_MAX = 1 << 16, 1 << 20, 1 << 22
+"""Memory for the events of one connection: a packet takes about 150 bytes."""

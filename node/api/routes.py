@@ -15,6 +15,7 @@ __all__ = ["ROUTES", "Parameter", "Route"]
 
 JSON = "application/json"
 PROBLEM = "application/problem+json"
+QLOG = "application/qlog+json-seq"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +174,30 @@ ROUTES: tuple[Route, ...] = (
         parameters=(_PEER,),
         answers={200: (reference("PeerWithLinks"), "the peer")},
         problems=_NAMED | _BAD,
+    ),
+    Route(
+        method="GET",
+        path="/api/v1/peers/{peer}/qlog",
+        name="qlog",
+        summary="What was recorded of the UDP connection with a peer, or of the last one, as a qlog file",
+        parameters=(_PEER,),
+        answers={200: ({"type": "string"}, "qlog 0.3 as a JSON text sequence (RFC 7464)")},
+        problems=_NAMED | _BAD | {404: "no such peer is known, or nothing was recorded"},
+        media=QLOG,
+    ),
+    Route(
+        method="POST",
+        path="/api/v1/peers/{peer}/qlog",
+        name="record",
+        summary="Begin to record the UDP connection with a peer, or end it",
+        parameters=(_PEER,),
+        body=reference("Recording"),
+        answers={200: (reference("RecordingAnswer"), "it is so")},
+        problems=_NAMED
+        | _BAD
+        | _BODY
+        | _BUSY
+        | {403: "the request came from a web page", 404: "no such peer is known, or it has no UDP connection"},
     ),
     Route(
         method="GET",

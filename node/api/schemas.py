@@ -7,7 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from node.api.limits import SEND_TIMEOUT_MAX
+from node.api.limits import (
+    RECORDING_BYTES_DEFAULT,
+    RECORDING_BYTES_MAX,
+    RECORDING_BYTES_MIN,
+    SEND_TIMEOUT_MAX,
+)
 
 __all__ = ["CHAOS_COMMANDS", "SCHEMAS", "Schema", "reference"]
 
@@ -115,6 +120,25 @@ SCHEMAS: dict[str, Schema] = {
     "PeerWithLinks": {
         "allOf": [reference("Peer"), _object(links=_list(reference("Link")))],
     },
+    "Recording": {
+        "type": "object",
+        "required": ["is_recording"],
+        "additionalProperties": False,
+        "properties": {
+            "is_recording": {
+                "type": "boolean",
+                "description": "whether to record from now on; what was stays readable",
+            },
+            "bytes_max": {
+                "type": "integer",
+                "minimum": RECORDING_BYTES_MIN,
+                "maximum": RECORDING_BYTES_MAX,
+                "default": RECORDING_BYTES_DEFAULT,
+                "description": "memory of the node for events; the oldest make room",
+            },
+        },
+    },
+    "RecordingAnswer": _object(is_recording=SWITCH, was_recording=SWITCH),
     "Peers": _object(peers=_list(reference("Peer"))),
     "Link": _object(
         node_id=_nullable(NODE_ID),

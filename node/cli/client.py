@@ -61,13 +61,20 @@ class Client:
         Raises CommandMisused if the node says that such a question cannot be, NodeRefused if it does not answer it, and
         CommandFailed if no node is there.
         """
-        return self._ask("GET", path, None, TIMEOUT + seconds)
+        return self._parse(path, *self._ask("GET", path, None, TIMEOUT + seconds))
+
+    def fetch(self, path: str) -> bytes:
+        """The file at `path`, whatever is in it; as `get`."""
+        status, content = self._ask("GET", path, None, TIMEOUT)
+        if status >= 400:
+            self._parse(path, status, content)
+        return content
 
     def post(self, path: str, body: bytes, *, seconds: float = 0.0) -> dict[str, Any]:
         """The JSON object that the node answers to the JSON document `body`; as `get`."""
-        return self._ask("POST", path, body, TIMEOUT + seconds)
+        return self._parse(path, *self._ask("POST", path, body, TIMEOUT + seconds))
 
-    def _ask(self, method: str, path: str, body: bytes | None, timeout: float) -> dict[str, Any]:
+    def _ask(self, method: str, path: str, body: bytes | None, timeout: float) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection(self._host, self._port, timeout=timeout)
         headers = self._headers | ({"Content-Type": "application/json"} if body is not None else {})
         try:
@@ -86,7 +93,7 @@ class Client:
             ) from error
         finally:
             connection.close()
-        return self._parse(path, status, content)
+        return status, content
 
     def _parse(self, path: str, status: int, content: bytes) -> dict[str, Any]:
         mark = _MARKS.get(urlsplit(path).path.rpartition("/")[2], "")

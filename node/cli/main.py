@@ -28,6 +28,7 @@ _COMMANDS = {
     "keygen": ("node.cli.local", "keygen"),
     "messages": ("node.cli.messages", "messages"),
     "peers": ("node.cli.ask", "peers"),
+    "qlog": ("node.cli.qlog", "qlog"),
     "send": ("node.cli.ask", "send"),
     "stats": ("node.cli.ask", "stats"),
     "top": ("node.cli.top", "top"),

@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--version", action=_VersionAction, nargs=0, help="show the version and exit")
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_run, _keygen, _config, _doctor, _shows, _top, _messages, _broadcast, _send):
+    for add in (_run, _keygen, _config, _doctor, _shows, _top, _messages, _broadcast, _send, _qlog):
         add(commands)
     return made
 
@@ -208,6 +208,26 @@ def _send(commands: _Commands[argparse.ArgumentParser]) -> None:
     _add_timeout(send, "until it is given up; default: 5")
     _add_url(send)
     _add_json(send)
+
+
+def _qlog(commands: _Commands[argparse.ArgumentParser]) -> None:
+    qlog = _command(
+        commands,
+        "qlog",
+        "record a running node's UDP connection with one peer, as a qlog file that qvis reads",
+        "qlog node-2 --output node-2.sqlog",
+        "qlog 4f3c21aa --seconds 2",
+    )
+    qlog.add_argument("peer", metavar="PEER", help="node id, its first digits (4 or more), name, or HOST:PORT")
+    qlog.add_argument(
+        "--seconds",
+        type=_number(0, 3600),
+        default=10.0,
+        metavar="SECONDS",
+        help="to record; an interrupt ends it early, 0 fetches what is recorded already; default: 10",
+    )
+    qlog.add_argument("--output", default="-", metavar="FILE", help="instead of standard output")
+    _add_url(qlog)
 
 
 def _command(

@@ -220,6 +220,16 @@ _TABLE = (
         kind=FilePath("for none"),
         help="JSON file that says which impairment is configured on this node's network; shown as metrics",
     ),
+    Field(
+        name="qlog_dir",
+        kind=FilePath("for none"),
+        help="directory for traces of UDP connections, one file each, as qlog that qvis reads",
+    ),
+    Field(
+        name="qlog_dir_bytes_max",
+        kind=Integer(1 << 20, 1 << 40),
+        help="most bytes of this node's files there; the oldest complete ones make room, and without any tracing ends",
+    ),
 )
 
 FIELDS: dict[str, Field] = {field.name: field for field in _TABLE}

@@ -103,6 +103,8 @@ class NetworkConfig:
     log_format: str = "text"
     health_file: str = ""
     impairment_file: str = ""
+    qlog_dir: str = ""
+    qlog_dir_bytes_max: int = 64 << 20
 
     def __post_init__(self) -> None:
         problems = []

@@ -14,6 +14,7 @@ from node.api.problems import Json
 from node.config import NetworkConfig, format_address
 from node.config.version import package_version
 from node.core.snapshot import NodeSnapshot
+from node.errors import QueueFull, UnknownPeer
 from node.messages.packing import Value
 from node.metrics.text import CONTENT_TYPE
 from node.node.chaos import Chaos
@@ -23,9 +24,12 @@ from node.node.observer import Observer
 from node.node.report import peer_report, trust_report
 from node.transport.tcp_transport import TCPTransport
 from node.transport.udp_transport import UDPTransport
-from node.types import Address, NodeId, to_seconds
+from node.types import Address, NodeId, short_id, to_seconds
 
-__all__ = ["ApiSource", "Subject"]
+__all__ = ["RECORDINGS_MAX", "ApiSource", "Subject"]
+
+RECORDINGS_MAX = 16
+"""Connections recorded at once because somebody asked, of a few MiB each."""
 
 
 class Subject(Protocol):
@@ -120,6 +124,34 @@ class ApiSource:
         peer = find_peer(name, snapshot)
         report = peer_report(peer, snapshot, self._subject.wall_offset)
         return report | {"links": list(self._observer.links(peer.node_id))}
+
+    def qlog(self, name: str) -> bytes:
+        """What was recorded of the connection with that peer, or of the last one; UnknownPeer, AmbiguousPeer."""
+        peer, udp = find_peer(name, self._subject.snapshot()), self._subject.udp_transport
+        trace = None if udp is None else udp.endpoint.traces.of_peer(peer.node_id)
+        if trace is None:
+            raise UnknownPeer(f"nothing was recorded of peer {short_id(peer.node_id)}")
+        return trace.dump()
+
+    def record(self, name: str, bytes_max: int) -> bool:
+        """Begins to record the connection with that peer, or with no bytes ends it; whether it was recorded before.
+
+        bytes_max: memory for events.
+        Raises UnknownPeer, AmbiguousPeer, QueueFull.
+        """
+        peer, udp = find_peer(name, self._subject.snapshot()), self._subject.udp_transport
+        connection = None if udp is None else udp.endpoint.connection_of(peer.node_id)
+        if udp is None or connection is None:
+            raise UnknownPeer(f"there is no UDP connection with peer {short_id(peer.node_id)}")
+        recorded = udp.endpoint.traces.open
+        was_recorded = connection in recorded
+        if not bytes_max:
+            udp.endpoint.stop_trace(connection)
+        elif not was_recorded and len(recorded) >= RECORDINGS_MAX:
+            raise QueueFull(f"{RECORDINGS_MAX} connections are recorded; allowed are no more at once")
+        else:
+            udp.endpoint.start_trace(connection, bytes_max, time.monotonic_ns())
+        return was_recorded
 
     def links(self) -> list[Json]:
         return list(self._observer.links())

@@ -64,6 +64,9 @@ _News: TypeAlias = (
 WAITERS_MAX = 10_000
 """Sends and dials of the application that wait for their outcome at once."""
 
+QLOG_MEMORY = 1 << 18
+"""Bytes of events that a traced connection keeps until they are written."""
+
 FREE_PORT_TRIES = 5
 """Times that a port chosen by the system may be taken by somebody else before the node listens on it."""
 
@@ -374,6 +377,7 @@ def core_settings(config: NetworkConfig, name: str, ports: tuple[int, int]) -> C
         handshake_rate=config.handshake_rate,
         handshake_rate_per_address=config.handshake_rate_per_address,
         network_id=config.network_id,
+        qlog_bytes_max=QLOG_MEMORY if config.qlog_dir else 0,
     )
     return CoreSettings(
         name=name,

@@ -47,6 +47,7 @@ from node.node.keeper import Keeper
 from node.node.listening import open_http_listener
 from node.node.log import EventLog
 from node.node.observer import Observer
+from node.node.qlog import Recorder, files_for
 from node.node.resolver import Names, ResolutionError, family_of
 from node.node.upkeep import follow, keep_health_file, measure_lag, resolve_seeds, watch_clock
 from node.node.views import GossipView, PeerManager, PeerName, TrustView, named
@@ -351,6 +352,7 @@ class Node:
             stack.callback(listener.close)
         earliest = max(self._epoch + 1, (time.monotonic_ns() + self.wall_offset) // MILLISECOND)
         self._epoch = await keeper.begin(remembered, earliest)
+        recorder = Recorder(files_for(config, self.identity.public_key, self._epoch), self._log)
         life = Life(
             epoch=self._epoch,
             wall_offset=self.wall_offset,
@@ -359,11 +361,12 @@ class Node:
         )
         engine = await Engine.start(config, self.identity, self, name=self.name, life=life)
         stack.push_async_callback(self._remember, engine, keeper)
+        stack.push_async_callback(recorder.finish, engine.machine.udp)
         stack.push_async_callback(engine.stop)
         stack.push_async_callback(self._handlers.close)
         engine.limit_segments(self._observer.is_impaired())
         self._engine, self._keeper = engine, keeper
-        upkeep = asyncio.get_running_loop().create_task(self._keep_up(engine, keeper))
+        upkeep = asyncio.get_running_loop().create_task(self._keep_up(engine, keeper, recorder))
         upkeep.add_done_callback(self._on_upkeep_done)
         stack.push_async_callback(_cancel, upkeep)
         if listener is not None:
@@ -382,11 +385,12 @@ class Node:
         self._remembered = engine.last_words
         await keeper.finish(engine.last_words)
 
-    async def _keep_up(self, engine: Engine, keeper: Keeper) -> None:
+    async def _keep_up(self, engine: Engine, keeper: Keeper, recorder: Recorder) -> None:
         config = self.config
         jobs: list[Coroutine[Any, Any, None]] = [
             measure_lag(self._runtime.loop_lag, engine.set_lag),
             watch_clock(self.wall_offset, self._runtime, self._log),
+            recorder.keep(engine.machine.udp),
         ]
         if config.data_dir:
             machine = engine.machine

@@ -98,13 +98,13 @@ class Connection:
         self._close_repeats = 0
         self.has_more = True
 
-        if settings.qlog_bytes_max:
-            self.start_trace(settings.qlog_bytes_max, now)
-
-    def start_trace(self, bytes_max: int, now: Instant) -> None:
+    def start_trace(self, bytes_max: int, now: Instant) -> Trace:
         """Records what happens from now on, up to so many bytes."""
-        title = f"connection {self.origin.handle}"
-        self.sending.trace = Trace(title, is_client=self.origin.is_initiator, bytes_max=bytes_max, now=now)
+        trace = Trace(self.origin.handle, is_client=self.origin.is_initiator, bytes_max=bytes_max, now=now)
+        if self.peer_id is not None:
+            trace.started(self.peer_id, self.path.address, now)
+        self.sending.trace = trace
+        return trace
 
     # --- the five verbs
 
@@ -322,7 +322,7 @@ class Connection:
             self.origin.handle, agreement.peer_id, reassembly, self._acks, self.sending, self.events
         )
         if self.sending.trace is not None:
-            self.sending.trace.started(agreement.peer_id.hex(), now)
+            self.sending.trace.started(agreement.peer_id, self.path.address, now)
         self.state = ConnectionState.ESTABLISHED
         self.established_at = now
         self._heard_at = now
@@ -373,7 +373,7 @@ class Connection:
             return self._protection.open(number, data, now)
         except DecodeError:
             if self.sending.trace is not None:
-                self.sending.trace.packet_dropped("decryption_failure", len(data), now)
+                self.sending.trace.packet_dropped("payload_decrypt_error", len(data), now)
             if self._protection.aead_failures > AEAD_FAILURES_MAX:
                 self._end(Code.KEY_EXHAUSTED, f"{self._protection.aead_failures} packets were forged", now)
             raise
@@ -450,7 +450,7 @@ class Connection:
         if self._receiving is not None:
             self._receiving.release()
         if self.sending.trace is not None:
-            self.sending.trace.closed(code.name.lower(), reason, now, by_peer=by_peer)
+            self.sending.trace.closed(code, reason, now, by_peer=by_peer)
         for message_id in list(self.sending.outbox.queue.messages):
             self.events.append(MessageFailed(connection=self.origin.handle, message_id=message_id, expired=False))
         self.events.append(

@@ -28,6 +28,7 @@ from node.transport.resets import Resets
 from node.transport.settings import TransportSettings
 from node.transport.state import ConnectionState, Origin
 from node.transport.stats import ConnectionSnapshot, EndpointStats
+from node.transport.traces import Traces
 from node.types import Address, ConnectionId, Entropy, Instant, NodeId, canonical_address
 from node.wire.handshake import Init, RefusalReason, parse_reset
 from node.wire.header import Header, PacketType, data_header, parse_header
@@ -52,6 +53,7 @@ class Endpoint:
         self.settings = settings
         self.segments_max = settings.segments_max
         self.connections: dict[int, Connection] = {}
+        self.traces = Traces(settings.qlog_bytes_max)
         self._entropy = entropy
         self._static = StaticKey(entropy(32))
         self._admission = Admission(settings, entropy)
@@ -231,16 +233,25 @@ class Endpoint:
         return [connection.snapshot() for connection in self.connections.values()]
 
     def start_trace(self, connection: int, bytes_max: int, now: Instant) -> bool:
-        """Records the events of a connection from now on, up to so many bytes; False where there is no such one."""
+        """Records the events of a connection from now on, up to so many bytes; False where there is no such one.
+
+        One that is recorded already goes on as it is.
+        """
+        target = self.connections.get(connection)
+        if target is not None and target.sending.trace is None:
+            self.traces.open[connection] = target.start_trace(bytes_max, now)
+        return target is not None
+
+    def stop_trace(self, connection: int) -> None:
+        """Records nothing more of a connection; what there is goes to the ended `traces`."""
         target = self.connections.get(connection)
         if target is not None:
-            target.start_trace(bytes_max, now)
-        return target is not None
+            target.sending.trace = None
+            self.traces.end(connection)
 
     def qlog(self, connection: int) -> bytes | None:
         """The recorded events of a connection as a qlog file (JSON-SEQ); None where none are recorded."""
-        target = self.connections.get(connection)
-        trace = target.sending.trace if target is not None else None
+        trace = self.traces.open.get(connection)
         return None if trace is None else trace.dump()
 
     @property
@@ -360,6 +371,8 @@ class Endpoint:
         connection.pool = self._pool
         self.connections[origin.handle] = connection
         self._by_local_id[origin.local_id] = connection
+        if self.traces.bytes_max:
+            self.start_trace(origin.handle, self.traces.bytes_max, now)
         return connection
 
     # --- after every change of a connection
@@ -443,6 +456,7 @@ class Endpoint:
 
     def _forget(self, connection: Connection) -> None:
         self._retired.absorb(connection.stats)
+        self.traces.end(connection.origin.handle)
         del self.connections[connection.origin.handle]
         del self._by_local_id[connection.origin.local_id]
         self._armed.pop(connection.origin.handle, None)

@@ -156,6 +156,8 @@ class Sending:
         self.stats.bytes_sent += len(data)
         self.recovery.on_sent(packet)
         self._pacer.on_sent(packet.size)
+        if self.trace is not None:
+            self.trace.packet_sent(packet)
         return data, packet.number
 
     def close_packet(self, frame: CloseFrame, now: Instant) -> bytes:

@@ -51,6 +51,7 @@ class FakeNode:
         self.published: list[dict[str, Json]] = []
         self.waited: list[tuple[str, float]] = []
         self.sent: list[tuple[str, Json, bool, float]] = []
+        self.recorded: list[tuple[str, int]] = []
         self.error: PositronError | None = None
         self.messages = FakeFeed()
         self.history = FakeFeed()
@@ -81,6 +82,15 @@ class FakeNode:
     def peer(self, name: str) -> dict[str, Json]:
         self._fail()
         return {"name": name}
+
+    def qlog(self, name: str) -> bytes:
+        self._fail()
+        return b'\x1e{"title": "' + name.encode() + b'"}\n'
+
+    def record(self, name: str, bytes_max: int) -> bool:
+        self._fail()
+        self.recorded.append((name, bytes_max))
+        return len(self.recorded) > 1
 
     def links(self) -> list[Json]:
         return [{"transport": "udp"}]

@@ -40,6 +40,36 @@ async def test_what_is_ready_is_answered_as_it_is() -> None:
             assert (await response.json())["openapi"] == "3.1.0"
 
 
+QLOG = "/api/v1/peers/node-2/qlog"
+
+
+async def test_a_recording_is_begun_ended_and_fetched() -> None:
+    source = FakeNode()
+    async with serving(source) as session:
+        for body, recorded in (
+            ({"is_recording": True}, ("node-2", 1 << 20)),
+            ({"is_recording": True, "bytes_max": 70_000}, ("node-2", 70_000)),
+            ({"is_recording": False}, ("node-2", 0)),
+        ):
+            async with session.post(QLOG, json=body) as response:
+                answer = {"is_recording": body["is_recording"], "was_recording": len(source.recorded) > 1}
+                assert (response.status, await response.json()) == (200, answer)
+            assert source.recorded[-1] == recorded
+        async with session.get(QLOG) as response:
+            assert (response.status, response.content_type) == (200, "application/qlog+json-seq")
+            assert await response.read() == b'\x1e{"title": "node-2"}\n'
+        for body in ({}, {"is_recording": 1}, {"is_recording": True, "bytes_max": 1}, {"is_recording": True, "x": 1}):
+            async with session.post(QLOG, json=body) as response:
+                assert response.status == 400
+        source.error = UnknownPeer("nothing was recorded")
+        async with session.get(QLOG) as response:
+            assert await problem_of(response) == (404, "nothing was recorded")
+        async with session.post(QLOG, json={"is_recording": True}) as response:
+            assert await problem_of(response) == (404, "nothing was recorded")
+        async with session.post(QLOG, json={"is_recording": True}, headers={"Origin": "http://elsewhere"}) as response:
+            assert response.status == 403
+
+
 async def test_a_send_is_passed_on_with_its_defaults() -> None:
     source = FakeNode()
     async with serving(source) as session:

@@ -59,6 +59,14 @@ def answering(status: int, body: bytes) -> Iterator[str]:
             thread.join()
 
 
+def test_a_file_is_fetched_as_it_is_and_a_refusal_is_quoted() -> None:
+    with answering(200, b"\x1e{}\n") as url:
+        assert Client(url).fetch("/file") == b"\x1e{}\n"
+    refusing = answering(404, b'{"detail": "nothing was recorded"}')
+    with refusing as url, pytest.raises(CommandFailed, match="nothing was recorded"):
+        Client(url).fetch("/file")
+
+
 def test_an_object_is_returned() -> None:
     with answering(200, b'{"peers": []}') as url:
         assert Client(url).get("/api/v1/peers") == {"peers": []}

@@ -5,6 +5,7 @@ import json
 import socket
 import struct
 import time
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -14,7 +15,9 @@ import pytest
 from node.api.routes import ROUTES
 from node.api.schemas import SCHEMAS
 from node.cli.board import Board
+from node.node import api_source
 from tests.node.network import Inbox, network, udp_address, until, url_of
+from tests.transport.qlog import parsed
 
 pytestmark = [pytest.mark.loopback, pytest.mark.asyncio]
 
@@ -96,6 +99,47 @@ async def test_a_peer_is_shown_with_its_links() -> None:
         assert {link["node_id"] for link in peer["links"]} == {two.identity.node_id}
         async with session.get("/api/v1/peers/nobody") as response:
             assert response.status == 404
+
+
+async def test_a_connection_is_recorded_on_demand_and_fetched() -> None:
+    async with network(2) as (one, two), aiohttp.ClientSession(url_of(one)) as session:
+        path = f"/api/v1/peers/{two.name}/qlog"
+        async with session.get(path) as response:
+            assert response.status == 404
+        for was_recording in (False, True):
+            async with session.post(path, json={"is_recording": True}) as response:
+                assert await response.json() == {"is_recording": True, "was_recording": was_recording}
+        await one.send_message(two.identity.node_id, {"text": "hello"})
+        async with session.get(path) as response:
+            names = [record.get("name") for record in parsed(await response.read())]
+            assert {"connectivity:connection_started", "transport:packet_sent"} <= set(names)
+        async with session.post(path, json={"is_recording": False}) as response:
+            assert await response.json() == {"is_recording": False, "was_recording": True}
+        async with session.get(path) as response:
+            assert len(parsed(await response.read())) >= len(names), "what was recorded can still be read"
+        async with session.post("/api/v1/peers/nobody/qlog", json={"is_recording": True}) as response:
+            assert response.status == 404
+
+
+async def test_only_so_many_connections_are_recorded_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api_source, "RECORDINGS_MAX", 1)
+    async with network(3) as (one, two, three), aiohttp.ClientSession(url_of(one)) as session:
+        for peer, status in ((two, 200), (three, 503), (two, 200)):
+            path = f"/api/v1/peers/{peer.name}/qlog"
+            async with session.post(path, json={"is_recording": True}) as response:
+                assert response.status == status
+
+
+async def test_every_connection_of_a_node_with_a_directory_becomes_a_file(tmp_path: Path) -> None:
+    async with network(2, qlog_dir=str(tmp_path)) as (one, two):
+        await one.send_message(two.identity.node_id, {"text": "hello"})
+    files = sorted(tmp_path.iterdir())
+    assert sorted(path.name[:8] for path in files) == sorted(node.identity.node_id[:8] for node in (one, two))
+    for path in files:
+        assert path.suffix == ".sqlog"
+        names = [record.get("name") for record in parsed(path.read_bytes())]
+        assert names[-1] != "loglevel:warning"
+        assert {"connectivity:connection_started", "connectivity:connection_closed"} <= set(names)
 
 
 async def test_the_token_of_the_configuration_is_asked_for() -> None:

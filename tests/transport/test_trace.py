@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +11,11 @@ import pytest
 from node.impairment.link import LinkSettings
 from node.transport.settings import TransportSettings
 from node.transport.stats import LOSS_TRIGGERS
-from node.types import MILLISECOND
-from tests.pair import Pair
+from node.transport.trace import Trace
+from node.transport.traces import ENDED_BYTES_MAX, ENDED_MAX, Traces
+from node.types import MILLISECOND, NodeId
+from tests.pair import SERVER, Pair
+from tests.transport.qlog import METRICS, REQUIRED, TRIGGERS, parsed
 
 BYTES_MAX = 200_000
 
@@ -30,10 +34,7 @@ def records(pair: Pair) -> list[dict[str, Any]]:
     assert pair.client.handle is not None
     dump = pair.client.endpoint.qlog(pair.client.handle)
     assert dump is not None
-    assert dump.startswith(b"\x1e")
-    texts = dump.split(b"\x1e")[1:]
-    assert all(text.endswith(b"\n") for text in texts)
-    return [json.loads(text) for text in texts]
+    return parsed(dump)
 
 
 def test_header_names_version_format_and_side() -> None:
@@ -112,7 +113,105 @@ def test_the_end_is_told_with_its_reason() -> None:
     trace = pair.client.connection.sending.trace
     assert trace is not None
     pair.client.disconnect()
-    last = json.loads(trace.dump().split(b"\x1e")[-1])
-    names = [json.loads(text)["name"] for text in trace.dump().split(b"\x1e")[2:]]
-    assert "connectivity:connection_closed" in names
-    assert last["time"] >= 0
+    (end,) = [one["data"] for one in parsed(trace.dump()) if one.get("name") == "connectivity:connection_closed"]
+    assert (end["owner"], end["trigger"], end["code"]) == ("local", "clean", "ok")
+
+
+@pytest.mark.must("M71")
+def test_what_made_room_is_told_where_it_is_missing() -> None:
+    trace = Trace(7, is_client=True, bytes_max=1_000, now=0)
+    trace.started(NodeId(bytes(32)), SERVER, 0)
+    read = trace.read(0)
+    position = trace.records
+    for number in range(30):
+        trace.packet_dropped("duplicate", number, number * MILLISECOND)
+    later = parsed(read + trace.read(position))
+    assert later[2]["name"] == "loglevel:warning"
+    dropped = trace.records_dropped - (position - 1)
+    assert later[2]["data"]["message"].startswith(f"{dropped} records are missing")
+    assert [one["data"]["raw"]["length"] for one in later[3:]] == list(range(dropped, 30))
+    assert trace.read(trace.records) == b""
+    assert parsed(trace.dump())[1]["data"]["message"].startswith(f"{trace.records_dropped} records are missing")
+
+
+def test_the_document_names_every_event_with_its_fields() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "TRANSPORT.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+:\w+)` \| (.*) \|$", document, re.MULTILINE))
+    assert set(rows) == set(REQUIRED)
+    for name, row in rows.items():
+        assert all(f"`{field}`" in row for field in REQUIRED[name]), name
+        assert TRIGGERS.get(name, set()) <= set(re.findall(r"\w+", row)), name
+    assert all(f"`{metric}`" in rows["recovery:metrics_updated"] for metric in METRICS)
+
+
+def test_reading_on_yields_the_same_as_reading_at_once() -> None:
+    pair = Pair(client_settings=TransportSettings(qlog_bytes_max=BYTES_MAX))
+    pair.connect()
+    assert pair.client.handle is not None
+    trace = pair.client.endpoint.traces.open[pair.client.handle]
+    read, position = b"", 0
+    for _ in range(20):
+        read, position = read + trace.read(position), trace.records
+        pair.client.send(bytes(3_000))
+        pair.run(0.01)
+    assert read + trace.read(position) == trace.dump()
+
+
+def test_a_trace_outlives_its_connection_and_few_do() -> None:
+    pair = Pair(client_settings=TransportSettings(qlog_bytes_max=BYTES_MAX))
+    endpoint = pair.client.endpoint
+    for _ in range(ENDED_MAX + 3):
+        pair.client.events.clear()
+        pair.server.events.clear()
+        pair.connect()
+        pair.client.disconnect()
+        pair.run(2)
+    assert endpoint.traces.open == {}
+    assert len(endpoint.traces.ended) == ENDED_MAX
+    newest = endpoint.traces.of_peer(pair.server.endpoint.identity.public_key)
+    assert newest is endpoint.traces.ended[-1]
+    assert parsed(newest.dump())[-1]["name"].startswith(("connectivity:", "transport:"))
+
+
+def test_a_handshake_that_comes_to_nothing_leaves_no_trace() -> None:
+    pair = Pair(
+        link=LinkSettings(delay=10 * MILLISECOND, loss=1.0), client_settings=TransportSettings(qlog_bytes_max=BYTES_MAX)
+    )
+    pair.client.connect(SERVER)
+    assert len(pair.client.endpoint.traces.open) == 1
+    pair.run(30)
+    traces = pair.client.endpoint.traces
+    assert (traces.open, list(traces.ended)) == ({}, [])
+
+
+def test_a_trace_can_be_stopped_read_and_begun_anew() -> None:
+    pair = Pair()
+    pair.connect()
+    assert pair.client.handle is not None
+    endpoint, handle = pair.client.endpoint, pair.client.handle
+    endpoint.stop_trace(handle)
+    assert endpoint.start_trace(handle, BYTES_MAX, pair.client.now)
+    pair.client.send(b"one")
+    pair.run(1)
+    assert endpoint.start_trace(handle, BYTES_MAX, pair.client.now), "it goes on"
+    first = endpoint.qlog(handle)
+    endpoint.stop_trace(handle)
+    pair.client.send(b"two")
+    pair.run(1)
+    assert endpoint.qlog(handle) is None
+    assert endpoint.start_trace(handle, BYTES_MAX, pair.client.now)
+    started = records(pair)
+    assert [one.get("name") for one in started[1:]] == ["connectivity:connection_started"]
+    assert [trace.dump() for trace in endpoint.traces.ended] == [first]
+
+
+@pytest.mark.must("M71")
+def test_traces_that_are_over_are_bounded_in_bytes() -> None:
+    traces = Traces(0)
+    for handle in range(6):
+        trace = traces.open[handle] = Trace(handle, is_client=True, bytes_max=ENDED_BYTES_MAX // 2, now=0)
+        trace.started(NodeId(bytes(32)), SERVER, 0)
+        trace.packet_dropped("x" * (ENDED_BYTES_MAX // 2 - 1_000), 1, 0)
+        traces.end(handle)
+        assert sum(one.bytes_held for one in traces.ended) <= ENDED_BYTES_MAX
+    assert [trace.handle for trace in traces.ended] == [4, 5]
