@@ -43,6 +43,10 @@ class Traces:
         while len(self.ended) > 1 and sum(one.bytes_held for one in self.ended) > ENDED_BYTES_MAX:
             self.ended.popleft()
 
+    def all(self) -> list[Trace]:
+        """Those of connections with a known peer, the oldest first."""
+        return [*self.ended, *(trace for trace in self.open.values() if trace.peer_id is not None)]
+
     def of_peer(self, peer_id: NodeId) -> Trace | None:
         """The newest trace of a connection with that peer; one that is open before others."""
         for traces in (self.open.values(), self.ended):

@@ -69,6 +69,7 @@ class Conductor:
     outcome: Outcome = field(default_factory=Outcome)
     events: list[Event] = field(default_factory=list)
     logs: dict[str, list[str]] = field(default_factory=dict)
+    traces: dict[str, dict[str, bytes]] = field(default_factory=dict)
     members: dict[str, list[str]] = field(default_factory=dict)
     _prober: Prober = field(init=False)
     _next_scrape: float = 0.0
@@ -108,7 +109,13 @@ class Conductor:
         if missing:
             raise _Ended(Verdict.UNSUPPORTED, f"the runner {runner.name} cannot do this here: {'; '.join(missing)}")
         self.progress(f"up: {scenario.topology.nodes} nodes, runner {runner.name}")
-        plan = Plan(topology=scenario.topology, links=self.schedule.links, seed=scenario.seed, backend=scenario.backend)
+        plan = Plan(
+            topology=scenario.topology,
+            links=self.schedule.links,
+            seed=scenario.seed,
+            backend=scenario.backend,
+            has_traces="qlog" in scenario.collect,
+        )
         self._has_begun = True
         runner.up(plan)
         self.progress(f"links: backend {runner.backend} ({runner.reason})")
@@ -305,6 +312,8 @@ class Conductor:
     def _read_logs(self) -> None:
         self.logs = self.runner.logs()
         self.outcome.digest = self.runner.digest()
+        if "qlog" in self.scenario.collect:
+            self.traces = self.runner.traces()
 
     def _note_ends(self, at: float) -> None:
         for step in self.outcome.steps:

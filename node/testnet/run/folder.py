@@ -10,6 +10,7 @@
 | history.jsonl, facts.json | what the checker judges: `python -m node.testnet.checker RUN` judges it again |
 | metrics.openmetrics | every sample, for `promtool tsdb create-blocks-from openmetrics` |
 | logs/NODE.log | what each node wrote |
+| qlog/NODE/CONNECTION.sqlog | what each node recorded of its connections, for qvis; where the scenario collects it |
 | junit.xml | the verdict for a build server |
 | report.html | all of it, for people |
 """
@@ -67,16 +68,25 @@ class RunFolder:
         source: the scenario as it was read.
         """
         outcome = conductor.outcome
-        for name, text in self._texts(conductor, source):
+        for name, content in self._contents(conductor, source):
             path = self.path / name
             try:
-                path.parent.mkdir(exist_ok=True)
-                with path.open("w") as file:
-                    for part in text:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                with path.open("wb") as file:
+                    for part in content:
                         file.write(part)
             except OSError as error:
                 reason = f"{path} cannot be written: {error.strerror}; what was written before is kept"
                 raise TestnetFailed(f"{outcome.verdict}, but {reason}") from error
+
+    def _contents(
+        self, conductor: Conductor, source: Mapping[str, Any]
+    ) -> Iterator[tuple[str, Iterator[bytes]]]:  # fmt: skip
+        for name, text in self._texts(conductor, source):
+            yield name, (part.encode() for part in text)
+        for node, files in conductor.traces.items():
+            for name, data in files.items():
+                yield f"qlog/{node}/{name}", iter([data])
 
     def _texts(self, conductor: Conductor, source: Mapping[str, Any]) -> Iterator[tuple[str, Iterator[str]]]:
         scenario, outcome, runner = conductor.scenario, conductor.outcome, conductor.runner

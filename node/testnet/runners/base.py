@@ -9,13 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any, Protocol, TypeAlias
 
 from node.impairment.link import LinkSettings
 from node.testnet.scenario.resolve import LinkFault, NodeFault
 from node.testnet.scenario.topology import Topology
 
-__all__ = ["Event", "Fault", "LinkCount", "LinkName", "Plan", "Runner"]
+__all__ = ["TRACES_BYTES_MAX", "Event", "Fault", "LinkCount", "LinkName", "Plan", "Runner"]
+
+TRACES_BYTES_MAX = 256 << 20
+"""Bytes of the traces of one run."""
+
+TRACES_BYTES_MIN = 1 << 20
+"""Of one node, however many there are."""
 
 LinkName: TypeAlias = tuple[str, str]
 Fault: TypeAlias = LinkFault | NodeFault
@@ -35,12 +42,25 @@ Event: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is brought up. links: every pair, before any fault. seed: of every packet's fate."""
+    """What is brought up. links: every pair, before any fault. seed: of every packet's fate.
+
+    has_traces: whether nodes record their connections, for `Runner.traces`.
+    """
 
     topology: Topology
     links: Mapping[LinkName, LinkSettings]
     seed: int
     backend: str = "auto"
+    has_traces: bool = False
+
+    @property
+    def traces_bytes_max(self) -> int:
+        """Bytes of the traces of one node: all of them go through the memory of one process at the end."""
+        return max(TRACES_BYTES_MAX // self.topology.nodes, TRACES_BYTES_MIN)
+
+    def tracing(self, directory: PurePath) -> dict[str, Any]:
+        """The settings with which a node writes its traces there; none if it need not."""
+        return {"qlog_dir": str(directory), "qlog_dir_bytes_max": self.traces_bytes_max} if self.has_traces else {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +137,10 @@ class Runner(Protocol):
 
     def logs(self) -> dict[str, list[str]]:
         """What each node wrote since it was brought up."""
+        ...
+
+    def traces(self) -> dict[str, dict[str, bytes]]:
+        """What each node recorded of its connections, as qlog files by name; nothing unless the plan asked for it."""
         ...
 
     def digest(self) -> str:

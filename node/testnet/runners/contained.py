@@ -22,7 +22,7 @@ from node.testnet.errors import NotApplied, TestnetError, TestnetFailed, Testnet
 from node.testnet.render import PORT, Addresses, Rendering, addresses_for, render
 from node.testnet.runners.asked import as_answer, asked_of
 from node.testnet.runners.base import Event, Fault, LinkName, Plan
-from node.testnet.runners.containers import FOR_NODE
+from node.testnet.runners.containers import FOR_NODE, TRACES
 from node.testnet.runners.directory import Directory, ask_keeper
 from node.testnet.runners.docker import API_PORT, Engine, engine
 from node.testnet.runners.live import wait_until
@@ -119,6 +119,13 @@ class DockerRunner(ProcRunner):
             found = docker.by_node(self.project)
             return {name: docker.log(one, LOG_BYTES_MAX).splitlines() for name, (one, _) in sorted(found.items())}
 
+    def traces(self) -> dict[str, dict[str, bytes]]:
+        if self._nodes is None:
+            return {}
+        with engine() as docker:
+            found = docker.by_node(self.project)
+            return {name: docker.files(one, str(TRACES)) for name, (one, _) in sorted(found.items())}
+
     def up(self, plan: Plan) -> None:
         super().up(plan)
         try:
@@ -211,6 +218,7 @@ class DockerRunner(ProcRunner):
         assert directory is not None
         assert addresses is not None
         assert compose is not None
+        settings = {**plan.topology.settings, **plan.tracing(TRACES)}
         environment = {
             "POSITRON_NETWORK_ID": f"testnet-{self.testnet}",
             "POSITRON_CHAOS_CONTROL": "true",
@@ -218,7 +226,7 @@ class DockerRunner(ProcRunner):
             "POSITRON_API_TOKEN": "${POSITRON_API_TOKEN}",
             "POSITRON_DATA_DIR": "/var/lib/positron",
             "BACKEND": self.backend, "LOSS": "", "DELAY": "", "JITTER": "", "RATE": "",
-            **{f"POSITRON_{name.upper()}": _written_out(value) for name, value in plan.topology.settings.items()},
+            **{f"POSITRON_{name.upper()}": _written_out(value) for name, value in settings.items()},
         }  # fmt: skip
         wanted = Rendering(
             topology=plan.topology,

@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import PurePosixPath
 from typing import Any
 
 from node.config.network import KEY_FILE
@@ -29,7 +30,7 @@ from node.testnet.runners.docker import Engine, engine
 from node.testnet.runners.ills import RESTART_AFTER
 from node.testnet.runners.live import LiveNode, LiveNodes, wait_until
 
-__all__ = ["FOR_NODE", "Containers"]
+__all__ = ["FOR_NODE", "TRACES", "Containers"]
 
 EVENTS_MAX = 10_000
 ANSWER_WITHIN = 60.0
@@ -44,8 +45,9 @@ STARTS_AT_ONCE = 8
 
 HTTP_OK = 200
 DATA = "/var/lib/positron"
-FORGET = f"find {DATA} -mindepth 1 -not -name {KEY_FILE} -delete"
-"""Deletes all that a node remembers, the key excepted."""
+TRACES = PurePosixPath(DATA, "qlog")
+FORGET = f"find {DATA} -mindepth 1 -not -name {KEY_FILE} -not -path '{TRACES}*' -delete"
+"""Deletes all that a node remembers, the key excepted; its traces are ours."""
 
 FOR_NODE = {"netem": kernel.for_node, "nft": ingress.for_node}
 """What of a command is left to the node, where kernels do the rest."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from node.testnet.errors import TestnetFailed, TestnetMisused
+from node.transport.trace import SUFFIX
 
 __all__ = ["Directory", "ask_keeper", "directory_of", "home", "known", "running"]
 
@@ -70,9 +71,21 @@ class Directory:
         """The state of a node."""
         return self.path / "nodes" / node / "data"
 
+    def traces(self, node: str) -> Path:
+        """The traces of a node's connections."""
+        return self.path / "nodes" / node / "qlog"
+
     def log(self, node: str) -> Path:
         """What a node wrote."""
         return self.path / "nodes" / node / "log"
+
+    def read_traces(self, node: str) -> dict[str, bytes]:
+        """The traces by name, as far as they are written."""
+        found = {}
+        for path in sorted(self.traces(node).glob(f"*{SUFFIX}")):
+            with contextlib.suppress(OSError):  # it has made room for a later one
+                found[path.name] = path.read_bytes()
+        return found
 
     def lock(self) -> int | None:
         """A descriptor that holds the lock for as long as it is open; None if somebody else has it."""

@@ -6,13 +6,16 @@ Answers of nodes are JSON objects; what they mean is the caller's affair.
 
 from __future__ import annotations
 
+import io
 import ipaddress
 import json
 import socket
+import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
 import docker
@@ -180,6 +183,23 @@ class Engine:
         """The end of what it wrote, up to so many bytes."""
         output: bytes = self._do("logs", lambda: self._client.containers.get(container).logs(tail=100_000))
         return output[-most:].decode(errors="replace")
+
+    def files(self, container: str, directory: str) -> dict[str, bytes]:
+        """The files in one of its directories, by name, whether it runs or not; none where there is no such one."""
+
+        def read() -> dict[str, bytes]:
+            try:
+                parts, _ = self._client.containers.get(container).get_archive(directory)
+            except NotFound:
+                return {}
+            with tarfile.open(fileobj=io.BytesIO(b"".join(parts))) as archive:
+                return {
+                    PurePosixPath(member.name).name: file.read()
+                    for member in archive
+                    if member.isfile() and (file := archive.extractfile(member)) is not None
+                }
+
+        return self._do("archive", read)
 
     # --- one project -------------------------------------------------------------------------------------------------
 

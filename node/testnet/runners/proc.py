@@ -188,6 +188,7 @@ class ProcRunner:
                 "chaos_control": True,
                 "prepare": self._prepare,
                 **plan.topology.settings,
+                **plan.tracing(directory.traces(name)),
             }
             for name, host in hosts.items()
         }
@@ -377,6 +378,9 @@ class ProcRunner:
 
     def logs(self) -> dict[str, list[str]]:
         return {} if self._nodes is None else {name: self._log(name) for name in self._nodes.nodes}
+
+    def traces(self) -> dict[str, dict[str, bytes]]:
+        return {} if self._nodes is None else {name: self._running().read_traces(name) for name in self._nodes.nodes}
 
     def digest(self) -> str:
         return ""

@@ -7,6 +7,7 @@ resolution) cannot be done here, and is refused.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -22,12 +23,13 @@ from node.sim.cuts import OneWayCut
 from node.sim.history import NETWORK, Record
 from node.sim.hostile import DROPPER, FORGER, REPLAYER, SPAMMER
 from node.sim.network import Network, NetworkSettings
-from node.sim.nodes import SimNode, address_of
+from node.sim.nodes import TRANSPORT, SimNode, address_of
 from node.testnet.errors import TestnetMisused
 from node.testnet.runners.base import Event, Fault, LinkCount, LinkName, Plan
 from node.testnet.scenario.resolve import LinkFault, NodeFault
 from node.testnet.wholeness import is_linked
-from node.types import MILLISECOND, SECOND, from_seconds, to_seconds
+from node.transport.trace import SUFFIX
+from node.types import MILLISECOND, SECOND, from_seconds, short_id, to_seconds
 
 __all__ = ["SimRunner"]
 
@@ -37,6 +39,9 @@ RESTART_TIME = 0.5
 
 CPU_SLICE = 0.1
 """Seconds; a node with a share of a processor runs for that share of each slice."""
+
+TRACES_PER_NODE = 16
+"""Traces that share the room of one node; a mesh seldom has more links that speak all the time."""
 
 START_SPREAD = 0.2
 WHOLE_TIMEOUT = 30.0
@@ -58,6 +63,7 @@ class SimRunner:
         self._faults: dict[int, Fault] = {}
         self._cuts: dict[LinkName, OneWayCut] = {}
         self._network: Network | None = None
+        self._kept: dict[str, dict[str, bytes]] = {}
         self._random = Random(0)  # noqa: S311 (probes must repeat themselves)
 
     def missing(self, faults: Sequence[Fault], _links: Mapping[LinkName, LinkSettings]) -> list[str]:
@@ -72,7 +78,7 @@ class SimRunner:
             nodes=len(self._names),
             seed=plan.seed,
             link=LinkSettings(delay=MILLISECOND // 10),
-            core=_core_settings(plan.topology.settings) | self._settings,
+            core=_core_settings(plan.topology.settings) | _tracing(plan) | self._settings,
             start_spread=START_SPREAD,
         )
         self._network = network = Network(settings)
@@ -134,12 +140,15 @@ class SimRunner:
         lasts = to_seconds(fault.until - fault.at)
         match fault.kind:
             case "kill":
+                self._keep_traces(number)
                 network.crash(number, keeps_state=not fault.parameters.get("lose_state", False))
                 return lambda: self._start(number)
             case "stop":
+                self._keep_traces(number)
                 network.stop(number)
                 return lambda: self._start(number)
             case "restart":
+                self._keep_traces(number)
                 network.stop(number)
                 network.at(RESTART_TIME, self._start, number)
             case "pause":
@@ -238,6 +247,11 @@ class SimRunner:
             found[self._names[record.node]].append(f"{to_seconds(record.at):.3f} WARNING {record.facts}")
         return found
 
+    def traces(self) -> dict[str, dict[str, bytes]]:
+        for number in range(len(self._names)):
+            self._keep_traces(number)
+        return self._kept
+
     def digest(self) -> str:
         """Hash of everything that happened."""
         return self._running().digest()
@@ -251,6 +265,15 @@ class SimRunner:
         if self._network is None:
             raise TestnetMisused("the simulation was not brought up")
         return self._network
+
+    def _keep_traces(self, number: int) -> None:
+        """Reads what the present life of a node has recorded; the next one knows nothing of it."""
+        node = self._running().nodes[number]
+        udp = node.machine.udp if node.is_alive else None
+        if udp is not None:
+            kept = self._kept.setdefault(self._names[number], {})
+            prefix = f"{short_id(node.node_id)}-{node.epoch}-"
+            kept |= {f"{prefix}{trace.handle}{SUFFIX}": trace.dump() for trace in udp.traces.all()}
 
     def _nodes(self) -> list[tuple[str, SimNode]]:
         return list(zip(self._names, self._running().nodes, strict=True))
@@ -350,6 +373,13 @@ def _is_whole(node: SimNode, size: int) -> bool:
 
 
 _COUNTS = ("gossip_fanout", "gossip_retention_bytes", "peers_max", "outbound_max", "inbound_max")
+
+
+def _tracing(plan: Plan) -> dict[str, Any]:
+    """What makes a node keep the traces of its connections."""
+    if not plan.has_traces:
+        return {}
+    return {"transport": replace(TRANSPORT, qlog_bytes_max=plan.traces_bytes_max // TRACES_PER_NODE)}
 
 
 def _core_settings(settings: Mapping[str, object]) -> dict[str, Any]:

@@ -76,6 +76,9 @@ class StandIn:
     def _stats_of(peers: int) -> dict[str, Any]:
         return {"active_peers": peers, "members": {"alive": peers}, "gossip": {"n": 3}}
 
+    def traces(self) -> dict[str, dict[str, bytes]]:
+        return {name: {f"{name}-1.sqlog": b"\x1e{}\n"} for name in self._names}
+
     def status(self, node: str, path: str) -> int:
         return 200 if path == "/readyz" else 404
 

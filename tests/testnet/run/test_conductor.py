@@ -52,6 +52,13 @@ def test_a_run_in_which_everything_holds_passes_and_leaves_nothing() -> None:
     assert phases[-3:] == ["heal", "steady", "judge"]
 
 
+@pytest.mark.parametrize(("collect", "has_traces"), [("[qlog]", True), ("[metrics, logs]", False)])
+def test_traces_are_read_where_the_scenario_collects_them(collect: str, has_traces: bool) -> None:
+    run = conductor(StandIn(), f"{TEXT}collect: {collect}\n")
+    run.run()
+    assert bool(run.traces) == has_traces
+
+
 def test_a_network_that_is_not_steady_to_begin_with_is_not_broken_further() -> None:
     runner = StandIn()
     runner.peers["node-2"] = 1

@@ -54,6 +54,13 @@ def test_every_file_can_be_read(folder: Path) -> None:
     assert suite.attrib["failures"] == "0"
 
 
+def test_traces_are_files_as_they_were_read(conductor: Conductor, tmp_path: Path) -> None:
+    conductor.traces = {"node-1": {"a.sqlog": b"\x1e{}\n"}}
+    made = RunFolder(tmp_path, "traced", 7, began=BEGAN)
+    made.write(conductor, {"schema": 1, "title": "t", "timeline": []})
+    assert (made.path / "qlog" / "node-1" / "a.sqlog").read_bytes() == b"\x1e{}\n"
+
+
 def test_samples_are_written_with_the_time_of_day(folder: Path) -> None:
     lines = (folder / "metrics.openmetrics").read_text().splitlines()
     sample = next(line for line in lines if line.startswith("positron_peers"))

@@ -15,6 +15,7 @@ from node.testnet.runners import proc
 from node.testnet.runners.proc import ProcRunner
 from node.testnet.scenario.parse import parse_scenario
 from node.testnet.scenario.resolve import resolve
+from tests.transport.qlog import parsed
 
 pytestmark = pytest.mark.loopback
 
@@ -64,6 +65,23 @@ def test_a_scenario_passes_and_leaves_its_folder_and_nothing_else(
     run, invariants = load_run(Path(record["folder"]))
     assert check(run, invariants) == []
     assert sorted(one.name for one in testnets.glob("*")) == before
+
+
+def test_connections_are_traced_where_the_scenario_collects_it(testnets: Path, tmp_path: Path) -> None:
+    file = tmp_path / "short.yaml"
+    file.write_text(SCENARIO + "collect: [metrics, qlog]\n")
+    assert main(["chaos", "run", str(file), "--runner", "proc", "--out", str(tmp_path / "runs")]) == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    nodes = sorted(one.name for one in (folder / "qlog").iterdir())
+    assert nodes == ["node-1", "node-2", "node-3", "seed"]
+    for node in nodes:
+        files = [parsed(one.read_bytes()) for one in (folder / "qlog" / node).iterdir()]
+        names = {record.get("name") for records in files for record in records}
+        assert len(files) >= 3
+        assert {"connectivity:connection_started", "transport:packet_sent", "recovery:metrics_updated"} <= names
+    # One that was killed has files of both lives.
+    lives = {one.name.split("-")[1] for one in (folder / "qlog" / "node-2").iterdir()}
+    assert len(lives) == 2
 
 
 def test_a_node_that_delivers_every_copy_turns_it_red(testnets: Path) -> None:

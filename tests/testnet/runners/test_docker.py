@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import io
+import tarfile
 from types import SimpleNamespace
 from typing import Any
 
 import docker
 import pytest
-from docker.errors import DockerException, ImageNotFound
+from docker.errors import DockerException, ImageNotFound, NotFound
 
 from node.testnet.errors import TestnetFailed
 from node.testnet.runners import docker as runner
@@ -104,6 +106,30 @@ def test_netem_is_there_if_it_can_be_applied(status: int | None, answer: bool | 
     client = FakeClient()
     client.netem_status = status
     assert engine_of(client).has_netem("image") is answer
+
+
+def test_files_of_a_container_are_read_from_its_archive() -> None:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        folder = tarfile.TarInfo("qlog")
+        folder.type = tarfile.DIRTYPE
+        archive.addfile(folder)
+        for name, content in (("qlog/a.sqlog", b"one"), ("qlog/b.sqlog", b"")):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    packed.seek(0)
+    one = container("node", 1)
+    one.get_archive = lambda path: (iter(lambda: packed.read(512), b""), {"name": path})
+    other = container("node", 2)
+
+    def refuse(path: str) -> None:
+        raise NotFound(path)
+
+    other.get_archive = refuse
+    docker = engine_of(FakeClient(one, other))
+    assert docker.files("node-1", "/var/lib/positron/qlog") == {"a.sqlog": b"one", "b.sqlog": b""}
+    assert docker.files("node-2", "/var/lib/positron/qlog") == {}
 
 
 def test_trying_netem_leaves_neither_container_nor_volume() -> None:

@@ -9,6 +9,7 @@ from node.testnet.run.verdict import Outcome, Verdict
 from node.testnet.runners.sim import SimRunner
 from node.testnet.scenario.parse import parse_scenario
 from node.testnet.scenario.resolve import resolve
+from tests.transport.qlog import parsed
 
 HEAD = "schema: 1\ntitle: t\nseed: 5\ntopology: {nodes: 4}\nlinks: {all: {delay: 5ms, loss: 2%}}\n"
 
@@ -42,6 +43,22 @@ def test_the_same_scenario_has_the_same_digest_and_another_load_another() -> Non
     entry = "at: 1s, partition: halves, for: 3s"
     assert run(entry).digest == run(entry).digest
     assert run(entry).digest != run(entry, tail="load: {publish: 3/s}\n").digest
+
+
+def test_connections_of_every_life_are_traced_where_the_scenario_collects_it() -> None:
+    entry = "at: 1s, id: f, kill: , target: node-1, for: 3s"
+    text = f"{HEAD}timeline:\n  - {{{entry}}}\n"
+    scenario = parse_scenario(f"{text}collect: [qlog]\n", file="s.yaml", name="s")
+    conductor = Conductor(scenario, resolve(scenario), SimRunner())
+    outcome = conductor.run()
+    assert outcome.verdict is Verdict.PASSED, outcome.reason
+    assert sorted(conductor.traces) == ["node-1", "node-2", "node-3", "seed"]
+    for files in conductor.traces.values():
+        names = {record.get("name") for data in files.values() for record in parsed(data)}
+        assert {"connectivity:connection_started", "transport:packet_sent", "recovery:packet_lost"} <= names
+        assert all(name.endswith(".sqlog") for name in files)
+    assert len({name.split("-")[1] for name in conductor.traces["node-1"]}) == 2
+    assert outcome.digest == run(entry).digest, "to watch changes nothing"
 
 
 def test_a_node_that_is_down_is_missed_and_one_that_is_back_is_found() -> None:
