@@ -36,6 +36,7 @@ from node.peers.settings import PeersSettings
 from node.peers.table import Peer, PeerState
 from node.transport.endpoint import Endpoint
 from node.transport.packet import Datagram, Transmit
+from node.transport.pool import ReassemblyPool
 from node.transport.stream import StreamEndpoint, StreamInput, StreamOutput
 from node.trust.settings import TrustSettings
 from node.trust.trust import Trust
@@ -75,8 +76,9 @@ class Machine:
     ) -> None:
         self.identity = identity
         self.settings = settings
-        self.udp = Endpoint(identity, settings.transport, entropy=entropy) if settings.enable_udp else None
-        self.tcp = StreamEndpoint(identity, settings.transport, entropy=entropy) if settings.enable_tcp else None
+        transport, pool = settings.transport, ReassemblyPool(settings.transport.reassembly_bytes_max)
+        self.udp = Endpoint(identity, transport, entropy=entropy, pool=pool) if settings.enable_udp else None
+        self.tcp = StreamEndpoint(identity, transport, entropy=entropy, pool=pool) if settings.enable_tcp else None
         self.stats = CoreStats()
         self.peers = Peers(_peers_settings(identity, settings, wall_offset, epoch), random=random)
         self.gossip = Gossip(identity, _gossip_settings(settings, wall_offset, epoch), random=random)

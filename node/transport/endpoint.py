@@ -23,7 +23,7 @@ from node.transport.handshake import Handshake, HandshakeSetup
 from node.transport.opening import Opening
 from node.transport.packet import Datagram, Message, Transmit
 from node.transport.path import Path
-from node.transport.pool import ReassemblyPool
+from node.transport.pool import ReassemblyPool, Stalled
 from node.transport.resets import Resets
 from node.transport.settings import TransportSettings
 from node.transport.state import ConnectionState, Origin
@@ -32,7 +32,7 @@ from node.transport.traces import Traces
 from node.types import Address, ConnectionId, Entropy, Instant, NodeId, canonical_address
 from node.wire.handshake import Init, RefusalReason, parse_reset
 from node.wire.header import Header, PacketType, data_header, parse_header
-from node.wire.limits import ANSWERS_QUEUED_MAX, ROOM_INTERVAL, STALLED_TIME
+from node.wire.limits import ANSWERS_QUEUED_MAX
 from node.wire.parameters import Parameters, encode_parameters
 
 __all__ = ["Endpoint"]
@@ -48,7 +48,15 @@ class Endpoint:
         which would drop such a batch as one.
     """
 
-    def __init__(self, identity: Identity, settings: TransportSettings, *, entropy: Entropy) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        settings: TransportSettings,
+        *,
+        entropy: Entropy,
+        pool: ReassemblyPool | None = None,
+    ) -> None:
+        """pool: shared with the TCP endpoint of the same node; one of its own without it."""
         self.identity = identity
         self.settings = settings
         self.segments_max = settings.segments_max
@@ -65,8 +73,8 @@ class Endpoint:
         self._by_peer: dict[NodeId, Connection] = {}
         self._by_init: dict[tuple[bytes, Address], Connection] = {}
         self._half_open = 0
-        self._pool = ReassemblyPool(self.settings.reassembly_bytes_max)
-        self._room_made_at: Instant | None = None
+        self._pool = pool or ReassemblyPool(settings.reassembly_bytes_max)
+        self._pool.holders.append(self._stalled)
         self._pending: dict[int, Connection] = {}
         self._answers: deque[Transmit] = deque(maxlen=ANSWERS_QUEUED_MAX)
         self._events: deque[Event] = deque()
@@ -93,21 +101,24 @@ class Endpoint:
             except DecodeError as error:
                 self._retired.packets_dropped[error.reason] += 1
                 if error.reason == "no_room":
-                    self._make_room(now)
+                    self._pool.make_room(now)
         if changed is not None:
             self._after(changed, now)
 
-    def _make_room(self, now: Instant) -> None:
-        """Ends the connection whose messages stand still and take the most memory: once in a while, it costs a walk."""
-        if self._room_made_at is not None and now - self._room_made_at < ROOM_INTERVAL:
-            return
-        self._room_made_at = now
-        since = now - STALLED_TIME
-        worst = max(self.connections.values(), key=lambda connection: connection.bytes_stalled(since))
-        held = worst.bytes_stalled(since)
-        if held:
+    def _stalled(self, since: Instant, now: Instant) -> Stalled:
+        """For the pool: the connection that holds most of those without progress since then."""
+
+        def end() -> None:
+            assert worst is not None
             worst.close(Code.REASSEMBLY_LIMIT, f"messages in parts stand still and hold {held} bytes", now)
             self._after(worst, now)
+
+        held, worst = max(
+            ((connection.bytes_stalled(since), connection) for connection in self.connections.values()),
+            key=lambda found: found[0],
+            default=(0, None),
+        )
+        return held, end
 
     def _receive_other(self, datagram: Datagram, now: Instant) -> None:
         try:

@@ -90,9 +90,10 @@ class Receiving:
         for frame in parse_frames(payload):
             if type(frame) is MessageFrame:
                 is_eliciting = self.is_credit_due = True
-                self.progress_at = now
                 for data in self._reassembly.receive(frame):
                     self._deliver(data, Delivery.RELIABLE if frame.channel is None else Delivery.ORDERED)
+                # What had no room is no progress, however often it comes.
+                self.progress_at = now
             elif type(frame) is AckFrame:
                 self._sending.on_ack(frame, now)
             elif isinstance(frame, CloseFrame | PathChallengeFrame | PathResponseFrame):

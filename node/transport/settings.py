@@ -38,8 +38,9 @@ class TransportSettings:
     mss: upper bound for the frames in one packet, in bytes; the effective value is min(mss, mtu - 32).
     initial_window: receive window of a connection in bytes; at least 2 * mss. Memory: that many bytes
         undelivered per connection, beside the reassembly of large messages.
-    reassembly_bytes_max: memory for messages of all connections that have arrived in part, or ordered ones that came
-        early; at least REASSEMBLY_BYTES_MAX. Packets that need more count as lost until there is room again.
+    reassembly_bytes_max: memory for messages of all connections, UDP and TCP, that have arrived in part, or ordered
+        ones that came early; at least REASSEMBLY_BYTES_MAX. Packets that need more count as lost until there is room
+        again; a TCP connection that needs more is ended.
     max_connections: connections at once, half-open ones apart; at least 1.
     half_open_max: handshakes that strangers have begun and not finished, at most; from half of it on the node is under
         load and asks strangers for a cookie first. Memory: about 3 KiB each.

@@ -19,6 +19,7 @@ from node.transport.duplicates import is_newer_kept
 from node.transport.events import Closed, Connected, Event
 from node.transport.handshake import Handshake, HandshakeSetup
 from node.transport.packet import Message
+from node.transport.pool import NoRoom, ReassemblyPool, Stalled
 from node.transport.settings import TransportSettings
 from node.transport.state import ConnectionState
 from node.transport.stats import ConnectionSnapshot, EndpointStats
@@ -103,7 +104,17 @@ class StreamEndpoint:
     Handles begin at STREAM_HANDLE_FIRST, so that they differ from those of the UDP endpoint.
     """
 
-    def __init__(self, identity: Identity, settings: TransportSettings, *, entropy: Entropy) -> None:
+    def __init__(
+        self,
+        identity: Identity,
+        settings: TransportSettings,
+        *,
+        entropy: Entropy,
+        pool: ReassemblyPool | None = None,
+    ) -> None:
+        """pool: shared with the UDP endpoint of the same node; one of its own without it."""
+        self._pool = pool or ReassemblyPool(settings.reassembly_bytes_max)
+        self._pool.holders.append(self._stalled)
         self._retired = EndpointStats()
         self._identity = identity
         self._settings = settings
@@ -281,6 +292,37 @@ class StreamEndpoint:
     def on_closed_by_peer(self, connection: StreamConnection, record: CloseRecord, now: Instant) -> None:
         """The peer has sent a CLOSE."""
         self._end(connection, record, by_peer=True)
+
+    def take_room(self, size: int, now: Instant) -> None:
+        """A part of a message has come. ProtocolViolation where nobody can make room: a stream cannot lose it."""
+        while True:
+            try:
+                self._pool.take(size)
+            except NoRoom:
+                if not self._pool.make_room(now):
+                    reason = f"messages in parts fill {self._pool.size} bytes, which all connections share"
+                    raise ProtocolViolation(Code.REASSEMBLY_LIMIT, reason) from None
+            else:
+                return
+
+    def give_room(self, size: int) -> None:
+        """That memory is free again."""
+        self._pool.give(size)
+
+    def _stalled(self, since: Instant, _now: Instant) -> Stalled:
+        """For the pool: the connection that holds most of those without progress since then."""
+
+        def end() -> None:
+            assert worst is not None
+            reason = f"a message in parts stands still and holds {held} bytes"
+            self._end(worst, CloseRecord(Code.REASSEMBLY_LIMIT, reason))
+
+        held, worst = max(
+            ((connection.bytes_stalled(since), connection) for connection in self._connections.values()),
+            key=lambda found: found[0],
+            default=(0, None),
+        )
+        return held, end
 
     # --- streams
 

@@ -84,6 +84,8 @@ class StreamOwner(Protocol):
 
     def on_established(self, connection: StreamConnection, now: Instant) -> None: ...
     def on_closed_by_peer(self, connection: StreamConnection, record: CloseRecord, now: Instant) -> None: ...
+    def take_room(self, size: int, now: Instant) -> None: ...
+    def give_room(self, size: int) -> None: ...
 
 
 def pack_parameters(dial_number: int, suites: Iterable[Suite]) -> bytes:
@@ -97,14 +99,14 @@ def pack_parameters(dial_number: int, suites: Iterable[Suite]) -> bytes:
 class StreamConnection:
     """See the module. Bytes go in through `frames.feed` and `handle`, and come out of `poll_write`.
 
-    armed_at: for the endpoint's timer queue.
+    armed_at: for the endpoint's timer queue. progress_at: when a part of a message came last.
     """
 
     __slots__ = (
         "_ack_due", "_assembly", "_events", "_expected", "_handshake", "_messages_received", "_next_message_id",
         "_owner", "_receive_cipher", "_send_cipher", "_settings", "_writes",
         "addresses", "armed_at", "claim", "established_at", "expires_at", "frames", "is_ready", "origin", "outbox",
-        "peer_id", "state", "stats",
+        "peer_id", "progress_at", "state", "stats",
     )  # fmt: skip
 
     def __init__(
@@ -122,6 +124,7 @@ class StreamConnection:
         self.established_at: Instant | None = None
         self.expires_at = now + (HANDSHAKE_TIMEOUT if origin.is_initiator else HALF_OPEN_TIMEOUT)
         self.armed_at: Instant | None = None
+        self.progress_at = now
         self.is_ready = False
         self.addresses: list[Address] = []
         self._settings = settings
@@ -214,20 +217,27 @@ class StreamConnection:
         self.stats.packets_received += 1
         match parse_record(plaintext):
             case MessageRecord() as record:
-                self._receive_part(record)
+                self._receive_part(record, now)
             case AckRecord(messages):
                 self._receive_ack(messages)
             case CloseRecord() as record:
                 self._owner.on_closed_by_peer(self, record, now)
 
-    def _receive_part(self, record: MessageRecord) -> None:
-        self._assembly += record.data
-        if len(self._assembly) > MESSAGE_BYTES_MAX:
-            raise ProtocolViolation(Code.REASSEMBLY_LIMIT, f"a message of {len(self._assembly)} bytes and more")
+    def bytes_stalled(self, since: Instant) -> int:
+        """Memory that a message in parts takes, if none has come since then; else 0."""
+        return len(self._assembly) if self.progress_at <= since else 0
+
+    def _receive_part(self, record: MessageRecord, now: Instant) -> None:
+        size = len(self._assembly) + len(record.data)
+        if size > MESSAGE_BYTES_MAX:
+            raise ProtocolViolation(Code.REASSEMBLY_LIMIT, f"a message of {size} bytes and more")
+        self.progress_at = now
         if not record.is_last:
+            self._owner.take_room(len(record.data), now)
+            self._assembly += record.data
             return
-        data = bytes(self._assembly)
-        self._assembly.clear()
+        data = b"".join((self._assembly, record.data))
+        self._drop_assembly()
         self._messages_received += 1
         self._ack_due = True
         self.stats.messages_received += 1
@@ -235,6 +245,10 @@ class StreamConnection:
         self._events.append(
             MessageReceived(connection=self.origin.handle, peer_id=self.peer_id, data=data, delivery=record.delivery)
         )
+
+    def _drop_assembly(self) -> None:
+        self._owner.give_room(len(self._assembly))
+        self._assembly.clear()
 
     def _receive_ack(self, messages: int) -> None:
         for message_id in self.outbox.on_ack(messages):
@@ -287,6 +301,7 @@ class StreamConnection:
                 writes.append(self._seal(pack_ack(self._messages_received)))
             writes.append(self._seal(pack_close(close.code, close.reason)))
         self.state = ConnectionState.CLOSED
+        self._drop_assembly()
         for message_id in self.outbox.unfinished():
             self._events.append(MessageFailed(connection=self.origin.handle, message_id=message_id, expired=False))
         data = b"".join(writes)

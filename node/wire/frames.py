@@ -35,7 +35,6 @@ __all__ = [
     "append_confirmed",
     "append_datagram",
     "append_max_data",
-    "append_message",
     "append_path",
     "append_ping",
     "append_whole",
@@ -192,24 +191,6 @@ def append_ack(buffer: bytearray, frame: AckFrame) -> None:
             first = next_first
     if frame.ecn is not None:
         append_varints(buffer, frame.ecn)
-
-
-def append_message(buffer: bytearray, frame: MessageFrame) -> None:
-    """Appends a MESSAGE, MESSAGE_PART, ORDERED or ORDERED_PART frame, whichever is the shortest that says it all."""
-    is_part = len(frame.data) != frame.total
-    if frame.channel is None:
-        buffer.append(FrameType.MESSAGE_PART if is_part else FrameType.MESSAGE)
-        append_varint(buffer, frame.message_id)
-    else:
-        buffer.append(FrameType.ORDERED_PART if is_part else FrameType.ORDERED)
-        append_varint(buffer, frame.message_id)
-        append_varint(buffer, frame.channel)
-        append_varint(buffer, frame.sequence)
-    if is_part:
-        append_varint(buffer, frame.total)
-        append_varint(buffer, frame.offset)
-    append_varint(buffer, len(frame.data))
-    buffer += frame.data
 
 
 def part_beginning(message_id: int, total: int, channel: int | None, sequence: int) -> bytes:

@@ -11,6 +11,7 @@ from node.errors import Code
 from node.identity.keys import Identity
 from node.transport.events import Closed, Delivery, Event, MessageReceived
 from node.transport.packet import Message
+from node.transport.pool import ReassemblyPool
 from node.transport.settings import TransportSettings
 from node.transport.stream import (
     StreamClosed,
@@ -81,11 +82,13 @@ class StreamNetwork:
         self._waiting: list[tuple[Host, StreamData | StreamClosed]] = []
 
     def add(
-        self, name: str, *, seed: str | None = None, settings: TransportSettings | None = None, process: str = ""
-    ) -> Host:
+        self, name: str, *, seed: str | None = None, settings: TransportSettings | None = None, process: str = "",
+        pool: ReassemblyPool | None = None,
+    ) -> Host:  # fmt: skip
         """A host named `name` (the only thing in its address); the same seed gives the same identity."""
         identity = Identity(sha256((seed or name).encode()).digest())
-        endpoint = StreamEndpoint(identity, settings or TransportSettings(), entropy=entropy(f"{name}{process}"))
+        settings = settings or TransportSettings()
+        endpoint = StreamEndpoint(identity, settings, entropy=entropy(f"{name}{process}"), pool=pool)
         host = Host((name, 1), endpoint)
         self.hosts[host.address] = host
         self.written[host.address] = bytearray()

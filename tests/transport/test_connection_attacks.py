@@ -16,11 +16,11 @@ from node.wire.frames import (
     append_ack,
     append_close,
     append_max_data,
-    append_message,
     append_ping,
     append_withdraw,
 )
 from tests.pair import CLIENT, SERVER, Pair, Side, make_protection
+from tests.wire.messages import append_message
 
 
 @pytest.fixture

@@ -25,7 +25,6 @@ from node.wire.frames import (
     append_confirmed,
     append_datagram,
     append_max_data,
-    append_message,
     append_path,
     append_ping,
     append_withdraw,
@@ -33,6 +32,7 @@ from node.wire.frames import (
 from node.wire.limits import MESSAGE_BYTES_MAX
 from node.wire.varint import VARINT_MAX
 from tests.transport.hostile import assert_sane, connected, inject, next_number
+from tests.wire.messages import append_message
 
 numbers = st.one_of(st.integers(0, 12), st.integers(0, VARINT_MAX))
 sizes = st.one_of(st.integers(0, 300), st.integers(0, MESSAGE_BYTES_MAX))

@@ -7,7 +7,10 @@ from random import Random
 
 import pytest
 
+from node.core.machine import Machine
+from node.core.settings import CoreSettings
 from node.errors import Code, UsageError
+from node.identity.keys import Identity
 from node.impairment.link import LinkSettings
 from node.sim.goodput import add_endpoint
 from node.sim.world import Host, World
@@ -18,9 +21,12 @@ from node.transport.fragments import Reassembly
 from node.transport.packet import Message
 from node.transport.pool import NoRoom, ReassemblyPool
 from node.transport.settings import TransportSettings
+from node.transport.stream import StreamData
+from node.transport.stream_records import PART_BYTES_MAX
 from node.types import MILLISECOND, Address
 from node.wire.frames import MessageFrame, WithdrawFrame
-from node.wire.limits import MESSAGE_BYTES_MAX, REASSEMBLY_BYTES_MAX
+from node.wire.limits import MESSAGE_BYTES_MAX, REASSEMBLY_BYTES_MAX, ROOM_INTERVAL
+from tests.transport.streams import StreamNetwork, reliable
 
 SERVER: Address = ("10.9.9.9", 9000)
 HOLDERS = REASSEMBLY_BYTES_MAX // MESSAGE_BYTES_MAX
@@ -163,3 +169,109 @@ def test_who_leaves_gives_its_memory_back() -> None:
 def test_less_than_one_connection_may_take_is_refused() -> None:
     with pytest.raises(UsageError, match=f"reassembly_bytes_max 1000: allowed is {REASSEMBLY_BYTES_MAX} and more"):
         TransportSettings(reassembly_bytes_max=1000)
+
+
+# --- messages over TCP
+
+
+class Streams:
+    """A server with a pool of its own size, and peers that send as many records of a message as a test wants."""
+
+    def __init__(self, size: int, peers: int) -> None:
+        self.network = StreamNetwork()
+        self.pool = ReassemblyPool(size)
+        self.server = self.network.add("server", pool=self.pool)
+        self.peers = [self.network.add(f"peer-{number}") for number in range(peers)]
+        for peer in self.peers:
+            peer.endpoint.connect(self.server.address, self.network.now)
+        self.network.run()
+
+    def begin(self, number: int, records: int) -> None:
+        """That peer sends so many records of a message that has one more."""
+        peer = self.peers[number]
+        (connection,) = peer.endpoint._connections.values()
+        connection.outbox.push(0, reliable(bytes((records + 1) * PART_BYTES_MAX)))
+        (stream,) = peer.ends
+        other = peer.ends[stream][1]
+        for _ in range(records):
+            data = connection._seal(connection.outbox.next_part())
+            self.server.endpoint.receive(StreamData(other, data), self.network.now)
+
+    def finish(self, number: int) -> None:
+        """It sends the rest."""
+        self.peers[number].endpoint._mark_ready(next(iter(self.peers[number].endpoint._connections.values())))
+        self.network.run()
+
+
+@pytest.mark.must("M80")
+def test_a_message_over_tcp_takes_memory_until_it_is_complete() -> None:
+    streams = Streams(10 * PART_BYTES_MAX, peers=2)
+    streams.begin(0, records=3)
+    streams.begin(1, records=2)
+    assert streams.pool.used == 5 * PART_BYTES_MAX
+    streams.finish(0)
+    assert [len(data) for data in streams.server.received()] == [4 * PART_BYTES_MAX]
+    assert streams.pool.used == 2 * PART_BYTES_MAX
+    (stream,) = streams.peers[1].ends
+    streams.network.break_stream(streams.peers[1], stream, "cut")
+    assert streams.pool.used == 0
+
+
+@pytest.mark.must("M80")
+def test_messages_over_tcp_take_no_more_than_all_of_the_pool() -> None:
+    streams = Streams(10 * PART_BYTES_MAX, peers=5)
+    for number in range(4):
+        streams.begin(number, records=3)
+        assert streams.pool.used <= streams.pool.size
+    streams.network.run()
+    assert [event.reason for event in streams.server.of(Closed)] == [
+        f"messages in parts fill {10 * PART_BYTES_MAX} bytes, which all connections share"
+    ]
+    assert streams.peers[3].codes() == [Code.REASSEMBLY_LIMIT]
+    streams.begin(4, records=0)
+    streams.finish(4)
+    assert len(streams.server.received()) == 1, "a message of one record needs no room"
+
+
+@pytest.mark.must("M80")
+def test_who_stands_still_over_tcp_makes_room() -> None:
+    streams = Streams(6 * PART_BYTES_MAX, peers=4)
+    streams.begin(0, records=2)
+    streams.begin(1, records=4)
+    streams.network.advance(11)
+    streams.begin(2, records=3)
+    streams.network.run()
+    assert streams.peers[1].codes() == [Code.REASSEMBLY_LIMIT], "it held the most"
+    assert streams.pool.used == 5 * PART_BYTES_MAX
+    streams.finish(2)
+    streams.finish(0)
+    assert sorted(len(data) for data in streams.server.received()) == [3 * PART_BYTES_MAX, 4 * PART_BYTES_MAX]
+    assert streams.pool.used == 0
+
+
+def test_the_transports_of_a_node_share_one_pool() -> None:
+    random = Random(1)
+    machine = Machine(
+        Identity(bytes(32)), CoreSettings(name="n", udp_port=1, tcp_port=2), entropy=random.randbytes, random=random,
+        wall_offset=0, epoch=1,
+    )  # fmt: skip
+    assert machine.udp is not None
+    assert machine.tcp is not None
+    assert machine.udp._pool is machine.tcp._pool
+    assert len(machine.udp._pool.holders) == 2
+
+
+def test_after_a_vain_look_nobody_looks_for_a_while() -> None:
+    pool = ReassemblyPool(10)
+    looks: list[int] = []
+
+    def stalled(since: int, now: int) -> tuple[int, Callable[[], None]]:
+        looks.append(now)
+        return (0 if len(looks) == 1 else 5), lambda: None
+
+    pool.holders.append(stalled)
+    assert not pool.make_room(0)
+    assert not pool.make_room(ROOM_INTERVAL - 1)
+    assert pool.make_room(ROOM_INTERVAL)
+    assert pool.make_room(ROOM_INTERVAL), "where there was one there may be more"
+    assert len(looks) == 3

@@ -29,10 +29,10 @@ from node.wire.frames import (
     append_close,
     append_datagram,
     append_max_data,
-    append_message,
     append_path,
     append_ping,
 )
+from tests.wire.messages import append_message
 
 HANDLE = 5
 PEER_ID = NodeId(bytes([3]) * 32)

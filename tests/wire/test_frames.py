@@ -29,7 +29,6 @@ from node.wire.frames import (
     append_confirmed,
     append_datagram,
     append_max_data,
-    append_message,
     append_path,
     append_ping,
     append_withdraw,
@@ -38,6 +37,7 @@ from node.wire.frames import (
 from node.wire.limits import ACK_RANGES_MAX, CLOSE_REASON_BYTES_MAX, MESSAGE_BYTES_MAX, PATH_CHALLENGE_BYTES
 from node.wire.varint import VARINT_MAX, append_varint
 from tests.properties import decoded
+from tests.wire.messages import append_message
 
 _APPENDERS: dict[type, Callable[[bytearray, Any], None]] = {
     AckFrame: append_ack,
