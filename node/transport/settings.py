@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from node.crypto.suites import CIPHERS, Suite
 from node.errors import UsageError
+from node.transport.congestion import CONTROLLERS
 from node.types import MILLISECOND, SECOND, Duration
 from node.wire.limits import (
     HALF_OPEN_MAX,
@@ -21,7 +22,14 @@ from node.wire.limits import (
 
 __all__ = ["TransportSettings"]
 
+_RANGES = {"mtu": (MTU_MIN, MTU_MAX), "segments_max": (1, SEGMENTS_MAX)}
+
 _LEAST = {
+    "mss": MSS_MIN,
+    "max_connections": 1,
+    "max_retries": 0,
+    "max_ack_delay": 0,
+    "qlog_bytes_max": 0,
     "half_open_max": 1,
     "handshake_rate_per_address": 1,
     "handshake_rate": 1,
@@ -84,17 +92,16 @@ class TransportSettings:
     ecn: bool = True
 
     def __post_init__(self) -> None:
-        if not MTU_MIN <= self.mtu <= MTU_MAX:
-            raise UsageError(f"mtu {self.mtu}: allowed is {MTU_MIN} to {MTU_MAX}")
-        if self.mss < MSS_MIN:
-            raise UsageError(f"mss {self.mss}: allowed is {MSS_MIN} and more")
-        if not 1 <= self.segments_max <= SEGMENTS_MAX:
-            raise UsageError(f"segments_max {self.segments_max}: allowed is 1 to {SEGMENTS_MAX}")
+        for name, (least, most) in _RANGES.items():
+            if not least <= getattr(self, name) <= most:
+                raise UsageError(f"{name} {getattr(self, name)}: allowed is {least} to {most}")
         for name, least in _LEAST.items():
             if getattr(self, name) < least:
                 raise UsageError(f"{name} {getattr(self, name)}: allowed is {least} and more")
-        if not all(suite in CIPHERS for suite in self.suites):
+        if not self.suites or not all(suite in CIPHERS for suite in self.suites):
             raise UsageError(f"suites {self.suites}: this machine has {tuple(CIPHERS)}")
+        if self.congestion not in CONTROLLERS:
+            raise UsageError(f"congestion {self.congestion!r}: allowed are {', '.join(CONTROLLERS)}")
         if self.initial_window < 2 * self.packet_payload:
             raise UsageError(f"initial_window {self.initial_window}: allowed is {2 * self.packet_payload} and more")
         if not 0 <= self.keep_alive < self.idle_timeout:
