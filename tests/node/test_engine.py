@@ -4,16 +4,18 @@ import asyncio
 import random
 import socket
 import time
+from typing import Any
 
 import pytest
 
-from node.config import NetworkConfig
+from node.config import NetworkConfig, format_address
 from node.core.events import DataReceived, DialFailed, PeerDown, PeerUp, Problem
 from node.errors import Code, ConnectionFailed
 from node.identity.keys import Identity
+from node.node import Node
 from node.node.engine import Engine, Life, core_settings
 from node.types import MILLISECOND, SECOND
-from tests.node.network import configuration, until
+from tests.node.network import Inbox, configuration, until
 
 
 class Audience:
@@ -172,3 +174,29 @@ async def test_junk_from_strangers_is_counted_and_changes_nothing() -> None:
         assert engine.machine.snapshot(engine.now()).links == ()
     finally:
         await engine.stop()
+
+
+@pytest.mark.loopback
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("enable_udp", "enable_tcp"), [(True, True), (True, False), (False, True)])
+async def test_a_transport_that_is_switched_off_is_not_there(enable_udp: bool, enable_tcp: bool) -> None:
+    changes: dict[str, Any] = {"enable_udp": enable_udp, "enable_tcp": enable_tcp}
+    async with Node(configuration(is_seed=True, **changes)) as first:
+        transports = {"udp": first.udp_transport, "tcp": first.tcp_transport}
+        assert {name: transport is not None for name, transport in transports.items()} == {
+            "udp": enable_udp,
+            "tcp": enable_tcp,
+        }
+        transport = first.udp_transport or first.tcp_transport
+        assert transport is not None
+        seed = format_address(transport.local_address)
+        async with Node(configuration(bootstrap_nodes=[seed], **changes)) as second:
+            inbox = Inbox()
+            first.register_data_handler(inbox)
+            await second.peer_manager.connect_to_peer(transport.local_address)
+            await second.send_message(first.identity.node_id, {"text": "hello"})
+            assert (await inbox.wait_for(1))[0][0] == {"text": "hello"}
+            kinds = {link["transport"] for node in (first, second) for link in node.get_stats()["links"]}
+            assert kinds <= {name for name, transport in transports.items() if transport is not None}
+            report = first.get_stats()["transport"]
+            assert {name: report[name] is not None for name in transports} == {"udp": enable_udp, "tcp": enable_tcp}

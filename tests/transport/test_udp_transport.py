@@ -7,6 +7,7 @@ import json
 import logging
 import random
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -20,7 +21,7 @@ from node.transport.events import Delivery, Event, MessageAcknowledged
 from node.transport.packet import Datagram, Packet
 from node.transport.settings import TransportSettings
 from node.transport.udp_transport import UDPTransport
-from node.types import MILLISECOND, Address
+from node.types import MILLISECOND, SECOND, Address
 from node.wire.limits import HANDLERS_MAX
 from tests.transport.watching import DEADLINE, Inbox, LoopErrors, until
 
@@ -460,3 +461,40 @@ async def test_a_cancelled_send_leaves_nothing_behind() -> None:
             await asyncio.wait_for(first.send_reliable(second.local_address, b"x", timeout=5), 0.05)
         assert first._sends is not None
         assert not first._sends._messages
+
+
+# --- settings that only a clock shows
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(("min_rto", "max_retries"), [(0.05, 0), (0.05, 3), (0.3, 0), (0.3, 1)])
+@pytest.mark.must("M55")
+async def test_a_silent_peer_is_given_up_after_the_timeouts_that_were_set(min_rto: float, max_retries: int) -> None:
+    settings = TransportSettings(min_rto=round(min_rto * SECOND), max_retries=max_retries)
+    async with transport(seed=1, settings=settings) as (first, _), transport(seed=2) as (second, _):
+        await first.send_reliable(second.local_address, b"hello")
+        assert second._socket is not None
+        second._socket.pause()
+        began = time.monotonic()
+        with pytest.raises(ConnectionFailed) as caught:
+            await first.send_reliable(second.local_address, b"are you there?", timeout=60)
+        took = time.monotonic() - began
+    assert caught.value.code is Code.RETRIES_EXHAUSTED
+    assert f"no answer to {max_retries} retransmissions" in str(caught.value)
+    # Each of them waits twice as long as the one before; no machine makes time pass faster.
+    assert took >= min_rto * (2 ** (max_retries + 1) - 1)
+    assert first.endpoint.stats.rto_expirations == max_retries + 1
+
+
+@pytest.mark.asyncio
+@pytest.mark.must("M55")
+async def test_the_timeout_does_not_grow_beyond_what_was_set() -> None:
+    settings = TransportSettings(min_rto=50 * MILLISECOND, max_rto=50 * MILLISECOND, max_retries=12)
+    async with transport(seed=1, settings=settings) as (first, _), transport(seed=2) as (second, _):
+        await first.send_reliable(second.local_address, b"hello")
+        assert second._socket is not None
+        second._socket.pause()
+        # With doubling, the twelfth timeout alone would take more than three minutes.
+        with pytest.raises(ConnectionFailed) as caught:
+            await first.send_reliable(second.local_address, b"are you there?", timeout=100)
+    assert caught.value.code is Code.RETRIES_EXHAUSTED
