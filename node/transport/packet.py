@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from node.errors import UsageError
 from node.transport.events import Delivery
 from node.types import Address, Instant
 from node.wire.frames import ConfirmedFrame, MaxDataFrame, WithdrawFrame
+from node.wire.varint import VARINT_MAX
 
 if TYPE_CHECKING:
     from node.transport.fragments import Part
@@ -71,6 +73,7 @@ class Message:
         a gap would stop the channel.
     channel: of an ORDERED message; ignored otherwise.
     priority: of a reliable message; those of one priority go in the order of sending. Over TCP all do.
+    Raises UsageError for what could not be written into a packet later on, where nobody would be told.
     """
 
     data: bytes
@@ -78,6 +81,12 @@ class Message:
     deadline: Instant | None = None
     channel: int = 0
     priority: Priority = Priority.OWN
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.data, bytes):
+            raise UsageError(f"data of type {type(self.data).__name__}: allowed are bytes")
+        if not 0 <= self.channel <= VARINT_MAX:
+            raise UsageError(f"channel {self.channel}: allowed is 0 to {VARINT_MAX}")
 
 
 @dataclass(frozen=True, slots=True)

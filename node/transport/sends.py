@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
-from node.errors import Code, ConnectionFailed, QueueFull, SendTimeout, UnknownPeer, UsageError
+from node.errors import Code, ConnectionFailed, QueueFull, SendTimeout, UnknownPeer
+from node.transport.arguments import checked_timeout
 from node.transport.events import Closed, Delivery, Event, MessageAcknowledged, MessageFailed
 from node.transport.packet import Message
 from node.transport.stats import ConnectionSnapshot
-from node.types import SECOND, Address, Duration, Instant, NodeId, from_seconds
+from node.types import SECOND, Address, Duration, Instant, NodeId
 from node.wire.limits import NAMES_MAX, WAITING_SENDS_MAX
 
 __all__ = ["Clock", "Commands", "Sends"]
@@ -84,10 +85,10 @@ class Sends:
     async def deliver(self, address: Address, data: bytes, seconds: float) -> None:
         """Returns once the peer has the message, connecting first if need be; waits while the queue is full.
 
-        seconds: for everything together, more than 0.
-        Raises SendTimeout (withdrawn), ConnectionFailed (no answer, or lost), MessageTooLarge, QueueFull.
+        seconds: for everything together.
+        Raises SendTimeout (withdrawn), ConnectionFailed (no answer, or lost), MessageTooLarge, QueueFull, UsageError.
         """
-        deadline = self._driver.now() + _duration(seconds)
+        deadline = self._driver.now() + checked_timeout(seconds)
         message = Message(data, Delivery.RELIABLE, deadline)
         while True:
             connection = self.connection(address)
@@ -111,7 +112,7 @@ class Sends:
         if seconds is None:
             message = Message(data, Delivery.UNRELIABLE)
         else:
-            message = Message(data, Delivery.RELIABLE, now + _duration(seconds))
+            message = Message(data, Delivery.RELIABLE, now + checked_timeout(seconds))
         self._endpoint.send(self.connection(address), message, now)
         self._driver.pump()
 
@@ -260,9 +261,3 @@ class Sends:
     def _is_unanswered(self, connection: int) -> bool:
         snapshot = self._endpoint.snapshot(connection)
         return snapshot is not None and snapshot.state == "handshake"
-
-
-def _duration(seconds: float) -> Duration:
-    if not 0 < seconds < float("inf"):
-        raise UsageError(f"timeout {seconds}: allowed is more than 0")
-    return from_seconds(seconds)

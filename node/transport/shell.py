@@ -15,6 +15,7 @@ from typing import Generic, Protocol, TypeVar
 from node.errors import NotRunning, UsageError
 from node.identity.keys import SEED_BYTES, Identity
 from node.transport.addresses import literal_address, resolve
+from node.transport.arguments import checked_address, checked_data, checked_timeout
 from node.transport.driver import Driver, Machine, Runner
 from node.transport.events import AddressChanged, Closed, Connected, Delivery, Event, MessageReceived
 from node.transport.handlers import Handler, Handlers
@@ -79,6 +80,8 @@ class MessageTransport(ABC, Generic[InputT]):
 
     def register_handler(self, handler: Handler) -> None:
         """Calls `handler(packet, peer_addr)` for each message from now on, in place of any handler before."""
+        if not callable(handler):
+            raise UsageError(f"handler of type {type(handler).__name__}: allowed is a function")
         self._handlers.handler = handler
 
     async def start(self) -> None:
@@ -192,9 +195,9 @@ class MessageTransport(ABC, Generic[InputT]):
         return self._sends
 
     async def _deliver(self, peer_addr: Address, data: bytes, seconds: float) -> None:
-        sends = self._running_sends()
-        known = self._names.get(peer_addr) or await self._resolve(peer_addr, seconds)
-        await sends.deliver(known, data, seconds)
+        sends, data = self._running_sends(), checked_data(data)
+        checked_timeout(seconds)
+        await sends.deliver(await self._resolve(checked_address(peer_addr), seconds), data, seconds)
 
     async def _resolve(self, address: Address, seconds: float) -> Address:
         """The IP address of a peer; a name is looked up once and remembered."""
@@ -205,6 +208,7 @@ class MessageTransport(ABC, Generic[InputT]):
 
     def _known(self, address: Address) -> Address:
         """The IP address of a peer without a wait; UsageError for a name that nobody has looked up."""
+        address = checked_address(address)
         known = self._names.get(address)
         if known is not None:
             return known

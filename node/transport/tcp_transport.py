@@ -63,7 +63,7 @@ class TCPTransport(MessageTransport[StreamInput]):
         """Returns once the peer has the message; connects first if need be, and waits while the queue is full.
 
         peer_addr: where the peer listens. data: up to 1 MiB. timeout: seconds for everything together.
-        Raises SendTimeout, ConnectionFailed, MessageTooLarge, NotRunning.
+        Raises SendTimeout, ConnectionFailed, MessageTooLarge, NotRunning, UsageError.
         """
         await self._deliver(peer_addr, data, timeout)
 

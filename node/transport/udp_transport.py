@@ -19,6 +19,7 @@ from dataclasses import asdict
 from node.errors import NotRunning
 from node.identity.keys import Identity
 from node.transport.addresses import listening_address
+from node.transport.arguments import checked_address, checked_data
 from node.transport.driver import Runner
 from node.transport.endpoint import Endpoint
 from node.transport.packet import Datagram, Transmit
@@ -61,7 +62,7 @@ class UDPTransport(MessageTransport[Datagram]):
         """Returns once the peer has the message; connects first if need be, and waits while the queue is full.
 
         data: up to 1 MiB. timeout: seconds for everything together.
-        Raises SendTimeout (the message was withdrawn), ConnectionFailed, MessageTooLarge, NotRunning.
+        Raises SendTimeout (the message was withdrawn), ConnectionFailed, MessageTooLarge, NotRunning, UsageError.
         """
         await self._deliver(peer_addr, data, timeout)
 
@@ -72,12 +73,12 @@ class UDPTransport(MessageTransport[Datagram]):
         once or, where it cannot be reached for `timeout` seconds, not at all.
         Raises QueueFull where `send_reliable` waits, MessageTooLarge, NotRunning, UsageError for a host name.
         """
-        self._running_sends().post(self._known(peer_addr), data, timeout)
+        self._running_sends().post(self._known(peer_addr), checked_data(data), timeout)
 
     async def send_unreliable(self, peer_addr: Address, data: bytes) -> None:
         """Sends one datagram and forgets it; connects first if need be. MessageTooLarge: it is never cut in pieces."""
-        sends = self._running_sends()
-        sends.post(await self._resolve(peer_addr, LOOKUP_TIMEOUT), data)
+        sends, data = self._running_sends(), checked_data(data)
+        sends.post(await self._resolve(checked_address(peer_addr), LOOKUP_TIMEOUT), data)
 
     def rebind(self) -> None:
         """Goes on from another port, as behind a router that forgot this one; peers have to follow. StartError."""

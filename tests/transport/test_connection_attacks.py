@@ -19,6 +19,8 @@ from node.wire.frames import (
     append_ping,
     append_withdraw,
 )
+from node.wire.header import pack_data_header
+from node.wire.limits import AEAD_FAILURES_MAX
 from tests.pair import CLIENT, SERVER, Pair, Side, make_protection
 from tests.wire.messages import append_message
 
@@ -157,3 +159,25 @@ def test_unknown_close_codes_of_newer_peers_are_taken_as_application_codes(pair:
     closed = pair.server.closed()
     assert closed is not None
     assert (closed.code, closed.reason, closed.by_peer) == (Code.APPLICATION, "from the future", True)
+
+
+@pytest.mark.must("M6")
+def test_millions_of_forged_packets_do_not_end_a_connection(pair: Pair) -> None:
+    protection = pair.server.connection._protection
+    assert protection is not None
+    # As many as somebody on the path can write in an hour.
+    protection.aead_failures = 1 << 32
+    data = pack_data_header(pair.server.connection.origin.local_id, 1 << 20, 0) + bytes(40)
+    for _ in range(10):
+        pair.world.inject(CLIENT, SERVER, data)
+    pair.run(0.1)
+    assert protection.aead_failures == (1 << 32) + 10
+    pair.client.send(b"and it goes on")
+    pair.run(1)
+    assert pair.server.received()[-1] == b"and it goes on"
+    protection.aead_failures = AEAD_FAILURES_MAX
+    pair.world.inject(CLIENT, SERVER, data)
+    pair.run(0.1)
+    end = pair.server.closed()
+    assert end is not None
+    assert end.code is Code.KEY_EXHAUSTED

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import FrozenInstanceError
+from typing import Any
 
 import pytest
 
+from node.errors import UsageError
 from node.transport.events import Delivery
 from node.transport.packet import Datagram, Message, Packet, Transmit
 
@@ -35,3 +37,15 @@ def test_a_joined_datagram_is_cut_into_its_payloads() -> None:
     assert Datagram(("10.0.0.1", 1), b"aabb", segment_size=4).payloads() == [b"aabb"]
     assert Datagram(("10.0.0.1", 1), b"aabb").payloads() == [b"aabb"]
     assert Datagram(("10.0.0.1", 1), b"", segment_size=2).payloads() == [b""]
+
+
+@pytest.mark.parametrize("data", ["text", None, bytearray(b"x")])
+def test_a_message_is_made_of_bytes(data: Any) -> None:
+    with pytest.raises(UsageError, match=f"data of type {type(data).__name__}: allowed are bytes"):
+        Message(data, Delivery.RELIABLE)
+
+
+@pytest.mark.parametrize("channel", [-1, 1 << 62])
+def test_a_channel_fits_into_a_packet(channel: int) -> None:
+    with pytest.raises(UsageError, match=f"channel {channel}: allowed is 0 to {(1 << 62) - 1}"):
+        Message(b"", Delivery.ORDERED, channel=channel)

@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -253,6 +254,37 @@ async def test_what_can_never_be_sent_is_refused_at_once() -> None:
             await first.send_unreliable(second.local_address, bytes(1400))
         with pytest.raises(UsageError):
             await first.send_reliable(second.local_address, b"", timeout=0)
+
+
+@pytest.mark.asyncio
+@pytest.mark.must("M49")
+async def test_mistakes_of_callers_are_told_at_once_and_disturb_nobody() -> None:
+    errors = LoopErrors()
+    async with pair() as (first, second, _, inbox):
+        address = second.local_address
+        for peer, data, timeout in (
+            (address, "text", 5.0),
+            (address, None, 5.0),
+            (address, b"x", float("nan")),
+            (address, b"x", 1e300),
+            (address, b"x", "5"),
+            ("127.0.0.1:80", b"x", 5.0),
+            (("127.0.0.1", 0), b"x", 5.0),
+            (("127.0.0.1", 99_999), b"x", 5.0),
+        ):
+            arguments: Any = (peer, data, timeout)
+            with pytest.raises(UsageError):
+                await first.send_reliable(*arguments)
+            with pytest.raises(UsageError):
+                first.post_reliable(*arguments)
+            if timeout == 5.0:
+                with pytest.raises(UsageError):
+                    await first.send_unreliable(*arguments[:2])
+        with pytest.raises(UsageError, match="handler of type int"):
+            first.register_handler(5)  # type: ignore[arg-type]
+        await first.send_reliable(address, bytearray(b"good"))  # type: ignore[arg-type]
+        assert inbox.payloads == [b"good"]
+    assert errors.contexts == []
 
 
 @pytest.mark.asyncio
