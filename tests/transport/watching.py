@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
+from node.identity.keys import Identity
 from node.transport.packet import Packet
-from node.types import Address
+from node.transport.settings import TransportSettings
+from node.transport.udp_transport import UDPTransport
+from node.types import MILLISECOND, Address
+
+SETTINGS = TransportSettings(min_rto=50 * MILLISECOND)
 
 DEADLINE = 10.0
 """Seconds after which a test gives up waiting; nothing here takes a tenth of it."""
@@ -47,3 +53,23 @@ class LoopErrors:
     def __init__(self) -> None:
         self.contexts: list[dict[str, Any]] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: self.contexts.append(context))
+
+
+@asynccontextmanager
+async def transport(
+    *, seed: int | None = None, settings: TransportSettings = SETTINGS, port: int = 0
+) -> AsyncIterator[tuple[UDPTransport, Inbox]]:
+    identity = None if seed is None else Identity(bytes([seed]) * 32)
+    created, inbox = UDPTransport("127.0.0.1", port, identity=identity, settings=settings), Inbox()
+    created.register_handler(inbox)
+    await created.start()
+    try:
+        yield created, inbox
+    finally:
+        await created.stop()
+
+
+@asynccontextmanager
+async def pair() -> AsyncIterator[tuple[UDPTransport, UDPTransport, Inbox, Inbox]]:
+    async with transport(seed=1) as (first, first_inbox), transport(seed=2) as (second, second_inbox):
+        yield first, second, first_inbox, second_inbox
