@@ -87,7 +87,7 @@ class AckTracker:
         self._pending += 1
         if is_out_of_order:
             self._gap_at = now
-        is_urgent = is_out_of_order or ecn == _CE or self._is_watched(now)
+        is_urgent = is_out_of_order or ecn == _CE or (self._gap_at is not None and self._is_watched(now, self._gap_at))
         self._elicited_at = now
         if self._pending >= _ACK_ELICITING_THRESHOLD or is_urgent or self._prompt_acks:
             if self._prompt_acks:
@@ -97,10 +97,9 @@ class AckTracker:
             # The promise has to hold for a late event loop, too (RFC 9000 §18.2).
             self.ack_at = now + self.max_ack_delay // 2
 
-    def _is_watched(self, now: Instant) -> bool:
+    def _is_watched(self, now: Instant, gap_at: Instant) -> bool:
         """Whether the sender repeats what is not acknowledged at once: packets are lost, and come one by one."""
-        is_lossy = self._gap_at is not None and now - self._gap_at < _GAP_TIME
-        return is_lossy and now - self._elicited_at >= self.max_ack_delay // 4
+        return now - gap_at < _GAP_TIME and now - self._elicited_at >= self.max_ack_delay // 4
 
     def take_frame(self, now: Instant, space: int) -> AckFrame | None:
         """The acknowledgement to send along, or None where the peer knows everything; clears what is due.

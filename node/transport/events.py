@@ -1,4 +1,6 @@
-"""What the transport tells its driver: one frozen class per happening.
+"""What the transport tells its driver: one class per happening, frozen but for the two that come with every message.
+
+Those are not modified either; to make a frozen object takes several times as long.
 
 UDP endpoint and TCP endpoint speak the same events, so that whatever stands above handles both alike.
 `connection` is the connection's handle: an integer unique within its endpoint and never reused.
@@ -48,7 +50,7 @@ class Connected:
     is_initiator: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class MessageReceived:
     """A whole message arrived; each reliable message arrives exactly once per connection."""
 
@@ -58,7 +60,7 @@ class MessageReceived:
     delivery: Delivery
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class MessageAcknowledged:
     """The peer has received the whole message."""
 

@@ -118,7 +118,8 @@ class Sending:
             buffer = self._fill_probe(packet, now)
         else:
             lost_at = self.recovery.lost_at
-            self.outbox.watch(is_lossy=lost_at is not None and now - lost_at < _LOSSY_TIME)
+            if lost_at is not None:
+                self.outbox.watch(is_lossy=now - lost_at < _LOSSY_TIME)
             buffer = self.outbox.fill(packet, now, may_elicit)
         self.stats.messages_dropped = self.outbox.datagrams_dropped
         if not buffer:

@@ -51,15 +51,16 @@ RETRANSMISSION_CAUSES = ("reordering", "timeout", "probe")
 """What made a packet carry data again: loss detection by an ack, the retransmission timer, a tail-loss probe."""
 
 
+@dataclass(slots=True)
 class Histogram:
     """Counts durations per bucket; `bounds` are inclusive upper limits in nanoseconds, ascending."""
 
-    __slots__ = ("bounds", "counts", "total")
+    bounds: tuple[Duration, ...]
+    counts: list[int] = field(init=False)
+    total: Duration = field(default=0, init=False)
 
-    def __init__(self, bounds: tuple[Duration, ...]) -> None:
-        self.bounds = bounds
-        self.counts = [0] * (len(bounds) + 1)
-        self.total: Duration = 0
+    def __post_init__(self) -> None:
+        self.counts = [0] * (len(self.bounds) + 1)
 
     def observe(self, value: Duration) -> None:
         """Counts one value; the last bucket is the one without an upper limit."""
