@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import Any, Protocol, cast
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from node.api.openapi import description
 from node.api.problems import Json, RequestProblem, parse_object, problem
@@ -194,10 +195,17 @@ class Handlers:
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
                 f"the content type is {request.content_type[:80]}; allowed is application/json",
             )
+        encoding = request.headers.get("Content-Encoding", "identity")
+        if encoding.lower() != "identity":
+            raise RequestProblem(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the content encoding is {encoding[:80]}; allowed is none"
+            )
         with self._bodies:
             try:
                 async with asyncio.timeout(BODY_TIMEOUT):
                     return parse_object(await request.read())
+            except (HttpProcessingError, web.RequestPayloadError) as error:
+                raise RequestProblem(HTTPStatus.BAD_REQUEST, "the body is not framed as HTTP has it") from error
             except TimeoutError as error:
                 raise RequestProblem(
                     HTTPStatus.REQUEST_TIMEOUT, f"the body did not arrive within {BODY_TIMEOUT:g} seconds"

@@ -105,7 +105,7 @@ _NAMED = {404: "no such peer is known", 409: "more than one peer is called so"}
 _BODY = {
     408: "the body took too long",
     413: "the body is too large",
-    415: "the content type is not application/json",
+    415: "the content type is not application/json, or the body is packed",
 }
 
 ROUTES: tuple[Route, ...] = (

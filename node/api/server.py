@@ -14,10 +14,10 @@ from http import HTTPStatus
 from typing import TypeAlias
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 
 from node.api.acceptor import Acceptor
 from node.api.access import Access
+from node.api.connection import Connection, expect, is_defect
 from node.api.handlers import Handlers, Source
 from node.api.limits import BODY_BYTES_MAX
 from node.api.problems import RequestProblem, problem
@@ -61,24 +61,27 @@ class ApiServer:
         """Begins to serve on `listener`, a bound TCP socket."""
         application = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[self._guard])
         for route in ROUTES:
-            application.router.add_route(route.method, route.path, self._handler(route))
-        self._runner = web.AppRunner(
-            application,
-            access_log=None,
-            handle_signals=False,
-            keepalive_timeout=KEEPALIVE,
-            shutdown_timeout=STOP_TIMEOUT,
-            logger=_logger,
-        )
+            application.router.add_route(route.method, route.path, self._handler(route), expect_handler=expect)
+        self._runner = web.AppRunner(application, handle_signals=False, shutdown_timeout=STOP_TIMEOUT)
         await self._runner.setup()
         server = self._runner.server
         assert server is not None
         _limit_slow_readers(listener)
 
+        loop = asyncio.get_running_loop()
+
         def protocol() -> asyncio.BaseProtocol:
-            made = server()
+            made = Connection(
+                server,
+                loop=loop,
+                access_log=None,  # type: ignore[arg-type]  # the library takes it, and then keeps no such log
+                keepalive_timeout=KEEPALIVE,
+                logger=_logger,
+                # What is packed could be a thousand times as large as what was sent.
+                auto_decompress=False,
+            )
             self._silent[made] = None
-            asyncio.get_running_loop().call_later(HEAD_TIMEOUT, self._cut_if_silent, made)
+            loop.call_later(HEAD_TIMEOUT, self._cut_if_silent, made)
             return made
 
         self._acceptor = Acceptor(listener, protocol, has_room=lambda: len(server.connections) < CONNECTIONS_MAX)
@@ -135,13 +138,7 @@ def _limit_slow_readers(listener: socket.socket) -> None:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(READER_TIMEOUT * 1000))
 
 
-def _is_ours(record: logging.LogRecord) -> bool:
-    """False for what the library says about a client that does not speak HTTP: it has had its answer."""
-    error = record.exc_info[1] if record.exc_info else None
-    return not isinstance(error, HttpProcessingError)
-
-
-_logger.addFilter(_is_ours)
+_logger.addFilter(is_defect)
 
 
 def _restate(request: web.Request, error: web.HTTPException) -> web.Response:
