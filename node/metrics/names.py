@@ -132,7 +132,9 @@ _NODE = (
     _gauge("uptime_seconds", "seconds", "Time since the node began, by a clock that does not jump."),
     _gauge("peers", "peers", "Known peers by state; up and slow ones are active.", Label("state", PEER_STATES)),
     _gauge("links", "links", "Connections by transport and state.", _TRANSPORT, Label("state", LINK_STATES)),
-    _gauge("links_unlisted", "links", "UDP links without series of their own, beyond the limit of listed links."),
+    _gauge(
+        "links_unlisted", "links", "Links without series of their own, beyond the limit of listed links.", _TRANSPORT
+    ),
 )
 
 _SOCKET = (

@@ -13,8 +13,9 @@ from statistics import median_low
 from typing import NamedTuple
 
 from node.config.version import package_version
-from node.core.snapshot import LinkSnapshot, NodeSnapshot
+from node.core.snapshot import NodeSnapshot
 from node.metrics.impairment import ChaosReading, Impairment
+from node.metrics.links import LINK_METRICS, LinkRows, link_rows
 from node.metrics.names import (
     HOP_BOUNDS,
     LAG_BOUNDS,
@@ -25,10 +26,13 @@ from node.metrics.names import (
     SEND_ERRORS,
 )
 from node.metrics.process import ProcessReading
-from node.transport.stats import ConnectionSnapshot, EndpointStats, Histogram, KernelInfo
+from node.transport.stats import EndpointStats, Histogram
 from node.types import SECOND, Duration, short_id, to_seconds
 
-__all__ = ["Observation", "Reading", "RuntimeStats", "SocketReading", "readings"]
+__all__ = [
+    "Observation", "Reading", "RuntimeStats", "SocketReading", "first_readings", "last_readings", "readings", "rows_of",
+    "unlisted_reading",
+]  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -103,11 +107,39 @@ class Reading(NamedTuple):
 
 def readings(seen: Observation) -> Iterator[Reading]:
     """Every value that the observation holds."""
+    yield from first_readings(seen)
+    for links in rows_of(seen):
+        names = LINK_METRICS[links.transport]
+        for label, row in links.rows.items():
+            for name, value in zip(names, row, strict=True):
+                if value is not None:
+                    yield Reading(name, value, (label,))
+        yield unlisted_reading(links)
+    yield from last_readings(seen)
+
+
+def first_readings(seen: Observation) -> Iterator[Reading]:
+    """Those that come before the links."""
     yield from _node(seen)
     if seen.socket is not None:
         yield from _socket(seen.socket)
     yield from _transports(seen.snapshot)
-    yield from _links(seen)
+
+
+def rows_of(seen: Observation) -> list[LinkRows]:
+    """What the links of the transports that are on say of themselves."""
+    snapshot = seen.snapshot
+    transports = [name for name, stats in (("udp", snapshot.udp), ("tcp", snapshot.tcp)) if stats is not None]
+    return [link_rows(snapshot.links, name, seen.listed_max, seen.wall_offset) for name in transports]
+
+
+def unlisted_reading(links: LinkRows) -> Reading:
+    """How many links have no row."""
+    return Reading("positron_links_unlisted", links.unlisted, (links.transport,))
+
+
+def last_readings(seen: Observation) -> Iterator[Reading]:
+    """Those that come after the links."""
     yield from _messages(seen.snapshot)
     yield from _peering(seen.snapshot)
     yield from _gossip(seen.snapshot)
@@ -217,90 +249,6 @@ def _protection(stats: EndpointStats) -> Iterator[Reading]:
     yield Reading("positron_key_updates_total", stats.key_updates)
     yield Reading("positron_path_changes_total", stats.path_changes)
     yield Reading("positron_mtu_black_holes_total", stats.mtu_black_holes)
-
-
-def _links(seen: Observation) -> Iterator[Reading]:
-    listed, unlisted = _listed(seen, "udp")
-    for label, connection in listed.items():
-        yield from _link_gauges(label, connection, seen.wall_offset)
-        yield from _link_counters(label, connection)
-    yield Reading("positron_links_unlisted", unlisted)
-    for label, connection in _listed(seen, "tcp")[0].items():
-        if connection.kernel is not None:
-            yield from _tcp_link(label, connection.kernel)
-
-
-def _listed(seen: Observation, transport: str) -> tuple[dict[str, ConnectionSnapshot], int]:
-    """The connections that get series of their own, by label, and how many do not."""
-    listed: dict[str, ConnectionSnapshot] = {}
-    unlisted = 0
-    links = (link for link in seen.snapshot.links if link.connection.transport == transport)
-    for link in sorted(links, key=_seniority):
-        connection = link.connection
-        if connection.peer_id is None:
-            continue  # a stranger: it has proved no key that a label could name
-        label = short_id(connection.peer_id)
-        if label in listed or len(listed) >= min(seen.listed_max, LINKS_LISTED_MAX):
-            unlisted += 1
-        else:
-            listed[label] = connection
-    return listed, unlisted
-
-
-def _tcp_link(label: str, info: KernelInfo) -> Iterator[Reading]:
-    yield Reading("positron_tcp_link_rtt_smoothed_seconds", to_seconds(info.smoothed_rtt), (label,))
-    yield Reading("positron_tcp_link_rtt_variance_seconds", to_seconds(info.rttvar), (label,))
-    yield Reading("positron_tcp_link_rto_seconds", to_seconds(info.rto), (label,))
-    yield Reading("positron_tcp_link_cwnd_bytes", info.congestion_window, (label,))
-    yield Reading("positron_tcp_link_retransmitted_segments_total", info.retransmissions, (label,))
-
-
-def _seniority(link: LinkSnapshot) -> tuple[int, int, int]:
-    """Established links first, the oldest of them first: newcomers cannot push them out of the list."""
-    connection = link.connection
-    is_established = connection.state == "established"
-    return (0 if is_established else 1, connection.established_at or 0, connection.connection)
-
-
-def _link_gauges(label: str, link: ConnectionSnapshot, wall_offset: Duration) -> Iterator[Reading]:
-    durations = (
-        ("established_timestamp", None if link.established_at is None else link.established_at + wall_offset),
-        ("rtt_smoothed", link.smoothed_rtt),
-        ("rtt_latest", link.latest_rtt),
-        ("rtt_min", link.min_rtt),
-        ("rtt_variance", link.rttvar),
-        ("rto_computed", link.computed_rto),
-        ("rto_effective", link.effective_rto),
-    )
-    for name, duration in durations:
-        if duration is not None:
-            yield Reading(f"positron_link_{name}_seconds", to_seconds(duration), (label,))
-    yield Reading("positron_link_state", LINK_STATES.index(link.state), (label,))
-    yield Reading("positron_link_rto_backoff", link.rto_backoff, (label,))
-    yield Reading("positron_link_cwnd_bytes", link.congestion_window, (label,))
-    if link.slow_start_threshold is not None:
-        yield Reading("positron_link_ssthresh_bytes", link.slow_start_threshold, (label,))
-    yield Reading("positron_link_in_flight_bytes", link.bytes_in_flight, (label,))
-    yield Reading("positron_link_mtu_bytes", link.mtu, (label,))
-    yield Reading("positron_link_send_queue_messages", link.send_queue_messages, (label,))
-
-
-def _link_counters(label: str, link: ConnectionSnapshot) -> Iterator[Reading]:
-    stats = link.stats
-    counters = (
-        ("sent_packets", stats.packets_sent),
-        ("received_packets", stats.packets_received),
-        ("sent_bytes", stats.bytes_sent),
-        ("received_bytes", stats.bytes_received),
-        ("retransmitted_packets", sum(stats.packets_retransmitted.values())),
-        ("lost_packets", sum(stats.packets_lost.values())),
-        ("spurious_retransmissions", stats.spurious_losses),
-        ("rto_expirations", stats.rto_expirations),
-        ("sent_messages", stats.messages_sent),
-        ("received_messages", stats.messages_received),
-    )
-    for name, count in counters:
-        yield Reading(f"positron_link_{name}_total", count, (label,))
 
 
 def _messages(snapshot: NodeSnapshot) -> Iterator[Reading]:

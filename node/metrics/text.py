@@ -8,26 +8,37 @@ output the bytes of one exposition. `collector.py` says the same through the cli
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 
-from node.metrics.names import CATALOGUE, Metric
-from node.metrics.readings import Observation, readings
+from node.metrics.links import LINK_METRICS, LinkRows
+from node.metrics.names import CATALOGUE, LINKS_LISTED_MAX, Metric
+from node.metrics.readings import Observation, Reading, first_readings, last_readings, rows_of, unlisted_reading
 
 __all__ = ["CONTENT_TYPE", "render"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
-SERIES_KEPT_MAX = 4096
-"""Series whose written labels are remembered: all of a node with as many links as are listed, half a megabyte."""
+SERIES_KEPT_MAX = 1024
+"""Series whose written labels are remembered: all of a node but those of its links."""
 
 
 def render(seen: Observation) -> bytes:
     """The whole exposition of one node; every series carries the node's name as label `node`."""
     node = seen.snapshot.name
     blocks: dict[str, list[str]] = {}
-    for name, value, labels, counts in readings(seen):
+    _add(blocks, first_readings(seen), node)
+    for links in rows_of(seen):
+        _add_links(blocks, links, node)
+        _add(blocks, (unlisted_reading(links),), node)
+    _add(blocks, last_readings(seen), node)
+    return "".join(chain.from_iterable(blocks.values())).encode()
+
+
+def _add(blocks: dict[str, list[str]], readings: Iterable[Reading], node: str) -> None:
+    for name, value, labels, counts in readings:
         lines = blocks.get(name)
         if lines is None:
             lines = blocks[name] = [_FORMS[name].header]
@@ -35,7 +46,25 @@ def render(seen: Observation) -> bytes:
             lines.append(f"{_series(name, labels, node)}{value!r}\n")
         else:
             _add_buckets(lines, name, _labels(name, labels, node), value, counts)
-    return "".join(chain.from_iterable(blocks.values())).encode()
+
+
+def _add_links(blocks: dict[str, list[str]], links: LinkRows, node: str) -> None:
+    """One line for each value of each row; the lines of one metric come together, so each has a column of its own."""
+    names = LINK_METRICS[links.transport]
+    columns: list[list[str]] = [[] for _ in names]
+    for label, row in links.rows.items():
+        for column, series, value in zip(columns, _link_series(names, label, node), row, strict=True):
+            if value is not None:
+                column.append(f"{series}{value!r}\n")
+    for name, column in zip(names, columns, strict=True):
+        if column:
+            blocks[name] = [_FORMS[name].header, *column]
+
+
+@lru_cache(maxsize=2 * LINKS_LISTED_MAX)
+def _link_series(names: tuple[str, ...], label: str, node: str) -> tuple[str, ...]:
+    """The lines of one row up to their values."""
+    return tuple(f"{name}{{{_labels(name, (label,), node)}}} " for name in names)
 
 
 @lru_cache(maxsize=SERIES_KEPT_MAX)

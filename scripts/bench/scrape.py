@@ -42,11 +42,16 @@ def main() -> int:
         return 0
     print(
         f"{found['peers']} peers, {found['series']} series, {found['bytes'] / 1024:.0f} KiB\n"
-        f"own renderer       p50 {found['own_p50_ms']:6.2f}  p99 {found['own_p99_ms']:6.2f} ms (aim {AIM_MS:g})\n"
-        f"prometheus_client  p50 {found['library_p50_ms']:6.2f}  p99 {found['library_p99_ms']:6.2f} ms\n"
+        f"own renderer       {_figures(found, 'own')} ms (aim {AIM_MS:g})\n"
+        f"prometheus_client  {_figures(found, 'library')} ms\n"
         f"ratio              {found['ratio']:.1f}"
     )
     return 0
+
+
+def _figures(found: dict[str, float], way: str) -> str:
+    """The least is what it takes when nothing else wants the processor."""
+    return "  ".join(f"{name} {found[f'{way}_{name}_ms']:6.2f}" for name in ("least", "p50", "p99"))
 
 
 async def measure(peers: int, scrapes: int) -> dict[str, float]:
@@ -81,8 +86,10 @@ async def measure(peers: int, scrapes: int) -> dict[str, float]:
         "peers": peers,
         "series": sum(not line.startswith(b"#") for line in text.splitlines()),
         "bytes": len(text),
+        "own_least_ms": own[0],
         "own_p50_ms": own[len(own) // 2],
         "own_p99_ms": own[int(0.99 * len(own))],
+        "library_least_ms": library[0],
         "library_p50_ms": library[len(library) // 2],
         "library_p99_ms": library[int(0.99 * len(library))],
         "ratio": library[len(library) // 2] / own[len(own) // 2],

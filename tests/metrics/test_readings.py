@@ -45,7 +45,7 @@ def test_no_series_appears_twice_even_when_two_connections_lead_to_one_peer() ->
     counts = Counter((reading.name, *reading.labels) for reading in readings(observation(node_snapshot(*links))))
 
     assert max(counts.values()) == 1
-    assert values(observation(node_snapshot(*links)))[("positron_links_unlisted",)] == 2
+    assert values(observation(node_snapshot(*links)))["positron_links_unlisted", "udp"] == 2
 
 
 def test_tcp_links_show_what_the_kernel_has_measured() -> None:
@@ -100,7 +100,7 @@ def test_links_beyond_the_limit_are_counted_and_the_oldest_stay() -> None:
 
     listed = sorted(key[1] for key in seen if key[0] == "positron_link_state")
     assert listed == [node_id(number)[:4].hex() for number in range(1, LINKS_LISTED_MAX + 1)]
-    assert seen[("positron_links_unlisted",)] == 50
+    assert seen["positron_links_unlisted", "udp"] == 50
 
 
 @pytest.mark.parametrize("most", [0, 1, 3, LINKS_LISTED_MAX + 50])
@@ -111,7 +111,8 @@ def test_fewer_links_are_listed_where_fewer_are_wanted(most: int) -> None:
     for metric, there in (("positron_link_state", 5), ("positron_tcp_link_rto_seconds", 2)):
         listed = sorted(key[1] for key in seen if key[0] == metric)
         assert listed == [node_id(number)[:4].hex() for number in range(1, min(most, there) + 1)]
-    assert seen[("positron_links_unlisted",)] == max(0, 5 - most)
+    assert seen["positron_links_unlisted", "udp"] == max(0, 5 - most)
+    assert seen["positron_links_unlisted", "tcp"] == max(0, 2 - most)
     assert seen[("positron_links", "udp", "established")] == 5
 
 
