@@ -35,5 +35,9 @@ def rate_by(label: str, metric: str, selector: str = NODES) -> Query:
 
 
 def named(expression: str) -> str:
-    """An expression by `node` and `peer`, with the peer's name as label `peer_name`; nodes say theirs themselves."""
-    return f"({expression}) * on (peer) group_left (peer_name) peer:positron_node_info:name"
+    """An expression by `node` and `peer`, with the peer's name as label `peer_name`.
+
+    Nodes say their names themselves; one that is not scraped, or was not for a minute, goes by its label `peer`.
+    """
+    name = f"({expression}) * on (peer) group_left (peer_name) peer:positron_node_info:name"
+    return f'{name} or on (node, peer) label_replace({expression}, "peer_name", "$1", "peer", "(.+)")'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.testnet.boards.names import AMBER, LINK_STATES, NODES, RATE, RED, quantile, rate_by
+from node.testnet.boards.names import AMBER, LINK_STATES, NODES, RATE, RED, named, quantile, rate_by
 from node.testnet.boards.spec import Board, Panel, Query, Shape, Threshold
 
 __all__ = ["NODE"]
@@ -10,7 +10,12 @@ __all__ = ["NODE"]
 
 def _links(metric: str) -> tuple[Query, ...]:
     """The five links of the node on which a figure is highest."""
-    return (Query(expression=f"topk by (peer) (1, topk(5, {metric}{{{NODES}}}))", legend="{{peer}}"),)
+    return _by_peer(f"topk(5, {metric}{{{NODES}}})")
+
+
+def _by_peer(expression: str) -> tuple[Query, ...]:
+    """A line for each peer, by its name; the label `peer` stays for the board that a line leads to."""
+    return (Query(expression=f"max by (peer, peer_name) ({named(expression)})", legend="{{peer_name}}"),)
 
 
 NODE = Board(
@@ -117,10 +122,10 @@ NODE = Board(
         Panel(
             number=10,
             title="Links",
-            description="State of each link over time, by the first digits of the peer's key. Established all along; "
-            "gaps are peers that were killed, cut off or restarted.",
+            description="State of each link over time, by the name of the peer, or the first digits of its key where "
+            "that is not scraped. Established all along; gaps are peers that were killed, cut off or restarted.",
             unit="short",
-            queries=(Query(expression=f"max by (peer) (positron_link_state{{{NODES}}})", legend="{{peer}}"),),
+            queries=_by_peer(f"positron_link_state{{{NODES}}}"),
             shape=Shape.STATES,
             words=LINK_STATES,
             leads_to="link",

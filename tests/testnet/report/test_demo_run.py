@@ -106,6 +106,13 @@ def test_only_the_links_of_that_node_retransmit_and_all_are_quiet_again_afterwar
     assert len(before) == len(after) == 30
 
 
+def test_the_links_of_a_node_go_by_the_names_of_its_peers(replay: Replay, run: StoredRun) -> None:
+    for title in ("Smoothed RTT, the five slowest links", "Retransmission timeout, the five longest", "Links"):
+        shown = Panel(replay, run, "node", title).during(DURING, "peer_name")
+        assert {name for (name,) in shown} <= {"seed", *(f"node-{number}" for number in range(1, 6))}, title
+        assert len(shown) >= 5, title
+
+
 def test_timeouts_follow_round_trips_and_probes_the_loss(replay: Replay, run: StoredRun) -> None:
     timeouts = Panel(replay, run, "chaos", "Retransmission timeout by node")
     smoothed = "max by (node) (positron_link_rtt_smoothed_seconds)"
