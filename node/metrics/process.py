@@ -18,7 +18,7 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 class ProcessReading:
     """The process now. cpu: seconds of user and system time. started: Unix time in seconds, resolution 10 ms."""
 
-    cpu: float
+    cpu: float | None
     resident: int | None
     open_files: int | None
     started: float | None

@@ -354,8 +354,8 @@ def _runtime(seen: Observation) -> Iterator[Reading]:
     yield Reading("positron_state_saves_total", runtime.state_saves, ("ok",))
     yield Reading("positron_state_saves_total", runtime.state_save_failures, ("failed",))
     yield Reading("positron_scrape_render_seconds", to_seconds(runtime.render_time))
-    yield Reading("positron_process_cpu_seconds_total", process.cpu)
     for name, value in (
+        ("cpu_seconds_total", process.cpu),
         ("resident_memory_bytes", process.resident),
         ("open_fds", process.open_files),
         ("start_time_seconds", process.started),

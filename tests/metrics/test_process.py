@@ -8,6 +8,7 @@ from node.metrics.process import read_process
 def test_this_process_is_read_from_the_system() -> None:
     reading = read_process()
 
+    assert reading.cpu is not None
     assert reading.cpu > 0
     assert reading.resident is not None
     assert reading.resident > 1 << 20

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.testnet.boards.names import AMBER, NODES, RATE, RED
+from node.testnet.boards.names import AMBER, NO_LINK, NO_TRIP, NODES, NOT_READ, NOT_SENT, RATE, RED
 from node.testnet.boards.spec import Board, Panel, Query, Shape, Threshold
 
 __all__ = ["CHAOS"]
@@ -48,7 +48,7 @@ CHAOS = Board(
             width=8,
             description="The largest loss on what each node sends, as it is in force; dashed, what was asked for. "
             "The two lie on each other: anything else is an impairment that did not take effect. Asked is only known "
-            "where a scenario is in control.",
+            "where a scenario is in control." + NOT_READ,
             unit="percentunit",
             queries=(
                 Query(
@@ -66,7 +66,7 @@ CHAOS = Board(
             title="Delay, asked and applied",
             width=8,
             description="The longest delay of what each node sends, as it is in force; dashed, what was asked for. "
-            "The two lie on each other. Asked is only known where a scenario is in control.",
+            "The two lie on each other. Asked is only known where a scenario is in control." + NOT_READ,
             unit="s",
             queries=(
                 Query(
@@ -86,7 +86,7 @@ CHAOS = Board(
             width=8,
             description="Share of the packets of each node that its transport declared lost; dashed, 1 - (1-a)(1-b) "
             "for the mean loss a asked on its way out and b on its way in. The lines meet within a few seconds of "
-            "traffic; a node that sends little, or only acknowledgements, stays below.",
+            "traffic; a node that sends little, or only acknowledgements, stays below." + NOT_SENT,
             unit="percentunit",
             queries=(
                 Query(
@@ -101,7 +101,7 @@ CHAOS = Board(
             number=5,
             title="Round trip time, p99 by node",
             description="99 of 100 round trips were shorter; dashed, twice the longest delay asked. Just above the "
-            "dashed line; loss alone does not raise it, since packets sent again are not measured.",
+            "dashed line; loss alone does not raise it, since packets sent again are not measured." + NO_TRIP,
             unit="s",
             queries=(
                 Query(
@@ -120,7 +120,8 @@ CHAOS = Board(
             number=6,
             title="Retransmission timeout by node",
             description="The longest effective timeout of each node's links. It follows the round trip time; a line "
-            "that doubles in steps is a link on which nothing comes back, and falls as soon as something does.",
+            "that doubles in steps is a link on which nothing comes back, and falls as soon as something does."
+            + NO_LINK,
             unit="s",
             queries=(
                 Query(expression=f"max by (node) (positron_link_rto_effective_seconds{{{NODES}}})", legend="{{node}}"),
@@ -130,7 +131,8 @@ CHAOS = Board(
             number=7,
             title="Retransmission ratio by node",
             description="Packets that carried data again, of all packets that the node sent. Zero before a fault; the "
-            "nodes that a loss acts on rise and the others far less, and all are at zero again within 30 s after it.",
+            "nodes that a loss acts on rise and the others far less, and all are at zero again within 30 s after it."
+            + NOT_SENT,
             unit="percentunit",
             queries=(
                 Query(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.testnet.boards.names import NODES, RATE, quantile, rate_by
+from node.testnet.boards.names import NODES, NOT_BROADCAST, RATE, quantile, rate_by
 from node.testnet.boards.spec import Board, Panel, Query, Shape
 
 __all__ = ["GOSSIP"]
@@ -42,7 +42,8 @@ GOSSIP = Board(
             number=2,
             title="Copies for each delivery",
             description="Copies that arrived again, for each one that was delivered. Up to six in a large mesh, and "
-            "about one in a small one; rising under loss, since links send again what was not acknowledged.",
+            "about one in a small one; rising under loss, since links send again what was not acknowledged."
+            + NOT_BROADCAST,
             unit="short",
             queries=(
                 Query(
@@ -54,7 +55,7 @@ GOSSIP = Board(
             number=3,
             title="Propagation",
             description="Time from publishing to delivery. A few one-way delays of the network; the median stays put "
-            "under loss while p99 grows by a retransmission timeout.",
+            "under loss while p99 grows by a retransmission timeout." + NOT_BROADCAST,
             unit="s",
             queries=tuple(quantile(share, "positron_gossip_propagation_seconds") for share in (0.5, 0.9, 0.99)),
         ),
@@ -75,7 +76,8 @@ GOSSIP = Board(
         Panel(
             number=5,
             title="Links travelled",
-            description="Links that delivered messages had travelled. One in a full mesh, two to five in a larger one.",
+            description="Links that delivered messages had travelled. One in a full mesh, two to five in a larger one."
+            + NOT_BROADCAST,
             unit="short",
             queries=tuple(quantile(share, "positron_gossip_hops") for share in (0.5, 0.99)),
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.testnet.boards.names import RATE
+from node.testnet.boards.names import NO_LINK, RATE
 from node.testnet.boards.spec import Board, Panel, Query
 
 __all__ = ["LINK"]
@@ -38,7 +38,7 @@ LINK = Board(
             number=1,
             title="Round trip time",
             description="As this end measures it. The latest jumps about by the jitter of the path, the smoothed one "
-            "follows its mean, and the least is the path without any queue.",
+            "follows its mean, and the least is the path without any queue." + NO_LINK,
             unit="s",
             queries=(
                 Query(expression=_here("rtt_latest_seconds"), legend="latest"),
@@ -50,7 +50,7 @@ LINK = Board(
             number=2,
             title="Round trip time, from the other end",
             description="The same link as its other end measures it. Both ends see the same round trips, so the lines "
-            "agree but for the lateness of each process.",
+            "agree but for the lateness of each process." + NO_LINK,
             unit="s",
             queries=(
                 Query(expression=_back("rtt_latest_seconds"), legend="latest"),
@@ -63,7 +63,7 @@ LINK = Board(
             title="Retransmission timeout",
             description="Computed and in force; dashed, what the formula gives: smoothed round trip + 4 deviations + "
             "the longest delay of an acknowledgement. Computed lies on the dashed line; the effective one never falls "
-            "below its floor, and doubles with each expiry.",
+            "below its floor, and doubles with each expiry." + NO_LINK,
             unit="s",
             queries=(
                 Query(expression=_here("rto_computed_seconds"), legend="computed"),
@@ -80,7 +80,7 @@ LINK = Board(
             number=4,
             title="Retransmission timeout, from the other end",
             description="The timers of the other end. They differ where loss differs by direction, since each end "
-            "waits for acknowledgements of its own packets.",
+            "waits for acknowledgements of its own packets." + NO_LINK,
             unit="s",
             queries=(
                 Query(expression=_back("rto_computed_seconds"), legend="computed"),
@@ -92,7 +92,7 @@ LINK = Board(
             title="Packets",
             description="Sent by this end, and what became of them. Lost and retransmitted are nothing on a clean "
             "network; spurious means declared lost and acknowledged after all, and stays near nothing even under "
-            "jitter.",
+            "jitter." + NO_LINK,
             unit="pps",
             queries=(
                 Query(expression=_rate("sent_packets_total"), legend="sent"),
@@ -105,7 +105,7 @@ LINK = Board(
             number=6,
             title="Window",
             description="Congestion window, bytes in flight, and the window at which slow start ends. In flight stays "
-            "below the window; at the window the sender is held back.",
+            "below the window; at the window the sender is held back." + NO_LINK,
             unit="bytes",
             queries=(
                 Query(expression=_here("cwnd_bytes"), legend="window"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.testnet.boards.names import AMBER, GREEN, LINK_STATES, NODES, RED, WARM, named
+from node.testnet.boards.names import AMBER, GREEN, LINK_STATES, NO_LINK, NODES, RED, WARM, named
 from node.testnet.boards.spec import Board, Panel, Query, Shape, Threshold
 
 __all__ = ["LINKS"]
@@ -21,7 +21,7 @@ LINKS = Board(
             number=1,
             title="Smoothed RTT",
             description="Round trip times, link by link. One colour on a uniform network; a row and a column that "
-            "stand out are one node, a block is a region. A cell leads to its link.",
+            "stand out are one node, a block is a region. A cell leads to its link." + NO_LINK,
             unit="s",
             queries=_matrix(f"positron_link_rtt_smoothed_seconds{{{NODES}}}"),
             shape=Shape.MATRIX,
@@ -33,7 +33,8 @@ LINKS = Board(
             number=2,
             title="Retransmission ratio",
             description="Packets that carried data again, of those sent on the link in the last ten seconds. Nothing "
-            "on a clean network; a row alone is loss of what that node sends, a row and its column is loss both ways.",
+            "on a clean network; a row alone is loss of what that node sends, a row and its column is loss both ways."
+            + NO_LINK,
             unit="percentunit",
             queries=_matrix(f"link:positron_retransmission:ratio_rate10s{{{NODES}}}"),
             shape=Shape.MATRIX,
@@ -46,7 +47,7 @@ LINKS = Board(
             number=3,
             title="Timeouts in a row",
             description="Expiries of the retransmission timer without an answer between them. Zero; from three on the "
-            "link is as good as cut.",
+            "link is as good as cut." + NO_LINK,
             unit="short",
             queries=_matrix(f"positron_link_rto_backoff{{{NODES}}}"),
             shape=Shape.MATRIX,
@@ -59,7 +60,7 @@ LINKS = Board(
             number=4,
             title="State",
             description="State of each link. Established everywhere in a full mesh; testnets of more than a few dozen "
-            "nodes are no full mesh, so empty cells are normal there.",
+            "nodes are no full mesh, so empty cells are normal there." + NO_LINK,
             unit="short",
             queries=_matrix(f"positron_link_state{{{NODES}}}"),
             shape=Shape.MATRIX,

@@ -7,7 +7,8 @@ from functools import partial
 from node.testnet.boards.spec import Panel, Query, Shape, Threshold
 
 __all__ = [
-    "AMBER", "GREEN", "LINK_STATES", "NODES", "RATE", "RED", "WARM", "named", "quantile", "rate_by", "stat",
+    "AMBER", "GREEN", "LINK_STATES", "NODES", "NOT_BROADCAST", "NOT_READ", "NOT_SENT", "NO_LINK", "NO_TRIP", "RATE",
+    "RED", "SIMULATED", "WARM", "named", "quantile", "rate_by", "stat",
 ]  # fmt: skip
 
 NODES = 'node=~"$node"'
@@ -19,6 +20,14 @@ LINK_STATES = ((0, "closed", RED), (1, "closing", AMBER), (2, "handshake", AMBER
 
 WARM = (Threshold(value=0.02, colour=AMBER), Threshold(value=0.1, colour=RED))
 """For shares that should be near nothing."""
+
+NO_LINK = " 'No data': there is no link over UDP to show, or the setting METRICS_PEERS lists none."
+NO_TRIP = " 'No data': no round trip was measured, for want of peers or of anything to send them."
+NOT_SENT = " 'No data': nothing was sent over UDP."
+NOT_BROADCAST = " 'No data': no broadcast arrived."
+NOT_READ = " 'No data': what the network is configured to do could not be read."
+SIMULATED = " 'No data' in a simulation, whose nodes share one process and have no sockets."
+"""Why a panel may be empty: ends its description."""
 
 stat = partial(Panel, shape=Shape.STAT, width=4, height=4)
 

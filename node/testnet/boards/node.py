@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.testnet.boards.names import AMBER, LINK_STATES, NODES, RATE, RED, named, quantile, rate_by
+from node.testnet.boards.names import AMBER, LINK_STATES, NO_LINK, NODES, RATE, RED, SIMULATED, named, quantile, rate_by
 from node.testnet.boards.spec import Board, Panel, Query, Shape, Threshold
 
 __all__ = ["NODE"]
@@ -39,7 +39,7 @@ NODE = Board(
             number=2,
             title="Smoothed RTT, the five slowest links",
             description="Smoothed round trip times of the five links on which they are longest. Twice the configured "
-            "delay; one line far above the others is one bad link.",
+            "delay; one line far above the others is one bad link." + NO_LINK,
             unit="s",
             queries=_links("positron_link_rtt_smoothed_seconds"),
             leads_to="link",
@@ -48,7 +48,7 @@ NODE = Board(
             number=3,
             title="Retransmission timeout, the five longest",
             description="Effective timeouts of the five links on which they are longest. Some ten milliseconds above "
-            "the round trip time; doubling steps mean that nothing comes back.",
+            "the round trip time; doubling steps mean that nothing comes back." + NO_LINK,
             unit="s",
             queries=_links("positron_link_rto_effective_seconds"),
             leads_to="link",
@@ -57,7 +57,7 @@ NODE = Board(
             number=4,
             title="Window and bytes in flight",
             description="Congestion windows of all links together, and what is sent and not yet acknowledged. In "
-            "flight stays far below the window unless the node sends as much as the network takes.",
+            "flight stays far below the window unless the node sends as much as the network takes." + NO_LINK,
             unit="bytes",
             queries=(
                 Query(expression=f"sum(positron_link_cwnd_bytes{{{NODES}}})", legend="window"),
@@ -76,7 +76,7 @@ NODE = Board(
             number=6,
             title="The kernel's refusals",
             description="Datagrams that the kernel dropped for want of buffer, or would not send. Zero; anything else "
-            "is loss that no network caused.",
+            "is loss that no network caused." + SIMULATED,
             unit="pps",
             queries=(
                 Query(
@@ -93,7 +93,7 @@ NODE = Board(
             number=7,
             title="Lateness of the event loop",
             description="How late timers of the node ran. A few milliseconds; above 50 ms the node's round trip times "
-            "are its own lateness, and an alert fires.",
+            "are its own lateness, and an alert fires." + SIMULATED,
             unit="s",
             queries=tuple(quantile(share, "positron_event_loop_lag_seconds") for share in (0.5, 0.99)),
             thresholds=(Threshold(value=0.01, colour=AMBER), Threshold(value=0.05, colour=RED)),
@@ -102,7 +102,7 @@ NODE = Board(
             number=8,
             title="Processor",
             description="Share of one processor that the node uses. A few percent when idle; near 100 % everything on "
-            "the node comes late.",
+            "the node comes late." + SIMULATED,
             unit="percentunit",
             queries=(
                 Query(expression=f"sum(rate(positron_process_cpu_seconds_total{{{NODES}}}{RATE}))", legend="used"),
@@ -123,7 +123,8 @@ NODE = Board(
             number=10,
             title="Links",
             description="State of each link over time, by the name of the peer, or the first digits of its key where "
-            "that is not scraped. Established all along; gaps are peers that were killed, cut off or restarted.",
+            "that is not scraped. Established all along; gaps are peers that were killed, cut off or restarted."
+            + NO_LINK,
             unit="short",
             queries=_by_peer(f"positron_link_state{{{NODES}}}"),
             shape=Shape.STATES,

@@ -6,7 +6,19 @@ it to that. `$node` is the board's choice of nodes; `$__rate_interval` is four s
 
 from __future__ import annotations
 
-from node.testnet.boards.names import AMBER, GREEN, NODES, RATE, RED, quantile, stat
+from node.testnet.boards.names import (
+    AMBER,
+    GREEN,
+    NO_LINK,
+    NO_TRIP,
+    NODES,
+    NOT_READ,
+    NOT_SENT,
+    RATE,
+    RED,
+    quantile,
+    stat,
+)
 from node.testnet.boards.spec import Board, Panel, Query, Threshold
 
 __all__ = ["OVERVIEW"]
@@ -40,7 +52,7 @@ _OVERVIEW_STATS = (
         number=3,
         title="RTT p99",
         description="99 of 100 round trips of the last 10 seconds were shorter. Twice the configured delay, plus a "
-        "little; below a millisecond or two without an impairment.",
+        "little; below a millisecond or two without an impairment." + NO_TRIP,
         unit="s",
         queries=(Query(expression="testnet:positron_rtt_seconds:p99_rate10s", legend="p99"),),
     ),
@@ -49,7 +61,7 @@ _OVERVIEW_STATS = (
         title="Retransmission ratio",
         description="Packets that carried data again, of all packets sent in the last 10 seconds. Zero on a clean "
         "network; under loss it stays below the configured loss, since heartbeats and acknowledgements are never "
-        "sent again.",
+        "sent again." + NOT_SENT,
         unit="percentunit",
         queries=(Query(expression="testnet:positron_retransmission:ratio_rate10s", legend="retransmitted"),),
         decimals=1,
@@ -59,7 +71,7 @@ _OVERVIEW_STATS = (
         number=5,
         title="Configured loss",
         description="The largest packet loss that is applied to what a node sends, read back from its kernel. Zero "
-        "means that no loss is applied, not that it is unknown.",
+        "means that no loss is applied, not that it is unknown." + NOT_READ,
         unit="percentunit",
         queries=(Query(expression="max(positron_impairment_loss_ratio)", legend="loss"),),
         decimals=1,
@@ -84,7 +96,7 @@ _OVERVIEW_SERIES = (
         title="Round trip time",
         description="Percentiles over all round trips that the chosen nodes measured, none of a packet sent again. "
         "Twice the configured delay plus up to a few milliseconds; the distance of p99 from p50 is jitter, or a busy "
-        "machine.",
+        "machine." + NO_TRIP,
         unit="s",
         queries=(*(quantile(share, "positron_rtt_seconds") for share in (0.5, 0.9, 0.99)),),
     ),
@@ -94,7 +106,7 @@ _OVERVIEW_SERIES = (
         description="Over the links of the chosen nodes. Computed: smoothed RTT + 4 deviations + longest delay of an "
         "acknowledgement. Effective: the same within its limits, doubled with each expiry; what the timer really "
         "uses. Both follow the smoothed RTT at a distance; an effective timeout far above the computed one is a link "
-        "in trouble.",
+        "in trouble." + NO_LINK,
         unit="s",
         queries=(
             Query(expression=f"avg(positron_link_rtt_smoothed_seconds{{{NODES}}})", legend="smoothed RTT, mean"),
@@ -109,7 +121,7 @@ _OVERVIEW_SERIES = (
         title="Retransmission ratio by node",
         description="Packets that carried data again, of all UDP packets that the node sent; dashed, the loss that "
         "is configured for what it sends. Zero without loss. Under loss a busy node comes near the dashed line; an "
-        "idle one stays far below, since heartbeats and acknowledgements are never sent again.",
+        "idle one stays far below, since heartbeats and acknowledgements are never sent again." + NOT_SENT,
         unit="percentunit",
         queries=(
             Query(
@@ -129,7 +141,7 @@ _OVERVIEW_SERIES = (
         title="Packets lost, by what told",
         description="Packets that the chosen nodes declared lost. Reordering threshold: three later packets were "
         "acknowledged. Time threshold: a later one was, 9/8 of a round trip ago. PTO expired: nothing came back at "
-        "all. Nothing on a clean network; the last one alone means that whole links are silent.",
+        "all. Nothing on a clean network; the last one alone means that whole links are silent." + NOT_SENT,
         unit="pps",
         queries=(
             Query(

@@ -129,8 +129,9 @@ def formatted(value: float, unit: str) -> str:
             return f"{value:.3g} s" if value >= 1 or value == 0 else f"{value * 1000:.3g} ms"
         case "percentunit":
             return f"{value * 100:.3g} %"
-        case "bytes":
-            return f"{value / (1 << 20):.3g} MiB"
+        case "bytes" | "Bps":
+            power = min(3, int(math.log2(max(1.0, abs(value)))) // 10)
+            return f"{value / (1 << 10 * power):.3g} {('B', 'KiB', 'MiB', 'GiB')[power]}{'/s' if unit == 'Bps' else ''}"
         case "pps" | "cps":
             return f"{value:.3g}/s"
         case _:

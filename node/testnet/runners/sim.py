@@ -348,7 +348,7 @@ _EVENTS = {
     "member_changed": "member",
 }
 
-_NO_PROCESS = ProcessReading(cpu=0.0, resident=None, open_files=None, started=None)
+_NO_PROCESS = ProcessReading(cpu=None, resident=None, open_files=None, started=None)
 
 
 def _concerns(fault: Fault, node: str) -> bool:
