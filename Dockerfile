@@ -43,7 +43,8 @@ VOLUME /var/lib/positron
 EXPOSE 8888/udp 8889/tcp 9464/tcp
 # The node touches the file each second while it is ready; looking at it is cheap, asking over HTTP from a new process
 # is not. Even so the engine spends tens of milliseconds on starting each look.
+# The node has no right to read its impairment; that it is still there is told to it here.
 HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=3 \
-    CMD test -n "$(find /run/positron/health -newermt '5 seconds ago' 2>/dev/null)"
+    CMD [ ! -e "$POSITRON_IMPAIRMENT_FILE" ] || impair refresh; test -n "$(find /run/positron/health -newermt '5 seconds ago' 2>/dev/null)"
 ENTRYPOINT ["entrypoint"]
 CMD ["positron", "run"]

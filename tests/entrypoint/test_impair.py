@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import fcntl
 import json
+import threading
 
 import pytest
 
@@ -349,6 +351,51 @@ def test_what_was_asked_is_told_beside_what_the_kernel_has(container: Container)
     told = json.loads(container.impairment_file.read_text())
     assert (told["loss_ratio"], told["asked_loss_ratio"]) == (0.0999999, 0.1)
     assert (told["delay_seconds"], told["asked_delay_seconds"]) == (0.02, 0.02)
+
+
+def test_a_refresh_tells_what_somebody_else_has_changed_since(container: Container) -> None:
+    container.has(netem(loss=0.05, delay=0.02), after_next_change=True)
+    assert container.run("impair", "apply", LOSS="5%", DELAY="20ms").returncode == 0
+    before = container.impairment_file.read_text()
+    assert container.run("impair", "refresh").returncode == 0
+    assert container.impairment_file.read_text() == before
+    for found, loss, delay in ((netem(loss=0.5, delay=0.02), 0.5, 0.02), (None, 0, 0)):
+        container.has(found)
+        assert container.run("impair", "refresh").returncode == 0
+        told = json.loads(container.impairment_file.read_text())
+        assert (told["loss_ratio"], told["delay_seconds"]) == (loss, delay)
+        assert (told["asked_loss_ratio"], told["asked_delay_seconds"]) == (0.05, 0.02)
+    assert len([call for call in container.calls if call.startswith("tc")]) == 1
+
+
+@pytest.mark.parametrize("verb", ["table", "drops"])
+def test_a_refresh_leaves_alone_what_a_controller_looks_after(container: Container, verb: str) -> None:
+    container.write("nft.text", "")
+    container.run("impair", verb)
+    before = container.impairment_file.read_text()
+    assert container.run("impair", "refresh").returncode == 0
+    assert container.impairment_file.read_text() == before
+
+
+def test_a_refresh_without_an_impairment_does_nothing(container: Container) -> None:
+    done = container.run("impair", "refresh")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert not container.impairment_file.exists()
+
+
+def test_two_at_a_time_take_turns_and_the_node_cannot_hold_them_up(container: Container) -> None:
+    container.has(netem(loss=0.05), after_next_change=True)
+    assert container.run("impair", "apply", LOSS="5%").returncode == 0
+    held = container.directory / "impairment.json.lock"
+    assert held.stat().st_mode & 0o777 == 0o600
+    with held.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        waiting = threading.Thread(target=container.run, args=("impair", "refresh"))
+        waiting.start()
+        waiting.join(0.2)
+        assert waiting.is_alive()
+    waiting.join(10)
+    assert not waiting.is_alive()
 
 
 def test_an_unknown_verb_is_a_usage_error(container: Container) -> None:
