@@ -32,6 +32,7 @@ DRAW_MILLISECONDS = 20_000
 SIZE = "1600,1800"
 PICTURE_BYTES_MIN = 10_000
 _LABEL_VALUES = re.compile(r"label_values\((.*),\s*(\w+)\)")
+_QUERY_RESULT = re.compile(r"query_result\((.*)\)")
 
 Record = dict[str, Any]
 
@@ -145,18 +146,27 @@ class Check:
         """A value for each variable: all where all may be chosen, else the first that there is."""
         values: dict[str, str] = {}
         for variable in board["templating"]["list"]:
-            found = _LABEL_VALUES.fullmatch(variable["definition"])
-            assert found is not None, variable["definition"]
-            match, label = urllib.parse.quote(_filled(found[1], values)), found[2]
-            path = f"/api/datasources/uid/{DATASOURCE}/resources/api/v1/label/{label}/values?match[]={match}"
             try:
-                choices = self._grafana.get(path)["data"]
+                choices = self._choices(_filled(variable["definition"], values), variable["name"])
             except (Unusable, KeyError) as error:
                 self.problems.append(f"board {uid}, variable {variable['name']}: {error}")
                 choices = []
             is_all = variable.get("includeAll") or not choices
             values[variable["name"]] = ".+" if is_all else re.escape(str(choices[0])).replace("\\", "\\\\")
         return values
+
+    def _choices(self, definition: str, name: str) -> list[str]:
+        """What the page offers to choose from; `query_result` is taken for the label with the variable's name."""
+        resources = f"/api/datasources/uid/{DATASOURCE}/resources/api/v1"
+        values = _LABEL_VALUES.fullmatch(definition)
+        if values is not None:
+            match = urllib.parse.quote(values[1])
+            found: list[str] = self._grafana.get(f"{resources}/label/{values[2]}/values?match[]={match}")["data"]
+            return found
+        result = _QUERY_RESULT.fullmatch(definition)
+        assert result is not None, definition
+        told = self._grafana.get(f"{resources}/query?query={urllib.parse.quote(result[1])}")["data"]["result"]
+        return [one["metric"][name] for one in told]
 
     def _ask(self, where: str, expression: str, *, is_instant: bool) -> list[Record]:
         try:

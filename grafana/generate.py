@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from node.testnet.boards import BOARDS
+from node.testnet.boards.names import named
 from node.testnet.boards.spec import COLUMNS, Board, Panel, Query, Shape
 
 __all__ = ["DATASOURCE_UID", "DIRECTORY", "main", "render"]
@@ -20,6 +21,9 @@ __all__ = ["DATASOURCE_UID", "DIRECTORY", "main", "render"]
 DIRECTORY = Path(__file__).parent / "dashboards"
 DATASOURCE_UID = "prometheus"
 """As in `provisioning/datasources/prometheus.yaml`."""
+
+ROW_NAMES = "node\\peer_name"
+"""The column of a matrix that Grafana's grouping makes of the nodes in its rows."""
 
 SCHEMA_VERSION = 39
 """Of Grafana 11; later ones read it and convert it on loading."""
@@ -72,13 +76,19 @@ def _board(board: Board) -> Json:
     }
 
 
+_PEERS = named('positron_link_state{node=~"$node"}')
+_CHOICES = {
+    "node": ("label_values(positron_node_info, node)", ""),
+    "peer": (
+        f"query_result(max by (peer, peer_name) ({_PEERS}))",
+        '/peer="(?<value>[^"]+)",peer_name="(?<text>[^"]+)"/',
+    ),
+}
+"""Query and pattern of each variable: nodes, and the peers that the chosen nodes have, which are shown by name."""
+
+
 def _variable(name: str, *, is_single: bool) -> Json:
-    """A choice of nodes, or of peers that the chosen nodes have, by the first digits of their keys."""
-    query = (
-        "label_values(positron_node_info, node)"
-        if name == "node"
-        else 'label_values(positron_link_state{node=~"$node"}, peer)'
-    )
+    query, pattern = _CHOICES[name]
     variable: dict[str, Json] = {
         "name": name,
         "label": name.capitalize(),
@@ -86,6 +96,7 @@ def _variable(name: str, *, is_single: bool) -> Json:
         "datasource": _datasource(),
         "definition": query,
         "query": {"query": query, "refId": name},
+        "regex": pattern,
         "refresh": 2,  # when the time range changes
         "sort": 7,  # natural, ascending: node-2 before node-10
         "multi": not is_single,
@@ -177,7 +188,7 @@ def _matrix() -> Json:
             "id": "groupingToMatrix",
             "options": {"rowField": "node", "columnField": "peer_name", "valueField": "Value", "emptyValue": "null"},
         },
-        {"id": "sortBy", "options": {"sort": [{"field": "node\\\\peer_name"}]}},
+        {"id": "sortBy", "options": {"sort": [{"field": ROW_NAMES}]}},
     ]
 
 
@@ -225,8 +236,13 @@ def _defaults(panel: Panel) -> Json:
 def _drill_down(panel: Panel) -> Json:
     """Leads to the board behind a line or a cell; time and choices stay."""
     board = next(board for board in BOARDS if board.uid == panel.leads_to)
-    peer = "&var-peer=${__field.labels.peer}" if "peer" in board.variables and panel.shape is not Shape.MATRIX else ""
-    url = f"/d/{board.uid}?${{__url_time_range}}&${{node:queryparam}}{peer}"
+    node, peer = "${node:queryparam}", "&var-peer=${__field.labels.peer}"
+    if panel.shape is Shape.MATRIX:
+        # A peer may be chosen by its name as well.
+        node, peer = "var-node=${__data.fields[0]}", "&var-peer=${__field.name}"
+    elif "{{node}}" in panel.queries[0].legend:
+        node = "var-node=${__field.labels.node}"
+    url = f"/d/{board.uid}?${{__url_time_range}}&{node}{peer if 'peer' in board.variables else ''}"
     return {"title": board.title, "url": url, "targetBlank": False}
 
 

@@ -50,6 +50,9 @@ class StandIn:
         if place == "/api/ds/query":
             return self._query(json.loads(body)["queries"][0])
         if parts[:6] == ["api", "datasources", "uid", "prometheus", "resources", "api"]:
+            if parts[7] == "query":
+                (query,) = urllib.parse.parse_qs(words)["query"]
+                return self._ask("query", {"query": query, "time": (self.start + self.end) / 2})
             (match,) = urllib.parse.parse_qs(words)["match[]"]
             return self._ask(f"label/{parts[8]}/values", {"match[]": match, "start": self.start, "end": self.end})
         if parts[0] == "d":

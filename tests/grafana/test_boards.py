@@ -125,6 +125,29 @@ def test_matrices_have_a_row_and_a_column_for_each_cell() -> None:
                 assert all("by (node, peer_name)" in query.expression for query in panel.queries)
 
 
+def test_rows_of_matrices_are_sorted_by_the_column_that_the_grouping_makes() -> None:
+    for board in BOARDS:
+        for panel in rendered(board)["panels"]:
+            if "transformations" in panel:
+                _, group, sort = (step["options"] for step in panel["transformations"])
+                # One backslash between the two names, as groupingToMatrix of @grafana/data puts it.
+                assert sort["sort"] == [{"field": group["rowField"] + chr(92) + group["columnField"]}]
+
+
+def test_a_line_and_a_cell_lead_to_the_node_and_the_link_that_they_stand_for() -> None:
+    links = {
+        (board.uid, panel["title"]): panel["fieldConfig"]["defaults"]["links"][0]["url"]
+        for board in BOARDS
+        for panel in rendered(board)["panels"]
+        if "links" in panel["fieldConfig"]["defaults"]
+    }
+    assert all("?${__url_time_range}&" in url for url in links.values())
+    of_line, of_cell = links["overview", "Retransmission ratio by node"], links["links", "State"]
+    assert of_line.endswith("/d/node?${__url_time_range}&var-node=${__field.labels.node}")
+    assert of_cell.endswith("&var-node=${__data.fields[0]}&var-peer=${__field.name}")
+    assert links["node", "Links"].endswith("&${node:queryparam}&var-peer=${__field.labels.peer}")
+
+
 @pytest.mark.parametrize("board", BOARDS, ids=lambda board: board.uid)
 def test_faults_are_shaded_on_every_board_by_a_metric_with_a_step_of_a_second(board: Board) -> None:
     (annotation,) = rendered(board)["annotations"]["list"]

@@ -88,6 +88,7 @@ CHAOS = Board(
             "for the mean loss a asked on its way out and b on its way in. The lines meet within a few seconds of "
             "traffic; a node that sends little, or only acknowledgements, stays below." + NOT_SENT,
             unit="percentunit",
+            leads_to="node",
             queries=(
                 Query(
                     expression=f"sum by (node) (rate(positron_lost_packets_total{{{NODES}}}{RATE}))"
@@ -103,6 +104,7 @@ CHAOS = Board(
             description="99 of 100 round trips were shorter; dashed, twice the longest delay asked. Just above the "
             "dashed line; loss alone does not raise it, since packets sent again are not measured." + NO_TRIP,
             unit="s",
+            leads_to="node",
             queries=(
                 Query(
                     expression="histogram_quantile(0.99, sum by (node, le) "
@@ -123,6 +125,7 @@ CHAOS = Board(
             "that doubles in steps is a link on which nothing comes back, and falls as soon as something does."
             + NO_LINK,
             unit="s",
+            leads_to="node",
             queries=(
                 Query(expression=f"max by (node) (positron_link_rto_effective_seconds{{{NODES}}})", legend="{{node}}"),
             ),
@@ -134,6 +137,7 @@ CHAOS = Board(
             "nodes that a loss acts on rise and the others far less, and all are at zero again within 30 s after it."
             + NOT_SENT,
             unit="percentunit",
+            leads_to="node",
             queries=(
                 Query(
                     expression=f"sum by (node) (rate(positron_retransmitted_packets_total{{{NODES}}}{RATE}))"

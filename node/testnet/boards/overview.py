@@ -123,6 +123,7 @@ _OVERVIEW_SERIES = (
         "is configured for what it sends. Zero without loss. Under loss a busy node comes near the dashed line; an "
         "idle one stays far below, since heartbeats and acknowledgements are never sent again." + NOT_SENT,
         unit="percentunit",
+        leads_to="node",
         queries=(
             Query(
                 expression=f"sum by (node) (rate(positron_retransmitted_packets_total{{{NODES}}}{RATE}))"

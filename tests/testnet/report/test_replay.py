@@ -114,9 +114,22 @@ def test_the_choices_of_every_board_have_data(replay: Replay, run: StoredRun) ->
     for board in BOARDS:
         parts = json.loads(generate.render(board))
         for variable in parts["templating"]["list"]:
-            metric, label = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["definition"]).groups()  # type: ignore[union-attr]
-            found = asked(replay, metric, run.began + FAULT_AT)
-            assert len({series["metric"][label] for series in found}) == 4
+            definition = re.fullmatch(r"(?:label_values\((.+), \w+|query_result\((.+))\)", variable["definition"])
+            assert definition is not None
+            found = asked(replay, definition[1] or definition[2], run.began + FAULT_AT)
+            assert len({series["metric"][variable["name"]] for series in found}) == 4
+
+
+def test_peers_are_chosen_by_name_and_stand_for_their_keys(replay: Replay, run: StoredRun) -> None:
+    (board,) = [board for board in BOARDS if board.uid == "link"]
+    _, variable = json.loads(generate.render(board))["templating"]["list"]
+    found = asked(replay, variable["definition"].removeprefix("query_result(")[:-1], run.began + FAULT_AT)
+    pattern = variable["regex"].strip("/").replace("(?<", "(?P<")
+    # As Grafana writes a series down for its pattern.
+    lines = ["{" + ",".join(f'{name}="{value}"' for name, value in one["metric"].items()) + "} 3 0" for one in found]
+    matches = [re.search(pattern, line) for line in lines]
+    assert {match["text"] for match in matches if match} == {"seed", "node-1", "node-2", "node-3"}
+    assert {match["value"] for match in matches if match} == {one["metric"]["peer"] for one in found}
 
 
 def test_faults_are_shaded_while_they_run_and_not_before(replay: Replay, run: StoredRun) -> None:
