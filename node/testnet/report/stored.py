@@ -8,10 +8,11 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from node.testnet.errors import TestnetMisused
 from node.testnet.metrics.exposition import Labels, parse_sample
@@ -19,6 +20,8 @@ from node.testnet.metrics.recording import Recording
 from node.testnet.run.folder import FORMAT, KEPT_EVERY
 
 __all__ = ["StoredRun", "load"]
+
+T = TypeVar("T")
 
 STEP = 1.0
 """Seconds between two scrapes."""
@@ -41,37 +44,55 @@ class StoredRun:
 
 
 def load(path: Path) -> StoredRun:
-    """The run in that folder; TestnetMisused if it is none."""
+    """The run in that folder; TestnetMisused if it is none, with the name of the file that cannot be read."""
     if not (path / "outcome.json").is_file():
         raise TestnetMisused(f"{path} is not the folder of a run: it has no outcome.json")
-    try:
-        outcome = json.loads((path / "outcome.json").read_text())
-        environment = json.loads((path / "env.json").read_text())
-        if environment.get("format") != FORMAT:
-            version, found = environment.get("version"), environment.get("format")
-            raise TestnetMisused(
-                f"{path} was written by version {version} in format {found}, and this version reads format {FORMAT}: "
-                "take the version that wrote it"
-            )
-        began = environment["began"] + outcome["origin"]
-        return StoredRun(
-            path=path,
-            began=began,
-            outcome=outcome,
-            environment=environment,
-            facts=json.loads((path / "facts.json").read_text()),
-            steps=_lines(path / "timeline.jsonl"),
-            links=list(csv.DictReader((path / "links.csv").read_text().splitlines())),
-            events=_lines(path / "history.jsonl"),
-            scenario=(path / "scenario.resolved.yaml").read_text(),
-            recording=_recording(path / "metrics.openmetrics", began),
+    outcome = _read(path / "outcome.json", _record)
+    environment = _read(path / "env.json", _record)
+    if environment.get("format") != FORMAT:
+        version, found = environment.get("version"), environment.get("format")
+        raise TestnetMisused(
+            f"{path} was written by version {version} in format {found}, and this version reads format {FORMAT}: "
+            "take the version that wrote it"
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TestnetMisused(f"{path} cannot be read as a run: {type(error).__name__}: {error}") from error
+    began = _read(path / "env.json", lambda _: float(environment["began"]))
+    began += _read(path / "outcome.json", lambda _: float(outcome["origin"]))
+    return StoredRun(
+        path=path,
+        began=began,
+        outcome=outcome,
+        environment=environment,
+        facts=_read(path / "facts.json", _record),
+        steps=_read(path / "timeline.jsonl", _records),
+        links=_read(path / "links.csv", lambda file: list(csv.DictReader(file.read_text().splitlines()))),
+        events=_read(path / "history.jsonl", _records),
+        scenario=_read(path / "scenario.resolved.yaml", Path.read_text),
+        recording=_read(path / "metrics.openmetrics", lambda file: _recording(file, began)),
+    )
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+def _read(file: Path, read: Callable[[Path], T]) -> T:
+    """What `read` makes of that file; TestnetMisused, which names it, where that is nothing."""
+    try:
+        return read(file)
+    except FileNotFoundError as error:
+        raise TestnetMisused(f"{file.parent} is not the folder of a whole run: it has no {file.name}") from error
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
+        raise TestnetMisused(f"{file} cannot be read as a run's: {type(error).__name__}: {error}") from error
+
+
+def _record(file: Path) -> dict[str, Any]:
+    return _object(json.loads(file.read_text()))
+
+
+def _records(file: Path) -> list[dict[str, Any]]:
+    return [_object(json.loads(line)) for line in file.read_text().splitlines()]
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError("an object is allowed here")
+    return value
 
 
 def _recording(path: Path, origin: float) -> Recording:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import json
+import re
+import shutil
 from pathlib import Path
 
+import pytest
+
+from node.testnet.errors import TestnetMisused
 from node.testnet.metrics.recording import Recording
-from node.testnet.report.stored import _add, _recording
+from node.testnet.report.stored import _add, _recording, load
 from node.testnet.run.folder import thinned
 
 
@@ -32,3 +38,48 @@ def test_samples_are_read_from_a_packed_file_as_well(tmp_path: Path) -> None:
         file.write('# TYPE x gauge\nx{node="a"} 1.5 100.000\n# EOF\n')
     (series,) = _recording(tmp_path / "m", 90.0).named("x")
     assert (series.times, series.values) == ([10.0], [1.5])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A whole run, to be damaged."""
+    return Path(shutil.copytree(Path(__file__).parents[3] / "docs" / "demo-run", tmp_path / "run"))
+
+
+JSON_FILES = ("env.json", "facts.json", "history.jsonl", "outcome.json", "timeline.jsonl")
+FILES = sorted((*JSON_FILES, "links.csv", "metrics.openmetrics.gz", "scenario.resolved.yaml"))
+
+
+def test_a_whole_run_is_read(folder: Path) -> None:
+    assert sorted(one.name for one in folder.iterdir()) == FILES
+    assert load(folder).outcome["verdict"] == "passed"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_is_missing_is_named(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(TestnetMisused, match=re.escape(f"it has no {name.removesuffix('.gz')}")):
+        load(folder)
+
+
+@pytest.mark.parametrize("name", [*JSON_FILES, "metrics.openmetrics.gz"])
+@pytest.mark.parametrize("damage", [b"[]", b"{", b"\xff\xfe", b'"text"'], ids=["a list", "cut", "binary", "a text"])
+def test_a_file_that_cannot_be_read_is_named(folder: Path, name: str, damage: bytes) -> None:
+    (folder / name).write_bytes(damage)
+    with pytest.raises(TestnetMisused, match=re.escape(name.removesuffix(".gz"))):
+        load(folder)
+
+
+def test_a_packed_file_that_was_cut_is_named(folder: Path) -> None:
+    packed = folder / "metrics.openmetrics.gz"
+    packed.write_bytes(packed.read_bytes()[:50_000])
+    with pytest.raises(TestnetMisused, match=r"metrics\.openmetrics cannot be read"):
+        load(folder)
+
+
+@pytest.mark.parametrize("began", ["null", '"soon"', "[]"])
+def test_a_beginning_that_is_no_number_is_refused(folder: Path, began: str) -> None:
+    environment = json.loads((folder / "env.json").read_text()) | {"began": json.loads(began)}
+    (folder / "env.json").write_text(json.dumps(environment))
+    with pytest.raises(TestnetMisused, match=r"env\.json cannot be read"):
+        load(folder)
