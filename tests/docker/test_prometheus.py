@@ -41,8 +41,9 @@ def busy(testnet: Testnet) -> Testnet:
 
 
 def broadcast_again(testnet: Testnet, expression: str) -> None:
-    """The share of broadcasts that arrived is of the last ones; without any it has no value."""
+    """The share of broadcasts that arrived is of the last ones, and of nodes that were there before."""
     if "gossip_delivery" in expression:
+        until(lambda: bool(testnet.query("min(positron_uptime_seconds) > 12")), 30, "all nodes are old enough")
         testnet.broadcast("seed", {"hello": "again"})
 
 

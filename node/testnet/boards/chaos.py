@@ -153,7 +153,7 @@ CHAOS = Board(
             description="Deliveries of the last minute, of those that would be if every other node that was there all "
             "along got each broadcast once; dashed, all. On the dashed line whatever the loss; below it while nodes "
             "are cut off, and an alert fires below 99 %. 'No data' if nobody has broadcast anything, or the testnet "
-            "is younger than 20 seconds.",
+            "is younger than 15 seconds.",
             unit="percentunit",
             queries=(
                 Query(expression="testnet:positron_gossip_delivery:ratio_increase60s", legend="delivered"),

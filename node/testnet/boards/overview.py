@@ -82,7 +82,7 @@ _OVERVIEW_STATS = (
         title="Broadcasts delivered",
         description="Deliveries of the last minute, of those that would be if every other node that was there all "
         "along got each broadcast once. 100 % at any loss, and an alert fires below 99 %; 'No data' if nobody has "
-        "broadcast anything, or the testnet is younger than 20 seconds.",
+        "broadcast anything, or the testnet is younger than 15 seconds.",
         unit="percentunit",
         queries=(Query(expression="testnet:positron_gossip_delivery:ratio_increase60s", legend="delivered"),),
         decimals=1,
