@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -22,6 +23,19 @@ class CommandMisused(Exception):
 
 @contextmanager
 def until_interrupted() -> Iterator[None]:
-    """For what goes on and on: an interrupt is how it is meant to end."""
-    with suppress(KeyboardInterrupt):
-        yield
+    """For what goes on and on: SIGINT, SIGTERM and SIGHUP are how it is meant to end. For the main thread."""
+    handlers = {number: signal.signal(number, signal.default_int_handler) for number in _ENDS if _is_heard(number)}
+    try:
+        with suppress(KeyboardInterrupt):
+            yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+_ENDS = (signal.SIGTERM, signal.SIGHUP)
+
+
+def _is_heard(number: signal.Signals) -> bool:
+    """False if whoever started us has us ignore it, as nohup does."""
+    return signal.getsignal(number) is not signal.SIG_IGN

@@ -8,7 +8,6 @@ so that `positron --help` stays fast.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -16,6 +15,7 @@ from importlib import import_module
 from node.cli.ending import Ending
 from node.cli.errors import CommandFailed, CommandMisused
 from node.cli.flags import unknown_flags
+from node.cli.output import forget_output, ready_output
 from node.cli.parser import parser
 from node.errors import ConfigError, PositronError
 
@@ -39,6 +39,7 @@ _COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status. argv: the words after the program's name; `sys.argv` if None."""
+    ready_output()
     try:
         return _run(parser(), sys.argv[1:] if argv is None else list(argv))
     except (ConfigError, CommandMisused) as error:
@@ -46,10 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (CommandFailed, PositronError) as error:
         return _complain(str(error), 1)
     except BrokenPipeError:
-        _forget_output()
+        forget_output()
         return 1
     except OSError as error:
-        _forget_output()
+        forget_output()
         return _complain(f"failed: {error.strerror or error}", 1)
     except KeyboardInterrupt:
         return _complain("interrupted", 1)
@@ -68,15 +69,8 @@ def _run(commands: argparse.ArgumentParser, argv: list[str]) -> int:
     else:
         module, name = _COMMANDS[command]
         status = getattr(import_module(module), name)(arguments)
-    if sys.stdout is not None:  # None: closed by whoever started us
-        sys.stdout.flush()
+    sys.stdout.flush()
     return status
-
-
-def _forget_output() -> None:
-    """What is buffered for a reader that is gone, or for a full disk, must not fail a second time at exit."""
-    if sys.stdout is not None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run_node(arguments: argparse.Namespace) -> int:

@@ -68,6 +68,24 @@ def test_every_table_shows_the_peer(pair: tuple[Node, Node], capsys: pytest.Capt
     assert record["loop_lag"] is None or record["loop_lag"] >= 0
 
 
+def test_a_terminal_without_the_characters_shows_others(pair: tuple[Node, Node]) -> None:
+    command = [sys.executable, "-m", "node.cli.main", "top", "--once", "--interval", "0.1", "--url", url_of(pair[0])]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=DEADLINE, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert pair[1].name.encode() in done.stdout
+    assert done.stdout.isascii()
+
+
+@pytest.mark.parametrize("words", [["top", "--once", "--interval", "0.1"], ["stats"], ["messages"]])
+def test_a_closed_output_is_nobody_who_reads(pair: tuple[Node, Node], words: list[str]) -> None:
+    line = 'exec "$@" >&-'
+    command = ["sh", "-c", line, "sh", sys.executable, "-m", "node.cli.main", *words, "--url", url_of(pair[0])]
+    done = subprocess.run(command, stderr=subprocess.PIPE, timeout=DEADLINE, check=False)
+    assert done.returncode == 0
+    assert b"Traceback" not in done.stderr
+
+
 def test_top_follows_a_fault_and_its_end(capsys: pytest.CaptureFixture[str]) -> None:
     with network_beside(2, chaos_control=True) as (one, _):
         client = Client(url_of(one))
@@ -121,7 +139,8 @@ def test_doctor_knows_a_node_that_does_not_tell_it_anything(capsys: pytest.Captu
     assert "--api-token-file" in findings["HTTP API"]["cure"]
 
 
-def test_a_terminal_is_drawn_on_and_given_back_at_the_interrupt(pair: tuple[Node, Node]) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_terminal_is_drawn_on_and_given_back_at_the_end(pair: tuple[Node, Node], how: signal.Signals) -> None:
     master, slave = pty.openpty()
     command = [sys.executable, "-m", "node.cli.main", "top", "--interval", "0.2", "--url", url_of(pair[0])]
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "100", "LINES": "30"}
@@ -130,7 +149,7 @@ def test_a_terminal_is_drawn_on_and_given_back_at_the_interrupt(pair: tuple[Node
         drawn = b""
         while drawn.count(b"\x1b[H") < 2:
             drawn += os.read(master, 65536)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(how)
         try:
             while more := os.read(master, 65536):
                 drawn += more
