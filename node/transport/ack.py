@@ -5,7 +5,7 @@ from __future__ import annotations
 from node.transport.ranges import RangeSet
 from node.types import SECOND, Duration, Instant
 from node.wire.frames import AckFrame
-from node.wire.limits import ACK_RANGES_MAX, RECEIVED_RANGES_MAX
+from node.wire.limits import ACK_RANGES_MAX, RECEIVED_RANGES_MAX, UNHURRIED_ACK_DELAY
 
 __all__ = ["AckTracker"]
 
@@ -66,8 +66,13 @@ class AckTracker:
         received = self._received
         return packet_number <= received.largest and (packet_number < self._floor or packet_number in received)
 
-    def on_received(self, packet_number: int, is_ack_eliciting: bool, now: Instant, ecn: int = 0) -> None:
-        """Takes note of an authenticated packet that is no duplicate. ecn: the two ECN bits of its IP header."""
+    def on_received(
+        self, packet_number: int, is_ack_eliciting: bool, now: Instant, ecn: int = 0, *, is_unhurried: bool = False
+    ) -> None:
+        """Takes note of an authenticated packet that is no duplicate. ecn: the two ECN bits of its IP header.
+
+        is_unhurried: nothing in it is ever repeated, so that its acknowledgement may wait for something to ride on.
+        """
         self._ecn[ecn] += 1
         received = self._received
         largest = received.largest
@@ -87,7 +92,8 @@ class AckTracker:
         self._pending += 1
         if is_out_of_order:
             self._gap_at = now
-        is_urgent = is_out_of_order or ecn == _CE or (self._gap_at is not None and self._is_watched(now, self._gap_at))
+        is_watched = not is_unhurried and self._gap_at is not None and self._is_watched(now, self._gap_at)
+        is_urgent = is_out_of_order or ecn == _CE or is_watched
         self._elicited_at = now
         if self._pending >= _ACK_ELICITING_THRESHOLD or is_urgent or self._prompt_acks:
             if self._prompt_acks:
@@ -95,7 +101,7 @@ class AckTracker:
             self.ack_at = now
         elif self.ack_at is None:
             # The promise has to hold for a late event loop, too (RFC 9000 §18.2).
-            self.ack_at = now + self.max_ack_delay // 2
+            self.ack_at = now + (UNHURRIED_ACK_DELAY if is_unhurried else self.max_ack_delay // 2)
 
     def _is_watched(self, now: Instant, gap_at: Instant) -> bool:
         """Whether the sender repeats what is not acknowledged at once: packets are lost, and come one by one."""

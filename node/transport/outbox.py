@@ -144,7 +144,7 @@ class Outbox:
         return buffer
 
     def fill_probe(self, buffer: bytearray, packet: SentPacket, oldest: SentPacket | None) -> None:
-        """Makes a packet that would elicit nothing into a probe: the oldest unacknowledged data again, else a PING."""
+        """Makes a packet that nobody would answer soon a probe: the oldest unacknowledged data again, else a PING."""
         if oldest is not None:
             for part in oldest.parts:
                 room = room_for_data(part.message, self.packet_payload - len(buffer))
@@ -153,9 +153,9 @@ class Outbox:
             for frame in oldest.control:
                 if len(buffer) + _CONTROL_BYTES_MAX <= self.packet_payload:
                     self._append_control(buffer, packet, frame)
-        if not packet.is_ack_eliciting:
+        if packet.is_unhurried or not packet.is_ack_eliciting:
             append_ping(buffer)
-            packet.is_ack_eliciting = True
+            packet.is_ack_eliciting, packet.is_unhurried = True, False
 
     def close_packet(self, packet: SentPacket, now: Instant, frame: CloseFrame) -> bytearray:
         """The frames of the last packet."""
@@ -206,6 +206,7 @@ class Outbox:
             if len(buffer) + size > self.packet_payload:
                 break
             append_datagram(buffer, DatagramFrame(self.datagrams.pop(0)))
+            packet.is_unhurried = not packet.control
             packet.is_ack_eliciting = True
 
     def _fill_parts(self, buffer: bytearray, packet: SentPacket) -> None:
@@ -240,7 +241,7 @@ class Outbox:
             packet.parts = (*packet.parts, part)
         else:
             packet.parts = (part,)
-        packet.is_ack_eliciting = True
+        packet.is_ack_eliciting, packet.is_unhurried = True, False
 
     def _append_control(self, buffer: bytearray, packet: SentPacket, frame: ControlFrame) -> None:
         match frame:

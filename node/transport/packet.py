@@ -106,7 +106,7 @@ class SentPacket:
     """A packet on its way. size: bytes of UDP payload; ack_largest: the largest number its ACK covered, or -1.
 
     delivered, delivered_at, first_sent_at, is_app_limited: state of the delivery rate when it was sent.
-    is_marked: sent as capable of ECN.
+    is_marked: sent as capable of ECN. is_unhurried: carries unreliable messages alone, so its answer may take long.
     lost_trigger: which rule declared it lost, one of LOSS_TRIGGERS; "" before.
     is_below_rate: sent while the pacing rate was held below the estimated bandwidth, so that its loss is no overflow.
     """
@@ -123,5 +123,6 @@ class SentPacket:
     is_below_rate: bool = False
     lost_trigger: str = ""
     is_marked: bool = False
+    is_unhurried: bool = False
     parts: Sequence[Part] = ()
     control: Sequence[ControlFrame] = ()

@@ -85,11 +85,12 @@ class Receiving:
         Raises DecodeError for malformed frames, ProtocolViolation for frames that break a rule, and NoRoom when the
         packet counts as lost: whatever its frames did before is done once, though they come again.
         """
-        is_eliciting = False
+        is_eliciting, is_unhurried = False, True
         others: list[ConnectionFrame] = []
         for frame in parse_frames(payload):
             if type(frame) is MessageFrame:
                 is_eliciting = self.is_credit_due = True
+                is_unhurried = False
                 for data in self._reassembly.receive(frame):
                     self._deliver(data, Delivery.RELIABLE if frame.channel is None else Delivery.ORDERED)
                 # What had no room is no progress, however often it comes.
@@ -98,11 +99,15 @@ class Receiving:
                 self._sending.on_ack(frame, now)
             elif isinstance(frame, CloseFrame | PathChallengeFrame | PathResponseFrame):
                 is_eliciting = is_eliciting or not isinstance(frame, CloseFrame)
+                is_unhurried = False
                 others.append(frame)
-            else:
+            elif type(frame) is DatagramFrame:
                 is_eliciting = True
-                self._apply(frame, now)
-        self._acks.on_received(number, is_eliciting, now, ecn)
+                self._deliver(frame.data, Delivery.UNRELIABLE)
+            else:
+                is_eliciting, is_unhurried = True, False
+                self._apply(frame)
+        self._acks.on_received(number, is_eliciting, now, ecn, is_unhurried=is_unhurried)
         return others
 
     def grant_credit(self, now: Instant) -> None:
@@ -112,10 +117,8 @@ class Receiving:
         if limit is not None:
             self._sending.outbox.push_control(MaxDataFrame(limit))
 
-    def _apply(self, frame: Frame, now: Instant) -> None:
+    def _apply(self, frame: Frame) -> None:
         match frame:
-            case DatagramFrame():
-                self._deliver(frame.data, Delivery.UNRELIABLE)
             case WithdrawFrame():
                 self.is_credit_due = True
                 self._reassembly.withdraw(frame)

@@ -23,7 +23,7 @@ from node.transport.settings import TransportSettings
 from node.transport.stats import ConnectionStats
 from node.types import Duration, Instant
 from node.wire.frames import AckFrame
-from node.wire.limits import LOST_PACKETS_MAX, RECEIVED_RANGES_MAX
+from node.wire.limits import LOST_PACKETS_MAX, RECEIVED_RANGES_MAX, UNHURRIED_ACK_DELAY
 
 __all__ = [
     "PERSISTENT_CONGESTION_THRESHOLD",
@@ -71,6 +71,7 @@ class Recovery:
         "_acked",
         "_controller",
         "_first_on_path",
+        "_hurried",
         "_largest_sent",
         "_last_eliciting_at",
         "_loss_at",
@@ -105,6 +106,7 @@ class Recovery:
         self._acked = RangeSet()
         self._sent: dict[int, SentPacket] = {}
         self._lost: dict[int, SentPacket] = {}
+        self._hurried = 0
         self._largest_sent = -1
         self._first_on_path = 0
         self._last_eliciting_at: Instant = 0
@@ -140,6 +142,12 @@ class Recovery:
             self._sent[packet.number] = packet
             self._last_eliciting_at = packet.sent_at
             self.bytes_in_flight += packet.size
+            self._hurried += not packet.is_unhurried
+
+    @property
+    def is_answer_near(self) -> bool:
+        """Whether anything in flight will be acknowledged without waiting for something to ride on."""
+        return self._hurried > 0
 
     def on_path_change(self, controller: Controller) -> None:
         """The path is another one: a new controller, and no round trips of packets that took the old path."""
@@ -188,6 +196,8 @@ class Recovery:
         if not self._sent:
             return None
         delay = self.rtt.computed_rto() if self.expiries < PROBES_BEFORE_RTO else self.effective_rto()
+        if not self._hurried:
+            delay += UNHURRIED_ACK_DELAY
         return self._last_eliciting_at + delay
 
     def on_timeout(self, now: Instant) -> tuple[Expiry, list[SentPacket]]:
@@ -244,6 +254,7 @@ class Recovery:
             packet = self._sent.pop(number, None)
             if packet is not None:
                 self.bytes_in_flight -= packet.size
+                self._hurried -= not packet.is_unhurried
                 outcome.acked.append(packet)
             elif number in self._lost:
                 outcome.spurious.append(self._lost.pop(number))
@@ -269,10 +280,14 @@ class Recovery:
         # Only for the largest does the frame tell how long the peer held it back (RFC 9002 §5.1).
         if newest.number != frame.ranges[0][1] or newest.number < self._first_on_path:
             return None
-        latest_rtt = self._newest_rtt = now - newest.sent_at
+        latest_rtt, delay = now - newest.sent_at, frame.delay
+        if newest.is_unhurried and delay > self.rtt.max_ack_delay:
+            # Its acknowledgement waited for a packet to ride on: what is left is the path, never faster than known.
+            latest_rtt, delay = max(latest_rtt - delay, self.rtt.min_rtt or latest_rtt), 0
+        self._newest_rtt = latest_rtt
         if self._sampled_at is None:
             self._sampled_at = now
-        self.rtt.update(latest_rtt, frame.delay)
+        self.rtt.update(latest_rtt, delay)
         self._stats.rtt.observe(self.rtt.adjusted_rtt)
         return latest_rtt
 
@@ -325,6 +340,7 @@ class Recovery:
     def _declare_lost(self, packet: SentPacket, trigger: str) -> None:
         del self._sent[packet.number]
         self.bytes_in_flight -= packet.size
+        self._hurried -= not packet.is_unhurried
         packet.lost_trigger = trigger
         self._stats.packets_lost[trigger] += 1
         self._lost[packet.number] = packet

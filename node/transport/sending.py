@@ -96,7 +96,7 @@ class Sending:
 
     def ask(self) -> None:
         """Makes the next packet one that the peer has to answer, unless it has to answer one already."""
-        if not self.recovery.bytes_in_flight:
+        if not self.recovery.is_answer_near:
             self._probes_due = max(1, self._probes_due)
 
     # --- packets
@@ -238,7 +238,7 @@ class Sending:
         payload = self.outbox.packet_payload
         self.outbox.packet_payload = min(payload, BASE_MTU - HEADER_BYTES - TAG_BYTES)
         buffer = self.outbox.fill(packet, now, may_elicit=True)
-        if not packet.is_ack_eliciting:
+        if packet.is_unhurried or not packet.is_ack_eliciting:
             self.outbox.fill_probe(buffer, packet, self.recovery.oldest_eliciting())
         self.outbox.packet_payload = payload
         return buffer

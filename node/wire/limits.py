@@ -95,6 +95,10 @@ STARVATION_BYTES_MAX = 32 << 10
 ACK_RANGES_MAX = 64
 """Ranges in one ACK frame."""
 
+UNHURRIED_ACK_DELAY: Duration = 2500 * MILLISECOND
+"""Longest time for which the acknowledgement of a packet with nothing but one unreliable message waits for another
+packet to ride on. Nobody repeats such a message, and two peers that exchange heartbeats acknowledge each other so."""
+
 REPLAY_WINDOW = 2048
 """The newest packet numbers of which each can be told to be new or a replay, whatever was lost in between."""
 

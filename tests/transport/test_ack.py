@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from node.transport.ack import AckTracker
 from node.types import MILLISECOND
 from node.wire.frames import AckFrame, append_ack
-from node.wire.limits import ACK_RANGES_MAX, RECEIVED_RANGES_MAX, REPLAY_WINDOW
+from node.wire.limits import ACK_RANGES_MAX, RECEIVED_RANGES_MAX, REPLAY_WINDOW, UNHURRIED_ACK_DELAY
 
 MAX_ACK_DELAY = 10 * MILLISECOND
 SPACE = 1368
@@ -46,6 +46,15 @@ def test_later_a_single_packet_may_wait_for_half_of_the_promised_delay() -> None
     tracker = settled()
     tracker.on_received(100, is_ack_eliciting=True, now=5)
     assert tracker.ack_at == 5 + MAX_ACK_DELAY // 2
+
+
+@pytest.mark.must("M56")
+def test_an_unreliable_message_alone_waits_for_a_packet_to_ride_on() -> None:
+    tracker = settled()
+    tracker.on_received(100, is_ack_eliciting=True, now=5, is_unhurried=True)
+    assert tracker.ack_at == 5 + UNHURRIED_ACK_DELAY
+    tracker.on_received(101, is_ack_eliciting=True, now=6, is_unhurried=True)
+    assert tracker.ack_at == 6
 
 
 @pytest.mark.must("M56")
