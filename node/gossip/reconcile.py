@@ -97,7 +97,7 @@ class Reconciler:
         if now < self._explore_at:
             return
         self._explore_at = now + round(EXPLORE_INTERVAL * self._random.uniform(0.9, 1.1))
-        others = [peer for peer in self._mesh.others() if self._syncs.differs(peer)]
+        others = [peer for peer in self._mesh.others() if self._syncs.has_differed(peer)]
         for peer in self._random.sample(others, min(EXPLORE_PEERS, len(others))):
             self._ask(peer, now)
 

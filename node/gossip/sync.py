@@ -128,6 +128,11 @@ class Syncs:
         state = self._peers.get(peer)
         return state is not None and (state.theirs is None or state.agreed != self.own ^ state.theirs)
 
+    def has_differed(self, peer: NodeId) -> bool:
+        """Whether the last heartbeat of that peer differed when it came, or none has come yet."""
+        state = self._peers.get(peer)
+        return state is not None and (state.theirs is None or state.mismatches > 0)
+
     def begin(self, peer: NodeId, pages: int, now: Instant) -> None:
         """An exchange of that many pages is under way."""
         state = self._peers[peer]

@@ -3,6 +3,7 @@
 The neighbours on the rings get a heartbeat every interval, other active peers one in OTHERS_RARER of them. A peer that
 was silent for QUIET intervals is asked directly with every tick of one more interval, and through relays twice; when
 that brings no sign of life either, it is reported. Any message and any acknowledgement is a sign of life.
+While nobody can become silent before the next heartbeat, the ticks in between are left out.
 
 A node that is itself the problem must not accuse others. One that was kept from running (its timer fires late) first
 forgives everybody that time; and its health, 1 when it is well to HEALTH_MAX, stretches every limit: it gets worse when
@@ -35,13 +36,14 @@ GOODS_AFTER_SLOW = 3
 @dataclass(slots=True)
 class Findings:
     """What is to be done. beats: peers to send a heartbeat. pings: to ask. relays: to ask others about. silent: do not
-    answer at all.
+    answer at all. is_calm: nobody is asked, or can have to be before the next heartbeat.
     """
 
     beats: list[Peer] = field(default_factory=list)
     pings: list[Peer] = field(default_factory=list)
     relays: list[Peer] = field(default_factory=list)
     silent: list[Peer] = field(default_factory=list)
+    is_calm: bool = True
 
 
 class Detector:
@@ -98,16 +100,24 @@ class Detector:
         self._ticks += 1
         return findings
 
-    def next_tick(self, now: Instant, jitter: float) -> Instant:
-        """When `tick` should run next; jitter: 0.9 to 1.1."""
-        self._expected_at = now + round(self._interval * jitter / TICKS_PER_INTERVAL)
+    def next_tick(self, now: Instant, jitter: float, *, is_calm: bool = False) -> Instant:
+        """When `tick` should run next; jitter: 0.9 to 1.1. is_calm: not before the next heartbeat is due."""
+        ticks = 1
+        if is_calm:
+            ticks += -self._ticks % TICKS_PER_INTERVAL
+            self._ticks += ticks - 1
+        self._expected_at = now + round(self._interval * jitter * ticks / TICKS_PER_INTERVAL)
         return self._expected_at
 
     def _watch(self, peer: Peer, patience: Duration, findings: Findings, now: Instant) -> None:
         if peer.probed_at is None:
-            if now - (peer.heard_at if peer.heard_at is not None else now) < patience:
+            silent_for = now - peer.heard_at if peer.heard_at is not None else 0
+            if silent_for < patience:
+                if silent_for + self._interval * 9 // 8 >= patience:
+                    findings.is_calm = False
                 return
             self._suspect(peer, now)
+        findings.is_calm = False
         assert peer.probed_at is not None
         asked_for = now - peer.probed_at
         if asked_for >= self._interval * self.health:

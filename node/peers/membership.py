@@ -154,6 +154,11 @@ class Membership:
         """Whether this node has accused that one and still waits for it to refute."""
         return node_id in self._own_suspicions
 
+    @property
+    def has_accused(self) -> bool:
+        """Whether anybody whom this node accused still has time to refute."""
+        return bool(self._own_suspicions)
+
     # --- of others, by their word -------------------------------------------------------------------------------
 
     def notice(self, kind: int, origin: NodeId, payload: bytes, now: Instant) -> None:

@@ -26,6 +26,7 @@ from node.peers.links import Links
 from node.peers.members import Change, MemberState
 from node.peers.membership import Membership
 from node.peers.records import Record, parse_rows
+from node.peers.rivals import Rivals
 from node.peers.settings import PeersSettings
 from node.peers.stats import PeerStats
 from node.peers.table import LinkState, Peer, PeerState, PeerTable
@@ -33,14 +34,7 @@ from node.peers.targets import TargetKey
 from node.peers.watch import Watch
 from node.transport.events import Closed, Connected
 from node.types import MILLISECOND, SECOND, Address, Duration, Instant, NodeId, Random, format_address, short_id
-from node.wire.limits import (
-    HELLO_TIMEOUT,
-    LINKS_ALL_MAX,
-    SUCCESSOR_TIME,
-    USURPATION_TIME,
-    USURPATIONS_MAX,
-    VIOLATIONS_MAX,
-)
+from node.wire.limits import HELLO_TIMEOUT, LINKS_ALL_MAX, SUCCESSOR_TIME, VIOLATIONS_MAX
 
 __all__ = ["Peers"]
 
@@ -94,7 +88,7 @@ class Peers:
         self._heal_at: Instant = 0
         self._changed_at: Instant = 0
         self._questions_left = QUESTIONS_AT_START
-        self._usurped_at: deque[Instant] = deque(maxlen=USURPATIONS_MAX)
+        self._rivals = Rivals()
         self.membership.on_change = self._on_change
         self.membership.is_lively = lambda node_id: self.watch.is_lively(node_id, self._now)
         self._dialer.is_present = self._is_present
@@ -110,7 +104,7 @@ class Peers:
         self._heal_at = now + HEAL_INTERVAL
         for address in self._settings.bootstrap:
             self._dialer.add_bootstrap(address, now)
-        self._tick_at = self.watch.detector.next_tick(now, 1.0)
+        self._tick_at = self.watch.next_tick(now, 1.0)
         self._plan()
 
     def stop(self) -> None:
@@ -263,8 +257,8 @@ class Peers:
         """Heartbeats, questions and dials that are due."""
         self._now = now
         if self._tick_at is not None and self._tick_at <= now:
-            self._tick(now)
-            self._tick_at = self.watch.detector.next_tick(now, self._random.uniform(0.9, 1.1))
+            is_calm = self._tick(now)
+            self._tick_at = self.watch.next_tick(now, self._random.uniform(0.9, 1.1), is_calm=is_calm)
         if self._refresh_at is not None and self._refresh_at <= now:
             self._refresh_at = now + REFRESH_INTERVAL
             self.links.refresh(now)
@@ -399,13 +393,6 @@ class Peers:
         for link in peer.links:
             self._actions.append(Drop(link=link, code=code, reason=reason))
 
-    def _usurped(self, now: Instant) -> None:
-        """A peer preferred a connection that was never this node's: somebody else may speak in its name."""
-        self._usurped_at.append(now)
-        if len(self._usurped_at) == USURPATIONS_MAX and now - self._usurped_at[0] <= USURPATION_TIME:
-            text = "peers keep giving this node's place to another process: two nodes run with the same key"
-            self._actions.append(Report(kind="identity_conflict", text=text))
-
     def _drop_earlier_lives(self, peer: Peer, epoch: int) -> None:
         for link, state in peer.links.items():
             if state.is_greeted and state.epoch < epoch:
@@ -413,7 +400,9 @@ class Peers:
 
     # --- time ---------------------------------------------------------------------------------------------------
 
-    def _tick(self, now: Instant) -> None:
+    def _tick(self, now: Instant) -> bool:
+        """Whether no connection is waited for."""
+        is_calm = True
         neighbours: list[Peer] = []
         others: list[Peer] = []
         for peer in self.table.active():
@@ -421,9 +410,11 @@ class Peers:
                 (neighbours if peer.node_id in self.links.neighbours else others).append(peer)
         self.watch.tick(neighbours, others, now)
         for peer in self.table.linked():
+            is_calm = is_calm and peer.ended is None
             if peer.ended is not None and now - peer.ended_at >= SUCCESSOR_TIME:
                 self._lose(peer, peer.ended, now)
-                self._usurped(now)
+                report = self._rivals.usurped(now)
+                self._actions.extend([] if report is None else [report])
             for link, state in peer.links.items():
                 if not state.is_greeted and now - state.since >= HELLO_TIMEOUT:
                     self._actions.append(Drop(link=link, code=Code.APPLICATION, reason="no introduction"))
@@ -431,6 +422,7 @@ class Peers:
             self._discover(now)
         if now >= self._heal_at:
             self._heal(now)
+        return is_calm
 
     def _discover(self, now: Instant) -> None:
         is_fresh = now - self._changed_at < DISCOVERY_FAST_TIME and self.members.population <= LINKS_ALL_MAX

@@ -58,6 +58,7 @@ class Watch:
         self._probes = Probes()
         self._answers: dict[NodeId, int] = {}
         self._broken: dict[NodeId, Instant] = {}
+        self._is_calm = False
         membership.health = lambda: self.detector.health
 
     def is_lively(self, node_id: NodeId, now: Instant) -> bool:
@@ -120,6 +121,11 @@ class Watch:
                 del self._broken[node_id]
                 self._condemn(node_id, now)
         self._membership.tick(now)
+        self._is_calm = findings.is_calm and not self._broken and not self._membership.has_accused
+
+    def next_tick(self, now: Instant, jitter: float, *, is_calm: bool = False) -> Instant:
+        """When `tick` should run next; jitter: 0.9 to 1.1. is_calm: nothing but silence has to be noticed."""
+        return self.detector.next_tick(now, jitter, is_calm=is_calm and self._is_calm)
 
     # --- private ------------------------------------------------------------------------------------------------
 

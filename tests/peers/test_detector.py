@@ -120,3 +120,20 @@ def test_a_peer_that_is_down_cannot_be_made_slow() -> None:
     ticker.peer.state = PeerState.DOWN
     ticker.detector.mark_slow(ticker.peer)
     assert ticker.peer.state is PeerState.DOWN
+
+
+def test_while_all_is_calm_only_the_ticks_with_heartbeats_run() -> None:
+    ticker = Ticker()
+    findings = ticker.detector.tick([ticker.peer], [], 0)
+    assert (findings.is_calm, findings.beats) == (True, [ticker.peer])
+    assert ticker.detector.next_tick(0, 1.0, is_calm=True) == SECOND
+    ticker.peer.heard_at = SECOND
+    assert ticker.detector.tick([ticker.peer], [], SECOND).beats == [ticker.peer]
+
+
+def test_it_is_not_calm_when_a_peer_can_become_silent_before_the_next_heartbeat() -> None:
+    ticker, calm = Ticker(), []
+    for now in (2000 * MILLISECOND, 2100 * MILLISECOND, 3200 * MILLISECOND):
+        ticker.detector.next_tick(now, 0.0)
+        calm.append(ticker.detector.tick([ticker.peer], [], now).is_calm)
+    assert calm == [True, False, False]
