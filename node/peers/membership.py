@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from node.errors import DecodeError
 from node.messages.packing import Value, pack
@@ -85,6 +85,16 @@ class Membership:
         if not self._is_announced:
             self._is_announced = True
             self._publish_presence()
+
+    def presume(self, others: Iterable[tuple[Record, int, str]], now: Instant) -> None:
+        """Begins among these nodes as if all had met: their records, incarnations and names. Nobody is told of it."""
+        self._is_announced = True
+        for record, incarnation, name in others:
+            self.members.present_again(record.node_id, incarnation, now)
+            member = self.members.get(record.node_id)
+            if member is not None:
+                member.record, member.name = record, name
+        self._settle(now)
 
     def leave(self) -> None:
         """Tells everybody that this node goes."""

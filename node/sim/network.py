@@ -7,7 +7,7 @@ floats here, as in every public interface; inside the world they are integers of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
@@ -17,6 +17,7 @@ from node.errors import UsageError
 from node.identity.keys import Identity
 from node.impairment.link import LinkSettings
 from node.messages.packing import Value
+from node.peers.records import Record
 from node.sim.cuts import GroupCut, OneWayCut
 from node.sim.history import NETWORK, Fact, History
 from node.sim.nodes import HONEST, SAVE_INTERVAL, TCP_PORT, WALL, Role, SimNode, address_of
@@ -37,6 +38,8 @@ class NetworkSettings:
 
     link: of every pair that is not set otherwise. core: fields of `CoreSettings` for every node.
     start_spread: the nodes start one after the other within that many seconds.
+    has_met: every node knows every other when it starts, as a network at rest does, and has only to make its links;
+        without start_spread. What it saves is that each of N nodes is announced to each.
     save_interval: seconds between two times that a node writes its state.
     has_trace, keeps_history: False to save time and memory in large runs.
     """
@@ -47,6 +50,7 @@ class NetworkSettings:
     link: LinkSettings = LINK
     core: dict[str, Any] = field(default_factory=dict)
     start_spread: float = 0.0
+    has_met: bool = False
     has_trace: bool = True
     keeps_history: bool = True
     save_interval: float = SAVE_INTERVAL
@@ -54,6 +58,10 @@ class NetworkSettings:
     def __post_init__(self) -> None:
         if self.nodes < 1 or not 1 <= self.seeds <= self.nodes:
             raise UsageError(f"{self.nodes} nodes with {self.seeds} seeds: allowed are 1 and more, seeds among them")
+        if self.has_met and self.start_spread:
+            raise UsageError(
+                f"has_met with start_spread {self.start_spread}: allowed is 0, nodes that met start at once"
+            )
 
 
 class Network:
@@ -108,7 +116,9 @@ class Network:
         if node.is_alive:
             raise UsageError(f"{node.name} runs already")
         is_seed = number < self.settings.seeds
-        seeds = tuple(address_of(seed) for seed in range(self.settings.seeds) if seed != number)
+        has_met = self.settings.has_met and not self.world.now
+        known = () if has_met else range(self.settings.seeds)
+        seeds = tuple(address_of(seed) for seed in known if seed != number)
         machine, clock = node.build({"bootstrap": seeds, "is_seed": is_seed, **self.settings.core}, self.world.now)
         host = self.world.add_host(node.address, machine, clock=clock)
         host.keeps_events = False
@@ -122,6 +132,8 @@ class Network:
             number, "started", epoch=node.epoch, life=node.life, role=node.role.name, is_honest=node.role.is_honest
         )
         machine.start(self.world.clock_of(host))
+        if has_met:
+            machine.peers.membership.presume(self._others(number), self.world.clock_of(host))
         self.world.drain(host)
         self._save(node, node.life)
 
@@ -301,6 +313,12 @@ class Network:
         return self.world.digest()
 
     # --- inside ---------------------------------------------------------------------------------------------------
+
+    def _others(self, number: int) -> Iterator[tuple[Record, int, str]]:
+        """What that node knows of all others where everybody has met and starts now."""
+        for node in self.nodes:
+            if node.number != number:
+                yield node.record, node.epoch_at(self.world.now), node.name
 
     def _running(self, number: int) -> tuple[SimNode, Any]:
         node = self.nodes[number]

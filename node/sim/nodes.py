@@ -16,6 +16,7 @@ from node.core.settings import CoreSettings
 from node.core.state import Rows, epoch_after
 from node.crypto.suites import Suite
 from node.identity.keys import Identity
+from node.peers.records import Record
 from node.sim.clock import Clock
 from node.sim.history import node_name
 from node.sim.world import Host
@@ -110,14 +111,23 @@ class SimNode:
         assert isinstance(machine, Machine)
         return machine
 
+    @property
+    def record(self) -> Record:
+        """Where it says it is."""
+        return Record(self.node_id, self.address[0], UDP_PORT, TCP_PORT)
+
+    def epoch_at(self, now: Instant) -> int:
+        """The epoch of a life that begins at that instant."""
+        # A node that kept its state raises the epoch above its last one; one that lost it has the clock alone.
+        return epoch_after(self.saved or {}, (WALL + now + self.skew) // MILLISECOND)
+
     def build(self, settings: dict[str, Any], now: Instant) -> tuple[Machine, Clock]:
         """A machine for a new life that begins now, and its clock."""
         entropy = Random(self.random.getrandbits(64))  # noqa: S311  # a simulation must repeat itself
         clock = Clock(entropy.randrange(SECOND, CLOCK_OFFSET_MAX))
         clock.set_drift(self.drift, now)
         wall = WALL + now + self.skew
-        # A node that kept its state raises the epoch above its last one; one that lost it has the clock alone.
-        self.epoch = epoch_after(self.saved or {}, wall // MILLISECOND)
+        self.epoch = self.epoch_at(now)
         machine = Machine(
             self.identity,
             CoreSettings(

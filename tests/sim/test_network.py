@@ -207,3 +207,21 @@ def test_clock_that_is_set_while_the_node_runs_shows_in_its_next_message() -> No
     ages = [record.facts["age"] for record in made.history.of("delivered") if record.facts["message"] == message]
     assert len(ages) == 2
     assert all(isinstance(age, int) and 30_000 * MILLISECOND < age < 31_000 * MILLISECOND for age in ages)
+
+
+def test_nodes_that_have_met_announce_nobody_and_find_their_links() -> None:
+    network = Network(NetworkSettings(nodes=30, has_met=True))
+    network.start_all()
+    network.run(3)
+    machines = [node.machine for node in network.nodes]
+    assert network.is_connected()
+    assert {machine.peers.members.population for machine in machines} == {30}
+    assert sum(machine.gossip.stats.published for machine in machines) == 0
+    message = network.publish(7)
+    network.run(1)
+    assert len([one for one in network.history.of("delivered") if one.facts["message"] == message]) == 29
+
+
+def test_nodes_that_have_met_start_at_once() -> None:
+    with pytest.raises(UsageError, match="start_spread 3"):
+        NetworkSettings(nodes=30, has_met=True, start_spread=3)

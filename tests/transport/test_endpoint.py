@@ -498,22 +498,3 @@ def test_counted_round_trips_are_those_of_the_path_and_not_of_a_held_acknowledge
 def test_batches_of_impossible_sizes_are_refused(segments_max: int) -> None:
     with pytest.raises(UsageError, match="segments_max"):
         TransportSettings(segments_max=segments_max)
-
-
-def test_peers_that_exchange_heartbeats_send_no_packet_to_acknowledge_them() -> None:
-    pair = Pair(link=LinkSettings(delay=DELAY))
-    pair.connect()
-    for _ in range(10):
-        for side in (pair.client, pair.server):
-            side.send(b"beat", delivery=Delivery.UNRELIABLE)
-            pair.run(0.25)
-    before = [side.endpoint.stats.packets_sent for side in (pair.client, pair.server)]
-    for _ in range(20):
-        for side in (pair.client, pair.server):
-            side.send(b"beat", delivery=Delivery.UNRELIABLE)
-            pair.run(0.25)
-    sent = [side.endpoint.stats.packets_sent for side in (pair.client, pair.server)]
-    assert [after - earlier for after, earlier in zip(sent, before, strict=True)] == [20, 20]
-    (snapshot,) = pair.client.endpoint.snapshots()
-    assert snapshot.smoothed_rtt is not None
-    assert abs(snapshot.smoothed_rtt - 2 * DELAY) < MILLISECOND

@@ -18,7 +18,6 @@ from node.transport.settings import TransportSettings
 from node.transport.stats import ConnectionStats
 from node.types import MILLISECOND, SECOND, Duration, Instant
 from node.wire.frames import AckFrame
-from node.wire.limits import UNHURRIED_ACK_DELAY
 from tests.reference.rfc8985 import RackDetection
 from tests.reference.rfc9002 import SentPacket as ReferencePacket
 
@@ -491,50 +490,3 @@ def test_effective_rto_is_always_within_its_bounds(
     assert settings.min_rto <= effective <= settings.max_rto
     doubled = max(settings.min_rto, bench.rtt.computed_rto()) * 2**bench.recovery.rto_backoff
     assert effective == min(settings.max_rto, doubled)
-
-
-# --- unreliable messages alone
-
-
-def unhurried(bench: Bench) -> int:
-    packet = SentPacket(bench.next_number, bench.now, 80, is_ack_eliciting=True, is_unhurried=True)
-    bench.recovery.on_sent(packet)
-    bench.next_number += 1
-    return packet.number
-
-
-def test_the_timer_waits_longer_for_what_may_be_acknowledged_late() -> None:
-    bench = steady()
-    unhurried(bench)
-    sent_at, rto = bench.now, bench.rtt.computed_rto()
-    assert bench.recovery.next_timeout() == sent_at + rto + UNHURRIED_ACK_DELAY
-    assert not bench.recovery.is_answer_near
-    bench.send()
-    assert bench.recovery.next_timeout() == sent_at + rto
-    assert bench.recovery.is_answer_near
-
-
-def test_the_timer_forgets_hurry_with_the_packet_that_was_in_one() -> None:
-    bench = steady()
-    number = unhurried(bench)
-    (other,) = bench.send()
-    bench.wait(40 * MILLISECOND)
-    bench.ack(other)
-    assert bench.recovery.in_flight()[0].number == number
-    assert not bench.recovery.is_answer_near
-
-
-def test_a_late_acknowledgement_is_a_sample_of_the_path_alone() -> None:
-    bench = steady()
-    number = unhurried(bench)
-    bench.wait(540 * MILLISECOND)
-    bench.ack(number, delay=500 * MILLISECOND)
-    assert bench.rtt.latest_rtt == 40 * MILLISECOND
-
-
-def test_a_delay_that_would_beat_every_sample_is_not_believed() -> None:
-    bench = steady()
-    number = unhurried(bench)
-    bench.wait(540 * MILLISECOND)
-    bench.ack(number, delay=535 * MILLISECOND)
-    assert bench.rtt.latest_rtt == bench.rtt.min_rtt == 40 * MILLISECOND
