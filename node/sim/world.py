@@ -215,17 +215,15 @@ class World:
         if not host.is_alive:
             return
         machine, local = host.machine, host.clock.local_at(self.now)
+        left = OUTPUTS_PER_DRAIN_MAX
+        while left and (output := machine.poll_transmit(local)) is not None:
+            self._send(host, output)
+            left -= 1
         events: list[object] = []
-        for _ in range(OUTPUTS_PER_DRAIN_MAX):
-            output = machine.poll_transmit(local)
-            event = machine.poll_event()
-            if event is not None:
-                events.append(event)
-            if output is not None:
-                self._send(host, output)
-            elif event is None:
-                break
-        else:
+        while left and (event := machine.poll_event()) is not None:
+            events.append(event)
+            left -= 1
+        if not left:
             raise Stalled(f"{host.address} at {self.now} ns: {OUTPUTS_PER_DRAIN_MAX} outputs in one drain")
         self._arm(host)
         if events:
