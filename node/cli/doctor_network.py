@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 from node.cli.finding import Finding, Verdict
-from node.cli.tables import duration
+from node.cli.tables import clean, duration
 from node.config import NetworkConfig, format_address
 from node.errors import Code, ConnectionFailed, SendTimeout
 from node.node.probe import path_mtu, reach
-from node.types import Address
+from node.types import SECOND, Address
+from node.wire.limits import CLOCK_SKEW_MAX
 
 __all__ = ["mtu", "reachability", "skew"]
 
@@ -28,7 +29,8 @@ _HEADERS = {False: 28, True: 48}
 """Bytes of IP and UDP headers, by whether it is IPv6."""
 
 SKEW_MAX = 1.0
-"""Seconds by which clocks may differ before the ages of messages stop making sense; refused they are much later."""
+SKEW_REFUSED = CLOCK_SKEW_MAX / SECOND
+"""Seconds by which clocks may differ before the ages of messages stop making sense, and before they are refused."""
 
 _CURES = {
     "udp": "check that the node runs and that UDP {address} passes every firewall and NAT on the way, both directions",
@@ -120,7 +122,15 @@ def skew(peers: Sequence[Any]) -> Finding:
     middle = sorted(skews)[len(skews) // 2]
     detail = f"the middle one of {len(skews)} differs by {duration(abs(middle))}"
     if abs(middle) <= SKEW_MAX:
-        return Finding(subject="peers' clocks", verdict=Verdict.OK, detail=detail)
+        off = [_named(peer) for peer in peers if isinstance(peer, dict) and _is_far_off(peer.get("clock_skew"))]
+        if not off:
+            return Finding(subject="peers' clocks", verdict=Verdict.OK, detail=detail)
+        return Finding(
+            subject="peers' clocks",
+            verdict=Verdict.WARNING,
+            detail=f"{detail}; by more than {duration(SKEW_REFUSED)}, so that others refuse them: {', '.join(off[:5])}",
+            cure="set the clocks of those machines, and keep them right (timedatectl set-ntp true, or chrony)",
+        )
     side = "behind" if middle > 0 else "ahead of"
     return Finding(
         subject="peers' clocks",
@@ -132,3 +142,11 @@ def skew(peers: Sequence[Any]) -> Finding:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_far_off(value: object) -> bool:
+    return isinstance(value, int | float) and _is_number(value) and abs(value) > SKEW_REFUSED
+
+
+def _named(peer: dict[str, Any]) -> str:
+    return clean(str(peer.get("name") or peer.get("node_id") or "?")[:64])

@@ -126,8 +126,8 @@ class DialFailed:
 class Problem:
     """Something that a person should look at; the same one is reported at most once per minute.
 
-    kind: `network_mismatch`, `version_mismatch`, `identity_conflict`, `misbehaving_peer` or
-    `banned_peer` or `clock_skew`. text: one line.
+    kind: `network_mismatch`, `version_mismatch`, `identity_conflict`, `misbehaving_peer`, `banned_peer`, `clock_skew`
+    (this node's clock) or `peer_clock_skew`. text: one line.
     """
 
     kind: str

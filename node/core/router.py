@@ -57,7 +57,7 @@ from node.transport.events import (
 )
 from node.trust import actions as trust_actions
 from node.trust.trust import Trust
-from node.types import SECOND, Address, Duration, Instant, NodeId, short_id
+from node.types import SECOND, Address, Duration, Instant, NodeId, format_address, short_id
 from node.wire.limits import PROBLEM_REPEAT, PROBLEMS_MAX
 
 __all__ = ["Purpose", "Router", "Services"]
@@ -283,9 +283,19 @@ class Router:
                 sent_there=sample.sent_there,
                 received=sample.received,
             )
-            if self._gossip.clocks.is_doubtful():
-                text = "the clock of this machine and those of its peers differ by more than 10 s, by their median"
-                self._report("clock_skew", text, now)
+            self._judge_clocks(action.peer, now)
+
+    def _judge_clocks(self, node_id: NodeId, now: Instant) -> None:
+        clocks, peer = self._gossip.clocks, self._peers.table.get(node_id)
+        if clocks.is_doubtful():
+            text = "the clock of this machine and those of its peers differ by more than 10 s, by their median"
+            self._report("clock_skew", text, now)
+        elif clocks.strays(node_id) and peer is not None:
+            offset = clocks.of(node_id) or 0
+            side = "ahead of" if offset > 0 else "behind"
+            where = f"{short_id(node_id)} at {format_address(peer.address)}"
+            text = f"the clock of peer {where} is {round(abs(offset) / SECOND)} s {side} this one"
+            self._report("peer_clock_skew", f"{text}: others may refuse what it says", now)
 
     def _on_transition(self, action: peer_actions.Up | peer_actions.Down, now: Instant) -> None:
         node_id, name, address = action.peer, action.name, action.address

@@ -36,6 +36,7 @@ class Clocks:
         self._samples: dict[NodeId, deque[tuple[Duration, Duration]]] = {}
         self._offsets: dict[NodeId, Duration] = {}
         self._skew: Duration | None = 0
+        self._strayed: dict[NodeId, None] = {}
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -70,6 +71,26 @@ class Clocks:
     def of(self, peer: NodeId) -> Duration | None:
         """How far that peer's clock is ahead of this node's; None before it was measured."""
         return self._offsets.get(peer)
+
+    def strays(self, peer: NodeId) -> bool:
+        """Whether that peer's clock has begun to be so wrong that what it signs may be refused.
+
+        Once per episode, which ends when its clock is half as wrong, and not when it is gone for a while. False while
+        it is this node's own clock that is doubtful.
+        """
+        offset = self._offsets.get(peer)
+        if offset is None or self.is_doubtful():
+            return False
+        if abs(offset) <= CLOCK_SKEW_MAX:
+            if abs(offset) <= CLOCK_SKEW_MAX // 2:
+                self._strayed.pop(peer, None)
+            return False
+        if peer in self._strayed:
+            return False
+        self._strayed[peer] = None
+        if len(self._strayed) > PEERS_KNOWN_MAX:
+            del self._strayed[next(iter(self._strayed))]
+        return True
 
     def skew(self) -> Duration:
         """How far the clocks of the peers are ahead, by their median; 0 before any was measured."""

@@ -303,6 +303,7 @@ _SERVICES = (
     _counter("heartbeats_sent_total", "heartbeats", "Heartbeats sent, answers included."),
     _counter("heartbeats_received_total", "heartbeats", "Heartbeats received, answers included."),
     _gauge("clock_skew_seconds", "seconds", "How far the clocks of the peers are ahead, by their median."),
+    _gauge("peer_clocks_off", "peers", "Peers whose clocks are more than a minute off: what they say may be refused."),
     _counter("peer_suspicions_total", "suspicions", "Times a peer fell silent and was probed."),
     _counter("peer_losses_total", "losses", "Times a silent peer was given up."),
     _counter("member_accusations_total", "accusations", "Nodes that this node accused before the whole network."),

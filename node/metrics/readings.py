@@ -28,6 +28,7 @@ from node.metrics.names import (
 from node.metrics.process import ProcessReading
 from node.transport.stats import EndpointStats, Histogram
 from node.types import SECOND, Duration, short_id, to_seconds
+from node.wire.limits import CLOCK_SKEW_MAX
 
 __all__ = [
     "Observation", "Reading", "RuntimeStats", "SocketReading", "first_readings", "last_readings", "readings", "rows_of",
@@ -275,6 +276,7 @@ def _peering(snapshot: NodeSnapshot) -> Iterator[Reading]:
     yield Reading("positron_heartbeats_received_total", stats.heartbeats_received)
     skews = [peer.clock_skew for peer in snapshot.peers if peer.clock_skew is not None]
     yield Reading("positron_clock_skew_seconds", to_seconds(median_low(skews)) if skews else 0.0)
+    yield Reading("positron_peer_clocks_off", sum(abs(skew) > CLOCK_SKEW_MAX for skew in skews))
     yield Reading("positron_peer_suspicions_total", stats.suspicions)
     yield Reading("positron_peer_losses_total", stats.losses)
     yield Reading("positron_member_accusations_total", stats.accusations)

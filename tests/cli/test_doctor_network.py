@@ -67,10 +67,17 @@ def test_an_ipv6_route_needs_more_room(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.cure == "start the node with --mtu 1382"
 
 
+def test_peers_whose_clocks_are_so_wrong_that_others_refuse_them_are_named() -> None:
+    peers = [{"name": "a", "clock_skew": 0.1}, {"name": "late", "clock_skew": -900.0}, {"name": "c", "clock_skew": 0.0}]
+    found = skew(peers)
+    assert found.verdict is Verdict.WARNING
+    assert found.detail.endswith("refuse them: late")
+
+
 def test_peers_clocks_are_compared_by_the_middle_one() -> None:
     assert skew([]).verdict is Verdict.SKIPPED
     assert skew([{"clock_skew": None}, {}, 7]).verdict is Verdict.SKIPPED
-    assert skew([{"clock_skew": 0.1}, {"clock_skew": 900.0}, {"clock_skew": -0.1}]).verdict is Verdict.OK
+    assert skew([{"clock_skew": 0.1}, {"clock_skew": 59.0}, {"clock_skew": -0.1}]).verdict is Verdict.OK
     wrong = skew([{"clock_skew": 40.0}, {"clock_skew": 41.0}, {"clock_skew": 0.0}])
     assert wrong.verdict is Verdict.FAILED
     assert "behind theirs" in wrong.detail

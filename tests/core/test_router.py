@@ -376,3 +376,16 @@ def test_the_clocks_of_peers_are_measured_and_a_wrong_one_is_told_to_its_owner_a
     message_id = network.broadcast(3, {"n": 1})
     network.world.run(2)
     assert network.counts(message_id) == [1, 1, 1, 0]
+
+
+def test_a_peer_whose_clock_is_so_wrong_that_it_is_refused_is_told_of_once_by_everybody() -> None:
+    network = meshed(4)
+    network.kill(3)
+    network.world.run(1)
+    network.reboot(3, skew=-300 * SECOND)
+    network.world.run(150)
+    assert {problem.kind for problem in network.events(3, Problem)} == {"clock_skew"}
+    for number in range(3):
+        told = [problem.text for problem in network.events(number, Problem) if problem.kind == "peer_clock_skew"]
+        assert len(told) == 1
+        assert "at 10.0.0.4:8888 is 300 s behind this one" in told[0]

@@ -81,6 +81,43 @@ def test_a_clock_that_is_ahead_of_its_peers_widens_the_age() -> None:
     assert clocks.ahead_max() == CLOCK_AHEAD_MAX
 
 
+def strays(clocks: Clocks, who: NodeId, ahead: Duration) -> bool:
+    clocks.forget(who)
+    exchange(clocks, who, ahead)
+    return clocks.strays(who)
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_peer_whose_clock_is_far_off_is_told_of_once_until_it_was_right_again(side: int) -> None:
+    clocks = Clocks()
+    for number in range(1, 4):
+        exchange(clocks, peer(number), 0)
+    assert not strays(clocks, peer(9), side * CLOCK_SKEW_MAX)
+    assert strays(clocks, peer(9), side * (CLOCK_SKEW_MAX + SECOND))
+    assert not clocks.strays(peer(9))
+    assert not strays(clocks, peer(9), side * 2 * CLOCK_SKEW_MAX)
+    assert not strays(clocks, peer(9), side * (CLOCK_SKEW_MAX - SECOND))
+    assert not strays(clocks, peer(9), side * 2 * CLOCK_SKEW_MAX)
+    assert not strays(clocks, peer(9), 0)
+    assert strays(clocks, peer(9), side * 2 * CLOCK_SKEW_MAX)
+
+
+def test_a_node_whose_own_clock_is_wrong_accuses_no_other() -> None:
+    clocks = Clocks()
+    assert not any(strays(clocks, peer(number), 2 * CLOCK_SKEW_MAX) for number in range(1, 4))
+    assert clocks.is_doubtful()
+
+
+def test_peers_that_strayed_are_remembered_within_a_bound() -> None:
+    clocks = Clocks()
+    for number in range(1, 4):
+        exchange(clocks, peer(number), 0)
+    for number in range(10, PEERS_KNOWN_MAX + 20):
+        assert strays(clocks, peer(number), 2 * CLOCK_SKEW_MAX)
+        clocks.forget(peer(number))
+    assert len(clocks._strayed) == PEERS_KNOWN_MAX
+
+
 def test_a_peer_that_is_gone_no_longer_counts() -> None:
     clocks = Clocks()
     exchange(clocks, peer(1), 30 * SECOND)
