@@ -270,10 +270,12 @@ class Node:
 
     # --- for the views and the API ------------------------------------------------------------------------------
 
-    async def connect(self, address: Address, seconds: float) -> str:
+    async def connect(self, peer: PeerName, seconds: float) -> str:
         """As `PeerManager.connect_to_peer`."""
-        engine = self._running()
-        return (await engine.connect(await self._resolve(address), seconds)).hex()
+        engine, seconds = self._running(), checked_timeout(seconds)
+        target = named(peer)
+        address = engine.address_of(target) if isinstance(target, bytes) else await self._resolve(target)
+        return (await engine.connect(address, seconds)).hex()
 
     def mark_slow(self, peer: PeerName) -> None:
         """As `PeerManager.mark_peer_slow`."""

@@ -13,12 +13,14 @@ from node.config import parse_address
 from node.config.kinds import Unacceptable
 from node.core.snapshot import NodeSnapshot, PeerSnapshot
 from node.errors import UsageError
-from node.identity.keys import parse_node_id
+from node.identity.keys import NODE_ID_BYTES, parse_node_id
 from node.messages.packing import Value
 from node.node.report import gossip_report, link_report, peer_report, trust_report, trust_stats
 from node.types import Address, NodeId
 
 __all__ = ["ActivePeers", "GossipView", "Members", "PeerManager", "PeerName", "TrustView", "named"]
+
+PORT_MAX = 65535
 
 PeerName: TypeAlias = str | NodeId | Address
 """A peer by its key, hexadecimal or raw, or by one of its addresses."""
@@ -34,12 +36,12 @@ def named(peer: PeerName) -> NodeId | Address:
                 raise UsageError(f"{peer[:80]!r} is neither a node id nor HOST:PORT") from error
         case str():
             return parse_node_id(peer)
-        case bytes():
+        case bytes() if len(peer) == NODE_ID_BYTES:
             return NodeId(peer)
-        case (str() as host, int() as port):
+        case (str() as host, int() as port) if host and not isinstance(port, bool) and 0 < port <= PORT_MAX:
             return host, port
         case _:
-            raise UsageError(f"{peer!r} is neither a node id nor an address")
+            raise UsageError(f"{str(peer)[:80]!r} is neither a node id nor an address: host and port, 1 to {PORT_MAX}")
 
 
 class Members(Protocol):
@@ -48,7 +50,7 @@ class Members(Protocol):
     @property
     def wall_offset(self) -> int: ...
     def snapshot(self) -> NodeSnapshot: ...
-    async def connect(self, address: Address, seconds: float) -> str: ...
+    async def connect(self, peer: PeerName, seconds: float) -> str: ...
     async def broadcast(self, data: dict[str, Value], *, exclude: Sequence[PeerName] = ()) -> str: ...
     def mark_slow(self, peer: PeerName) -> None: ...
     def mark_down(self, peer: PeerName) -> None: ...
@@ -82,10 +84,11 @@ class PeerManager:
         self._members = members
         self.active_peers = ActivePeers(members)
 
-    async def connect_to_peer(self, peer_addr: Address, timeout: float = 10.0) -> str:  # noqa: ASYNC109
+    async def connect_to_peer(self, peer_addr: PeerName, timeout: float = 10.0) -> str:  # noqa: ASYNC109
         """Returns the node id of the peer at that address, once it has introduced itself.
 
-        timeout: seconds for everything together. Raises ConnectionFailed, SendTimeout, NotRunning.
+        peer_addr: an address, or the id of a known node. timeout: seconds for everything together. Raises
+        ConnectionFailed, SendTimeout, NotRunning, UnknownPeer, UsageError.
         """
         return await self._members.connect(peer_addr, timeout)
 

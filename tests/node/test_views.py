@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from node.core.snapshot import NodeSnapshot
 from node.errors import UsageError
 from node.messages.packing import Value
-from node.node.views import GossipView, PeerManager, PeerName, TrustView
-from node.types import Address
+from node.node.views import GossipView, PeerManager, PeerName, TrustView, named
 from tests.metrics.samples import WALL_OFFSET, link, node_id, node_snapshot, peer
 
 
@@ -25,7 +25,7 @@ class FakeNode:
         links = (link(2, transport="tcp", connection=1), link(2, connection=2), link(4))
         return node_snapshot(*links, peers=(peer(2), peer(3, "slow"), peer(4, "down")))
 
-    async def connect(self, address: Address, seconds: float) -> str:
+    async def connect(self, peer: PeerName, seconds: float) -> str:
         return node_id(2).hex()
 
     async def broadcast(self, data: dict[str, Value], *, exclude: Sequence[PeerName] = ()) -> str:
@@ -99,3 +99,21 @@ def test_nobody_is_trusted_before_there_is_evidence() -> None:
         assert trust.get_trust(name) == 0.5
     assert trust.report()["peers"] == []
     assert trust.get_stats()["statements_accepted"] == 0
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        None, 5, b"", b"k" * 31, "", "node-2", "127.0.0.1:0", ("h",), ("h", 1, 2, 3), ("127.0.0.1", "9"),
+        ("127.0.0.1", 0), ("127.0.0.1", -1), ("127.0.0.1", 65536), ("127.0.0.1", True), ("", 9), (None, 9),
+        ["h", 2.5], {},
+    ],
+)  # fmt: skip
+def test_what_names_no_peer_is_the_callers_mistake(name: Any) -> None:
+    with pytest.raises(UsageError):
+        named(name)
+
+
+def test_a_peer_has_its_key_or_an_address_for_a_name() -> None:
+    assert named(node_id(2)) == named(node_id(2).hex()) == node_id(2)
+    assert named("[::1]:9") == named(("::1", 9)) == ("::1", 9)
