@@ -30,6 +30,8 @@ __all__ = ["add_watch_command"]
 ONCE_LOOKS = 7
 ONCE_INTERVAL = 0.5
 WEB_PORT = 9480
+ROOMY = 96
+"""Columns of a terminal below which those of the tables move together."""
 
 
 def add_watch_command(commands: Any, add_common: Any) -> None:
@@ -122,7 +124,7 @@ def _follow(runner: ProcRunner, seen: Watched, arguments: argparse.Namespace) ->
     with Live(screen=False, auto_refresh=False) as live:
         while True:
             seen.take(_look(runner))
-            live.update(_picture(seen, has_links=arguments.links), refresh=True)
+            live.update(_picture(seen, live.console.width, has_links=arguments.links), refresh=True)
             time.sleep(arguments.interval)
 
 
@@ -136,7 +138,7 @@ def _print(seen: Watched, arguments: argparse.Namespace) -> None:
         print("\n".join(table(_LINK_HEADER, [_link_row(one) for one in seen.links()], numbers=range(2, 8))), flush=True)
 
 
-def _picture(seen: Watched, *, has_links: bool) -> Group:
+def _picture(seen: Watched, width: int, *, has_links: bool) -> Group:
     from rich.console import Group
     from rich.table import Table
 
@@ -147,9 +149,11 @@ def _picture(seen: Watched, *, has_links: bool) -> Group:
     if has_links:
         parts.append((_LINK_HEADER, [_link_row(one) for one in seen.links()]))
     for header, rows in parts:
-        drawn = Table(box=None, pad_edge=False)
+        drawn = Table(box=None, pad_edge=False, padding=(0, 2 if width >= ROOMY else 1, 0, 0))
         for index, title in enumerate(header):
-            drawn.add_column(title, justify="left" if index < 2 else "right", no_wrap=True)
+            # Where the terminal is narrow, it is the last column that gives way: spark lines, or names of faults.
+            is_last = index == len(header) - 1
+            drawn.add_column(title, justify="left" if index < 2 else "right", no_wrap=not is_last, overflow="crop")
         for row in rows:
             is_bad = row[1] in ("down", "paused")
             fault = row[header.index("FAULT")]

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import StringIO
 from threading import Event, Thread
 
 import pytest
+from rich.console import Console
 
+from node.testnet.commands.watch import _picture
+from node.testnet.commands.watched import Look, Watched
 from node.testnet.main import main
 from node.testnet.runners.proc import ProcRunner
 
@@ -59,6 +63,28 @@ def test_without_a_terminal_it_is_plain_lines(whole: ProcRunner, capsys: pytest.
     assert lines[1].split()[:3] == ["seed", "running", "3"]
     assert lines[5].split()[:2] == ["FROM", "TO"]
     assert len(lines) == 6 + 12
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_every_figure_is_whole_on_a_terminal_of_usual_width(width: int) -> None:
+    stats = {
+        "active_peers": 5,
+        "gossip_stats": {"delivered": 42},
+        "runtime": {"loop_lag_seconds": 0.0123, "loop_lag_samples": 2},
+        "links": [
+            {"name": "node-2", "transport": "udp", "state": "established", "established_at": 1.0, "packets_sent": 0,
+             "retransmissions": 0, "packets_lost": 0, "rtt_latest": 0.0987, "rto": 0.123},
+        ],
+    }  # fmt: skip
+    chaos = {"hosts": {}, "default": {}, "faults": [{"hosts": None, "step": "lossy", "settings": {"loss": 0.2}}]}
+    seen = Watched({"node-1": "127.1.0.1", "node-2": "127.1.0.2"})
+    seen.take(Look(at=1.0, states={"node-1": "running"}, stats={"node-1": stats}, chaos={"node-1": chaos}, faults={}))
+    console = Console(width=width, file=StringIO())
+    console.print(_picture(seen, width, has_links=True))
+    drawn = console.file.getvalue()  # type: ignore[attr-defined]  # it is a StringIO
+    assert max(map(len, drawn.splitlines())) <= width
+    for whole_word in ("running", "RTT P99", "GOSSIP/S", "98.7 ms", "123.0 ms", "lossy", "LOSS SEEN", "20.0 %"):
+        assert whole_word in drawn
 
 
 def test_an_interval_that_cannot_be_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
