@@ -118,6 +118,24 @@ def test_every_alert_is_fired_and_kept_quiet_by_the_tests_of_the_rules() -> None
     assert all(f'alertname="{name}"' in fired for name in alerts())
 
 
+@pytest.mark.parametrize(
+    ("uid", "title", "alert"),
+    [
+        ("overview", "Retransmission ratio", "PositronHighRetransmission"),
+        ("links", "Retransmission ratio", "PositronHighRetransmission"),
+        ("chaos", "Retransmission ratio by node", "PositronHighRetransmission"),
+        ("links", "Timeouts in a row", "PositronRtoBackoff"),
+        ("node", "Lateness of the event loop", "PositronEventLoopLag"),
+        ("overview", "Broadcasts delivered", "PositronGossipDeliveryLow"),
+    ],
+)
+def test_colours_change_where_an_alert_fires(uid: str, title: str, alert: str) -> None:
+    (board,) = [board for board in BOARDS if board.uid == uid]
+    (panel,) = [panel for panel in board.panels if panel.title == title]
+    at = {float(number) for number in re.findall(r"(?:>=|>|<) ([\d.]+)", alerts()[alert])}
+    assert at & {threshold.value for threshold in panel.thresholds}
+
+
 def test_matrices_have_a_row_and_a_column_for_each_cell() -> None:
     for board in BOARDS:
         for panel in board.panels:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from node.testnet.boards.names import AMBER, NO_LINK, NO_TRIP, NODES, NOT_READ, NOT_SENT, RATE, RED
-from node.testnet.boards.spec import Board, Panel, Query, Shape, Threshold
+from node.testnet.boards.names import AMBER, NO_LINK, NO_TRIP, NODES, NOT_READ, NOT_SENT, RATE, SENT_AGAIN
+from node.testnet.boards.spec import Board, Panel, Query, Shape
 
 __all__ = ["CHAOS"]
 
@@ -145,7 +145,7 @@ CHAOS = Board(
                     legend="{{node}}",
                 ),
             ),
-            thresholds=(Threshold(value=0.05, colour=AMBER), Threshold(value=0.2, colour=RED)),
+            thresholds=SENT_AGAIN,
         ),
         Panel(
             number=8,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.testnet.boards.names import AMBER, GREEN, LINK_STATES, NO_LINK, NODES, RED, WARM, named
+from node.testnet.boards.names import AMBER, GREEN, LINK_STATES, NO_LINK, NODES, RED, SENT_AGAIN, named
 from node.testnet.boards.spec import Board, Panel, Query, Shape, Threshold
 
 __all__ = ["LINKS"]
@@ -40,7 +40,7 @@ LINKS = Board(
             shape=Shape.MATRIX,
             height=10,
             decimals=1,
-            thresholds=WARM,
+            thresholds=SENT_AGAIN,
             leads_to="link",
         ),
         Panel(

@@ -8,7 +8,7 @@ from node.testnet.boards.spec import Panel, Query, Shape, Threshold
 
 __all__ = [
     "AMBER", "GREEN", "LINK_STATES", "NODES", "NOT_BROADCAST", "NOT_READ", "NOT_SENT", "NO_LINK", "NO_TRIP", "RATE",
-    "RED", "SIMULATED", "WARM", "named", "quantile", "rate_by", "stat",
+    "RED", "SENT_AGAIN", "SIMULATED", "named", "quantile", "rate_by", "stat",
 ]  # fmt: skip
 
 NODES = 'node=~"$node"'
@@ -18,8 +18,8 @@ GREEN, AMBER, RED = "green", "orange", "red"
 LINK_STATES = ((0, "closed", RED), (1, "closing", AMBER), (2, "handshake", AMBER), (3, "established", GREEN))
 """Values of `positron_link_state`, in words and colours."""
 
-WARM = (Threshold(value=0.02, colour=AMBER), Threshold(value=0.1, colour=RED))
-"""For shares that should be near nothing."""
+SENT_AGAIN = (Threshold(value=0.05, colour=AMBER), Threshold(value=0.2, colour=RED))
+"""For shares of packets sent again: from where an alert fires, and what a loss of a fifth makes of a busy link."""
 
 NO_LINK = " 'No data': there is no link over UDP to show, or the setting METRICS_PEERS lists none."
 NO_TRIP = " 'No data': no round trip was measured, for want of peers or of anything to send them."

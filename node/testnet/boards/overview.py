@@ -16,6 +16,7 @@ from node.testnet.boards.names import (
     NOT_SENT,
     RATE,
     RED,
+    SENT_AGAIN,
     quantile,
     stat,
 )
@@ -65,7 +66,7 @@ _OVERVIEW_STATS = (
         unit="percentunit",
         queries=(Query(expression="testnet:positron_retransmission:ratio_rate10s", legend="retransmitted"),),
         decimals=1,
-        thresholds=(Threshold(value=0.05, colour=AMBER), Threshold(value=0.2, colour=RED)),
+        thresholds=SENT_AGAIN,
     ),
     stat(
         number=5,
