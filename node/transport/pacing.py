@@ -1,7 +1,7 @@
 """Spreads packets over the round trip instead of sending a window at once (RFC 9002 §7.7).
 
 A bucket that fills at the controller's rate. Timers of an event loop are late by a millisecond or more, so the bucket
-holds what falls due in that time, and what was missed is made up for.
+holds what falls due in that time, and what was missed is made up for: as much as is usual for this event loop.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ _BURST_TIME: Duration = 2 * MILLISECOND
 """Packets are released in bursts of this much time: finer timers than this cost more than they smooth."""
 
 _LATENESS_CREDIT: Duration = 5 * MILLISECOND
-"""How much time an event loop may come late without the rate suffering."""
+"""How much time an event loop may come late without the rate suffering, unless it is known to come later."""
+
+_LATENESS_CREDIT_MAX: Duration = 20 * MILLISECOND
+"""The same of one that mostly comes late by more: a longer burst would overflow the queues that bursts meet."""
 
 _BURST_PACKETS_MIN = 10
 """A burst of this many packets is always allowed (RFC 9002 §7.7)."""
@@ -27,7 +30,7 @@ class Pacer:
     blocked_until: when the next burst may leave, if the last question was answered with "not now".
     """
 
-    __slots__ = ("_filled_at", "_packet_bytes", "_tokens", "blocked_until", "rate")
+    __slots__ = ("_filled_at", "_lateness", "_packet_bytes", "_tokens", "blocked_until", "rate")
 
     def __init__(self, packet_bytes: int) -> None:
         self.rate = 0
@@ -37,6 +40,7 @@ class Pacer:
         # rounded away each time would add up to no rate at all.
         self._tokens = _BURST_PACKETS_MIN * packet_bytes * SECOND
         self._filled_at: Instant = 0
+        self._lateness: Duration = 0
 
     def on_packet_size(self, packet_bytes: int) -> None:
         """Packets have another size from now on."""
@@ -47,14 +51,21 @@ class Pacer:
         """Takes that many bytes out; a probe may leave the bucket in debt."""
         self._tokens -= size * SECOND
 
+    def unblock(self, now: Instant) -> None:
+        """Whoever was told to wait is back, in time or late: the smoothed lateness of those who are is made up for."""
+        if self.blocked_until is not None and now >= self.blocked_until:
+            self._lateness += (min(now - self.blocked_until, _LATENESS_CREDIT_MAX) - self._lateness) // 8
+        self.blocked_until = None
+
     def may_send(self, now: Instant) -> bool:
         """Whether a packet may leave now; if not, `blocked_until` is set."""
-        self.blocked_until = None
+        if self.blocked_until is not None:
+            self.unblock(now)
         if not self.rate:
             return True
         if now != self._filled_at:
             tokens = self._tokens + (now - self._filled_at) * self.rate
-            capacity = self.rate * (_BURST_TIME + _LATENESS_CREDIT)
+            capacity = self.rate * (_BURST_TIME + max(_LATENESS_CREDIT, min(2 * self._lateness, _LATENESS_CREDIT_MAX)))
             if tokens > capacity:
                 tokens = min(tokens, max(_BURST_PACKETS_MIN * self._packet_bytes * SECOND, capacity))
             self._tokens = tokens

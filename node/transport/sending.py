@@ -268,7 +268,8 @@ class Sending:
                 self.outbox.push_control(frame)
 
     def _may_elicit(self, now: Instant) -> bool:
-        self._pacer.blocked_until = None
+        if self._pacer.blocked_until is not None:
+            self._pacer.unblock(now)
         recovery = self.recovery
         in_flight = recovery.bytes_in_flight
         # A search may have found packets larger than a window that was cut before: one of them must do.

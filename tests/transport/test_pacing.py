@@ -66,6 +66,35 @@ def test_rate_is_kept_by_an_event_loop_that_is_late(rate: int) -> None:
     assert send_for(pacer(rate), 5 * SECOND, lateness=4 * MILLISECOND) >= 5 * rate * 0.97
 
 
+@pytest.mark.must("M60")
+def test_the_rate_is_kept_by_an_event_loop_that_is_always_late_by_more() -> None:
+    rate = 10_000_000
+    assert send_for(pacer(rate), 5 * SECOND, lateness=15 * MILLISECOND) >= 5 * rate * 0.95
+
+
+@pytest.mark.parametrize(("latenesses", "most"), [([200, 0, 0], 7), ([1_000] * 50, 22)])
+def test_a_burst_makes_up_for_what_is_usual_and_at_most_for_twenty_milliseconds(
+    latenesses: list[int], most: int
+) -> None:
+    machine = pacer(10_000_000)
+    now: Instant = 0
+    for lateness in latenesses:
+        burst_after(machine, now)
+        assert machine.blocked_until is not None
+        now = machine.blocked_until + lateness * MILLISECOND
+    machine.blocked_until = None
+    assert burst_after(machine, now + SECOND) <= machine.rate * most * MILLISECOND // SECOND + PACKET
+
+
+def burst_after(machine: Pacer, now: Instant) -> int:
+    """Bytes that may leave at once."""
+    sent = 0
+    while machine.may_send(now):
+        machine.on_sent(PACKET)
+        sent += PACKET
+    return sent
+
+
 @pytest.mark.parametrize("rate", [2_000, 7_000, 100_000])
 def test_rate_is_kept_however_often_the_pacer_is_asked(rate: int) -> None:
     sent = send_for(pacer(rate), 10 * SECOND, poll=200 * MICROSECOND)
