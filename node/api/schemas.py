@@ -30,7 +30,7 @@ MESSAGE_ID: Schema = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
 CURSOR: Schema = {"type": "string", "description": "give it as `after` to get what comes next"}
 
 
-CHAOS_COMMANDS = ("links", "faults", "afflict", "mark", "heal", "probes", "arrived")
+CHAOS_COMMANDS = ("links", "faults", "afflict", "mark", "heal", "listen", "probes", "arrived")
 """What can be done to the links of a node that allows it; docs/CHAOS.md explains the bodies."""
 
 

@@ -10,6 +10,7 @@ import asyncio
 import os
 import time
 from collections.abc import Mapping
+from statistics import median
 from typing import Any
 
 from node.config import parse_address
@@ -19,7 +20,7 @@ from node.impairment.plain import from_plain, to_plain
 from node.impairment.wire import LINKS_MAX, Demand
 from node.metrics.impairment import ChaosReading, Impairment
 from node.node.afflictions import Afflictions, Body
-from node.node.probes import probe
+from node.node.probes import ProbeLog, probe
 from node.node.wired import Wired
 from node.types import Address, Instant, from_seconds, to_seconds
 
@@ -34,6 +35,7 @@ MARKS_MAX = 64
 LINKS_SHOWN_MAX = 256
 """Links in the metrics; a testnet that is larger shows the first ones."""
 
+MEASUREMENTS_MAX = 256
 PROBES_AT_ONCE_MAX = 16
 """Measurements that one node sends at the same time."""
 
@@ -41,12 +43,15 @@ PROBES_AT_ONCE_MAX = 16
 class Chaos:
     """The commands of one node. Every method raises UsageError for what cannot be."""
 
-    def __init__(self, wired: Wired, body: Body) -> None:
+    def __init__(self, wired: Wired, body: Body, host: str) -> None:
+        """host: where probes arrive."""
         self._wired = wired
+        self._host = host
+        self._probes = ProbeLog()
+        self._sent: dict[str, dict[str, float]] = {}
         self._marks: dict[str, tuple[str, Instant]] = {}
         self.afflictions = Afflictions(body)
         self._sending: dict[str, asyncio.Task[None]] = {}
-        wired.probes.is_on = True
 
     def carry_out(self, command: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Carries out one command by its name; its answer. An unknown name asks for the status."""
@@ -62,6 +67,8 @@ class Chaos:
             case "heal":
                 step = body.get("step")
                 return self.heal(None if step is None else str(step))
+            case "listen":
+                return {"port": self._probes.listen(self._host)}
             case "probes":
                 return self.send_probes(body)
             case "arrived":
@@ -184,15 +191,20 @@ class Chaos:
         return {"measurement": name, "seconds": count * interval}
 
     def received_probes(self, measurement: str) -> dict[str, Any]:
-        """What has arrived here of that measurement, by the host that sent it: delays in seconds, in no order."""
+        """What has arrived here of that measurement, by the host that sent it: delays in seconds, in no order.
+
+        sent: None until this node has sent all of it; then `late`, the seconds by which it sent late what its links
+        were to hold back, the median, and `behind`, those by which all of it took longer than was asked.
+        """
         try:
             wanted = bytes.fromhex(measurement)
         except ValueError as error:
             raise UsageError(f"measurement {measurement!r}: allowed is 16 hexadecimal digits") from error
-        return {"delays": self._wired.probes.received(wanted)}
+        return {"delays": self._probes.received(wanted), "sent": self._sent.get(measurement)}
 
     async def close(self) -> None:
         """Ends every measurement."""
+        self._probes.close()
         self.afflictions.heal()
         for task in list(self._sending.values()):
             task.cancel()
@@ -200,11 +212,16 @@ class Chaos:
 
     async def _send(self, measurement: bytes, targets: list[Address], count: int, interval: float) -> None:
         began = time.monotonic()
+        self._wired.late.clear()
         for number in range(count):
             # By the clock, not by naps that add up.
             await asyncio.sleep(max(0.0, began + number * interval - time.monotonic()))
             for target in targets:
-                self._wired.send_probe(target, probe(measurement, number, self._wired.now()))
+                self._wired.send_probe(target, probe(measurement, number, time.time_ns()))
+        if len(self._sent) >= MEASUREMENTS_MAX:
+            del self._sent[next(iter(self._sent))]
+        behind = max(0.0, time.monotonic() - began - (count - 1) * interval)
+        self._sent[measurement.hex()] = {"late": median(self._wired.late or (0.0,)), "behind": behind}
 
 
 def _shown(demand: Demand, now: int) -> dict[str, Any]:

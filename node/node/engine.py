@@ -281,7 +281,7 @@ class Engine:
             driver: Runner[Any] = self._driver
             if config.chaos_control:
                 driver = wired = Wired(self._driver, Wire(seed="", name=settings.name))
-                self.chaos = Chaos(wired, self)
+                self.chaos = Chaos(wired, self, config.host)
                 stack.callback(wired.close)
                 stack.push_async_callback(self.chaos.close)
             if machine.udp is not None:

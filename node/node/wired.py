@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from node.impairment.wire import Wire
-from node.node.probes import ProbeLog
 from node.transport.driver import Runner
 from node.transport.packet import Datagram, Transmit
 from node.transport.stream import StreamClosed, StreamConnect, StreamInput, StreamOpened, StreamShutdown, StreamWrite
@@ -26,6 +25,7 @@ __all__ = ["Wired"]
 OutputT = TypeVar("OutputT")
 Input = Datagram | StreamInput
 
+LATE_MAX = 10_000
 DELAYED_PACKETS_MAX = 100_000
 """Packets waiting for their time; more are dropped and counted. 100 MB of memory."""
 
@@ -52,12 +52,14 @@ class _Stream:
 
 
 class Wired:
-    """See the module. dropped: packets for which there was no room."""
+    """See the module. dropped: packets for which there was no room. late: seconds by which the last packets that were
+    held back left too late, as a busy machine has it.
+    """
 
     def __init__(self, driver: _Driver, wire: Wire) -> None:
         self.wire = wire
-        self.probes = ProbeLog()
         self.dropped = 0
+        self.late: deque[float] = deque(maxlen=LATE_MAX)
         self._driver = driver
         self._loop = asyncio.get_running_loop()
         self._sinks: dict[type, Callable[[Any], None]] = {}
@@ -83,13 +85,10 @@ class Wired:
         self._driver.attach(kind, ours)
 
     def feed(self, inputs: Iterable[Input]) -> None:
-        """Passes inputs on, probes excepted."""
+        """Passes inputs on, and remembers which streams there are."""
         passed = []
         for received in inputs:
-            if isinstance(received, Datagram):
-                if self.probes.takes(received, self.now()):
-                    continue
-            elif isinstance(received, StreamOpened):
+            if isinstance(received, StreamOpened):
                 self._streams.setdefault(received.stream, _Stream(received.address))
             elif isinstance(received, StreamClosed):
                 self._forget(received.stream)
@@ -130,10 +129,12 @@ class Wired:
 
     def _delay(self, packet: Transmit, delay: int) -> None:
         key = object()
-        self._delayed[key] = self._loop.call_later(delay / SECOND, self._release, key, packet)
+        due = self._loop.time() + delay / SECOND
+        self._delayed[key] = self._loop.call_at(due, self._release, key, packet, due)
 
-    def _release(self, key: object, packet: Transmit) -> None:
+    def _release(self, key: object, packet: Transmit, due: float) -> None:
         del self._delayed[key]
+        self.late.append(self._loop.time() - due)
         self._sinks[Transmit](packet)
 
     # --- streams --------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from node.testnet.runners.docker import ALL_MEMORY
 from node.testnet.runners.proc import ProcRunner
 from tests.docker.test_impairment import has_netem
 from tests.docker.testnet import docker, until
+from tests.testnet.killed import ON_LINKS, ON_NODES, SEEN_AS
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -40,29 +41,6 @@ expect:
 LIMIT = 8.0
 """Seconds; of the faults whose controller is killed."""
 
-ON_NODES = {
-    "kill": "kill: ",
-    "stop": "stop: ",
-    "pause": "pause: ",
-    "cpu": "cpu: 30%",
-    "memory": "memory: 256MiB",
-    "disk_full": "disk_full: ",
-    "dns": "dns: ",
-    "clock": "clock: {ahead: 40s}",
-    "hostile": "hostile: silent_dropper",
-}
-ON_LINKS = {
-    "partition": "partition: one",
-    "loss": "loss: 30%",
-    "bursts": "bursts: {p: 5%, r: 20%}",
-    "delay": "delay: 30ms",
-    "reorder": "reorder: 20%",
-    "duplicate": "duplicate: 20%",
-    "corrupt": "corrupt: 5%",
-    "rate": "rate: 1mbit",
-    "mtu": "mtu: 1200B",
-    "flap": "flap: {up: 2s, down: 4s}",
-}
 LABEL = "org.positron.testnet.node"
 
 
@@ -198,8 +176,7 @@ def test_what_a_keeper_or_a_node_does_ends_though_the_controller_is_killed(
     start: Callable[[str], subprocess.Popen[str]],
 ) -> None:
     faults = [f"{fault}, target: node-{number}" for number, fault in enumerate(ON_NODES.values(), 1)]
-    seen_as = {"kill": "down", "stop": "down", "pause": "paused"}
-    outlive(start, faults, {f"node-{number}": seen_as.get(kind, kind) for number, kind in enumerate(ON_NODES, 1)})
+    outlive(start, faults, {f"node-{number}": SEEN_AS.get(kind, kind) for number, kind in enumerate(ON_NODES, 1)})
 
 
 def test_what_a_kernel_drops_ends_though_the_controller_is_killed(
@@ -214,8 +191,7 @@ def test_each_fault_ends_though_the_controller_is_killed(
     start: Callable[[str], subprocess.Popen[str]], kind: str
 ) -> None:
     fault = {**ON_NODES, **ON_LINKS}[kind]
-    seen_as = {"kill": "down", "stop": "down", "pause": "paused"}
-    outlive(start, [f"{fault}, target: node-1"], {"node-1": seen_as.get(kind, kind)})
+    outlive(start, [f"{fault}, target: node-1"], {"node-1": SEEN_AS.get(kind, kind)})
 
 
 def test_an_interrupted_run_is_aborted_and_leaves_nothing(start: Callable[[str], subprocess.Popen[str]]) -> None:

@@ -87,7 +87,8 @@ def changed_in_place(runner: DockerRunner) -> dict[str, int]:
     """Changes the delay of a link again and again while packets are under way on it."""
     link = (TWO, ONE)
     runner.set_links({link: LinkSettings(delay=20 * MILLISECOND)})
-    target = runner._live().nodes[ONE].address
+    port = (runner._live().ask(ONE, "/api/v1/chaos/listen", {}) or {})["port"]
+    target = f"{runner.host_of(ONE)}:{port}"
     answer = runner._live().ask(
         TWO, "/api/v1/chaos/probes", {"targets": [target], "count": PROBES, "interval": 0.004}
     )  # fmt: skip

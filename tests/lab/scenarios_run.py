@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from node.testnet.runners.contained import DockerRunner
 from node.testnet.scenario.parse import load_scenario
 from node.testnet.scenario.resolve import resolve
 from tests.lab.chaos_run import ONE, TWO, note, slip_in
+
+START_TIMEOUT = 300.0
+"""Seconds; the lab has one slow processor."""
 
 MEDDLED = "meddled"
 TEXT = """
@@ -56,7 +60,8 @@ def run(name: str) -> dict[str, Any]:
     if name == MEDDLED:
         path = Path(os.environ["OUT"], f"{name}.yaml")
         path.write_text(TEXT)
-    scenario, runner = load_scenario(path), Meddled() if name == MEDDLED else DockerRunner()
+    scenario, kind = load_scenario(path), Meddled if name == MEDDLED else DockerRunner
+    runner = kind(timeout=START_TIMEOUT)
     conductor = Conductor(scenario, resolve(scenario), runner, progress=lambda line: note(f"{name}: {line}"))
     began = time.monotonic()
     outcome = conductor.run()
@@ -66,7 +71,7 @@ def run(name: str) -> dict[str, Any]:
         "status": outcome.verdict.status,
         "reason": outcome.reason,
         "backend": [runner.backend, runner.reason],
-        "links": [[step, *finding.link, finding.loss_asked, finding.loss_measured] for step, finding in outcome.links],
+        "links": [[step, *astuple(finding)] for step, finding in outcome.links],
         "seconds": time.monotonic() - began,
     }
 

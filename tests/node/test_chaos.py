@@ -20,7 +20,7 @@ FAULT = {"step": "f", "kind": "loss", "settings": {"loss": 0.5}, "seconds": 5}
 
 def called(command: str, body: dict[str, Any]) -> Any:
     async def scenario() -> Any:
-        chaos = Chaos(Wired(Driver(), Wire(seed="", name="a")), engine())
+        chaos = Chaos(Wired(Driver(), Wire(seed="", name="a")), engine(), "127.0.0.1")
         return getattr(chaos, command)(body)
 
     return asyncio.run(scenario())
@@ -59,7 +59,7 @@ def test_what_cannot_be_is_refused(command: str, body: dict[str, Any]) -> None:
 
 def test_a_fault_is_shown_with_the_time_that_it_has_left_and_healed_by_name() -> None:
     async def scenario() -> None:
-        chaos = Chaos(Wired(Driver(), Wire(seed="", name="a")), engine())
+        chaos = Chaos(Wired(Driver(), Wire(seed="", name="a")), engine(), "127.0.0.1")
         chaos.add_fault(FAULT | {"hosts": ["10.0.0.1"]})
         (shown,) = chaos.status()["faults"]
         assert shown == {
@@ -86,8 +86,7 @@ async def sent(source: Node, target: Node, count: int) -> list[float]:
     """Sends probes and returns the delays of those that arrived, when no more of them can."""
     assert source.chaos is not None
     assert target.chaos is not None
-    assert target.udp_transport is not None
-    address = "{}:{}".format(*target.udp_transport.local_address)
+    address = f"{target.config.host}:{target.chaos.carry_out('listen', {})['port']}"
     measured = source.chaos.send_probes({"targets": [address], "count": count, "interval": 0.001})["measurement"]
     async with asyncio.timeout(20):
         while measured in source.chaos._sending:
@@ -96,6 +95,8 @@ async def sent(source: Node, target: Node, count: int) -> list[float]:
         last = source.chaos.send_probes({"targets": [address], "count": 50, "interval": 0.02})["measurement"]
         while not target.chaos.received_probes(last)["delays"]:
             await asyncio.sleep(0)
+    assert target.chaos.received_probes(measured)["sent"] is None
+    assert set(source.chaos.received_probes(measured)["sent"]) == {"late", "behind"}
     return list(target.chaos.received_probes(measured)["delays"].get(source.config.host, []))
 
 
@@ -132,7 +133,7 @@ def test_a_node_cannot_be_touched_unless_it_was_started_for_it() -> None:
 
 def test_what_runs_and_what_links_are_asked_is_told_for_the_metrics() -> None:
     async def scenario() -> None:
-        chaos = Chaos(Wired(Driver(), Wire(seed="", name="a")), engine())
+        chaos = Chaos(Wired(Driver(), Wire(seed="", name="a")), engine(), "127.0.0.1")
         chaos.set_links({"hosts": {"10.0.0.1": {"delay": 1_000_000}}, "names": {"10.0.0.1": "b"}})
         chaos.add_fault(FAULT | {"hosts": ["10.0.0.1"]})
         chaos.afflict({"step": "g", "kind": "dns", "seconds": 5})

@@ -9,7 +9,7 @@ from typing import Any
 from node.impairment.link import LinkSettings
 from node.impairment.wire import Demand, Wire
 from node.node.wired import Wired
-from node.transport.packet import Datagram, Transmit
+from node.transport.packet import Transmit
 from node.transport.stream import StreamConnect, StreamOpened, StreamShutdown, StreamWrite
 from node.types import MILLISECOND, SECOND
 
@@ -137,18 +137,5 @@ def test_streams_to_others_are_left_alone() -> None:
         rig.wire.demand(Demand(step="cut", kind="partition", settings=CUT, hosts=frozenset({TARGET[0]})))
         rig.driver.send(StreamWrite(1, b"a"))
         assert len(rig.sent) == 1
-
-    asyncio.run(scenario())
-
-
-def test_probes_are_taken_out_and_everything_else_is_passed_on() -> None:
-    from node.node.probes import probe
-
-    async def scenario() -> None:
-        rig = Rig()
-        rig.wired.probes.is_on = True
-        other = Datagram(TARGET, b"data")
-        rig.wired.feed([Datagram(TARGET, probe(b"12345678", 0, 0)), other])
-        assert rig.driver.fed == [other]
 
     asyncio.run(scenario())

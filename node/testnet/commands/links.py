@@ -135,12 +135,13 @@ def verify(arguments: argparse.Namespace) -> int:
                 f"{one.loss_measured:.1%}",
                 duration(one.delay_asked),
                 duration(one.delay_measured),
+                duration(one.machine),
                 one.text or "ok",
             )
             for one in findings
         ]
-        header = ("FROM", "TO", "PROBES", "LOSS ASKED", "MEASURED", "DELAY ASKED", "MEASURED", "")
-        print("\n".join(table(header, rows, numbers=range(2, 7))))
+        header = ("FROM", "TO", "PROBES", "LOSS ASKED", "MEASURED", "DELAY ASKED", "MEASURED", "MACHINE", "")
+        print("\n".join(table(header, rows, numbers=range(2, 8))))
     return 0 if all(one.is_applied for one in findings) else NOT_APPLIED
 
 
@@ -154,6 +155,7 @@ def _record(one: LinkFinding) -> dict[str, Any]:
         "loss_measured": one.loss_measured,
         "delay_asked": one.delay_asked,
         "delay_measured": one.delay_measured,
+        "machine": one.machine,
         "is_applied": one.is_applied,
         "text": one.text,
     }

@@ -199,12 +199,25 @@ def _links(outcome: Outcome) -> Iterator[str]:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(
-        ["fault", "from", "to", "sent", "received", "loss_asked", "loss", "delay_asked", "delay", "applied", "wrong"]
+        [
+            "fault",
+            "from",
+            "to",
+            "sent",
+            "received",
+            "loss_asked",
+            "loss",
+            "delay_asked",
+            "delay",
+            "applied",
+            "wrong",
+            "machine",
+        ]
     )
     for step, one in outcome.links:
         delay = "" if one.delay_measured is None else f"{one.delay_measured:.6f}"
         row = [step, *one.link, one.sent, one.received, f"{one.loss_asked:.6f}", f"{one.loss_measured:.6f}"]
-        writer.writerow([*row, f"{one.delay_asked:.6f}", delay, one.is_applied, one.text])
+        writer.writerow([*row, f"{one.delay_asked:.6f}", delay, one.is_applied, one.text, f"{one.machine:.6f}"])
     yield text.getvalue()
 
 

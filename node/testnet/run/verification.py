@@ -39,7 +39,10 @@ QUARTILES_MIN = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkFinding:
-    """What was asked of one link, and what was measured. loss: shares. delay: seconds, medians. text: what is wrong."""
+    """What was asked of one link, and what was measured. loss: shares. delay: seconds, medians. text: what is wrong.
+
+    machine: seconds that the measuring machine needed for a probe; the measured delay is without them.
+    """
 
     link: LinkName
     sent: int
@@ -49,6 +52,7 @@ class LinkFinding:
     delay_asked: float
     delay_measured: float | None
     text: str
+    machine: float = 0.0
 
     @property
     def is_applied(self) -> bool:
@@ -100,6 +104,7 @@ def _finding(count: LinkCount, settings: LinkSettings) -> LinkFinding:
         delay_asked=delay_asked,
         delay_measured=delay,
         text=", ".join(wrong),
+        machine=count.machine,
     )
 
 

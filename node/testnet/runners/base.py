@@ -67,13 +67,15 @@ class Plan:
 class LinkCount:
     """Counted probes over one link in one direction. delays: seconds, of those that arrived, in no order.
 
-    rate: bits per second that a burst of probes came through with, where it was measured.
+    machine: seconds that the two nodes themselves needed, median, which the delays are without. rate: bits per second
+    that a burst of probes came through with, where it was measured.
     """
 
     link: LinkName
     sent: int
     received: int
     delays: tuple[float, ...] = field(default=(), repr=False)
+    machine: float = 0.0
     rate: float | None = None
 
 

@@ -26,22 +26,22 @@ from node.testnet.compose import Compose
 from node.testnet.errors import NotApplied, TestnetError, TestnetFailed
 from node.testnet.runners import ingress, kernel
 from node.testnet.runners.directory import Directory
-from node.testnet.runners.docker import Engine, engine
+from node.testnet.runners.docker import PATIENT_TIMEOUT, Engine, engine
 from node.testnet.runners.ills import RESTART_AFTER
 from node.testnet.runners.live import LiveNode, LiveNodes, wait_until
 
 __all__ = ["FOR_NODE", "TRACES", "Containers"]
 
 EVENTS_MAX = 10_000
-ANSWER_WITHIN = 60.0
+ANSWER_WITHIN = 180.0
 """Seconds that a container has from its start until the API of its node answers."""
 
 ANSWERS_PER_SECOND = 80
 """Questions to all nodes that start, together: each costs time that their starts could use."""
 
 ANSWER_INTERVAL_MIN = 0.1
-STARTS_AT_ONCE = 8
-"""Of more the engine has no gain, and each request would have to wait for all the others."""
+STARTS_PER_PROCESSOR = 4
+"""Of more at once the engine has no gain, and each request would have to wait for all the others."""
 
 HTTP_OK = 200
 DATA = "/var/lib/positron"
@@ -97,13 +97,13 @@ class Containers:
         self._backend = str(plan["backend"])
         self._hosts = {name: str(one["host"]) for name, one in plan["nodes"].items()}
         self._stack = ExitStack()
-        self._engine: Engine = self._stack.enter_context(engine())
+        self._engine: Engine = self._stack.enter_context(engine(timeout=PATIENT_TIMEOUT))
         nodes = [LiveNode(name, one["metrics_host"], one["metrics_port"], "") for name, one in plan["nodes"].items()]
         self._live = LiveNodes(nodes, directory.token.read_text(), 0.0)
         self._token = directory.token.read_text()
         self._found: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._children = {name: _Child(ThreadPoolExecutor(1, thread_name_prefix=name)) for name in self.names}
-        self._starts = threading.BoundedSemaphore(STARTS_AT_ONCE)
+        self._starts = threading.BoundedSemaphore(STARTS_PER_PROCESSOR * (os.cpu_count() or 1))
 
     def start_all(self) -> None:
         """Brings the project up, many containers at a time; raises TestnetFailed if Compose does."""

@@ -27,7 +27,7 @@ from node.cli.errors import CommandFailed
 from node.testnet.errors import TestnetFailed
 from node.testnet.render import NODE_LABEL
 
-__all__ = ["ALL_MEMORY", "Engine", "NodeContainer", "engine"]
+__all__ = ["ALL_MEMORY", "PATIENT_TIMEOUT", "Engine", "NodeContainer", "engine"]
 
 T = TypeVar("T")
 SERVICES = ("seed", "node")
@@ -42,7 +42,10 @@ SILENCE_MAX = 86_400
 """Seconds without an event after which nobody listens any more."""
 
 ENGINE_TIMEOUT = 20
-"""Seconds for one request to the engine."""
+"""Seconds for one request to the engine that somebody waits for."""
+
+PATIENT_TIMEOUT = 120
+"""Seconds for one request of whoever has many containers started at once, on a slow machine."""
 
 NFT_TRIAL = (
     "table netdev t { set s { type ipv4_addr; flags timeout; }; chain c { "
@@ -306,10 +309,13 @@ class Engine:
 
 
 @contextmanager
-def engine() -> Iterator[Engine]:
-    """The engine that the environment names; raises TestnetFailed when none answers, or when it stops to."""
+def engine(*, timeout: int = ENGINE_TIMEOUT) -> Iterator[Engine]:
+    """The engine that the environment names; raises TestnetFailed when none answers, or when it stops to.
+
+    timeout: seconds for one request.
+    """
     try:
-        client = docker.from_env(timeout=ENGINE_TIMEOUT)
+        client = docker.from_env(timeout=timeout)
     except DockerException as error:
         raise TestnetFailed(f"no Docker engine answers: {_one_line(error)}; see `testnet doctor`") from error
     try:

@@ -25,7 +25,7 @@ from node.testnet.runners.directory import Directory, ask_keeper, directory_of, 
 from node.testnet.runners.keeping import claim, last_words, start_keeper, tell_to_end, write_plan
 from node.testnet.runners.live import LiveNode, LiveNodes, wait_until
 from node.testnet.runners.loopback import HTTP_PORT, PORT, TCP_PORT, as_number, free_hosts, has_loopback_network
-from node.testnet.runners.measuring import measure
+from node.testnet.runners.measuring import Meter
 from node.testnet.scenario.resolve import LinkFault, NodeFault
 from node.testnet.scenario.topology import SEED
 from node.testnet.wholeness import is_linked, living_members
@@ -79,6 +79,7 @@ class ProcRunner:
         self._faults: list[tuple[LinkFault, float]] = []
         self._events: list[Event] = []
         self._refreshing = threading.Lock()
+        self._meter = Meter()
         self._began = time.monotonic()
         self._is_watching = threading.Event()
         self._watcher: threading.Thread | None = None
@@ -352,7 +353,8 @@ class ProcRunner:
     # --- questions --------------------------------------------------------------------------------------------------
 
     def probe(self, links: Sequence[LinkName], count: int) -> list[LinkCount]:
-        return measure(self._live(), links, count, self.settings_of)
+        in_nodes = self.backend != "netem"
+        return self._meter.measure(self._live(), links, count, self.settings_of, in_nodes=in_nodes)
 
     def publish(self, node: str, size: int) -> str | None:
         return self._live().publish(node, {"text": "x" * max(0, size - 10)})

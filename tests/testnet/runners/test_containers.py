@@ -109,7 +109,7 @@ def kept(
     fake = FakeEngine()
 
     @contextmanager
-    def engine() -> Iterator[FakeEngine]:
+    def engine(timeout: int) -> Iterator[FakeEngine]:
         yield fake
 
     monkeypatch.setattr(module, "engine", engine)
