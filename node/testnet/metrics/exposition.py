@@ -9,13 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 __all__ = ["Family", "Labels", "Scrape", "parse_exposition", "parse_sample", "render_openmetrics"]
 
 Labels = tuple[tuple[str, str], ...]
 """Pairs of name and value, in order of the names."""
 
-_SAMPLE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})? ([^ ]+)(?: -?\d+)?")
+SERIES_REMEMBERED = 1 << 16
+
+_SERIES = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})?")
+_TIME = re.compile(r"-?\d+")
 _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)",?')
 _ESCAPES = {r"\\": "\\", r"\"": '"', r"\n": "\n"}
 
@@ -86,22 +90,33 @@ def render_openmetrics(
 
 def parse_sample(line: str) -> tuple[str, Labels, float] | None:
     """Name, labels and value of one sample; None if the line is none."""
-    match = _SAMPLE.fullmatch(line)
-    if match is None:
-        return None
+    text, _, number = line.rpartition(" ")
+    series = _series(text)
+    if series is None and _TIME.fullmatch(number):
+        text, _, number = text.rpartition(" ")
+        series = _series(text)
     try:
-        value = float(match[3])
+        return None if series is None else (*series, float(number))
     except ValueError:
         return None
+
+
+# The same series come with every scrape, and to read them takes longer than all else.
+@lru_cache(maxsize=SERIES_REMEMBERED)
+def _series(text: str) -> tuple[str, Labels] | None:
+    """Name and labels in what stands before the value; None if it is no series."""
+    match = _SERIES.fullmatch(text)
+    if match is None:
+        return None
     labels = []
-    text = match[2] or ""
+    inside = match[2] or ""
     end = 0
-    for label in _LABEL.finditer(text):
+    for label in _LABEL.finditer(inside):
         if label.start() != end:
             return None
         labels.append((label[1], re.sub(r"\\.", lambda found: _ESCAPES.get(found[0], found[0]), label[2])))
         end = label.end()
-    return (match[1], tuple(sorted(labels)), value) if end == len(text) else None
+    return (match[1], tuple(sorted(labels))) if end == len(inside) else None
 
 
 def _family_of(name: str, families: dict[str, Family]) -> str:
