@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Sequence
 
+from node.testnet.command_line import Parser
 from node.testnet.commands import containers, local
 from node.testnet.commands.chaos import SEED_MAX, add_chaos_commands, whole
 from node.testnet.commands.doctor import doctor
@@ -29,15 +30,19 @@ NODES_MAX = 200
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; returns its exit status. argv: the words after the program's name; `sys.argv` if None."""
+    """Runs one command; returns its exit status. argv: the words after the program's name; `sys.argv` if None.
+
+    Words that are no command, and the help, end the program.
+    """
+    words = sys.argv[1:] if argv is None else list(argv)
     try:
-        arguments = _parser().parse_args(sys.argv[1:] if argv is None else list(argv))
+        arguments = _parser().words(words)
+    except TestnetMisused as error:
+        sys.exit(_tell(error, words))
+    try:
         status: int = arguments.function(arguments)
     except TestnetError as error:
-        sys.stderr.write(f"testnet: {error}\n")
-        if "--json" in (sys.argv[1:] if argv is None else argv):
-            print(json.dumps({"error": str(error), "status": error.status}))
-        return error.status
+        return _tell(error, words)
     except ModuleNotFoundError as error:
         sys.stderr.write(f"testnet: {error.name} is missing: pip install 'positron-testnet[testnet]'\n")
         return 1
@@ -49,6 +54,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 1
     return status
+
+
+def _tell(error: TestnetError, words: Sequence[str]) -> int:
+    """Says what went wrong; the exit status for it."""
+    sys.stderr.write(f"testnet: {error}\n")
+    if "--json" in words:
+        print(json.dumps({"error": str(error), "status": error.status}))
+    return error.status
 
 
 def up(arguments: argparse.Namespace) -> int:
@@ -93,8 +106,8 @@ def _choose(arguments: argparse.Namespace) -> tuple[str, str]:
         return "proc", f"no containers here: {str(error).partition(';')[0]}"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="testnet", description="Starts, watches and breaks testnets of many nodes.", allow_abbrev=False
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -125,7 +138,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_up(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_up(commands: argparse._SubParsersAction[Parser]) -> None:
     command = commands.add_parser("up", help="start a testnet and wait for it", allow_abbrev=False)
     command.set_defaults(function=up)
     command.add_argument("-n", "--nodes", type=whole(1, NODES_MAX), default=5, help="nodes beside the seed (default 5)")

@@ -1,4 +1,4 @@
-"""A defect that is planted in every node turns the shipped scenario that is made for it red, and the report says why."""
+"""A defect that is planted in every node turns the shipped scenario against it red, and the report says why."""
 
 from __future__ import annotations
 
@@ -21,5 +21,5 @@ def test_a_defect_turns_its_scenario_red_with_the_reason_in_the_report(
     assert conductor.outcome.verdict is Verdict.FAILED
     assert DEFECTS[name].said in conductor.outcome.reason
     assert DEFECTS[name].said.rstrip(": ") in page.read_text()
-    (failure,) = ElementTree.parse(page.with_name("junit.xml")).iter("failure")  # noqa: S314 (ours)
+    (failure,) = ElementTree.parse(page.with_name("junit.xml")).iter("failure")
     assert DEFECTS[name].said in str(failure.get("message"))

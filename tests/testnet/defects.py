@@ -123,7 +123,8 @@ def _main(runner: str) -> int:
             conductor, page = planted(name, made, out)
         outcome = conductor.outcome
         green += not outcome.verdict.status
-        print(f"{name}: {defect.scenario} {outcome.verdict.value}: {outcome.reason[:120]}\n  {page}", flush=True)
+        sys.stdout.write(f"{name}: {defect.scenario} {outcome.verdict.value}: {outcome.reason[:120]}\n  {page}\n")
+        sys.stdout.flush()
     return 1 if green else 0
 
 

@@ -14,7 +14,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from node.testnet.errors import TestnetFailed, TestnetMisused
+from node.testnet.errors import TestnetFailed, TestnetMisused, TestnetUnsupported
+from node.testnet.scenario.scenario import SEED_MAX
 
 if TYPE_CHECKING:
     from node.testnet.run.conductor import Conductor
@@ -26,7 +27,6 @@ __all__ = ["SEED_MAX", "add_chaos_commands", "carry_out", "read_scenario", "whol
 SCENARIOS = Path(__file__).parent.parent / "scenarios"
 DEFAULT_OUT = "runs"
 REPEAT_MAX = 10_000
-SEED_MAX = 1 << 53
 
 
 def add_chaos_commands(commands: Any) -> None:
@@ -94,18 +94,17 @@ def run(arguments: argparse.Namespace) -> int:
 
 def replay(arguments: argparse.Namespace) -> int:
     """Runs the scenario of a folder again, with its seed; in `sim` to the same digest."""
+    from node.testnet.report.stored import head
+
     folder = Path(arguments.run)
-    path = folder / "scenario.resolved.yaml"
-    try:
-        former = json.loads((folder / "outcome.json").read_text())
-        name, digest = former["scenario"], former["digest"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TestnetMisused(f"{folder} is not the folder of a run: {error}") from error
+    former, _ = head(folder)
     arguments.seed, arguments.repeat, arguments.until_fail = None, 1, False
     if arguments.runner == "auto":
         arguments.runner = former["runner"]
     outcomes: list[str] = []
-    status = _run_all([_load(str(path), name)], arguments, on_digest=outcomes.append)
+    loaded = _load(str(folder / "scenario.resolved.yaml"), former["scenario"])
+    status = _run_all([loaded], arguments, on_digest=outcomes.append)
+    digest = former["digest"]
     if digest and outcomes[0] != digest:
         raise TestnetFailed(f"the digest is {outcomes[0] or 'unknown'}, and was {digest}: the code has changed")
     return status
@@ -142,7 +141,8 @@ def lint(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps([asdict(one) for one in mistakes], indent=2))
     else:
-        print("\n".join(str(mistake) for mistake in mistakes) or f"{len(names)} scenarios, nothing wrong")
+        sound = "1 scenario" if len(names) == 1 else f"{len(names)} scenarios"
+        print("\n".join(str(mistake) for mistake in mistakes) or f"{sound}, nothing wrong")
     return 1 if mistakes else 0
 
 
@@ -198,24 +198,25 @@ def minimise(arguments: argparse.Namespace) -> int:
     path = Path(arguments.scenario)
     name = str(path / "scenario.resolved.yaml") if path.is_dir() else arguments.scenario
     scenario, values = _load(name)
-    tries = 0
+    ended: list[Outcome] = []
 
     def fails(candidate: dict[str, Any]) -> bool:
-        nonlocal tries
-        tries += 1
         try:
             parsed = parse_scenario(yaml.safe_dump(candidate), file=name, name=scenario.name)
         except SourceError:
             # Something in it names what was left out.
             return False
         outcome = Conductor(parsed, resolve(parsed), SimRunner()).run()
+        ended.append(outcome)
         size = f"{parsed.topology.nodes} nodes, {len(parsed.timeline)} faults"
-        sys.stderr.write(f"try {tries}: {size}: {outcome.verdict.value}: {outcome.reason[:120]}\n")
+        sys.stderr.write(f"try {len(ended)}: {size}: {outcome.verdict.value}: {outcome.reason[:120]}\n")
         return outcome.verdict.value in ("failed", "deviated")
 
     values = {**values, "seed": scenario.seed}
     if not fails(values):
-        raise TestnetFailed(f"{scenario.name} passes in sim; there is nothing to make smaller")
+        error = TestnetUnsupported if ended[-1].verdict.status == TestnetUnsupported.status else TestnetFailed
+        said = f"{ended[-1].verdict.value}: {ended[-1].reason}"
+        raise error(f"{scenario.name} does not fail in sim, so there is nothing to make smaller: {said}")
     smallest = minimised(values, fails)
     print(json.dumps(smallest) if arguments.json else yaml.safe_dump(smallest, sort_keys=False).rstrip("\n"))
     return 0
@@ -229,6 +230,9 @@ def _run_all(
     from node.testnet.run.folder import junit
 
     outcomes: list[tuple[str, Outcome]] = []
+    if arguments.junit:
+        # What cannot be written is better known before the runs than after them.
+        _write(Path(arguments.junit), junit(outcomes))
     for number in range(arguments.repeat):
         for scenario, source in loaded:
             seed = (scenario.seed if arguments.seed is None else arguments.seed) + number
@@ -314,18 +318,11 @@ def _load(name: str, called: str = "") -> tuple[Scenario, Any]:
 
 
 def read_scenario(path: Path) -> tuple[Scenario, Any]:
-    """The scenario in that file, which can be carried out, and the file's values; SourceError with all its mistakes."""
+    """The scenario in that file, and the file's values; SourceError with all its mistakes."""
     from node.testnet.scenario.parse import load_scenario
-    from node.testnet.scenario.resolve import Overlap, resolve
-    from node.testnet.scenario.source import SourceError, read
+    from node.testnet.scenario.source import read
 
-    scenario, source = load_scenario(path), read(path)
-    try:
-        resolve(scenario)
-    except Overlap as error:
-        index = next((at for at, entry in enumerate(scenario.timeline) if entry.id == error.step), 0)
-        raise SourceError([source.mistake(("timeline", index), str(error))]) from error
-    return scenario, source.values
+    return load_scenario(path), read(path).values
 
 
 def _path_of(name: str) -> Path:

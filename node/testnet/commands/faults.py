@@ -12,6 +12,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from node.testnet.commands.chaos import SEED_MAX, whole
 from node.testnet.commands.local import parsed
 from node.testnet.errors import TestnetMisused
 
@@ -49,7 +50,7 @@ def add_fault_commands(commands: Any, add_common: Any) -> None:
         if kind.has_end:
             command.add_argument("--for", dest="duration", required=True, metavar="TIME", help="limit, such as 30s")
         command.add_argument("--id", dest="step", help="its name (default: that of the kind)")
-        command.add_argument("--seed", type=int, default=1, help="of what is left to chance (default 1)")
+        command.add_argument("--seed", type=whole(0, SEED_MAX), default=1, help="of what is left to chance (default 1)")
         command.add_argument("--detach", action="store_true", help="return as soon as it has begun")
         add_common(command)
 

@@ -9,6 +9,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
+from node.testnet.commands.chaos import whole
 from node.testnet.commands.local import parsed
 from node.testnet.errors import TestnetMisused
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["add_links_commands"]
 
 NOT_APPLIED = 3
+COUNT_MAX = 10_000
 
 
 def add_links_commands(commands: Any, add_common: Any) -> None:
@@ -47,7 +49,9 @@ def add_links_commands(commands: Any, add_common: Any) -> None:
                     verb.add_argument(f"--{setting}", metavar="VALUE", help=one.help)
             verb.add_argument("--bursts", metavar="P,R", help=SETTINGS["bursts"].help)
         if name == "verify":
-            verb.add_argument("--count", type=int, default=300, help="probes for each link (default 300)")
+            verb.add_argument(
+                "--count", type=whole(1, COUNT_MAX), default=300, help="probes for each link (default 300)"
+            )
         add_common(verb)
 
 
@@ -119,8 +123,6 @@ def verify(arguments: argparse.Namespace) -> int:
     from node.cli.tables import duration, table
     from node.testnet.run.verification import measured
 
-    if not 1 <= arguments.count <= 10_000:
-        raise TestnetMisused(f"--count {arguments.count}: allowed is 1 to 10000")
     runner, links = _chosen(arguments)
     asked = runner.asked(links)
     findings = measured(lambda again: runner.probe(again, arguments.count), asked)

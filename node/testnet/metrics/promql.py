@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -48,6 +48,10 @@ class Query:
         """What the expression is at that time; a number is a vector without labels."""
         value = _Evaluation(recording, time).value(self._parsed())
         return {(): value} if isinstance(value, float) else value
+
+    def metrics(self) -> list[str]:
+        """The names of the metrics that it asks for, each once."""
+        return list(dict.fromkeys(_names(self._parsed())))
 
     def _parsed(self) -> Any:
         try:
@@ -166,6 +170,25 @@ class _Evaluation:
             elif result:
                 found[labels] = value
         return found
+
+
+def _names(node: Any) -> Iterator[str]:
+    match node:
+        case ast.VectorSelector():
+            if node.name:
+                yield node.name
+        case ast.MatrixSelector():
+            yield from _names(node.vector_selector)
+        case ast.ParenExpr() | ast.UnaryExpr() | ast.AggregateExpr():
+            yield from _names(node.expr)
+        case ast.BinaryExpr():
+            yield from _names(node.lhs)
+            yield from _names(node.rhs)
+        case ast.Call():
+            for argument in node.args:
+                yield from _names(argument)
+        case _:
+            return
 
 
 def _check(node: Any) -> None:

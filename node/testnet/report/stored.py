@@ -18,8 +18,11 @@ from node.testnet.errors import TestnetMisused
 from node.testnet.metrics.exposition import Labels, parse_sample
 from node.testnet.metrics.recording import Recording
 from node.testnet.run.folder import FORMAT, KEPT_EVERY
+from node.testnet.scenario.scenario import RUNNERS
 
-__all__ = ["StoredRun", "load"]
+__all__ = ["StoredRun", "head", "load"]
+
+_OUTCOME = ("scenario", "runner", "digest", "origin")
 
 T = TypeVar("T")
 
@@ -45,16 +48,7 @@ class StoredRun:
 
 def load(path: Path) -> StoredRun:
     """The run in that folder; TestnetMisused if it is none, with the name of the file that cannot be read."""
-    if not (path / "outcome.json").is_file():
-        raise TestnetMisused(f"{path} is not the folder of a run: it has no outcome.json")
-    outcome = _read(path / "outcome.json", _record)
-    environment = _read(path / "env.json", _record)
-    if environment.get("format") != FORMAT:
-        version, found = environment.get("version"), environment.get("format")
-        raise TestnetMisused(
-            f"{path} was written by version {version} in format {found}, and this version reads format {FORMAT}: "
-            "take the version that wrote it"
-        )
+    outcome, environment = head(path)
     began = _read(path / "env.json", lambda _: float(environment["began"]))
     began += _read(path / "outcome.json", lambda _: float(outcome["origin"]))
     return StoredRun(
@@ -69,6 +63,28 @@ def load(path: Path) -> StoredRun:
         scenario=_read(path / "scenario.resolved.yaml", Path.read_text),
         recording=_read(path / "metrics.openmetrics", lambda file: _recording(file, began)),
     )
+
+
+def head(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the run in that folder ended in, and where it ran; TestnetMisused if there is none, or in another format."""
+    if not (path / "outcome.json").is_file():
+        raise TestnetMisused(f"{path} is not the folder of a run: it has no outcome.json")
+    outcome = _read(path / "outcome.json", _record)
+    environment = _read(path / "env.json", _record)
+    if environment.get("format") != FORMAT:
+        version, found = environment.get("version"), environment.get("format")
+        raise TestnetMisused(
+            f"{path} was written by version {version} in format {found}, and this version reads format {FORMAT}: "
+            "take the version that wrote it"
+        )
+    missing = [key for key in _OUTCOME if key not in outcome]
+    if missing:
+        raise TestnetMisused(f"{path / 'outcome.json'} has no {missing[0]}: it is not that of a run")
+    if outcome["runner"] not in RUNNERS:
+        raise TestnetMisused(
+            f"{path / 'outcome.json'}: runner: {outcome['runner']!r}: allowed is one of {', '.join(RUNNERS)}"
+        )
+    return outcome, environment
 
 
 def _read(file: Path, read: Callable[[Path], T]) -> T:

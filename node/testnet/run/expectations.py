@@ -17,6 +17,9 @@ LATE = 1.0
 """Seconds that a look may come late: a probe that held by then counts as in time."""
 
 
+NEVER = "was never asked"
+
+
 @dataclass(slots=True)
 class _Watched:
     expectation: Expectation
@@ -24,7 +27,7 @@ class _Watched:
     end: float
     took: float | None = None
     failed: str = ""
-    last: str = "was never asked"
+    last: str = NEVER
 
 
 class Expectations:
@@ -70,8 +73,8 @@ def _result(one: _Watched) -> ExpectationResult:
     expectation = one.expectation
     within = f"within {to_seconds(expectation.within):g} s"
     if expectation.what == "hold":
-        holds = not one.failed
-        return ExpectationResult(expectation, holds, None, f"{expectation.fault} hold: {one.failed or 'held'}")
+        wrong = one.failed or (NEVER if one.last == NEVER else "")
+        return ExpectationResult(expectation, not wrong, None, f"{expectation.fault} hold: {wrong or 'held'}")
     holds = one.took is not None
     found = f"after {one.took:.1f} s" if one.took is not None else f"not {within}: {one.last}"
     return ExpectationResult(expectation, holds, one.took, f"{expectation.fault} {expectation.what}: {found}")

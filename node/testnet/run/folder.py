@@ -57,7 +57,9 @@ class RunFolder:
         try:
             parent.mkdir(parents=True, exist_ok=True)
             self.path.mkdir()
-        except FileExistsError as error:
+        except (FileExistsError, NotADirectoryError) as error:
+            if not parent.is_dir():
+                raise TestnetMisused(f"{parent} is no folder; give another --out") from error
             raise TestnetMisused(f"{self.path} exists already; move it away, or give another --out") from error
         except OSError as error:
             raise TestnetFailed(f"{self.path} cannot be made: {error.strerror}") from error

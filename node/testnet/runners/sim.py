@@ -7,16 +7,18 @@ resolution) cannot be done here, and is refused.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from random import Random
 from typing import Any
 
+from node.config import NetworkConfig
 from node.impairment.combination import combined
 from node.impairment.link import Link, LinkSettings, expected_loss
 from node.metrics.impairment import ChaosReading, Impairment
 from node.metrics.process import ProcessReading
 from node.metrics.readings import Observation, RuntimeStats
 from node.metrics.text import render
+from node.node.engine import core_settings
 from node.node.report import node_report
 from node.peers.members import MemberState
 from node.sim.cuts import OneWayCut
@@ -24,12 +26,12 @@ from node.sim.history import NETWORK, Record
 from node.sim.hostile import DROPPER, FORGER, REPLAYER, SPAMMER
 from node.sim.network import Network, NetworkSettings
 from node.sim.nodes import TRANSPORT, SimNode, address_of
-from node.testnet.errors import TestnetMisused
+from node.testnet.errors import NotApplied, TestnetMisused
 from node.testnet.runners.base import Event, Fault, LinkCount, LinkName, Plan
 from node.testnet.scenario.resolve import LinkFault, NodeFault
 from node.testnet.wholeness import is_linked
 from node.transport.trace import SUFFIX
-from node.types import MILLISECOND, SECOND, from_seconds, short_id, to_seconds
+from node.types import MILLISECOND, SECOND, short_id, to_seconds
 
 __all__ = ["SimRunner"]
 
@@ -71,6 +73,8 @@ class SimRunner:
         return [f"a simulated node has no {kind}" for kind in kinds if kind not in SUPPORTED]
 
     def up(self, plan: Plan) -> None:
+        if plan.backend not in ("auto", "wire"):
+            raise NotApplied(f"backend {plan.backend}: a simulation has no kernel; give --runner docker")
         self._names = plan.topology.names
         self._links = plan.links
         self._random = Random(plan.seed)  # noqa: S311
@@ -78,7 +82,7 @@ class SimRunner:
             nodes=len(self._names),
             seed=plan.seed,
             link=LinkSettings(delay=MILLISECOND // 10),
-            core=_core_settings(plan.topology.settings) | _tracing(plan) | self._settings,
+            core=_core_settings(plan) | self._settings,
             start_spread=START_SPREAD,
         )
         self._network = network = Network(settings)
@@ -372,22 +376,16 @@ def _is_whole(node: SimNode, size: int) -> bool:
     return node.is_alive and is_linked(peers.members.counts[MemberState.ALIVE], len(peers.table.active()), size)
 
 
-_COUNTS = ("gossip_fanout", "gossip_retention_bytes", "peers_max", "outbound_max", "inbound_max")
+def _core_settings(plan: Plan) -> dict[str, Any]:
+    """What the settings of a scenario, which are those of the configuration, change in those of the core."""
+    given: dict[str, Any] = dict(plan.topology.settings)
+    plain, asked = (core_settings(NetworkConfig(port=0, **one), "x", (0, 0)) for one in ({}, given))
+    transport = _changes(plain.transport, asked.transport)
+    if plan.has_traces:
+        transport["qlog_bytes_max"] = plan.traces_bytes_max // TRACES_PER_NODE
+    return _changes(plain, asked) | {"transport": replace(TRANSPORT, **transport)}
 
 
-def _tracing(plan: Plan) -> dict[str, Any]:
-    """What makes a node keep the traces of its connections."""
-    if not plan.has_traces:
-        return {}
-    return {"transport": replace(TRANSPORT, qlog_bytes_max=plan.traces_bytes_max // TRACES_PER_NODE)}
-
-
-def _core_settings(settings: Mapping[str, object]) -> dict[str, Any]:
-    """The settings of a scenario, which are those of the configuration, as those of the core."""
-    known: dict[str, Any] = {}
-    for name, value in settings.items():
-        if name in ("heartbeat_interval", "gossip_retention"):
-            known[name] = from_seconds(float(str(value)))
-        elif name in _COUNTS:
-            known[name] = int(str(value))
-    return known
+def _changes(plain: Any, asked: Any) -> dict[str, Any]:
+    names = [one.name for one in fields(plain)]
+    return {name: getattr(asked, name) for name in names if getattr(asked, name) != getattr(plain, name)}

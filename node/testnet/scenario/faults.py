@@ -12,7 +12,17 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from node.testnet.scenario.links import SETTINGS
-from node.testnet.scenario.quantities import BYTES, DURATION, FREQUENCY, SHARE, Quantity
+from node.testnet.scenario.quantities import (
+    BYTES,
+    DURATION,
+    FREQUENCY,
+    MEMORY,
+    PERIOD,
+    SHARE,
+    SOME,
+    UDP_PAYLOAD,
+    Quantity,
+)
 
 __all__ = ["KINDS", "SHAPES", "Kind", "Parameter", "Scope"]
 
@@ -56,8 +66,8 @@ class Kind:
 
 SHAPES = ("one", "halves", "majority", "third", "ring", "one-way", "groups")
 
-_EVERY = Parameter(help="time between two nodes", quantity=DURATION)
-_DOWN = Parameter(help="time that each node is down", quantity=DURATION)
+_EVERY = Parameter(help="time between two nodes", quantity=PERIOD)
+_DOWN = Parameter(help="time that each node is down", quantity=PERIOD)
 _LOSE_STATE = Parameter(help="whether the node comes back without its state, the key excepted", is_flag=True)
 
 
@@ -111,7 +121,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "mtu": Kind(
             help="drop packets above a size, without a word",
             scope=Scope.LINKS,
-            parameters={"mtu": Parameter(help=SETTINGS["mtu"].help, quantity=BYTES, is_required=True)},
+            parameters={"mtu": Parameter(help=SETTINGS["mtu"].help, quantity=UDP_PAYLOAD, is_required=True)},
             shorthand="mtu",
         ),
         "partition": Kind(
@@ -128,8 +138,8 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             help="cut and restore links over and over",
             scope=Scope.LINKS,
             parameters={
-                "up": Parameter(help="time that the link works, 1 s by default", quantity=DURATION),
-                "down": Parameter(help="time that it does not, 1 s by default", quantity=DURATION),
+                "up": Parameter(help="time that the link works, 1 s by default", quantity=PERIOD),
+                "down": Parameter(help="time that it does not, 1 s by default", quantity=PERIOD),
             },
         ),
         "kill": Kind(
@@ -165,14 +175,14 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "cpu": Kind(
             help="leave nodes a share of a processor",
             scope=Scope.NODES,
-            parameters={"share": Parameter(help="share of one processor", quantity=SHARE, is_required=True)},
+            parameters={"share": Parameter(help="share of one processor", quantity=SOME, is_required=True)},
             shorthand="share",
             exclusive="cpu",
         ),
         "memory": Kind(
             help="leave nodes so much memory; what needs more is killed and started again",
             scope=Scope.NODES,
-            parameters={"limit": Parameter(help="bytes", quantity=BYTES, is_required=True)},
+            parameters={"limit": Parameter(help="bytes", quantity=MEMORY, is_required=True)},
             shorthand="limit",
             exclusive="memory",
         ),

@@ -13,7 +13,7 @@ from typing import Any
 
 from node.impairment.combination import queue_limit
 from node.impairment.link import GilbertElliott, LinkSettings, Order
-from node.testnet.scenario.quantities import BITS, BYTES, DURATION, SHARE, BadQuantity, Quantity
+from node.testnet.scenario.quantities import BITS, BYTES, DURATION, SHARE, UDP_PAYLOAD, BadQuantity, Quantity
 
 __all__ = ["CLEAN", "PRESETS", "SETTINGS", "described", "parse_settings"]
 
@@ -41,7 +41,7 @@ SETTINGS: Mapping[str, Setting] = MappingProxyType(
         "corrupt": Setting("share of packets with one flipped bit", SHARE),
         "rate": Setting("bits per second", BITS),
         "queue": Setting("bytes that wait for the rate; more are dropped", BYTES),
-        "mtu": Setting("largest UDP payload carried, in bytes", BYTES),
+        "mtu": Setting("largest UDP payload carried, in bytes", UDP_PAYLOAD),
     }
 )
 """Every field of a link, in the order in which they are shown."""
@@ -59,6 +59,8 @@ def parse_settings(fields: Mapping[str, Any]) -> LinkSettings:
         raise BadQuantity(
             f"jitter: {fields['jitter']!r}: allowed is at most delay, {fields.get('delay', 'which is 0')}"
         )
+    if "queue" in values and "rate" not in values:
+        raise BadQuantity(f"queue: {fields['queue']!r}: allowed is a queue for a rate only; nothing waits without one")
     rate = values.pop("rate", 0)
     queue = values.pop("queue", None)
     delay, jitter = values.get("delay", 0), values.get("jitter", 0)

@@ -6,22 +6,20 @@ to nobody, faults without an end or on top of each other, expectations of faults
 
 from __future__ import annotations
 
-import difflib
-import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jsonschema
-from jsonschema.exceptions import ValidationError
 
 from node.impairment.combination import combined
 from node.impairment.link import LinkSettings
-from node.testnet.metrics.promql import BadQuery, Query
 from node.testnet.scenario.faults import KINDS, Kind, Scope
-from node.testnet.scenario.links import CLEAN, PRESETS, parse_settings
-from node.testnet.scenario.quantities import BYTES, DURATION, FREQUENCY, SHARE, BadQuantity
+from node.testnet.scenario.links import CLEAN, PRESETS, SETTINGS, parse_settings
+from node.testnet.scenario.quantities import BYTES, DURATION, FREQUENCY, MESSAGE, SOME, BadQuantity
+from node.testnet.scenario.questions import wrong_question
+from node.testnet.scenario.resolve import Unresolvable, faults_of
 from node.testnet.scenario.scenario import (
     COLLECTED,
     INVARIANTS,
@@ -38,8 +36,10 @@ from node.testnet.scenario.scenario import (
     Target,
 )
 from node.testnet.scenario.schema import COMPARISONS, PROBE_KINDS, SCHEMA
+from node.testnet.scenario.settings import wrong_settings
 from node.testnet.scenario.source import Mistake, Place, Source, SourceError, parse, read
-from node.testnet.scenario.topology import ALL, LinkRule, Topology, TopologyError
+from node.testnet.scenario.topology import ALL, SEED, LinkRule, Topology, TopologyError
+from node.testnet.scenario.wording import shown, told
 from node.types import SECOND, Duration
 
 __all__ = ["load_scenario", "parse_scenario"]
@@ -49,7 +49,11 @@ DEFAULT_SETTLE: Duration = 20 * SECOND
 START_TIME: Duration = 60 * SECOND
 """Added to the default limit of a run: nodes start, links are measured, histories are read."""
 
-_VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+# A number such as 4.0 is none to count with.
+_TYPES = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
+    "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+)
+_VALIDATOR = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=_TYPES)(SCHEMA)  # type: ignore[no-untyped-call]  # the library has no types for it
 
 
 def load_scenario(path: Path) -> Scenario:
@@ -100,6 +104,9 @@ class _Builder:
             settle=settle,
             limit=self._duration(values, "limit", (), START_TIME + 2 * settle + length),
         )
+        self._check_limit(scenario)
+        self._raise()
+        self._check_faults(scenario)
         self._raise()
         return scenario
 
@@ -109,27 +116,8 @@ class _Builder:
         for error in sorted(
             _VALIDATOR.iter_errors(self._source.values), key=lambda one: list(map(str, one.absolute_path))
         ):
-            self._mistakes.extend(self._said(error))
+            self._mistakes.extend(told(self._source, error))
         self._raise()
-
-    def _said(self, error: ValidationError) -> Iterator[Mistake]:
-        given: Any = error.validator_value
-        place = list(error.absolute_path)
-        schema = error.schema if isinstance(error.schema, Mapping) else {}
-        if error.validator == "additionalProperties" and isinstance(error.instance, Mapping):
-            known = schema.get("properties", {})
-            for key in error.instance:
-                if key not in known:
-                    near = difflib.get_close_matches(str(key), known, 1)
-                    guess = f"did you mean {near[0]}? " if near else ""
-                    yield self._source.mistake([*place, key], f"unknown; {guess}allowed is one of {', '.join(known)}")
-            return
-        if error.validator == "required":
-            assert isinstance(error.instance, Mapping)
-            missing = [name for name in given if name not in error.instance]
-            yield self._source.mistake(place, f"{', '.join(missing)} is missing")
-            return
-        yield self._source.mistake(place, f"{_short(error.instance)}: allowed is {_allowed(error, schema)}")
 
     def _raise(self) -> None:
         if self._mistakes:
@@ -142,6 +130,8 @@ class _Builder:
 
     def _topology(self, values: Mapping[str, Any]) -> Topology:
         nodes = values.get("nodes", max(DEFAULT_NODES, sum(values.get("groups", {}).values())))
+        for name, wrong in wrong_settings(values.get("settings", {})):
+            self._wrong(("topology", "settings", name), wrong)
         try:
             return Topology(nodes=nodes, groups=values.get("groups", {}), settings=values.get("settings", {}))
         except TopologyError as error:
@@ -158,6 +148,10 @@ class _Builder:
             source, target = one.get("from", ALL), one.get("to", ALL)
             self._check_names((source,), (*place, "from"), topology)
             self._check_names((target,), (*place, "to"), topology)
+            if not fields:
+                self._wrong(place, f"changes nothing: allowed is at least one of {', '.join(SETTINGS)}")
+            if source == target in topology.names:
+                self._wrong((*place, "to"), f"{target!r}: allowed is another node than that of `from`")
             settings = self._settings(fields, place)
             rules.append(LinkRule(source=source, target=target, both=one.get("both", True), settings=settings))
         return base, tuple(rules)
@@ -174,7 +168,7 @@ class _Builder:
         sender = values.get("from", ALL)
         self._check_names((sender,), ("load", "from"), topology)
         rate = self._quantity(FREQUENCY, values.get("publish", 2.0), ("load", "publish"))
-        size = self._quantity(BYTES, values.get("size", 256), ("load", "size"))
+        size = self._quantity(MESSAGE, values.get("size", 256), ("load", "size"))
         return Load(rate=rate, size=round(size), sender=sender)
 
     def _entry(self, values: Mapping[str, Any], index: int, topology: Topology) -> Entry | None:
@@ -187,8 +181,9 @@ class _Builder:
         name = kinds[0]
         kind = KINDS[name]
         at = self._duration(values, "at", place, 0)
+        before = len(self._mistakes)
         duration = self._duration(values, "for", place, 0)
-        if kind.has_end and not duration:
+        if kind.has_end and not duration and len(self._mistakes) == before:
             self._wrong((*place, "for") if "for" in values else place, f"{name} needs `for`: how long it lasts")
         if not kind.has_end and "for" in values:
             self._wrong((*place, "for"), f"{name} happens at once and takes no `for`")
@@ -197,27 +192,54 @@ class _Builder:
             kind=name,
             at=at,
             duration=duration,
-            parameters=self._parameters(kind, values[name], (*place, name)),
+            parameters=self._parameters(name, values, place, topology),
             target=self._target(kind, values, place, topology),
             peers=self._peers(kind, values, place, topology),
             direction=Direction(values.get("direction", "both")),
         )
 
-    def _parameters(self, kind: Kind, given: object, place: Place) -> Mapping[str, object]:
-        if given is None:
-            given = {}
-        if not isinstance(given, Mapping):
-            given = {kind.shorthand: given}
+    def _parameters(
+        self, name: str, values: Mapping[str, Any], place: Place, topology: Topology
+    ) -> Mapping[str, object]:
+        kind, given, at = KINDS[name], values[name], (*place, name)
+        is_short = given is not None and not isinstance(given, Mapping)
+        fields: Mapping[str, Any] = {kind.shorthand: given} if is_short else given or {}
+        before = len(self._mistakes)
         parameters = {}
-        for name, value in given.items():
-            quantity = kind.parameters[name].quantity
-            parameters[name] = value if quantity is None else self._quantity(quantity, value, (*place, name))
-        is_by_groups = parameters.get("shape") == "groups"
-        if kind is KINDS["partition"] and is_by_groups != ("groups" in parameters):
-            self._wrong(place, "groups belong to the shape `groups`, and it needs them")
-        if kind is KINDS["clock"] and not parameters:
-            self._wrong(place, f"allowed is at least one of {', '.join(kind.parameters)}")
+        for field, value in fields.items():
+            quantity = kind.parameters[field].quantity
+            parameters[field] = (
+                value if quantity is None else self._quantity(quantity, value, at if is_short else (*at, field))
+            )
+        if name == "partition":
+            self._check_partition(parameters, "target" in values, at, topology)
+        if name == "clock" and not fields:
+            self._wrong(at, f"allowed is at least one of {', '.join(kind.parameters)}")
+        if name == "clock" and {"ahead", "behind"} <= set(fields):
+            self._wrong(at, "allowed is one of ahead and behind, not both")
+        if name in ("bursts", "delay") and len(self._mistakes) == before:
+            self._settings({"bursts": fields} if name == "bursts" else fields, place if name == "bursts" else at)
         return parameters
+
+    def _check_partition(
+        self, parameters: Mapping[str, Any], has_target: bool, place: Place, topology: Topology
+    ) -> None:
+        shape, groups = parameters["shape"], parameters.get("groups")
+        if (shape == "groups") != (groups is not None):
+            self._wrong(place, "groups belong to the shape `groups`, and it needs them")
+        if has_target and shape not in ("one", "one-way"):
+            self._wrong((*place[:-1], "target"), f"allowed is none with the shape {shape}: it takes all nodes")
+        if groups is None:
+            return
+        if len(groups) < 2:
+            self._wrong((*place, "groups"), f"{shown(groups)}: allowed are two parts and more")
+        seen: dict[str, None] = {}
+        for index, part in enumerate(groups):
+            members = self._check_names(part, (*place, "groups", index), topology)
+            for name in members:
+                if name in seen:
+                    self._wrong((*place, "groups", index), f"{name} is in two parts: allowed is one")
+            seen.update(dict.fromkeys(members))
 
     def _target(self, kind: Kind, values: Mapping[str, Any], place: Place, topology: Topology) -> Target | None:
         given = values.get("target")
@@ -231,12 +253,15 @@ class _Builder:
             self._check_names(names, at, topology)
             return Target(names=names)
         names = _names(given.get("from", ALL))
-        found = self._check_names(names, (*at, "from"), topology)
-        if "pick" in given and "share" in given:
-            self._wrong(at, "allowed is pick or share, not both")
-        if given.get("pick", 0) > max(len(found), 1):
-            self._wrong((*at, "pick"), f"{given['pick']}: allowed is 1 to {len(found)}, the number of nodes there")
-        share = self._quantity(SHARE, given["share"], (*at, "share")) if "share" in given else None
+        before = len(self._mistakes)
+        found = [name for name in self._check_names(names, (*at, "from"), topology) if name != SEED]
+        if ("pick" in given) == ("share" in given):
+            self._wrong(at, "allowed is one of pick and share, with or without from")
+        if not found and len(self._mistakes) == before:
+            self._wrong((*at, "from"), "nobody is there to choose from: the seed is hit by name only")
+        elif found and given.get("pick", 0) > len(found):
+            self._wrong((*at, "pick"), f"{given['pick']}: allowed is 1 to {len(found)}, the nodes there but the seed")
+        share = self._quantity(SOME, given["share"], (*at, "share")) if "share" in given else None
         return Target(names=names, pick=given.get("pick"), share=share)
 
     def _peers(self, kind: Kind, values: Mapping[str, Any], place: Place, topology: Topology) -> tuple[str, ...]:
@@ -272,14 +297,16 @@ class _Builder:
         target = values.get("target", ALL)
         self._check_names((target,), (*place, "target"), topology)
         subject = "" if kind is ProbeKind.PEERS else values[kind.value]
-        self._check_subject(kind, subject, (*place, kind.value))
+        if wrong := wrong_question(kind, subject):
+            text = f"{shown(subject)}: {wrong}"
+            self._mistakes.append(self._source.mistake((*place, kind.value), text, has_column=True))
         aggregate = values.get("aggregate", "sum" if kind is ProbeKind.LOG else "min")
         return Probe(kind=kind, subject=subject, target=target, aggregate=aggregate, comparison=comparison)
 
     def _expectations(
         self, given: Sequence[Any], entries: Sequence[Entry], steady: tuple[Probe, ...], topology: Topology
     ) -> tuple[Expectation, ...]:
-        known = [entry.id for entry in entries]
+        known = {entry.id: entry for entry in entries}
         found = []
         for index, values in enumerate(given):
             place: Place = ("expect", index)
@@ -290,18 +317,25 @@ class _Builder:
             what = kinds[0]
             if values[what] not in known:
                 self._wrong((*place, what), f"no fault {values[what]!r}; there are {', '.join(known) or 'none'}")
+            if ("when" in values) == ("to" in values):
+                self._wrong(place, "allowed is exactly one of `when` and `to: steady`")
             probes = (
-                steady
-                if values.get("to") == "steady"
-                else tuple(self._probes(values.get("when", []), (*place, "when"), topology))
+                steady if "to" in values else tuple(self._probes(values.get("when", []), (*place, "when"), topology))
             )
-            if not probes:
-                self._wrong(place, "needs `when`, or `to: steady`")
+            if values.get("when") == []:
+                self._wrong((*place, "when"), "asks nothing: allowed is at least one question")
             within = self._duration(values, "within", place, 0)
-            if what != "hold" and not within:
-                self._wrong(place, f"{what} needs `within`: how long it may take")
+            self._check_within(what, within, known.get(values[what]), place)
             found.append(Expectation(what=what, fault=values[what], probes=probes, within=within))
         return tuple(found)
+
+    def _check_within(self, what: str, within: Duration, entry: Entry | None, place: Place) -> None:
+        """A detection and a recovery take some time, and what holds must hold for some."""
+        if what != "hold" and not within:
+            self._wrong(place, f"{what} needs `within`: how long it may take")
+        if what == "hold" and entry is not None and within >= entry.duration:
+            lasts = DURATION.show(entry.duration) if entry.duration else "no time"
+            self._wrong(place, f"there is no time to hold in: {entry.id} lasts {lasts}, less `within`")
 
     def _invariants(self, given: Sequence[Any] | None) -> tuple[Invariant, ...]:
         if given is None:
@@ -324,15 +358,17 @@ class _Builder:
                 self._wrong(("timeline", index), f"two faults are called {entry.id!r}; give one of them another `id`")
             seen[entry.id] = None
 
-    def _check_subject(self, kind: ProbeKind, subject: str, place: Place) -> None:
-        """That an expression or a pattern can be asked."""
+    def _check_limit(self, scenario: Scenario) -> None:
+        if scenario.limit <= scenario.length:
+            limit, end = DURATION.show(scenario.limit), DURATION.show(scenario.length)
+            self._wrong(("limit",), f"{limit}: allowed is more than {end}, when the last fault ends")
+
+    def _check_faults(self, scenario: Scenario) -> None:
         try:
-            if kind is ProbeKind.PROM:
-                Query(subject)
-            elif kind is ProbeKind.LOG:
-                re.compile(subject)
-        except (BadQuery, re.error) as error:
-            self._mistakes.append(self._source.mistake(place, f"{_short(subject)}: {error}", has_column=True))
+            faults_of(scenario)
+        except Unresolvable as error:
+            index = next(at for at, entry in enumerate(scenario.timeline) if entry.id == error.step)
+            self._wrong(("timeline", index), str(error))
 
     def _check_names(self, names: Sequence[str], place: Place, topology: Topology) -> tuple[str, ...]:
         found: dict[str, None] = {}
@@ -350,32 +386,9 @@ class _Builder:
         try:
             return float(quantity.parse(value))
         except BadQuantity as error:
-            self._wrong(place, f"{_short(value)}: allowed is {error}")
+            self._wrong(place, f"{shown(value)}: allowed is {error}")
             return 0.0
 
 
 def _names(given: object) -> tuple[str, ...]:
     return tuple(given) if isinstance(given, list) else (str(given),)
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _allowed(error: ValidationError, schema: Mapping[str, Any]) -> str:
-    """What the schema would take there, in words."""
-    value: Any = error.validator_value
-    match error.validator:
-        case "enum":
-            return "one of " + ", ".join(str(one) for one in value if one is not None)
-        case "const":
-            return str(value)
-        case "type":
-            return " or ".join(value) if isinstance(value, list) else str(value)
-        case "minimum" | "minItems":
-            return f"at least {value}"
-        case "maximum" | "maxItems" | "maxLength":
-            return f"at most {value}"
-        case _:
-            return str(schema.get("description", error.validator_value))

@@ -8,11 +8,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from node.types import MICROSECOND, MILLISECOND, SECOND
 
-__all__ = ["BITS", "BYTES", "DURATION", "FREQUENCY", "SHARE", "BadQuantity", "Quantity"]
+__all__ = [
+    "BITS",
+    "BYTES",
+    "DURATION",
+    "FREQUENCY",
+    "MEMORY",
+    "MESSAGE",
+    "PERIOD",
+    "SHARE",
+    "SOME",
+    "UDP_PAYLOAD",
+    "BadQuantity",
+    "Quantity",
+]
 
 
 class BadQuantity(ValueError):
@@ -76,8 +89,14 @@ DURATION = Quantity(
 )
 """Nanoseconds."""
 
+PERIOD = replace(DURATION, low=10 * MILLISECOND, example="2s")
+"""Nanoseconds of what happens again and again."""
+
 SHARE = Quantity(name="a share", units={"%": 0.01, "": 1.0}, low=0.0, high=1.0, example="5%")
 """From 0 to 1."""
+
+SOME = replace(SHARE, low=0.01, example="20%")
+"""From 0.01 to 1: for what nothing of is something else."""
 
 BITS = Quantity(
     name="a rate",
@@ -95,6 +114,15 @@ BYTES = Quantity(
     high=1 << 36,
     example="2KiB",
 )
+
+MEMORY = replace(BYTES, low=6 << 20, example="64MiB")
+"""Bytes; engines of containers take no less."""
+
+MESSAGE = replace(BYTES, high=256 << 10)
+"""Bytes of a broadcast, which nodes limit."""
+
+UDP_PAYLOAD = replace(BYTES, low=64, high=65_507, example="1200B")
+"""Bytes."""
 
 FREQUENCY = Quantity(name="a frequency", units={"/s": 1.0, "/m": 1 / 60, "": 1.0}, low=0.0, high=10000.0, example="5/s")
 """Per second."""

@@ -17,7 +17,7 @@ from node.testnet.scenario.scenario import Direction, Entry, Scenario, Target
 from node.testnet.scenario.topology import ALL, SEED, Topology, link_table
 from node.types import SECOND, Duration
 
-__all__ = ["LinkFault", "NodeFault", "Overlap", "Schedule", "resolve"]
+__all__ = ["LinkFault", "NodeFault", "Schedule", "Unresolvable", "faults_of", "resolve"]
 
 CUT = LinkSettings(loss=1.0)
 FLAP_TIME: Duration = SECOND
@@ -29,8 +29,8 @@ PARTS_OF_FAULT_MAX = 1000
 Link = tuple[str, str]
 
 
-class Overlap(ValueError):
-    """Two faults of one node exclude each other. step: the later of them."""
+class Unresolvable(ValueError):
+    """A fault cannot be: it excludes an earlier one, hits nobody, or has more parts than there may be. step: its id."""
 
     def __init__(self, step: str, text: str) -> None:
         super().__init__(text)
@@ -94,15 +94,24 @@ class Schedule:
 
 
 def resolve(scenario: Scenario) -> Schedule:
-    """What will happen. Raises Overlap where faults of one node exclude each other."""
+    """What will happen; see `faults_of`."""
+    links = link_table(scenario.topology, scenario.base, scenario.rules)
+    return Schedule(links=links, faults=tuple(faults_of(scenario)))
+
+
+def faults_of(scenario: Scenario) -> list[LinkFault | NodeFault]:
+    """Every part of every fault, in order of time. Raises Unresolvable for one that cannot be."""
     faults: list[LinkFault | NodeFault] = []
     for index, entry in enumerate(scenario.timeline):
         # A stream for each fault: taking one out of the scenario leaves the choices of the others as they were.
         random = Random(f"{scenario.seed}/{index}/{entry.id}")  # noqa: S311 (no secret, and must repeat)
-        faults += _parts(entry, scenario.topology, random)
+        parts = list(_parts(entry, scenario.topology, random))
+        if not parts or any(isinstance(part, LinkFault) and not part.links for part in parts):
+            raise Unresolvable(entry.id, f"{entry.kind} hits nobody: allowed is one that hits a node or a link")
+        faults += parts
     faults.sort(key=lambda fault: fault.at)
     _check_overlaps(faults)
-    return Schedule(links=link_table(scenario.topology, scenario.base, scenario.rules), faults=tuple(faults))
+    return faults
 
 
 def _parts(entry: Entry, topology: Topology, random: Random) -> Iterator[LinkFault | NodeFault]:
@@ -236,13 +245,18 @@ def _outside_of_ring(names: Sequence[str]) -> list[Link]:
 
 def _flaps(entry: Entry, links: Sequence[Link]) -> Iterator[LinkFault]:
     up, down = _time(entry, "up", FLAP_TIME), _time(entry, "down", FLAP_TIME)
+    _check_parts(entry, up + down)
     at = entry.at
-    for _ in range(PARTS_OF_FAULT_MAX):
-        if at >= entry.until:
-            return
+    while at < entry.until:
         until = min(at + down, entry.until)
         yield LinkFault(step=entry.id, kind=entry.kind, at=at, until=until, links=tuple(links), settings=CUT)
         at = until + up
+
+
+def _check_parts(entry: Entry, every: Duration) -> None:
+    parts = -(-entry.duration // every)
+    if parts > PARTS_OF_FAULT_MAX:
+        raise Unresolvable(entry.id, f"{entry.kind} has {parts} parts: allowed are up to {PARTS_OF_FAULT_MAX}")
 
 
 def _rolling(entry: Entry, topology: Topology, random: Random) -> Iterator[NodeFault]:
@@ -259,10 +273,8 @@ def _churn(entry: Entry, topology: Topology, random: Random) -> Iterator[NodeFau
     every, down = _time(entry, "every", CHURN_EVERY), _time(entry, "down", CHURN_DOWN)
     lose_state = {"lose_state": True} if entry.parameters.get("lose_state") else {}
     up_again_at = dict.fromkeys(nodes, entry.at)
-    for number in range(PARTS_OF_FAULT_MAX):
-        at = entry.at + number * every
-        if at >= entry.until:
-            return
+    _check_parts(entry, every)
+    for at in range(entry.at, entry.until, every):
         up = [node for node in nodes if up_again_at[node] <= at]
         if not up:
             continue
@@ -278,15 +290,15 @@ def _check_overlaps(faults: Sequence[LinkFault | NodeFault]) -> None:
     for fault in faults:
         if isinstance(fault, NodeFault) and (name := KINDS[fault.kind].exclusive):
             earlier = last.get((fault.node, name))
-            if earlier is not None and fault.at < earlier.until:
+            if earlier is not None and (fault.at < earlier.until or fault.at == earlier.at):
                 text = f"{fault.step} and {earlier.step} hit {fault.node} at the same time, and exclude each other"
-                raise Overlap(fault.step, text)
+                raise Unresolvable(fault.step, text)
             last[fault.node, name] = fault
 
 
 def _time(entry: Entry, name: str, default: Duration) -> Duration:
     value = entry.parameters.get(name)
-    return round(float(str(value))) or default if value is not None else default
+    return default if value is None else round(float(str(value)))
 
 
 def _record(step: str, kind: str, at: Duration, until: Duration) -> dict[str, object]:

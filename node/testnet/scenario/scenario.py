@@ -15,12 +15,13 @@ from node.testnet.scenario.topology import ALL, LinkRule, Topology
 from node.types import Duration
 
 __all__ = [
-    "BACKENDS", "COLLECTED", "INVARIANTS", "RUNNERS", "Comparison", "Direction", "Entry", "Expectation", "Invariant",
-    "Load", "Probe", "ProbeKind", "Scenario", "Target",
+    "BACKENDS", "COLLECTED", "INVARIANTS", "RUNNERS", "SEED_MAX", "Comparison", "Direction", "Entry", "Expectation",
+    "Invariant", "Load", "Probe", "ProbeKind", "Scenario", "Target",
 ]  # fmt: skip
 
 RUNNERS = ("docker", "proc", "sim")
 BACKENDS = ("auto", "netem", "nft", "wire")
+SEED_MAX = 1 << 53
 COLLECTED = ("metrics", "history", "logs", "qlog")
 
 INVARIANTS: Mapping[str, str] = {

@@ -11,8 +11,8 @@ from typing import Any
 
 from node.testnet.scenario.faults import KINDS, Kind, Parameter
 from node.testnet.scenario.links import PRESETS, SETTINGS
-from node.testnet.scenario.quantities import BYTES, DURATION, FREQUENCY, SHARE, Quantity
-from node.testnet.scenario.scenario import BACKENDS, COLLECTED, INVARIANTS, RUNNERS, Direction
+from node.testnet.scenario.quantities import BYTES, DURATION, FREQUENCY, MESSAGE, SOME, Quantity
+from node.testnet.scenario.scenario import BACKENDS, COLLECTED, INVARIANTS, RUNNERS, SEED_MAX, Direction
 
 __all__ = ["COMPARISONS", "PROBE_KINDS", "SCHEMA"]
 
@@ -31,6 +31,8 @@ def _quantity(quantity: Quantity, text: str) -> Schema:
         "pattern": quantity.pattern,
         "minimum": 0,
         "description": f"{text}; {quantity.allowed}",
+        # In messages: what is allowed, without what it means.
+        "$comment": quantity.allowed,
     }
 
 
@@ -52,6 +54,11 @@ def _list(items: Schema, text: str) -> Schema:
     return {"type": "array", "items": items, "maxItems": LIST_MAX, "description": text}
 
 
+_NAME: Schema = {
+    "type": "string",
+    "pattern": NAME,
+    "$comment": "a name: a small letter, then up to 31 of small letters, digits, - and _",
+}
 _NAMED: Schema = {"type": "string", "pattern": NAME, "description": "a node, a group or `all`"}
 _NAMES: Schema = {
     "type": ["string", "array"],
@@ -82,7 +89,12 @@ def _fault(kind: Kind) -> Schema:
     short = properties[kind.shorthand]
     if "enum" in short:
         return {"description": kind.help, "if": {"type": "string"}, "then": short, "else": found}
-    return found | {"type": [*types, "string", "number"], "pattern": short["pattern"], "minimum": 0}
+    return found | {
+        "type": [*types, "string", "number"],
+        "pattern": short["pattern"],
+        "minimum": 0,
+        "$comment": short["$comment"],
+    }
 
 
 def _links() -> Schema:
@@ -148,9 +160,10 @@ def _entry() -> Schema:
     target = {
         "type": ["string", "array", "object"],
         "items": _NAMED,
+        "minItems": 1,
         "properties": {
             "pick": {"type": "integer", "minimum": 1, "description": "so many, by chance"},
-            "share": _quantity(SHARE, "that share of them, by chance, at least one"),
+            "share": _quantity(SOME, "that share of them, by chance, at least one"),
             "from": _NAMES,
         },
         "additionalProperties": False,
@@ -158,7 +171,7 @@ def _entry() -> Schema:
     }
     common = {
         "at": _quantity(DURATION, "when it begins, after the steady state was found"),
-        "id": {"type": "string", "pattern": NAME, "description": "its name in expectations and reports"},
+        "id": _NAME | {"description": "its name in expectations and reports"},
         "for": _quantity(DURATION, "how long it lasts"),
         "target": target,
         "peers": _NAMES,
@@ -168,7 +181,7 @@ def _entry() -> Schema:
 
 
 def _expectation() -> Schema:
-    fault = {"type": "string", "pattern": NAME, "description": "the id of a fault"}
+    fault = _NAME | {"description": "the id of a fault"}
     probes = {
         "type": ["object", "array"],
         "items": _probe(),
@@ -193,7 +206,7 @@ def _invariant() -> Schema:
         "description": "; ".join(f"{name}: {text}" for name, text in INVARIANTS.items()),
         "if": {"type": "object"},
         "then": _object({"rss_below": _quantity(BYTES, INVARIANTS["rss_below"])}, "", ("rss_below",)),
-        "else": {"enum": plain},
+        "else": {"enum": plain, "$comment": f"one of {', '.join(plain)}, {{rss_below: 150MiB}}"},
     }
 
 
@@ -203,7 +216,7 @@ def _schema() -> Schema:
             "nodes": {"type": "integer", "minimum": 2, "maximum": 1000, "description": "nodes, the seed included"},
             "groups": {
                 "type": "object",
-                "propertyNames": {"pattern": NAME},
+                "propertyNames": _NAME,
                 "additionalProperties": {"type": "integer", "minimum": 1},
                 "description": "sizes of named groups, taken in order; one with the name of a region stands there",
             },
@@ -214,7 +227,7 @@ def _schema() -> Schema:
     load = _object(
         {
             "publish": _quantity(FREQUENCY, "messages published by all senders together"),
-            "size": _quantity(BYTES, "bytes of each"),
+            "size": _quantity(MESSAGE, "bytes of each"),
             "from": _NAMED,
         },
         "messages that are published all the while",
@@ -224,8 +237,14 @@ def _schema() -> Schema:
         "schema": {"const": 1, "description": "version of this format"},
         "title": text | {"description": "one line: what is shown"},
         "description": text | {"description": "why, and what to look at"},
-        "seed": {"type": "integer", "minimum": 0, "description": "of everything that is left to chance"},
-        "runners": _list(_words(RUNNERS, "where it can run"), "where it can run; default: everywhere"),
+        "seed": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": SEED_MAX,
+            "description": "of everything that is left to chance",
+        },
+        "runners": _list(_words(RUNNERS, "where it can run"), "where it can run; default: everywhere")
+        | {"minItems": 1},
         "topology": topology,
         "links": _links(),
         "backend": _words(BACKENDS, "what impairs the links; auto takes the first that works"),

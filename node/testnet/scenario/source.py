@@ -18,7 +18,10 @@ BYTES_MAX = 256 << 10
 VALUES_MAX = 20_000
 """More than any scenario has, and the end of files that are small and unfold without end."""
 
-PLAIN = "tag:yaml.org,2002:"
+YAML = "tag:yaml.org,2002:"
+PLAIN = tuple(YAML + name for name in ("str", "int", "float", "bool", "null", "map", "seq"))
+DATE = f"{YAML}timestamp"
+"""Whatever looks like a date is the text that it is."""
 
 Place = tuple[str | int, ...]
 """Keys and indices from the top to a value."""
@@ -99,9 +102,17 @@ def parse(text: str, file: str) -> Source:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = _mark(mark) if mark is not None else (1, 1)
-        wrong = " ".join(str(error.problem or error.context).split())
+        said = [error.context, error.problem] if error.problem and error.problem.startswith("but ") else [error.problem]
+        wrong = " ".join(" ".join(filter(None, said)).split()) or "cannot be read"
         raise SourceError([Mistake(file, line, "", wrong, column)]) from error
-    except (yaml.YAMLError, RecursionError) as error:
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise SourceError(
+            [Mistake(file, line, "", f"the character {_code(error.character)} is not allowed")]
+        ) from error
+    except RecursionError as error:
+        raise SourceError([Mistake(file, 1, "", "nested too deeply")]) from error
+    except (yaml.YAMLError, ValueError) as error:
         raise SourceError([Mistake(file, 1, "", " ".join(str(error).split())[:200])]) from error
     return Source(file, values, marks)
 
@@ -120,14 +131,16 @@ def _values(node: yaml.Node, place: Place, marks: dict[Place, Mark], file: str) 
         wrong = "is given twice"
     elif len(marks) >= VALUES_MAX:
         wrong = f"allowed are up to {VALUES_MAX} values"
-    elif not node.tag.startswith(PLAIN) or node.tag.startswith(PLAIN + "python"):
-        wrong = f"{node.tag}: allowed are plain values"
+    elif node.tag not in (*PLAIN, DATE):
+        wrong = f"tag {node.tag.removeprefix(YAML)}: allowed are plain values"
     marks[place] = line, _ = _mark(node.start_mark)
     if wrong:
         raise SourceError([Mistake(file, line, field_name(place), wrong)])
     if isinstance(node, yaml.MappingNode):
         found: dict[str, Any] = {}
         for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise SourceError([Mistake(file, line, field_name(place), "a key: allowed is plain text")])
             key = str(key_node.value)
             found[key] = _values(value_node, (*place, key), marks, file)
             if not isinstance(value_node, yaml.ScalarNode):
@@ -135,7 +148,11 @@ def _values(node: yaml.Node, place: Place, marks: dict[Place, Mark], file: str) 
         return found
     if isinstance(node, yaml.SequenceNode):
         return [_values(item, (*place, index), marks, file) for index, item in enumerate(node.value)]
-    return yaml.SafeLoader("").construct_object(node)
+    return node.value if node.tag == DATE else yaml.SafeLoader("").construct_object(node)
+
+
+def _code(character: str | int) -> str:
+    return f"#x{character if isinstance(character, int) else ord(character):04x}"
 
 
 def _mark(mark: yaml.Mark) -> Mark:

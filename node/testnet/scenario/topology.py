@@ -6,6 +6,7 @@ name of a region stands there. Knows nothing of faults and runners.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -22,7 +23,7 @@ NODES_MAX = 1000
 
 
 class TopologyError(ValueError):
-    """A name that belongs to nobody; the text says which ones there are."""
+    """A name that belongs to nobody, or groups that cannot be; the text says which ones there are, or why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,9 @@ class Topology:
     def __post_init__(self) -> None:
         if sum(self.groups.values()) > self.nodes:
             raise TopologyError(f"groups have {sum(self.groups.values())} nodes, and there are {self.nodes}")
+        for name in self.groups:
+            if re.fullmatch(rf"{ALL}|{SEED}|node-\d+", name):
+                raise TopologyError(f"a group {name!r}: allowed is a name that stands for nobody else")
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -161,3 +162,64 @@ def test_every_command_tells_in_json_what_it_did_and_what_went_wrong(
         said = json.loads(capsys.readouterr().out)
         assert status == said["status"] != 0
         assert said["error"]
+
+
+def kept(folder: Path, **changes: Any) -> Path:
+    """The folder of a run with one file's text, or some of its keys, changed."""
+    for name, value in changes.items():
+        path = folder / name.replace("__", ".")
+        path.write_text(json.dumps(json.loads(path.read_text()) | value) if isinstance(value, dict) else value)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"outcome__json": "{nope"}, "outcome.json cannot be read as a run's: "),
+        ({"outcome__json": "[]"}, "outcome.json cannot be read as a run's: "),
+        ({"outcome__json": "{}"}, "outcome.json has no scenario: it is not that of a run"),
+        ({"outcome__json": {"runner": "mars"}}, "outcome.json: runner: 'mars': allowed is one of docker, proc, sim"),
+        ({"env__json": {"format": 99}}, "in format 99, and this version reads format 1: take the version that wrote"),
+        ({"env__json": "3"}, "env.json cannot be read as a run's: "),
+        ({"scenario__resolved__yaml": "a: [\n"}, "scenario.resolved.yaml:2:1: expected the node content"),
+    ],
+)
+def test_a_folder_that_is_no_run_cannot_be_replayed(
+    scenario: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], said: str
+) -> None:
+    assert main(["chaos", "run", str(scenario), "--runner", "sim", "--out", str(tmp_path / "runs"), "--json"]) == 0
+    folder = kept(Path(json.loads(capsys.readouterr().out)["folder"]), **changes)
+    assert main(["chaos", "replay", str(folder), "--out", str(tmp_path / "again")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert not (tmp_path / "again").exists()
+
+
+def test_a_folder_that_is_not_there_cannot_be_replayed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in (tmp_path / "none", tmp_path):
+        assert main(["chaos", "replay", str(path)]) == 2
+        assert capsys.readouterr().err == f"testnet: {path} is not the folder of a run: it has no outcome.json\n"
+
+
+def test_where_nothing_can_be_written_nothing_is_run(
+    scenario: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["chaos", "run", str(scenario), "--runner", "sim", "--out"]
+    assert main([*command, str(scenario)]) == 2
+    assert capsys.readouterr().err == f"testnet: {scenario} is no folder; give another --out\n"
+    assert main([*command, str(tmp_path / "runs"), "--junit", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"testnet: {tmp_path} cannot be written: Is a directory\n"
+    assert not (tmp_path / "runs").exists()
+
+
+def test_what_a_simulation_cannot_run_cannot_be_made_smaller(
+    scenario: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenario.write_text(SHORT.replace("loss: 20%", "disk_full: "))
+    assert main(["chaos", "minimise", str(scenario)]) == 127
+    assert "does not fail in sim, so there is nothing to make smaller: unsupported: " in capsys.readouterr().err
+
+
+def test_a_backend_that_a_simulation_lacks_is_not_applied(scenario: Path, tmp_path: Path) -> None:
+    scenario.write_text(SHORT + "backend: netem\n")
+    assert main(["chaos", "run", str(scenario), "--runner", "sim", "--out", str(tmp_path / "runs")]) == 3

@@ -74,7 +74,7 @@ class StandIn:
 
     @staticmethod
     def _stats_of(peers: int) -> dict[str, Any]:
-        return {"active_peers": peers, "members": {"alive": peers}, "gossip": {"n": 3}}
+        return {"active_peers": peers, "members": {"alive": peers}, "gossip_stats": {"published": 3}}
 
     def traces(self) -> dict[str, dict[str, bytes]]:
         return {name: {f"{name}-1.sqlog": b"\x1e{}\n"} for name in self._names}

@@ -36,8 +36,8 @@ def asked(one: Probe, *, down: str = "", peers: int = 2) -> Answer:
     ("one", "value"),
     [
         (probe(ProbeKind.PEERS), 2),
-        (probe(ProbeKind.STATE, "gossip.n"), 3),
-        (probe(ProbeKind.STATE, "gossip.n", aggregate="sum"), 9),
+        (probe(ProbeKind.STATE, "gossip_stats.published"), 3),
+        (probe(ProbeKind.STATE, "gossip_stats.published", aggregate="sum"), 9),
         (probe(ProbeKind.HTTP, "/readyz"), 200),
         (probe(ProbeKind.LOG, "node_started", aggregate="sum"), 3),
         (probe(ProbeKind.PROM, "sum(positron_peers)"), 6),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from node.sim.nodes import TRANSPORT
 from node.testnet.run.conductor import Conductor
 from node.testnet.run.verdict import Outcome, Verdict
+from node.testnet.runners.base import Plan
 from node.testnet.runners.sim import SimRunner
 from node.testnet.scenario.parse import parse_scenario
 from node.testnet.scenario.resolve import resolve
@@ -144,3 +146,13 @@ def test_faults_that_begin_at_once_on_one_link_are_measured_together() -> None:
         "at: 1s, id: h, partition: one, target: node-2, for: 6s",
     )
     assert outcome.verdict is Verdict.PASSED, outcome.reason
+
+
+def test_settings_of_a_scenario_are_those_of_every_node() -> None:
+    text = HEAD.replace("{nodes: 4}", "{nodes: 4, settings: {max_retries: 9, gossip_fanout: 3}}") + "timeline: []\n"
+    scenario = parse_scenario(text, file="s.yaml", name="s")
+    runner = SimRunner()
+    runner.up(Plan(topology=scenario.topology, links=resolve(scenario).links, seed=1))
+    settings = [node.machine.settings for node in runner._running().nodes]
+    assert {(one.transport.max_retries, one.gossip_fanout) for one in settings} == {(9, 3)}
+    assert {one.transport.min_rto for one in settings} == {TRANSPORT.min_rto}, "the rest is that of simulations"

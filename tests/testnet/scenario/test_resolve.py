@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from node.testnet.scenario.parse import parse_scenario
-from node.testnet.scenario.resolve import LinkFault, NodeFault, Overlap, Schedule, resolve
+from node.testnet.scenario.resolve import LinkFault, NodeFault, Schedule, resolve
+from node.testnet.scenario.source import SourceError
 from node.types import SECOND
 
 
@@ -104,7 +105,7 @@ def test_a_flapping_link_is_cut_over_and_over() -> None:
 
 
 def test_faults_that_exclude_each_other_are_refused() -> None:
-    with pytest.raises(Overlap, match="pause-2 and kill-1 hit node-1 at the same time"):
+    with pytest.raises(SourceError, match="pause-2 and kill-1 hit node-1 at the same time"):
         schedule("at: 1s, kill: , target: node-1, for: 5s", "at: 3s, pause: , target: node-1, for: 5s")
 
 
