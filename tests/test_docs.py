@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -111,3 +113,43 @@ def test_every_board_has_its_picture_and_three_questions() -> None:
             picture = _ROOT / "docs" / folder / f"{board.uid}.png"
             assert f"({folder}/{picture.name})" in section
             assert 10_000 < picture.stat().st_size <= 200_000
+
+
+_LEVELS = {"debug": "debug", "info": "info", "warning": "warning", "failure": "error", "error": "error"}
+_REPORTS = {"network_mismatch", "version_mismatch"}
+"""What a dialler reports by the words of the handshake's refusal."""
+
+
+def _logged(path: Path) -> Iterator[tuple[str, str, set[str]]]:
+    """Every event of a module: name, level, fields."""
+    for call in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(call, ast.Call):
+            continue
+        called = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        words = [one.value for one in call.args if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+        fields = {one.arg for one in call.keywords if one.arg}
+        if called == "Report":
+            kinds = [
+                one.value.value for one in call.keywords if one.arg == "kind" and isinstance(one.value, ast.Constant)
+            ]
+            yield from ((str(kind), "warning", {"text"}) for kind in kinds)
+        elif called == "_report" and words:
+            yield words[0], "warning", {"text"}
+        elif called in _LEVELS and words and re.fullmatch("[a-z_]+", words[-1]):
+            yield words[-1], _LEVELS[called], set() if "extra" in fields else fields
+
+
+def test_every_event_of_the_log_is_in_its_document_with_its_level_and_fields() -> None:
+    documented = {
+        row[0].strip("`"): (row[1], set(re.findall("`([a-z_]+)`", row[2]))) for row in _rows("LOGS.md", "Events")[2:]
+    }
+    found: dict[str, tuple[str, set[str]]] = {kind: ("warning", {"text"}) for kind in _REPORTS}
+    for path in sorted((_ROOT / "node").rglob("*.py")):
+        for name, level, fields in _logged(path):
+            known_level, known_fields = found.get(name, (level, set()))
+            assert known_level == level, f"{name} has two levels"
+            found[name] = (level, known_fields | fields)
+    assert documented.keys() == found.keys()
+    for name, (level, fields) in found.items():
+        assert documented[name][0] == level, name
+        assert documented[name][1] >= fields, name
