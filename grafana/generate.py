@@ -174,7 +174,7 @@ def _form(panel: Panel) -> dict[str, Json]:
         case Shape.MATRIX:
             return {"options": {"showHeader": True, "cellHeight": "sm"}, "transformations": _matrix()}
         case Shape.STATES:
-            legend = {"displayMode": "list", "placement": "bottom", "showLegend": True}
+            legend: Json = {"displayMode": "list", "placement": "bottom", "showLegend": True}
             return {"options": {"mergeValues": True, "showValue": "never", "rowHeight": 0.9, "legend": legend}}
         case Shape.HEATMAP:
             return {"options": {"calculate": False, "cellGap": 1, "color": {"mode": "scheme", "scheme": "Oranges"}}}
@@ -222,7 +222,9 @@ def _defaults(panel: Panel) -> Json:
     if panel.most is not None:
         defaults["max"] = panel.most
     if panel.words:
-        options = {str(value): {"text": text, "color": colour, "index": value} for value, text, colour in panel.words}
+        options: Json = {
+            str(value): {"text": text, "color": colour, "index": value} for value, text, colour in panel.words
+        }
         defaults["mappings"] = [{"type": "value", "options": options}]
     if panel.leads_to:
         defaults["links"] = [_drill_down(panel)]

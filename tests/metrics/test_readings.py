@@ -187,3 +187,7 @@ def test_the_sum_of_a_histogram_is_in_seconds() -> None:
     assert rtt.value == 0.020
     assert rtt.counts is not None
     assert sum(rtt.counts) == 1
+
+
+def test_a_node_tells_for_how_long_it_runs() -> None:
+    assert values(observation())["positron_uptime_seconds",] == 90.0
