@@ -77,6 +77,7 @@ def down(arguments: argparse.Namespace) -> int:
 
 def collect(arguments: argparse.Namespace) -> int:
     """Writes what the nodes tell of themselves into a folder: histories, logs, metrics, statistics, links."""
+    from node.testnet.run.folder import CURE
     from node.testnet.runners import attach
 
     runner = attach(arguments.name)
@@ -98,7 +99,7 @@ def collect(arguments: argparse.Namespace) -> int:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         except OSError as error:
-            reason = f"{path} cannot be written: {error.strerror}; what was written before is kept"
+            reason = f"{path} cannot be written: {error.strerror}; {CURE} --into"
             raise TestnetFailed(reason) from error
     print(json.dumps({"folder": str(folder), "files": list(texts)}) if arguments.json else folder)
     return 0

@@ -37,10 +37,13 @@ from node.testnet.run.conductor import Conductor
 from node.testnet.run.probes import Answer
 from node.testnet.run.verdict import Outcome, Verdict
 
-__all__ = ["FORMAT", "KEPT_EVERY", "RunFolder", "junit", "outcome_record", "thinned"]
+__all__ = ["CURE", "FORMAT", "KEPT_EVERY", "RunFolder", "junit", "outcome_record", "thinned"]
 
 FORMAT = 1
 """Of the folder; another number for another set of files or fields."""
+
+CURE = "what was written before is kept; make room there, or give another"
+"""What to do when a file of many cannot be written; the option follows that names another place."""
 
 KEPT_EVERY = 15.0
 """Seconds; a server that reads the samples takes a series for gone after five minutes."""
@@ -78,7 +81,7 @@ class RunFolder:
                     for part in content:
                         file.write(part)
             except OSError as error:
-                reason = f"{path} cannot be written: {error.strerror}; what was written before is kept"
+                reason = f"{path} cannot be written: {error.strerror}; {CURE} --out"
                 raise TestnetFailed(f"{outcome.verdict}, but {reason}") from error
 
     def _contents(

@@ -26,6 +26,9 @@ T = TypeVar("T")
 TIMEOUT = 1.5
 """Seconds that a node on this machine has to answer."""
 
+PATIENT_TIMEOUT = 8.0
+"""The same for what a verdict rests on: a slow machine must not look like a silent node."""
+
 ANSWER_BYTES_MAX = 64 << 20
 PAGE_ENTRIES = 1000
 PAGES_AT_ONCE_MAX = 50
@@ -91,9 +94,11 @@ class LiveNodes:
         finally:
             link.close()
 
-    def ask(self, name: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+    def ask(
+        self, name: str, path: str, body: Mapping[str, Any] | None = None, *, timeout: float = TIMEOUT
+    ) -> dict[str, Any] | None:
         """The object that a node answers with; None if it refuses or does not answer."""
-        status, content = self.request(name, path, body)
+        status, content = self.request(name, path, body, timeout=timeout)
         if not 200 <= status < 300:
             return None
         try:
@@ -124,7 +129,7 @@ class LiveNodes:
 
     def stats(self) -> dict[str, dict[str, Any] | None]:
         """As `Runner.stats`."""
-        found = self.each(lambda name: self.ask(name, "/api/v1/stats"), self.awake())
+        found = self.each(lambda name: self.ask(name, "/api/v1/stats", timeout=PATIENT_TIMEOUT), self.awake())
         return {name: found.get(name) for name in self.nodes}
 
     def status(self, name: str, path: str) -> int:
@@ -144,7 +149,7 @@ class LiveNodes:
     def members(self) -> dict[str, list[str]]:
         """As `Runner.members`."""
         self.learn_names()
-        found = self.each(lambda name: self.ask(name, "/api/v1/peers"), self.awake())
+        found = self.each(lambda name: self.ask(name, "/api/v1/peers", timeout=PATIENT_TIMEOUT), self.awake())
         return {
             name: [self.called(peer["node_id"]) for peer in answer["peers"] if peer["member"] in PRESENT]
             for name, answer in found.items()
@@ -157,7 +162,8 @@ class LiveNodes:
         """Finds out the keys of nodes whose keys are not known."""
         known = set(self._names.values())
         unknown = [name for name in self.awake() if name not in known]
-        for name, answer in self.each(lambda name: self.ask(name, "/api/v1/node"), unknown).items():
+        answers = self.each(lambda name: self.ask(name, "/api/v1/node", timeout=PATIENT_TIMEOUT), unknown)
+        for name, answer in answers.items():
             if answer is not None:
                 self._names[answer["node_id"]] = name
 
@@ -182,7 +188,7 @@ class LiveNodes:
             journal = self._journals[name]
             for _ in range(PAGES_AT_ONCE_MAX):
                 after = f"&after={journal.cursor}" if journal.cursor else ""
-                page = self.ask(name, f"/api/v1/history?limit={PAGE_ENTRIES}{after}")
+                page = self.ask(name, f"/api/v1/history?limit={PAGE_ENTRIES}{after}", timeout=PATIENT_TIMEOUT)
                 if page is None:
                     return
                 journal.cursor = page["cursor"]

@@ -47,7 +47,9 @@ class Slow(LiveNodes):
     def map(self, act: Callable[[Any], Any], items: Iterable[Any]) -> Any:
         return map(act, items)
 
-    def ask(self, name: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    def ask(
+        self, name: str, path: str, body: Mapping[str, Any] | None = None, *, timeout: float = 0.0
+    ) -> dict[str, Any]:
         assert body is not None
         match path.rpartition("/")[2]:
             case "listen":
