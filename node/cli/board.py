@@ -27,6 +27,12 @@ _HEADER = (
     "PEER", "KEY", "VIA", "STATE", "RTT", "RTT P50", "RTT P99", "RTO", "RETRANS", "LOSS ASKED", "LOSS SEEN",
     "MESSAGES/s", "RTT LATELY",
 )  # fmt: skip
+_LEFT = 4
+"""Columns of words, before those of figures."""
+
+_SPARED = ("RTT", "KEY", "VIA", "MESSAGES/s")
+"""Columns that a narrow terminal does without, in this order."""
+
 _GOSSIP = ("delivered", "published", "relayed", "duplicates")
 
 
@@ -90,7 +96,7 @@ class Board:
             f"faults    {faults or 'none'}",
             *_clock_line(record["clock_shift"]),
             "",
-            *(table(_HEADER, rows, numbers=range(4, 12)) if rows else ["no links"]),
+            *(_fitted(rows, width) if rows else ["no links"]),
         ]
         if height and len(lines) > height:
             hidden = len(lines) - height + 1
@@ -118,6 +124,22 @@ def spark_line(values: Sequence[float] | deque[float]) -> str:
     if most <= 0:
         return _BARS[0] * len(values)
     return "".join(_BARS[min(len(_BARS) - 1, max(0, int(value / most * len(_BARS))))] for value in values)
+
+
+def _fitted(rows: list[tuple[str, ...]], width: int) -> list[str]:
+    """The table, with as many columns as fit; what is cut of it are spark lines. width: 0 for any."""
+    columns = list(range(len(_HEADER)))
+    for spared in _SPARED:
+        if not width or max(map(len, _columns(rows, columns[:-1]))) <= width:
+            break
+        columns.remove(_HEADER.index(spared))
+    return _columns(rows, columns)
+
+
+def _columns(rows: list[tuple[str, ...]], columns: Sequence[int]) -> list[str]:
+    chosen = [tuple(row[column] for column in columns) for row in rows]
+    numbers = [at for at, column in enumerate(columns) if _LEFT <= column < len(_HEADER) - 1]
+    return table([_HEADER[column] for column in columns], chosen, numbers=numbers)
 
 
 def _clock_line(shift: float | None) -> list[str]:

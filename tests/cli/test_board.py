@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -104,6 +105,23 @@ def test_an_answer_of_another_version_is_drawn_as_far_as_it_goes(odd: dict[str, 
     board.update(odd, at=2.0)
     assert board.lines()
     json.dumps(board.record(), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("width", "missing"),
+    [(0, set()), (130, set()), (105, {"RTT"}), (80, {"RTT", "KEY", "VIA", "MESSAGES/s"})],
+)
+def test_a_narrow_terminal_does_without_columns_and_not_without_ends_of_figures(width: int, missing: set[str]) -> None:
+    board = Board()
+    board.update(stats(10, sent=100), at=50.0)
+    board.update(stats(12, sent=300, again=25), at=52.0)
+    header, row = board.lines(width=width)[-2:]
+    titles = {title for title in re.split(r"  +", header) if title}
+    wide = {title for title in re.split(r"  +", board.lines()[-2]) if title}
+    assert wide - titles - {"RTT LATELY"} == missing
+    assert {"RTT P50", "RTT P99", "RTO", "RETRANS", "LOSS ASKED", "LOSS SEEN"} <= titles
+    assert len(row) <= (width or 1000)
+    assert " 12.5 % " in row
 
 
 def test_faults_are_named_by_step_and_kind() -> None:
