@@ -19,7 +19,7 @@ from node.transport.flow_control import ReceiveCredit
 from node.transport.fragments import Reassembly
 from node.transport.opening import Opening
 from node.transport.packet import Datagram, Message, Transmit
-from node.transport.path import Path
+from node.transport.path import PATH_PACKET_BYTES, Path
 from node.transport.pool import NoRoom, ReassemblyPool
 from node.transport.protection import Protection, agreed_keys
 from node.transport.receiving import ConnectionFrame, Receiving
@@ -39,16 +39,12 @@ from node.wire.limits import (
     ETHERNET_MTU_IPV6,
     HEADER_BYTES,
     MTU_MAX,
-    PATH_CHALLENGE_BYTES,
-    TAG_BYTES,
 )
 from node.wire.parameters import Parameters, parse_parameters
 
 __all__ = ["Connection"]
 
 _CLOSE_REPEATS_MAX = 3
-
-_PATH_PACKET_BYTES = HEADER_BYTES + 1 + PATH_CHALLENGE_BYTES + TAG_BYTES
 
 _CODES = {int(code): code for code in Code}
 
@@ -388,7 +384,7 @@ class Connection:
                 return self._transmit_path(response, self.path.address, now)
         if self.path.candidate is not None:
             to = self.path.candidate.address
-            challenge = self.path.next_challenge(_PATH_PACKET_BYTES, self.sending.rtt.computed_rto(), now)
+            challenge = self.path.next_challenge(PATH_PACKET_BYTES, self.sending.rtt.computed_rto(), now)
             if challenge is not None:
                 return self._transmit_path(challenge, to, now)
         probe = self.sending.next_mtu_probe(now)

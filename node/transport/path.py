@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from node.transport.rtt import INITIAL_RTT
 from node.types import Address, Duration, Entropy, Instant
 from node.wire.frames import PathChallengeFrame, PathResponseFrame
-from node.wire.limits import AMPLIFICATION_MAX, PATH_CHALLENGE_BYTES
+from node.wire.limits import AMPLIFICATION_MAX, HEADER_BYTES, PATH_CHALLENGE_BYTES, TAG_BYTES
 
-__all__ = ["Candidate", "Path"]
+__all__ = ["PATH_PACKET_BYTES", "Candidate", "Path"]
+
+PATH_PACKET_BYTES = HEADER_BYTES + 1 + PATH_CHALLENGE_BYTES + TAG_BYTES
+"""A packet with a challenge or its answer."""
 
 _VALIDATION_PTOS = 3
 """Probe timeouts that a new address has to answer (RFC 9000 §8.2.4)."""
@@ -108,4 +111,8 @@ class Path:
     def next_timeout(self) -> Instant | None:
         """When to challenge again or give up; None without a candidate."""
         candidate = self.candidate
-        return None if candidate is None else min(candidate.send_at, candidate.expires_at)
+        if candidate is None:
+            return None
+        # Where nothing more may be sent there, only another packet from there changes that.
+        may_send = candidate.allowed >= PATH_PACKET_BYTES
+        return min(candidate.send_at, candidate.expires_at) if may_send else candidate.expires_at

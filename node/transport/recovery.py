@@ -21,13 +21,14 @@ from node.transport.reordering import PACKET_THRESHOLD_MAX, Reordering
 from node.transport.rtt import RttEstimator
 from node.transport.settings import TransportSettings
 from node.transport.stats import ConnectionStats
-from node.types import Duration, Instant
+from node.types import SECOND, Duration, Instant
 from node.wire.frames import AckFrame
 from node.wire.limits import LOST_PACKETS_MAX, RECEIVED_RANGES_MAX, UNHURRIED_ACK_DELAY
 
 __all__ = [
     "PERSISTENT_CONGESTION_THRESHOLD",
     "PROBES_BEFORE_RTO",
+    "STANDSTILL",
     "AckOutcome",
     "Expiry",
     "Recovery",
@@ -38,6 +39,9 @@ PROBES_BEFORE_RTO = 2
 
 PERSISTENT_CONGESTION_THRESHOLD = 3
 """Probe timeouts over which everything must be lost for the congestion to count as persistent (RFC 9002 §7.6.1)."""
+
+STANDSTILL: Duration = SECOND
+"""So much later than asked for, no busy event loop calls: the process did not run, or the whole machine."""
 
 
 class Expiry(Enum):
@@ -69,8 +73,9 @@ class Recovery:
 
     __slots__ = (
         "_acked",
+        "_awake_at",
         "_controller",
-        "_first_on_path",
+        "_first_sampled",
         "_hurried",
         "_largest_sent",
         "_last_eliciting_at",
@@ -104,11 +109,12 @@ class Recovery:
         self._stats = stats
         self.rate = DeliveryRate()
         self._acked = RangeSet()
+        self._awake_at: Instant = 0
         self._sent: dict[int, SentPacket] = {}
         self._lost: dict[int, SentPacket] = {}
         self._hurried = 0
         self._largest_sent = -1
-        self._first_on_path = 0
+        self._first_sampled = 0
         self._last_eliciting_at: Instant = 0
         self._loss_at: Instant | None = None
         self._reordering = Reordering()
@@ -152,7 +158,7 @@ class Recovery:
     def on_path_change(self, controller: Controller) -> None:
         """The path is another one: a new controller, and no round trips of packets that took the old path."""
         self._controller = controller
-        self._first_on_path = self._largest_sent + 1
+        self._first_sampled = self._largest_sent + 1
 
     def oldest_eliciting(self) -> SentPacket | None:
         """The oldest packet whose fate is unknown and that carried something, for a probe to repeat."""
@@ -167,6 +173,9 @@ class Recovery:
         largest = frame.ranges[0][1]
         if largest > self._largest_sent:
             raise ProtocolViolation(Code.ACK_OF_UNSENT, f"acknowledged {largest}, largest sent {self._largest_sent}")
+        if now - self._awake_at > STANDSTILL:
+            self._look_for_standstill(now)
+        self._awake_at = now
         is_window_limited = 2 * self.bytes_in_flight >= self._controller.congestion_window
         outcome = AckOutcome([], [], [])
         self._collect(frame, outcome, now)
@@ -205,6 +214,8 @@ class Recovery:
         due = self.next_timeout()
         if due is None or due > now:
             return Expiry.NOTHING, []
+        if now - due > STANDSTILL:
+            self._look_for_standstill(now)
         if self._loss_at is not None:
             lost = self._detect_lost(now)
             if lost:
@@ -222,6 +233,12 @@ class Recovery:
             self._declare_lost(packet, "pto_expired")
         self._controller.on_timeout(lost, now)
         return Expiry.TIMEOUT, lost
+
+    def _look_for_standstill(self, now: Instant) -> None:
+        """A timer that is overdue by so much shows that this host stood still, whatever the path did meanwhile."""
+        due = self.next_timeout()
+        if due is not None and now - due > STANDSTILL:
+            self._first_sampled = self._largest_sent + 1
 
     def _collect(self, frame: AckFrame, outcome: AckOutcome, now: Instant) -> None:
         # Frames repeat most of what earlier ones said: only what is new costs anything, each packet number once.
@@ -262,7 +279,7 @@ class Recovery:
     def _note_overtaken(self, low: int, high: int, outcome: AckOutcome, now: Instant) -> None:
         """Packets low..high arrived although later ones had arrived before; the oldest was overtaken furthest."""
         late = next((packet for packet in outcome.acked + outcome.spurious if low <= packet.number <= high), None)
-        if late is not None:
+        if late is not None and late.number >= self._first_sampled:
             later = self._acked.count_above(late.number, PACKET_THRESHOLD_MAX)
             self._reordering.on_overtaken(later, now - late.sent_at - self._base_rtt())
 
@@ -278,7 +295,7 @@ class Recovery:
     def _sample_rtt(self, frame: AckFrame, acked: list[SentPacket], now: Instant) -> Duration | None:
         newest = acked[0] if len(acked) == 1 else max(acked, key=lambda packet: packet.number)
         # Only for the largest does the frame tell how long the peer held it back (RFC 9002 §5.1).
-        if newest.number != frame.ranges[0][1] or newest.number < self._first_on_path:
+        if newest.number != frame.ranges[0][1] or newest.number < self._first_sampled:
             return None
         latest_rtt, delay = now - newest.sent_at, frame.delay
         if newest.is_unhurried and delay > self.rtt.max_ack_delay:

@@ -21,6 +21,12 @@ PACKET_THRESHOLD_MAX = 20
 _WINDOW_DIVISOR = 4
 """The reordering window begins with a quarter of the smallest round trip (RFC 8985 §6.2 step 4)."""
 
+_LATENESS_RTTS_MAX = 4
+"""Round trips by which a path may be believed to delay one packet more than others."""
+
+_VARIATION_RTTS_MAX = 2
+"""Round trips that the variation may stand for: it is above half of one after an outlier alone."""
+
 _RECOVERIES_REMEMBERED = 16
 """Recoveries after which reordering that was not seen again is forgotten (RFC 8985 §6.2 step 4)."""
 
@@ -41,14 +47,17 @@ class Reordering:
 
         RFC 8985 allows up to one smoothed RTT, in steps of a quarter of the smallest. Where jitter reorders, that is
         too little: round trips that vary may swap packets that are as far apart, and where that was seen, the window
-        covers half as much again as was seen, a round trip, and four times the variation as the RTO does.
+        covers half as much again as was seen, a round trip, and four times the variation as the RTO does. Both are
+        bounded by round trips: what a peer that stood still made seconds late says nothing about the path.
         """
         if rtt.min_rtt is None or rtt.smoothed_rtt is None or rtt.rttvar is None:
             return GRANULARITY
-        window: Duration = min(self._multiplier * rtt.min_rtt // _WINDOW_DIVISOR, rtt.smoothed_rtt)
+        smoothed = rtt.smoothed_rtt
+        window: Duration = min(self._multiplier * rtt.min_rtt // _WINDOW_DIVISOR, smoothed)
         if self._lateness:
-            return max(window, self._lateness * 3 // 2, rtt.smoothed_rtt, 4 * rtt.rttvar, GRANULARITY)
-        return max(window, 2 * rtt.rttvar, GRANULARITY)
+            seen = min(self._lateness * 3 // 2, _LATENESS_RTTS_MAX * smoothed + rtt.max_ack_delay)
+            return max(window, seen, smoothed, min(4 * rtt.rttvar, _VARIATION_RTTS_MAX * smoothed), GRANULARITY)
+        return max(window, min(2 * rtt.rttvar, _VARIATION_RTTS_MAX * smoothed), GRANULARITY)
 
     def on_overtaken(self, packets: int, lateness: Duration) -> None:
         """A packet arrived although later ones had arrived before.

@@ -54,11 +54,13 @@ class RackDetection(LossDetection):
         return max(self.rack_rtt, usual)
 
     def reo_wnd(self) -> Fraction:
-        """Step 4: RACK_update_reo_wnd. Departure: wider where round trips vary."""
+        """Step 4: RACK_update_reo_wnd. Departure: wider where round trips vary, up to a few of them."""
         window = min(self.reo_wnd_mult * self.min_rtt / 4, self.smoothed_rtt)
         if self.lateness:
-            return max(window, self.lateness * 3 / 2, self.smoothed_rtt, 4 * self.rttvar, Fraction(self.granularity))
-        return max(window, 2 * self.rttvar, Fraction(self.granularity))
+            lateness = min(self.lateness * 3 / 2, 4 * self.smoothed_rtt + self.max_ack_delay)
+            variation = min(4 * self.rttvar, 2 * self.smoothed_rtt)
+            return max(window, lateness, self.smoothed_rtt, variation, Fraction(self.granularity))
+        return max(window, min(2 * self.rttvar, 2 * self.smoothed_rtt), Fraction(self.granularity))
 
     def detect_and_remove_lost_packets(self, now: int) -> list[SentPacket]:
         """Step 5: RACK_detect_loss, and the packet rule: DupThresh later packets have been delivered."""

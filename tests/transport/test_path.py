@@ -11,7 +11,7 @@ from node.impairment.link import LinkSettings
 from node.transport.congestion.newreno import NewReno
 from node.transport.events import AddressChanged
 from node.transport.packet import SentPacket
-from node.transport.path import Path
+from node.transport.path import PATH_PACKET_BYTES, Path
 from node.transport.recovery import Recovery
 from node.transport.rtt import INITIAL_RTT, RttEstimator
 from node.transport.settings import TransportSettings
@@ -89,6 +89,36 @@ def test_an_address_under_validation_is_sent_three_times_what_came_from_it() -> 
     assert sent == 3 * 41 <= AMPLIFICATION_MAX * 50
     path.on_elsewhere(NEW, 14, PTO, now, is_newest=False)
     assert path.next_challenge(41, PTO, now) is not None, "every authenticated packet counts"
+
+
+@pytest.mark.must("M62")
+def test_an_address_that_may_be_sent_nothing_more_sets_no_timer_but_the_last() -> None:
+    path = make_path()
+    path.on_elsewhere(NEW, 20, PTO, 0, is_newest=True)
+    assert path.next_challenge(PATH_PACKET_BYTES, PTO, 0) is not None
+    assert path.next_challenge(PATH_PACKET_BYTES, PTO, PTO) is None
+    assert path.candidate is not None
+    # A time that is past would have an event loop come back at once, again and again.
+    assert path.next_timeout() == path.candidate.expires_at
+    path.on_elsewhere(NEW, 20, PTO, PTO, is_newest=True)
+    assert path.next_timeout() == PTO
+    assert path.next_challenge(PATH_PACKET_BYTES, PTO, PTO) is not None
+
+
+@pytest.mark.must("M62")
+def test_a_small_packet_from_elsewhere_keeps_no_timer_busy() -> None:
+    pair = connected()
+    challenges: list[Address] = []
+    pair.world.taps.append(lambda _source, target, _data: challenges.append(target))
+    pair.world.move_host(pair.client.host, MOVED)
+    pair.world.set_link(SERVER, MOVED, replace(OPEN, loss=1.0), both=False)
+    pair.client.send(b"")
+    pair.run(0.005)  # it is on its way
+    pair.world.set_link(MOVED, SERVER, replace(OPEN, loss=1.0), both=False)
+    # The world ends a test whose machine asks for one instant again and again.
+    pair.run(3)
+    assert 0 < challenges.count(MOVED) <= 3
+    assert pair.server.connection.path.candidate is None
 
 
 def test_a_still_newer_address_takes_the_place_of_the_candidate() -> None:

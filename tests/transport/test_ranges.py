@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from node.transport.ranges import RangeSet
+
+# Cut off in the middle, a machine would look to Hypothesis like a strategy that cannot be relied on.
+pytestmark = pytest.mark.timeout(300)
 
 spans = st.tuples(st.integers(0, 60), st.integers(0, 10)).map(lambda span: (span[0], span[0] + span[1]))
 

@@ -50,6 +50,20 @@ def test_what_arrived_late_is_covered_with_half_as_much_again() -> None:
     assert reordering.window(steady()) == 3 * RTT
 
 
+@pytest.mark.must("M81")
+def test_what_was_seconds_late_is_covered_with_a_few_round_trips() -> None:
+    reordering = Reordering()
+    reordering.on_overtaken(1, 3_600_000 * MILLISECOND)
+    assert reordering.window(steady()) == 4 * RTT
+    promising = RttEstimator(1_000 * MILLISECOND)
+    promising.update(RTT, 0)
+    assert reordering.window(promising) == 4 * RTT + 1_000 * MILLISECOND
+    outlier = steady()
+    outlier.update(10_000 * MILLISECOND, 0)
+    assert outlier.smoothed_rtt is not None
+    assert Reordering().window(outlier) == 2 * outlier.smoothed_rtt
+
+
 @pytest.mark.parametrize(("packets", "threshold"), [(2, 3), (3, 4), (12, 13), (19, 20), (20, 0), (50, 0)])
 def test_the_packet_threshold_follows_until_numbers_say_nothing(packets: int, threshold: int) -> None:
     reordering = Reordering()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -13,6 +14,9 @@ from node.transport.packet import Message, Priority
 from node.transport.pool import ReassemblyPool
 from node.types import Instant
 from node.wire.frames import MessageFrame
+
+# Cut off in the middle, a machine would look to Hypothesis like a strategy that cannot be relied on.
+pytestmark = pytest.mark.timeout(300)
 
 SPACE = 1_368
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -15,6 +16,9 @@ from node.transport.pool import ReassemblyPool
 from node.types import MILLISECOND
 from node.wire.frames import MessageFrame, WithdrawFrame
 from node.wire.limits import REPLAY_WINDOW
+
+# Cut off in the middle, a machine would look to Hypothesis like a strategy that cannot be relied on.
+pytestmark = pytest.mark.timeout(300)
 
 CHANNELS = 2
 
