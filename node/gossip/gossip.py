@@ -20,6 +20,7 @@ from node.gossip.actions import Accuse, Action, Blame, Deliver, Followed, LetDow
 from node.gossip.admission import NOTICES, Admission
 from node.gossip.frames import Act, Urgency, encode, encode_ids, ids_of
 from node.gossip.lane import Lane
+from node.gossip.lives import Lives
 from node.gossip.mesh import BACKOFF, Mesh, Wish
 from node.gossip.promises import Promises
 from node.gossip.pulls import Pulls
@@ -35,7 +36,7 @@ from node.messages.packing import Value, pack, unpack
 from node.messages.skew import Clocks
 from node.messages.types import MessageType
 from node.types import MILLISECOND, SECOND, Duration, Instant, NodeId, Random
-from node.wire.limits import ANNOUNCED_IDS_MAX, EXCESS_MAX, HOPS_MAX, ORIGINS_MAX, SMALL_BODY_BYTES, WANT_TIMEOUT
+from node.wire.limits import ANNOUNCED_IDS_MAX, EXCESS_MAX, HOPS_MAX, SMALL_BODY_BYTES, WANT_TIMEOUT
 
 __all__ = ["Gossip"]
 
@@ -85,8 +86,7 @@ class Gossip:
         self._follow_at: Instant | None = None
         self._maintain_at: Instant | None = None
         self._tuned = 0, 0
-        self._jumped: Duration = 0
-        self._firsts: dict[NodeId, tuple[int, int]] = {}
+        self._lives = Lives(self.clocks, self._reconciler.wants)
 
     # --- inputs -------------------------------------------------------------------------------------------------
 
@@ -175,7 +175,7 @@ class Gossip:
 
     def set_wall_offset(self, offset: Duration) -> None:
         """The wall clock of this node was set: it is so far from the clock of `now` from now on."""
-        self._jumped += offset - self._settings.wall_offset
+        self._lives.jumped += offset - self._settings.wall_offset
         self._settings = replace(self._settings, wall_offset=offset)
         self._admission.wall_offset = offset
 
@@ -223,6 +223,7 @@ class Gossip:
         """
         self._admission.origins.restore(remembered)
         self._reconciler.wants_history = is_final
+        self._lives.has_past = bool(remembered)
 
     # --- receiving ----------------------------------------------------------------------------------------------
 
@@ -311,11 +312,8 @@ class Gossip:
         self.stats.accepted_large += len(envelope.body) > SMALL_BODY_BYTES
         if was_missed is not None:
             self.stats.repaired["sync" if was_missed else "pull"] += 1
-        if envelope.kind == MessageType.GOSSIP_MESSAGE and not self._is_of_this_life(envelope, was_missed):
-            # An earlier life of this node may have delivered it; others are served with it all the same.
-            self.stats.rejected["stale"] += 1
-        elif envelope.kind == MessageType.GOSSIP_MESSAGE:
-            self._deliver(peer, envelope, hops, now)
+        if envelope.kind == MessageType.GOSSIP_MESSAGE:
+            self._judge_life(peer, envelope, hops, now, was_missed=bool(was_missed))
         elif envelope.kind in NOTICES:
             self._actions.append(
                 Notice(
@@ -326,26 +324,23 @@ class Gossip:
             self.stats.rejected["unknown_kind"] += 1
         self._spreader.relay(envelope.message_id, message, peer, now)
 
-    def _is_of_this_life(self, envelope: Envelope, was_missed: bool | None) -> bool:
-        """Whether a message was made after this node began.
+    def _judge_life(self, peer: NodeId, envelope: Envelope, hops: int, now: Instant, *, was_missed: bool) -> None:
+        """Delivers a message, unless an earlier life of this node may have; others are served with it all the same."""
+        match self._lives.is_of_this(envelope, was_missed=was_missed):
+            case True:
+                self._deliver(peer, envelope, hops, now)
+            case False:
+                self.stats.rejected["stale"] += 1
+            case None:
+                for held in self._lives.hold(envelope, peer, hops, now):
+                    self._deliver(held.via, held.envelope, held.hops, now)
 
-        Its number tells, where an earlier message of the same author was made in this life; else its time, by this
-        node's clock where the author's is known. What the mesh brings is new as a rule, and is not refused because its
-        author's clock may be slow; what a sync brings may be anything.
-        """
-        epoch, sequence = self._firsts.get(envelope.origin, (0, 0))
-        if epoch == envelope.epoch and sequence < envelope.sequence:
-            return True
-        skew = self.clocks.of(envelope.origin)
-        if skew is not None or was_missed:
-            own_time = envelope.timestamp - ((skew or 0) + self._jumped) // MILLISECOND
-            if not self._reconciler.wants(own_time):
-                return False
-        self._firsts.pop(envelope.origin, None)
-        self._firsts[envelope.origin] = envelope.epoch, envelope.sequence
-        if len(self._firsts) > ORIGINS_MAX:
-            del self._firsts[next(iter(self._firsts))]
-        return True
+    def _judge_held(self, now: Instant) -> None:
+        for held, is_of_this in self._lives.decided(now):
+            if is_of_this:
+                self._deliver(held.via, held.envelope, held.hops, now)
+            else:
+                self.stats.rejected["stale"] += 1
 
     def _deliver(self, peer: NodeId, envelope: Envelope, hops: int, now: Instant) -> None:
         try:
@@ -472,6 +467,7 @@ class Gossip:
         lanes = self._spreader.lanes
         self._maintain_at = now + round(MAINTENANCE_INTERVAL * self._random.uniform(0.9, 1.1)) if lanes else None
         self._admission.store.expire(now)
+        self._judge_held(now)
         self._tune()
         grafted, pruned, changed = self.mesh.maintain(now)
         self._graft(grafted)

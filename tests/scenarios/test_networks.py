@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from node.impairment.link import LinkSettings
+from node.sim import steps
 from node.sim.catalogue import SCENARIOS, scenario_named
-from node.sim.scenario import run
+from node.sim.scenario import Scenario, Step, run
+from node.types import MILLISECOND
 
 SLOW = ("eclipse", "spammers")
 """Rather seconds than minutes: the sweep runs these longer."""
@@ -35,3 +38,15 @@ def test_slow_scenario_keeps_every_promise_for_a_short_while(name: str) -> None:
 def test_what_failed_once_stays_mended(name: str, seed: int) -> None:
     outcome = run(scenario_named(name), seed)
     assert outcome.is_passed, "\n".join([*map(str, outcome.violations[:5]), f"replay: {outcome.command}"])
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_nothing_is_delivered_again_by_nodes_that_die_and_return_while_it_still_spreads(seed: int) -> None:
+    # Bodies that are pulled, and a fifth of all datagrams lost: the last second before a crash comes again after it.
+    steps_of_churn = (Step(3, steps.churn(16, every=4, away=1), "churn"),)
+    scenario = Scenario(
+        name="returners", title="", nodes=6, link=LinkSettings(delay=20 * MILLISECOND, loss=0.2), size=20_000, rate=3.0,
+        seconds=20, settle=5, steps=steps_of_churn,
+    )  # fmt: skip
+    again = [one for one in run(scenario, seed, is_cheap=True).violations if one.invariant == "delivered-once"]
+    assert again == []

@@ -1,0 +1,91 @@
+"""What an earlier life of a node may have delivered is not delivered again, and nothing waits for long."""
+
+from __future__ import annotations
+
+import pytest
+
+from node.gossip.lives import HELD_TIME, Lives
+from node.identity.keys import Identity
+from node.messages.envelope import Envelope, Sealer
+from node.messages.skew import Clocks
+from node.types import MILLISECOND, SECOND, Duration, NodeId
+from node.wire.limits import HELD_MESSAGES_MAX
+
+WALL = 1_700_000_000 * SECOND
+"""When this life began."""
+
+AUTHOR = Identity(b"a" * 32)
+PEER = NodeId(b"p" * 32)
+
+
+def lives(*, has_past: bool = True, skew: Duration | None = None) -> tuple[Lives, Clocks]:
+    clocks = Clocks()
+    made = Lives(clocks, lambda timestamp: timestamp >= WALL // MILLISECOND)
+    made.has_past = has_past
+    if skew is not None:
+        know(clocks, skew)
+    return made, clocks
+
+
+def know(clocks: Clocks, skew: Duration) -> None:
+    at = WALL + skew
+    clocks.observe(AUTHOR.public_key, sent=WALL, received_there=at, sent_there=at, received=WALL)
+
+
+def message(at: Duration, author: Identity = AUTHOR) -> Envelope:
+    return Sealer(author, network_id="net", epoch=1).seal(6, b"", WALL + at)
+
+
+@pytest.mark.parametrize(
+    ("at", "skew", "was_missed", "expected"),
+    [
+        (SECOND, None, False, True),
+        (-SECOND, None, False, None),
+        (-SECOND, None, True, False),
+        (-SECOND, 0, False, False),
+        (-SECOND, -5 * SECOND, False, True),
+        (SECOND, 5 * SECOND, False, False),
+    ],
+)
+def test_its_time_by_the_authors_clock_tells(
+    at: Duration, skew: Duration | None, was_missed: bool, expected: bool | None
+) -> None:
+    made, _ = lives(skew=skew)
+    assert made.is_of_this(message(at), was_missed=was_missed) is expected
+
+
+def test_a_node_without_a_past_has_nothing_to_wait_for() -> None:
+    made, _ = lives(has_past=False)
+    assert made.is_of_this(message(-SECOND), was_missed=False) is True
+
+
+def test_what_follows_a_message_of_this_life_is_of_it_whatever_its_time() -> None:
+    made, _ = lives()
+    sealer = Sealer(AUTHOR, network_id="net", epoch=1)
+    assert made.is_of_this(sealer.seal(6, b"", WALL), was_missed=False)
+    assert made.is_of_this(sealer.seal(6, b"", WALL - 60 * SECOND), was_missed=False)
+
+
+@pytest.mark.parametrize(("skew", "expected"), [(0, False), (-60 * SECOND, True)])
+def test_a_held_message_is_judged_once_its_authors_clock_is_known(skew: Duration, expected: bool) -> None:
+    made, clocks = lives()
+    assert made.hold(message(-SECOND), PEER, 2, 0) == []
+    assert made.decided(HELD_TIME - 1) == []
+    know(clocks, skew)
+    ((held, is_of_this),) = made.decided(HELD_TIME - 1)
+    assert (held.via, held.hops, is_of_this) == (PEER, 2, expected)
+    assert len(made) == 0
+
+
+def test_an_author_whose_clock_stays_unknown_is_believed_after_a_moment() -> None:
+    made, _ = lives()
+    made.hold(message(-SECOND), PEER, 2, 0)
+    assert [verdict for _, verdict in made.decided(HELD_TIME)] == [True]
+
+
+def test_what_is_held_is_bounded_and_the_oldest_is_believed_first() -> None:
+    made, _ = lives()
+    messages = [message(-SECOND, Identity(number.to_bytes(32, "big"))) for number in range(HELD_MESSAGES_MAX + 1)]
+    crowded_out = [held.envelope for one in messages for held in made.hold(one, PEER, 1, 0)]
+    assert crowded_out == messages[:1]
+    assert len(made) == HELD_MESSAGES_MAX
