@@ -79,6 +79,8 @@ def load_run(folder: Path) -> tuple[Run, dict[str, float]]:
     """A stored run and the invariants that were asked of it. OSError, ValueError, KeyError."""
     facts = json.loads((folder / "facts.json").read_text())
     events = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    if not events:
+        raise ValueError("no node ever began")
     logs = {}
     if (folder / "logs").is_dir():
         logs = {path.stem: path.read_text().splitlines() for path in sorted((folder / "logs").glob("*.log"))}

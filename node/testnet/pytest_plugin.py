@@ -17,19 +17,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fnmatch import fnmatch
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from node.testnet.commands.chaos import carry_out, read_scenario
-from node.testnet.errors import TestnetError
+from node.testnet.errors import TestnetError, TestnetMisused
 from node.testnet.run.verdict import Verdict
 from node.testnet.session import Session
 
 __all__ = ["ScenarioFailed", "ScenarioFile", "ScenarioItem"]
 
-MARK = "testnet(nodes=5, runner=..., links={}, seed=1, invariants=(...)): the testnet that the fixture brings up"
+MARK = "testnet(nodes=5, runner=..., links={}, settings={}, seed=1, invariants=(...)): what the fixture brings up"
 
 
 class ScenarioFailed(Exception):
@@ -66,8 +67,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ScenarioFi
 @pytest.fixture
 def testnet(request: pytest.FixtureRequest) -> Iterator[Session]:
     """A testnet that is up, as the mark `testnet` of the test describes it; judged and taken down afterwards."""
-    mark = request.node.get_closest_marker("testnet")
-    words: dict[str, Any] = {} if mark is None else dict(mark.kwargs)
+    words = _words(request.node.get_closest_marker("testnet"))
     runner = request.config.getoption("--testnet-runner")
     if runner == "docker":
         pytest.skip("the fixture runs local processes and simulations; scenarios run on containers")
@@ -75,6 +75,17 @@ def testnet(request: pytest.FixtureRequest) -> Iterator[Session]:
         words["runner"] = runner
     with Session(**words) as session:
         yield session
+
+
+def _words(mark: pytest.Mark | None) -> dict[str, Any]:
+    """What the mark of a test gives to its testnet."""
+    if mark is None:
+        return {}
+    known = list(signature(Session).parameters)
+    wrong = [*map(repr, mark.args), *(name for name in mark.kwargs if name not in known)]
+    if wrong:
+        raise TestnetMisused(f"mark testnet: {wrong[0]}: allowed are {', '.join(known)}, each by its name")
+    return dict(mark.kwargs)
 
 
 class ScenarioFile(pytest.File):

@@ -50,12 +50,13 @@ class Session:
         nodes: int = 5,
         runner: str = "auto",
         links: Mapping[str, Any] | None = None,
+        settings: Mapping[str, Any] | None = None,
         seed: int = 1,
         invariants: Sequence[str] = INVARIANTS,
     ) -> None:
         if not 2 <= nodes <= NODES_MAX:
             raise TestnetMisused(f"nodes {nodes}: allowed is 2 to {NODES_MAX}")
-        self._values = {"links": dict(links or {}), "topology": {"nodes": nodes}}
+        self._values = {"links": dict(links or {}), "topology": {"nodes": nodes, "settings": dict(settings or {})}}
         self._seed = seed
         self._invariants = tuple(invariants)
         self._scenario = self._parsed([])

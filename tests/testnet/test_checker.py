@@ -151,4 +151,6 @@ def test_what_is_no_run_is_refused_with_one_line(tmp_path: Path, capsys: pytest.
     (tmp_path / "facts.json").write_text("{}")
     (tmp_path / "history.jsonl").write_text("")
     assert checker.main([str(tmp_path)]) == 2
-    assert "Traceback" not in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "no node ever began" in told
+    assert "Traceback" not in told

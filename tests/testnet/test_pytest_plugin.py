@@ -122,6 +122,14 @@ def test_mistakes(testnet):
     assert status == 0, output
 
 
+@pytest.mark.parametrize(("words", "said"), [("node=4", "mark testnet: node: allowed are nodes, runner"), ("4", "4: ")])
+def test_a_mark_that_nobody_knows_is_refused_by_name(project: Project, words: str, said: str) -> None:
+    project.write("test_it.py", f"import pytest\n@pytest.mark.testnet({words})\ndef test_it(testnet): pass\n")
+    status, output = project.run()
+    assert status == 1
+    assert said in output
+
+
 def test_scenario_files_that_are_named_are_tests_and_others_are_not(project: Project) -> None:
     project.write("chaos/heals.yaml", SCENARIO)
     project.write("chaos/fails.yaml", SCENARIO + "expect:\n  - {detect: cut, when: {state: active_peers, "

@@ -47,6 +47,7 @@ def test_who_lacks_a_message_is_named() -> None:
         ({"nodes": 1}, "nodes 1: allowed is 2 to 100"),
         ({"runner": "cloud"}, "runner 'cloud': allowed are auto, proc and sim"),
         ({"links": {"all": {"delay": "soon"}}}, "soon"),
+        ({"settings": {"heartbeat_intervall": 1}}, "did you mean heartbeat_interval?"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_starts(words: dict[str, object], text: str) -> None:

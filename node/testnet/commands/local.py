@@ -158,7 +158,7 @@ def parsed(document: Mapping[str, Any], place: str) -> Any:
         return parse_scenario(yaml.safe_dump(dict(document), sort_keys=False), file=place, name="command")
     except SourceError as error:
         mistake = error.mistakes[0]
-        field = mistake.field.removeprefix("timeline.0.").removeprefix("timeline[0].")
+        field = mistake.field.removeprefix("timeline[0]").removeprefix(".")
         raise TestnetMisused(f"{place}: {field}: {mistake.text}" if field else f"{place}: {mistake.text}") from error
 
 

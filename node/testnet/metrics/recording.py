@@ -5,6 +5,7 @@ Times are seconds on the clock of the run. Bounded: beyond SAMPLES_MAX the oldes
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,17 +23,18 @@ STALE_AFTER = 3.5
 
 @dataclass(slots=True)
 class Series:
-    """One series. times: in order. values: one for each."""
+    """One series. times: in order. values: one for each. gone_at: from when on it is known to be gone."""
 
     name: str
     labels: Labels
     times: list[float] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
+    gone_at: float = math.inf
 
     def at(self, time: float) -> float | None:
-        """The value then; None before the first sample and once it is stale."""
+        """The value then; None before the first sample, once it is stale, and once it is known to be gone."""
         index = bisect_right(self.times, time) - 1
-        if index < 0 or time - self.times[index] > STALE_AFTER:
+        if index < 0 or time - self.times[index] > STALE_AFTER or time >= self.gone_at:
             return None
         return self.values[index]
 

@@ -123,6 +123,11 @@ def _recording(path: Path, origin: float) -> Recording:
                 recording.damaged += 1
                 continue
             _add(recording, float(at) - origin, *parsed)
+    end = max((series.times[-1] for series in recording), default=0.0)
+    for series in recording:
+        # A fault that is over is told no more, and is not to look longer than it was.
+        if end - series.times[-1] > 1.5 * STEP:
+            series.gone_at = series.times[-1] + STEP
     return recording
 
 

@@ -23,6 +23,14 @@ def test_a_value_holds_until_it_is_stale() -> None:
     assert [x.at(time) for time in (0.9, 1.0, 4.0, 5.0)] == [None, 5.0, 5.0, None]
 
 
+def test_a_series_that_is_known_to_be_gone_has_no_value_any_more() -> None:
+    recording = Recording()
+    recording.add(1.0, "x", (), 5.0)
+    (x,) = recording.named("x")
+    x.gone_at = 2.0
+    assert [x.at(time) for time in (1.9, 2.0)] == [5.0, None]
+
+
 def test_a_range_leaves_its_start_out_and_has_its_end() -> None:
     recording = Recording()
     for time in (1.0, 2.0, 3.0, 4.0):

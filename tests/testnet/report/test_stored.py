@@ -40,6 +40,16 @@ def test_samples_are_read_from_a_packed_file_as_well(tmp_path: Path) -> None:
     assert (series.times, series.values) == ([10.0], [1.5])
 
 
+def test_what_is_told_no_more_is_gone_at_the_next_scrape(tmp_path: Path) -> None:
+    faults = "".join(f'chaos_active{{step="a"}} 1 {at}.0\n' for at in (100, 101, 102))
+    others = "".join(f"up 1 {at}.0\n" for at in range(100, 110))
+    (tmp_path / "m").write_text(faults + others)
+    recording = _recording(tmp_path / "m", 100.0)
+    (fault,), (up,) = recording.named("chaos_active"), recording.named("up")
+    assert [fault.at(at) for at in (2.0, 2.9, 3.0)] == [1.0, 1.0, None]
+    assert up.at(11.0) == 1.0
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A whole run, to be damaged."""
