@@ -1,8 +1,9 @@
 """Prints the goodput of each congestion controller on simulated lossy links, as a share of what the link leaves.
 
-Usage: scripts/bench/run goodput [--json] [--quick]
+Usage: scripts/bench/run goodput [--json] [--quick] [--loss-at entry|exit]
 The ratio at the end compares lossfloor with newreno on the same link in the same run. Loss strikes before the link's
-rate does, so that a sender who sends more than the rate can fill it: shares above 100 % are no error.
+rate does, as netem's, so that a sender who sends more than the rate can fill it: shares above 100 % are no error.
+With `--loss-at exit` it strikes behind it, as on a radio link, and 100 % is the bound.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 
+from node.impairment.link import LossAt
 from node.sim.goodput import Bulk, measure
 from node.transport.congestion import CONTROLLERS
 
@@ -22,12 +25,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
     parser.add_argument("--quick", action="store_true", help="one link of 20 Mbit/s instead of six faster ones")
+    parser.add_argument("--loss-at", choices=[one.value for one in LossAt], default="entry", help="default entry")
     arguments = parser.parse_args()
     for rate, rtt in [(20e6, 0.04)] if arguments.quick else LINKS:
         for loss in LOSSES:
-            goodput = {
-                name: measure(Bulk(rate=rate, rtt=rtt, loss=loss, seconds=3, congestion=name)) for name in CONTROLLERS
-            }
+            bulk = Bulk(rate=rate, rtt=rtt, loss=loss, loss_at=LossAt(arguments.loss_at), seconds=3)
+            goodput = {name: measure(replace(bulk, congestion=name)) for name in CONTROLLERS}
             report(rate, rtt, loss, goodput, as_json=arguments.json)
     return 0
 
