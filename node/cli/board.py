@@ -10,11 +10,11 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from node.cli.tables import clean, count, duration, per_cent, table
+from node.cli.tables import clean, count, duration, per_cent, spark_line, table
 from node.cli.views import records
 from node.cli.window import Record, Window, measured
 
-__all__ = ["Board", "spark_line"]
+__all__ = ["Board"]
 
 HISTORY_MAX = 24
 """Readings that a spark line shows."""
@@ -22,7 +22,6 @@ HISTORY_MAX = 24
 SHIFT_MIN = 1.0
 """Seconds by which a clock has to be set to be worth a line."""
 
-_BARS = "▁▂▃▄▅▆▇█"
 _HEADER = (
     "PEER", "KEY", "VIA", "STATE", "RTT", "RTT P50", "RTT P99", "RTO", "RETRANS", "LOSS ASKED", "LOSS SEEN",
     "MESSAGES/s", "RTT LATELY",
@@ -116,14 +115,6 @@ class Board:
             **self._window.lately(key),
             "rtt_lately": list(self._rtts.get(key, ())),
         }
-
-
-def spark_line(values: Sequence[float] | deque[float]) -> str:
-    """The values as bars between 0 and the largest of them."""
-    most = max(values, default=0.0)
-    if most <= 0:
-        return _BARS[0] * len(values)
-    return "".join(_BARS[min(len(_BARS) - 1, max(0, int(value / most * len(_BARS))))] for value in values)
 
 
 def _fitted(rows: list[tuple[str, ...]], width: int) -> list[str]:

@@ -6,10 +6,11 @@ sequences to a terminal.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-__all__ = ["clean", "count", "duration", "per_cent", "ratio", "table"]
+__all__ = ["clean", "count", "duration", "per_cent", "ratio", "spark_line", "table"]
 
+_BARS = "▁▂▃▄▅▆▇█"
 _CELL_CHARACTERS_MAX = 200
 
 
@@ -67,3 +68,11 @@ def ratio(part: object, whole: object) -> str:
     if not isinstance(whole, int) or whole <= 0:
         return str(part)
     return f"{part} ({100 * part / whole:.1f} %)"
+
+
+def spark_line(values: Collection[float]) -> str:
+    """The values as bars between 0 and the largest of them."""
+    most = max(values, default=0.0)
+    if most <= 0:
+        return _BARS[0] * len(values)
+    return "".join(_BARS[min(len(_BARS) - 1, max(0, int(value / most * len(_BARS))))] for value in values)

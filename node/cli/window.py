@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from node.cli.views import records
-from node.metrics.quantiles import Bucket, quantile
+from node.metrics.quantiles import Bucket, between, quantile
 
 __all__ = ["WINDOW", "Record", "Window", "measured"]
 
@@ -99,7 +99,7 @@ class Window:
         if link.get("transport") != "udp":
             sent = None
         messages = [_delta(before, link, name) for name in ("messages_sent", "messages_received")]
-        trips = _buckets_between(before, link) or _buckets(link)
+        trips = between(_buckets(before), _buckets(link)) or _buckets(link)
         return {
             "rtt_p50": quantile(0.5, trips),
             "rtt_p99": quantile(0.99, trips),
@@ -123,13 +123,6 @@ def _links(stats: Record) -> dict[str, Record]:
     # A connection has no name of its own; one that was made anew counts anew.
     names = ("node_id", "transport", "address", "established_at")
     return {" ".join(str(link.get(name)) for name in names): link for link in records(stats.get("links"))}
-
-
-def _buckets_between(before: Record, link: Record) -> list[Bucket]:
-    """The round trips that were counted in between."""
-    earlier = {bucket[0]: bucket[2] for bucket in _buckets(before)}
-    later = ((above, up_to, number - earlier.get(above, 0)) for above, up_to, number in _buckets(link))
-    return [bucket for bucket in later if bucket[2] > 0]
 
 
 def _buckets(link: Record) -> list[Bucket]:

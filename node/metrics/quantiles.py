@@ -12,7 +12,7 @@ from typing import TypeAlias
 from node.transport.stats import Histogram
 from node.types import to_seconds
 
-__all__ = ["Bucket", "buckets_of", "quantile"]
+__all__ = ["Bucket", "between", "buckets_of", "quantile"]
 
 Bucket: TypeAlias = tuple[float, float | None, float]
 
@@ -24,9 +24,23 @@ def buckets_of(histogram: Histogram) -> list[Bucket]:
     return [(above, up_to, number) for above, up_to, number in edges if number]
 
 
+def between(earlier: Iterable[Bucket], later: Iterable[Bucket]) -> list[Bucket]:
+    """What was counted between two readings of one histogram."""
+    before = {above: number for above, _, number in earlier}
+    counted = ((above, up_to, number - before.get(above, 0)) for above, up_to, number in later)
+    return [bucket for bucket in counted if bucket[2] > 0]
+
+
 def quantile(share: float, buckets: Iterable[Bucket]) -> float | None:
-    """The value that so large a share does not exceed; None of nothing. Of an endless bucket, its lower limit."""
-    filled = sorted((bucket for bucket in buckets if bucket[2] > 0), key=lambda bucket: bucket[0])
+    """The value that so large a share does not exceed; None of nothing. Of an endless bucket, its lower limit.
+
+    Buckets of several histograms of the same bounds may be given at once.
+    """
+    sums: dict[float, Bucket] = {}
+    for above, up_to, number in buckets:
+        if number > 0:
+            sums[above] = above, up_to, number + sums.get(above, (above, up_to, 0))[2]
+    filled = [sums[above] for above in sorted(sums)]
     wanted = share * sum(number for _, _, number in filled)
     for above, up_to, number in filled:
         if number >= wanted:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from node.cli.board import HISTORY_MAX, Board, spark_line
+from node.cli.board import HISTORY_MAX, Board
 
 
 def stats(uptime: float, sent: int = 0, again: int = 0, **changes: Any) -> dict[str, Any]:
@@ -147,12 +147,6 @@ def test_no_peer_can_control_the_terminal() -> None:
     board.update(stats(1, name="\x1b[2J"), at=1.0)
     board.update(stats(2, links=[stats(1)["links"][0] | {"name": "\x1b]0;x\x07"}]), at=2.0)
     assert "\x1b" not in "\n".join(board.lines())
-
-
-def test_a_spark_line_goes_from_nothing_to_the_largest() -> None:
-    assert spark_line([]) == ""
-    assert spark_line([0.0, 0.0]) == "▁▁"
-    assert spark_line([0.0, 1.0, 2.0]) == "▁▅█"
 
 
 def test_history_is_bounded() -> None:

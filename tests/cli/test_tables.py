@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.cli.tables import clean, count, duration, per_cent, ratio, table
+from node.cli.tables import clean, count, duration, per_cent, ratio, spark_line, table
 
 
 def test_columns_are_aligned() -> None:
@@ -48,3 +48,9 @@ def test_a_share_is_in_per_cent() -> None:
 def test_a_ratio_shows_both_number_and_share() -> None:
     assert ratio(5, 200) == "5 (2.5 %)"
     assert ratio(0, 0) == "0"
+
+
+def test_a_spark_line_goes_from_nothing_to_the_largest() -> None:
+    assert spark_line([]) == ""
+    assert spark_line([0.0, 0.0]) == "▁▁"
+    assert spark_line([0.0, 1.0, 2.0]) == "▁▅█"

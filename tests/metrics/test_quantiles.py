@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from node.metrics.quantiles import buckets_of, quantile
+from node.metrics.quantiles import between, buckets_of, quantile
 from node.transport.stats import RTT_BOUNDS, Histogram
 from node.types import MICROSECOND, MILLISECOND, SECOND
 
@@ -27,3 +27,12 @@ def test_an_endless_bucket_has_its_lower_limit_and_nothing_has_no_quantile() -> 
     assert quantile(0.99, [(0.0, 1.0, 1), (3.0, None, 99)]) == 3.0
     assert quantile(0.5, []) is None
     assert quantile(0.5, [(0.0, 1.0, 0)]) is None
+
+
+def test_what_lies_between_two_readings_is_their_difference() -> None:
+    assert between([(1.0, 2.0, 5)], [(1.0, 2.0, 5), (2.0, 4.0, 3), (4.0, None, 1)]) == [(2.0, 4.0, 3), (4.0, None, 1)]
+    assert between([], []) == []
+
+
+def test_histograms_of_several_links_have_one_quantile() -> None:
+    assert quantile(0.5, [(1.0, 2.0, 2), (1.0, 2.0, 2)]) == 1.5

@@ -11,10 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from node.cli.tables import spark_line
 from node.impairment.link import expected_loss
+from node.metrics.quantiles import Bucket, between, quantile
 from node.testnet.runners.asked import asked_of, faults_on
 
-__all__ = ["WINDOW", "Look", "Record", "Watched", "spark"]
+__all__ = ["WINDOW", "Look", "Record", "Watched"]
 
 WINDOW = 10.0
 """Seconds that the figures are of; the time between two looks where that is more, or since the first look if less."""
@@ -23,7 +25,6 @@ LOOKS_MAX = 128
 """Looks that are kept: those of WINDOW seconds, ten a second."""
 
 SPARK_WIDTH = 16
-_BARS = "▁▂▃▄▅▆▇█"
 
 Record = dict[str, Any]
 
@@ -92,7 +93,7 @@ class Watched:
             "gossip_rate": None if answer is None else node.delivery_rate(),
             "lag": None if answer is None else node.lag(),
             "faults": [*self._look.faults.get(name, ()), *(one["step"] for one in done)],
-            "spark": spark(list(node.rtts)),
+            "spark": spark_line(node.rtts),
         }
 
     def _link(self, name: str, other: str, link: _Link) -> Record:
@@ -107,23 +108,18 @@ class Watched:
             "loss_asked": None if answer is None else expected_loss(asked_of(answer, host)),
             "loss_seen": _share([link], "lost"),
             "faults": [] if answer is None else faults_on(answer, host),
-            "spark": spark(list(link.rtts)),
+            "spark": spark_line(link.rtts),
         }
 
 
-def spark(values: Sequence[float]) -> str:
-    """The values as bars, the largest as high as a line."""
-    most = max(values, default=0.0)
-    return "".join(_BARS[min(7, int(8 * value / most))] if most else _BARS[0] for value in values)
-
-
 class _LinkLook(NamedTuple):
-    """A link at one look: packets since it began, and durations in seconds."""
+    """A link at one look: packets and round trips since it began, and durations in seconds."""
 
     at: float
     sent: int
     retransmitted: int
     lost: int
+    trips: Sequence[Bucket]
     rtt: float | None
     rto: float
 
@@ -149,6 +145,10 @@ class _Link:
         _let_go(self.looks)
         if look.rtt is not None:
             self.rtts.append(look.rtt)
+
+    def trips(self) -> Sequence[Bucket]:
+        """Round trips of the window; those since the link began where there were none."""
+        return between(self.looks[0].trips, self.looks[-1].trips) or self.looks[-1].trips
 
 
 @dataclass(slots=True)
@@ -195,7 +195,8 @@ def _best_links(reports: Sequence[Record]) -> dict[str, Record]:
 
 def _link_look(at: float, report: Record) -> _LinkLook:
     sent, again, lost = report["packets_sent"], report["retransmissions"], report["packets_lost"]
-    return _LinkLook(at, sent, again, lost, report["rtt_latest"], report["rto"])
+    trips = [(above, up_to, number) for above, up_to, number in report.get("rtt_buckets", ())]
+    return _LinkLook(at, sent, again, lost, trips, report["rtt_latest"], report["rto"])
 
 
 def _let_go(looks: deque[Any]) -> None:
@@ -206,8 +207,7 @@ def _let_go(looks: deque[Any]) -> None:
 
 
 def _quantile(links: Sequence[_Link], share: float) -> float | None:
-    ordered = sorted(look.rtt for link in links for look in link.looks if look.rtt is not None)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else None
+    return quantile(share, [bucket for link in links for bucket in link.trips()])
 
 
 def _share(links: Sequence[_Link], name: str) -> float | None:

@@ -73,7 +73,8 @@ def test_every_figure_is_whole_on_a_terminal_of_usual_width(width: int) -> None:
         "runtime": {"loop_lag_seconds": 0.0123, "loop_lag_samples": 2},
         "links": [
             {"name": "node-2", "transport": "udp", "state": "established", "established_at": 1.0, "packets_sent": 0,
-             "retransmissions": 0, "packets_lost": 0, "rtt_latest": 0.0987, "rto": 0.123},
+             "retransmissions": 0, "packets_lost": 0, "rtt_latest": 0.09,
+             "rtt_buckets": [[0.0986, 0.0988, 1]], "rto": 0.123},
         ],
     }  # fmt: skip
     chaos = {"hosts": {}, "default": {}, "faults": [{"hosts": None, "step": "lossy", "settings": {"loss": 0.2}}]}

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from node.testnet.commands.watched import Look, Record, Watched, spark
+from node.testnet.commands.watched import Look, Record, Watched
 
 HOSTS = {"a": "127.1.0.1", "b": "127.1.0.2"}
 
 
-def link(to: str, second: float, *, lost: int = 0, rtt: float = 0.01, **changes: object) -> Record:
-    """A link that sends ten packets a second."""
+def link(to: str, second: float, *, lost: int = 0, slow: int = 0, **changes: object) -> Record:
+    """A link that sends ten packets a second. slow: round trips over 75 ms so far; the others are below 10 ms."""
+    trips = int(10 * second)
     report: Record = {
         "name": to,
         "transport": "udp",
         "state": "established",
         "established_at": 1.0,
-        "packets_sent": int(10 * second),
+        "packets_sent": trips,
         "retransmissions": lost,
         "packets_lost": lost,
-        "rtt_latest": rtt,
+        "rtt_latest": 0.01,
+        "rtt_buckets": [[0.0075, 0.01, trips - slow], [0.075, 0.1, slow]],
         "rto": 0.05,
     }
     return report | changes
@@ -52,14 +54,15 @@ def test_a_fault_of_half_a_minute_shows_while_it_lasts_and_is_gone_ten_seconds_l
     shares = []
     for second in range(71):
         during = min(max(second - 20, 0), 30)  # two of ten packets are lost from second 20 to second 50
-        towards = link("b", second, lost=2 * during, rtt=0.1 if 0 < during < 30 else 0.01)
+        towards = link("b", second, lost=2 * during, slow=10 * during)
         watched.take(look(second, answer(second, towards)))
         node, towards = of_a(watched)
-        shares.append((towards["retransmitted"], towards["loss_seen"], node["retransmitted"], node["rtt_p99"]))
-    assert shares[20] == (0.0, 0.0, 0.0, 0.01)
-    assert shares[30] == (0.2, 0.2, 0.2, 0.1)
-    assert shares[50][:3] == (0.2, 0.2, 0.2)
-    assert shares[60] == shares[70] == (0.0, 0.0, 0.0, 0.01)
+        assert node["rtt_p99"] == towards["rtt_p99"]
+        is_slow = (node["rtt_p99"] or 0.0) > 0.075
+        shares.append((towards["retransmitted"], towards["loss_seen"], node["retransmitted"], is_slow))
+    assert shares[20] == (0.0, 0.0, 0.0, False)
+    assert shares[30] == shares[50] == (0.2, 0.2, 0.2, True)
+    assert shares[60] == shares[70] == (0.0, 0.0, 0.0, False)
 
 
 def test_what_is_asked_of_a_link_stands_beside_what_is_seen() -> None:
@@ -124,9 +127,3 @@ def test_looks_are_kept_no_longer_than_they_are_needed() -> None:
         watched.take(look(tenth / 10, answer(tenth / 10, link("b", tenth / 10))))
     kept = watched._nodes["a"]
     assert len(kept.looks) == len(kept.links["b"].looks) == 101
-
-
-def test_a_row_of_values_becomes_bars() -> None:
-    assert spark([]) == ""
-    assert spark([0.0, 0.0]) == "▁▁"
-    assert spark([1.0, 4.0, 8.0]) == "▂▅█"
