@@ -29,7 +29,7 @@ FILES_MAX = 2048
 """Files of one node, whatever their size."""
 
 INTERVAL = 0.1
-"""Seconds between two looks at what was recorded: at 2,500 packets a second no event makes room unread."""
+"""Seconds between two looks at what was recorded. What a trace has no memory for meanwhile is told as missing."""
 
 FINAL_TIMEOUT = 0.3
 """Seconds that a stopping node waits for its last records to be written."""
