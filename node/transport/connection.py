@@ -340,7 +340,8 @@ class Connection:
                 code = _CODES.get(frame.code, Code.APPLICATION)
                 self._end(code, frame.reason, now, tell_peer=False, by_peer=True)
             case PathChallengeFrame():
-                self.path.on_challenge(frame)
+                if self.path.on_challenge(frame):
+                    self.sending.on_seen_elsewhere()
             case PathResponseFrame():
                 self._apply_path_response(frame)
 

@@ -47,11 +47,12 @@ class Path:
     response: to a challenge of the peer, not yet sent.
     """
 
-    __slots__ = ("_entropy", "address", "candidate", "response")
+    __slots__ = ("_asked", "_entropy", "address", "candidate", "response")
 
     def __init__(self, address: Address, entropy: Entropy) -> None:
         self.address = address
         self.candidate: Candidate | None = None
+        self._asked = b""
         self._entropy = entropy
         self.response: bytes | None = None
 
@@ -74,9 +75,14 @@ class Path:
                 expires_at=now + _VALIDATION_PTOS * max(probe_timeout, _UNKNOWN_PTO),
             )
 
-    def on_challenge(self, frame: PathChallengeFrame) -> None:
-        """The peer asks whether we can be reached where it sees us; of several questions the newest is answered."""
-        self.response = frame.data
+    def on_challenge(self, frame: PathChallengeFrame) -> bool:
+        """The peer asks whether we can be reached where it sees us; of several questions the newest is answered.
+
+        Whether it is another question than before: it sees us somewhere else.
+        """
+        is_new = frame.data != self._asked
+        self.response = self._asked = frame.data
+        return is_new
 
     def on_response(self, frame: PathResponseFrame) -> bool:
         """The peer has received what was sent to the candidate, which becomes the path; whether it did."""

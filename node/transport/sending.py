@@ -10,7 +10,7 @@ from collections import deque
 
 from node.transport.ack import AckTracker
 from node.transport.congestion import new_controller
-from node.transport.ecn import EcnValidation
+from node.transport.ecn import EcnState, EcnValidation
 from node.transport.events import Event, MessageAcknowledged, MessageFailed
 from node.transport.mtu import MtuSearch
 from node.transport.outbox import Outbox
@@ -93,6 +93,12 @@ class Sending:
         self.ecn.on_path_change(self._protection.next_number, is_enabled=self._settings.ecn)
         self._pacer.rate = 0
         self._search_mtu(likely_mtu)
+
+    def on_seen_elsewhere(self) -> None:
+        """The peer sees us at another address: the path, which may not have carried marks, may be another one."""
+        assert self._protection is not None
+        if self.ecn.state is EcnState.FAILED:
+            self.ecn.on_path_change(self._protection.next_number, is_enabled=self._settings.ecn)
 
     def ask(self) -> None:
         """Makes the next packet one that the peer has to answer, unless it has to answer one already."""

@@ -134,7 +134,8 @@ def test_of_many_challenges_the_newest_is_answered() -> None:
     path = make_path()
     assert path.next_response() is None
     for number in range(1_000):
-        path.on_challenge(PathChallengeFrame(number.to_bytes(8, "big")))
+        assert path.on_challenge(PathChallengeFrame(number.to_bytes(8, "big")))
+        assert not path.on_challenge(PathChallengeFrame(number.to_bytes(8, "big"))), "the same question again"
     assert path.next_response() == PathResponseFrame((999).to_bytes(8, "big"))
     assert path.next_response() is None
 
