@@ -217,6 +217,7 @@ class Conductor:
         """Heals and takes down, whatever happened; a second interruption does not stop it."""
         if not self._has_begun:
             return
+        self.outcome.end = self.outcome.end or self.runner.now()
         for leave in (self.runner.heal, self._read_histories, self._read_logs, self.runner.down):
             try:
                 leave()

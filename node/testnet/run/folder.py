@@ -21,6 +21,7 @@ import csv
 import io
 import json
 import platform
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -44,6 +45,9 @@ FORMAT = 1
 
 CURE = "what was written before is kept; make room there, or give another"
 """What to do when a file of many cannot be written; the option follows that names another place."""
+
+# What XML cannot hold, and a quoted line of a log may.
+_UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 KEPT_EVERY = 15.0
 """Seconds; a server that reads the samples takes a series for gone after five minutes."""
@@ -188,7 +192,7 @@ def _case(name: str, outcome: Outcome) -> str:
     }.get(outcome.verdict, "error")
     if not kind:
         return f"{head}/>\n"
-    text = f"{outcome.verdict.value}: {outcome.reason}"
+    text = _UNPRINTABLE.sub("?", f"{outcome.verdict.value}: {outcome.reason}")
     return f"{head}><{kind} message={quoteattr(text)}>{escape(text)}</{kind}></testcase>\n"
 
 

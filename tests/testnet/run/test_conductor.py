@@ -65,6 +65,7 @@ def test_a_network_that_is_not_steady_to_begin_with_is_not_broken_further() -> N
     outcome = conductor(runner).run()
     assert outcome.verdict is Verdict.NOT_RUN
     assert "peers at least 3: 1" in outcome.reason
+    assert outcome.end >= 5, "the time that it waited"
     assert runner.applied == []
     assert runner.is_down
 
@@ -149,3 +150,4 @@ def test_a_run_that_takes_longer_than_its_limit_is_ended() -> None:
     outcome = conductor(runner, TEXT + "limit: 19s\n").run()
     assert outcome.verdict is Verdict.ABORTED
     assert "the limit of 19 s is over" in outcome.reason
+    assert outcome.end > 18, "how long it took is known all the same"

@@ -113,6 +113,12 @@ def test_a_build_server_sees_what_went_wrong(verdict: Verdict, tag: str) -> None
     assert found.attrib["message"] == f'{verdict.value}: it "broke" <so>'
 
 
+def test_what_xml_cannot_hold_is_left_out_of_it() -> None:
+    reason = "clean_logs: node-1: ERROR \x1b[31mgone\x00\ud800 \u00e9"
+    (found,) = ElementTree.fromstring(junit([("s", Outcome(verdict=Verdict.FAILED, reason=reason))])).iter("failure")
+    assert found.text == "failed: clean_logs: node-1: ERROR ?[31mgone?? \u00e9"
+
+
 def test_stretches_without_change_are_thinned_and_edges_kept() -> None:
     times = [float(at) for at in range(40)]
     values = [0.0] * 20 + [1.0] * 20
