@@ -107,6 +107,8 @@ def replay(arguments: argparse.Namespace) -> int:
     digest = former["digest"]
     if digest and outcomes[0] != digest:
         raise TestnetFailed(f"the digest is {outcomes[0] or 'unknown'}, and was {digest}: the code has changed")
+    if digest:
+        sys.stderr.write(f"the same history, to the digest {digest}\n")
     return status
 
 

@@ -43,8 +43,10 @@ def test_a_replay_comes_to_the_same_digest(scenario: Path, tmp_path: Path, capsy
     main(["chaos", "run", str(scenario), "--runner", "sim", "--out", str(tmp_path / "runs"), "--json", "--seed", "3"])
     first = json.loads(capsys.readouterr().out)
     assert main(["chaos", "replay", first["folder"], "--out", str(tmp_path / "again"), "--json"]) == 0
-    second = json.loads(capsys.readouterr().out)
+    told = capsys.readouterr()
+    second = json.loads(told.out)
     assert second["digest"] == first["digest"]
+    assert told.err.endswith(f"the same history, to the digest {first['digest']}\n")
     assert second["seed"] == 3
     assert second["scenario"] == "short"
 
