@@ -43,8 +43,9 @@ VOLUME /var/lib/positron
 EXPOSE 8888/udp 8889/tcp 9464/tcp
 # The node touches the file each second while it is ready; looking at it is cheap, asking over HTTP from a new process
 # is not. Even so the engine spends tens of milliseconds on starting each look.
+# A machine on which many start at once may need a minute for the last; the first success ends the start period.
 # The node has no right to read its impairment; that it is still there is told to it here.
-HEALTHCHECK --interval=5s --timeout=5s --start-period=30s --retries=3 \
+HEALTHCHECK --interval=5s --timeout=5s --start-period=120s --retries=3 \
     CMD [ ! -e "$POSITRON_IMPAIRMENT_FILE" ] || impair refresh; test -n "$(find /run/positron/health -newermt '5 seconds ago' 2>/dev/null)"
 ENTRYPOINT ["entrypoint"]
 CMD ["positron", "run"]
