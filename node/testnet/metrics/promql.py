@@ -138,7 +138,7 @@ class _Evaluation:
             groups.setdefault(_grouped(labels, node.modifier), []).append((labels, value))
         name = _aggregation(node)
         if name in ("topk", "bottomk"):
-            count = int(float(str(self.value(node.param))))
+            count = _count(name, float(str(self.value(node.param))))
             chosen: Vector = {}
             for members in groups.values():
                 ranked = sorted(members, key=lambda pair: pair[1], reverse=name == "topk")
@@ -204,15 +204,21 @@ def _check(node: Any) -> None:
         case ast.ParenExpr() | ast.UnaryExpr():
             _check(node.expr)
         case ast.AggregateExpr():
-            if _aggregation(node) not in (*_AGGREGATIONS, "topk", "bottomk"):
-                raise BadQuery(f"{_aggregation(node)} is not supported here")
-            _check(node.expr)
+            _check_aggregate(node)
         case ast.BinaryExpr():
             _check_binary(node)
         case ast.Call():
             _check_call(node)
         case _:
             raise BadQuery(f"{type(node).__name__} is not supported here")
+
+
+def _check_aggregate(node: Any) -> None:
+    if _aggregation(node) not in (*_AGGREGATIONS, "topk", "bottomk"):
+        raise BadQuery(f"{_aggregation(node)} is not supported here")
+    _check(node.expr)
+    if node.param is not None:
+        _check(node.param)
 
 
 def _check_binary(node: Any) -> None:
@@ -294,6 +300,13 @@ def _aggregation(node: Any) -> str:
 # --- operations ---------------------------------------------------------------------------------------------------
 
 
+def _count(name: str, number: float) -> int:
+    """How many `topk` and `bottomk` are to leave; below 1 none."""
+    if not math.isfinite(number):
+        raise BadQuery(f"{name} takes a number, and {number} is none")
+    return max(0, int(number))
+
+
 def _each(value: Value, function: Callable[[float], float]) -> Value:
     if isinstance(value, float):
         return function(value)
@@ -359,6 +372,11 @@ def _divide(first: float, second: float) -> float:
     if second:
         return first / second
     return math.nan if not first or math.isnan(first) else math.copysign(math.inf, first)
+
+
+def _whole(towards: Callable[[float], int], value: float) -> float:
+    """A whole number; what is infinite or no number stays that."""
+    return float(towards(value)) if math.isfinite(value) else value
 
 
 def _increase(samples: list[tuple[float, float]]) -> float | None:
@@ -443,8 +461,8 @@ _PLAIN: Mapping[str, Callable[..., float]] = {
     "abs": abs,
     "clamp_min": max,
     "clamp_max": min,
-    "round": lambda value, to=1.0: round(value / to) * to,
-    "ceil": lambda value: float(math.ceil(value)),
-    "floor": lambda value: float(math.floor(value)),
-    "sqrt": math.sqrt,
+    "round": lambda value, to=1.0: _whole(math.floor, value / to + 0.5) * to if to else math.nan,
+    "ceil": lambda value: _whole(math.ceil, value),
+    "floor": lambda value: _whole(math.floor, value),
+    "sqrt": lambda value: math.sqrt(value) if value >= 0 else math.nan,
 }

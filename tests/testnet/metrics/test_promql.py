@@ -67,10 +67,17 @@ def number(recording: Recording, text: str) -> float:
         ("peers unless on(node) lost_total", 5.0),
         ("sum(peers or vector(7))", 15.0),
         ("topk(1, peers)", 5.0),
+        ("round(vector(2.5))", 3.0),
+        ("round(vector(7), 5)", 5.0),
+        ("ceil(vector(0.2)) + floor(vector(-0.2))", 0.0),
+        ("round(vector(1), 0)", math.nan),
+        ("ceil(vector(0) / 0)", math.nan),
+        ("floor(vector(1) / 0)", math.inf),
+        ("sqrt(vector(-1))", math.nan),
     ],
 )
 def test_an_expression_has_the_value_that_prometheus_gives(recording: Recording, text: str, value: float) -> None:
-    assert number(recording, text) == pytest.approx(value)
+    assert number(recording, text) == pytest.approx(value, nan_ok=True)
 
 
 def test_groups_keep_the_labels_that_they_are_made_by(recording: Recording) -> None:
@@ -111,9 +118,16 @@ def test_nothing_is_known_before_the_first_and_after_the_last_sample(recording: 
     assert math.isnan(number(recording, "0 / 0"))
 
 
+def test_the_best_of_no_number_are_refused_and_of_less_than_one_are_none(recording: Recording) -> None:
+    with pytest.raises(BadQuery, match="topk takes a number, and nan is none"):
+        ask(recording, "topk(scalar(nothing), peers)")
+    assert ask(recording, "topk(0, peers)") == {}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("topk(scalar(exp(peers)), peers)", "exp"),
         ("sum(", "unclosed"),
         ("peers[5s]", "MatrixSelector is not supported"),
         ("rate(peers)", "matrix"),
