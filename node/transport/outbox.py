@@ -43,7 +43,7 @@ class Outbox:
     """What waits to be sent. datagrams_dropped counts unreliable messages that will never leave.
 
     datagrams: unreliable messages that wait, to be read only.
-    is_lossy: whether the path loses, so that small parts go again where there is room; parts_repeated: how many did.
+    repeats: small parts that go again where there is room, while the path loses; parts_repeated: how many did.
     possible_payload: what packet_payload may become once the path is better known; unreliable messages wait for it.
     """
 
@@ -54,7 +54,6 @@ class Outbox:
         "credit",
         "datagrams",
         "datagrams_dropped",
-        "is_lossy",
         "packet_payload",
         "parts_repeated",
         "possible_payload",
@@ -71,8 +70,8 @@ class Outbox:
         self.queue = SendQueue(self.credit)
         self.datagrams_dropped = 0
         self.parts_repeated = 0
-        self.is_lossy = False
-        self.repeats = Repeats()
+        # Most paths lose nothing.
+        self.repeats: Repeats | None = None
         self._lone_acks = 0
         # Lists: an empty deque weighs ten times as much, and there are two per connection.
         self._control: list[ControlFrame] = []
@@ -105,13 +104,13 @@ class Outbox:
 
     def watch(self, *, is_lossy: bool) -> None:
         """The path loses, or has lost nothing for so long that it counts as one that does not."""
-        if self.is_lossy and not is_lossy:
-            self.repeats.clear()
-        self.is_lossy = is_lossy
+        if is_lossy is not (self.repeats is not None):
+            self.repeats = Repeats() if is_lossy else None
 
     def has_eliciting(self) -> bool:
         """Whether there is anything to send beside acknowledgements."""
-        return bool(self._control or self.datagrams or self.repeats.overdue) or self.queue.has_sendable()
+        has_more = self._control or self.datagrams or (self.repeats is not None and self.repeats.overdue)
+        return bool(has_more) or self.queue.has_sendable()
 
     def is_held_back(self) -> bool:
         """Whether an unreliable message waits for larger packets."""
@@ -135,8 +134,8 @@ class Outbox:
             if self.datagrams:
                 self._fill_datagrams(buffer, packet)
             self._fill_parts(buffer, packet)
-            if self.is_lossy:
-                self._repeat(buffer, packet, now)
+            if self.repeats is not None:
+                self._repeat(self.repeats, buffer, packet, now)
         if packet.is_ack_eliciting:
             self._lone_acks = 0
         elif ack is not None and len(ack.ranges) > 1:
@@ -216,16 +215,16 @@ class Outbox:
                 break
             self._append_part(buffer, packet, part)
 
-    def _repeat(self, buffer: bytearray, packet: SentPacket, now: Instant) -> None:
+    def _repeat(self, repeats: Repeats, buffer: bytearray, packet: SentPacket, now: Instant) -> None:
         """Fills what room is left with small parts that went before; only what is overdue has a packet of its own."""
         new = packet.parts
-        if (new or self.repeats.overdue) and not self.queue.has_sendable():
-            for part in self.repeats.take():
+        if (new or repeats.overdue) and not self.queue.has_sendable():
+            for part in repeats.take():
                 is_in = any(one.message is part.message and one.offset == part.offset for one in packet.parts)
                 if not is_in and part.size <= room_for_data(part.message, self.packet_payload - len(buffer)):
                     self._append_part(buffer, packet, part)
                     self.parts_repeated += 1
-        self.repeats.on_sent(new, now)
+        repeats.on_sent(new, now)
 
     def _ask_for_answer(self, buffer: bytearray, packet: SentPacket) -> None:
         """Keeps the ranges of a side that only receives from being repeated for ever (RFC 9000 §13.2.4)."""

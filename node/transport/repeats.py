@@ -28,7 +28,7 @@ _UNANSWERED_MAX = 16
 
 
 class Repeats:
-    """The small parts that left a short time ago; none are kept while the path loses nothing.
+    """The small parts that left a short time ago, over a path that loses.
 
     overdue: those that should have been acknowledged by now, for the next packet.
     """
@@ -37,13 +37,9 @@ class Repeats:
 
     def __init__(self) -> None:
         self.overdue: list[Part] = []
-        # Lists: an empty deque weighs ten times as much. The first of `_fresh` are those of the newest packet.
+        # The first are those of the newest packet.
         self._fresh: list[list[Part]] = []
         self._unanswered: list[tuple[Part, Instant]] = []
-
-    def clear(self) -> None:
-        """The path loses nothing any more."""
-        self.overdue, self._fresh, self._unanswered = [], [], []
 
     def on_sent(self, parts: Sequence[Part], now: Instant) -> None:
         """Takes note of what a packet carries, without what is in it again."""

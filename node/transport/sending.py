@@ -206,7 +206,7 @@ class Sending:
         self._expire_messages(now)
         if self.mtu.handle_timeout(now):
             self._resize()
-        if self.outbox.is_lossy:
+        if self.outbox.repeats is not None:
             self.outbox.repeats.handle_timeout(self._patience(), now)
         expiry, lost = self.recovery.on_timeout(now)
         if self.trace is not None and expiry is not Expiry.NOTHING:
@@ -226,7 +226,7 @@ class Sending:
         due, deadline = self.recovery.next_timeout(), self.outbox.queue.next_deadline()
         if deadline is not None and (due is None or deadline < due):
             due = deadline
-        if self.outbox.is_lossy:
+        if self.outbox.repeats is not None:
             due = earlier(due, self.outbox.repeats.next_timeout(self._patience()))
         if self._pacer.blocked_until is not None:
             due = earlier(due, self._pacer.blocked_until)

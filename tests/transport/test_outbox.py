@@ -264,6 +264,7 @@ def test_what_is_overdue_has_a_packet_of_its_own_once() -> None:
     packer.push(bytes(100))
     packer.fill()
     assert not packer.outbox.has_eliciting()
+    assert packer.outbox.repeats is not None
     packer.outbox.repeats.handle_timeout(0, 0)
     assert packer.outbox.has_eliciting()
     packet, _ = packer.fill()
@@ -277,6 +278,7 @@ def test_nothing_is_repeated_once_it_has_arrived_or_where_there_is_no_room() -> 
     packer.outbox.watch(is_lossy=True)
     packer.push(bytes(100))
     packet, _ = packer.fill()
+    assert packer.outbox.repeats is not None
     packer.outbox.repeats.handle_timeout(0, 0)
     packer.outbox.on_packet_acked(packet)
     assert not packer.fill()[1]

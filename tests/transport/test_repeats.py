@@ -81,13 +81,3 @@ def test_only_the_newest_sixteen_are_watched() -> None:
         sender.send()
     sender.repeats.handle_timeout(PATIENCE, 1_000)
     assert len(sender.repeats.overdue) == 16
-
-
-def test_a_path_that_loses_nothing_any_more_forgets_everything() -> None:
-    sender = Sender()
-    sender.send()
-    sender.repeats.handle_timeout(PATIENCE, PATIENCE)
-    sender.send()
-    sender.repeats.clear()
-    assert list(sender.repeats.take()) == []
-    assert sender.repeats.next_timeout(PATIENCE) is None
