@@ -17,7 +17,7 @@ from node.testnet.scenario.parse import parse_scenario
 from node.testnet.scenario.resolve import resolve
 from tests.transport.qlog import parsed
 
-pytestmark = pytest.mark.loopback
+pytestmark = [pytest.mark.loopback, pytest.mark.timeout(240)]
 
 SCENARIO = """
 schema: 1
