@@ -17,16 +17,25 @@ from pathlib import Path
 from statistics import median, pstdev
 from typing import Any
 
-from node.impairment.link import GilbertElliott, LinkSettings
+from node.impairment.link import GilbertElliott, LinkSettings, Order
+from node.node.probes import PROBE_BYTES
 from node.testnet.errors import TestnetError
 from node.testnet.run.verification import verify
-from node.testnet.runners.base import Plan
+from node.testnet.runners.base import LinkName, Plan
 from node.testnet.runners.contained import DockerRunner
+from node.testnet.runners.live import wait_until
 from node.testnet.scenario.resolve import LinkFault
 from node.testnet.scenario.topology import Topology
 from node.types import MILLISECOND, SECOND
 
+START_TIMEOUT = 300.0
+"""Seconds; the lab has one slow processor."""
+
 PROBES = 2000
+BURST, BURST_INTERVAL = 500, 0.0002
+PACKET_BITS = 8 * (PROBE_BYTES + 8 + 20 + 14)
+"""Of a probe with the headers of UDP, IP and Ethernet, which the kernel counts."""
+
 SEED, ONE, TWO = "seed", "node-1", "node-2"
 LINKS = {
     (SEED, ONE): LinkSettings(loss=0.2),
@@ -44,6 +53,8 @@ def main() -> None:
         with started() as runner:
             figures["backend"] = [runner.backend, runner.reason]
             figures["links"] = measured(runner)
+            figures["natural"] = natural_jitter(runner)
+            figures["rate"] = rate(runner)
             figures["changes"] = changed_in_place(runner)
             figures["one_way"] = one_way(runner)
             figures["by_hand"] = by_hand(runner)
@@ -57,7 +68,7 @@ def main() -> None:
 @contextmanager
 def started() -> Iterator[DockerRunner]:
     """Three nodes whose six links are all different."""
-    runner = DockerRunner("lab", lease=None)
+    runner = DockerRunner("lab", lease=None, timeout=START_TIMEOUT)
     note("starting")
     runner.up(Plan(topology=Topology(nodes=3), links=LINKS, seed=1, backend="netem"))
     note("whole")
@@ -70,17 +81,60 @@ def started() -> Iterator[DockerRunner]:
 
 def measured(runner: DockerRunner) -> dict[str, dict[str, float]]:
     """Counted probes over one link after the other: the lab's processor is slow."""
-    found = {}
-    for link in LINKS:
-        (count,) = runner.probe([link], PROBES)
-        found[" > ".join(link)] = {
-            "sent": count.sent,
-            "loss": 1 - count.received / count.sent,
-            "delay": median(count.delays),
-            "deviation": pstdev(count.delays),
-        }
+    found = {" > ".join(link): counted(runner, link) for link in LINKS}
     note("measured")
     return found
+
+
+def counted(runner: DockerRunner, link: LinkName) -> dict[str, float]:
+    (count,) = runner.probe([link], PROBES)
+    return {
+        "sent": count.sent,
+        "loss": 1 - count.received / count.sent,
+        "delay": median(count.delays),
+        "deviation": pstdev(count.delays),
+        "machine": count.machine,
+    }
+
+
+def natural_jitter(runner: DockerRunner) -> dict[str, float]:
+    """A link whose packets may overtake each other."""
+    link = (TWO, ONE)
+    settings = LinkSettings(delay=30 * MILLISECOND, jitter=10 * MILLISECOND, order=Order.NATURAL)
+    runner.set_links({link: settings})
+    found = counted(runner, link)
+    runner.set_links({link: LinkSettings()})
+    note("natural jitter")
+    return found
+
+
+def rate(runner: DockerRunner) -> dict[str, float]:
+    """Bits per second that come through the narrow link, by bursts of probes that come faster; headers included."""
+    link, ask = (ONE, TWO), runner._live().ask
+    port = (ask(TWO, "/api/v1/chaos/listen", {}) or {})["port"]
+    body = {"targets": [f"{runner.host_of(TWO)}:{port}"], "count": BURST, "interval": BURST_INTERVAL}
+    bits, seconds, arrived = 0.0, 0.0, 0
+    for _ in range(PROBES // BURST):
+        begun = ask(ONE, "/api/v1/chaos/probes", body)
+        assert begun is not None
+        question = {"measurement": begun["measurement"]}
+
+        def is_sent(question: dict[str, Any] = question) -> bool:
+            return (ask(ONE, "/api/v1/chaos/arrived", question) or {}).get("sent") is not None
+
+        assert wait_until(is_sent, 30.0)
+        runner.sleep_until(runner.now() + BURST * PACKET_BITS / (LINKS[link].rate * 8) + 0.5)
+        told = ask(ONE, "/api/v1/chaos/arrived", question)
+        found = ask(TWO, "/api/v1/chaos/arrived", question)
+        assert told is not None
+        assert found is not None
+        (delays,) = found["delays"].values()
+        arrived += len(delays)
+        bits += len(delays) * PACKET_BITS
+        # The last one leaves when all are sent, and arrives when all have come through.
+        seconds += (BURST - 1) * BURST_INTERVAL + told["sent"]["behind"] + max(delays)
+    note("rate")
+    return {"arrived": arrived, "rate": bits / seconds}
 
 
 def changed_in_place(runner: DockerRunner) -> dict[str, int]:

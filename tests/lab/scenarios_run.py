@@ -21,10 +21,7 @@ from node.testnet.runners.base import Plan
 from node.testnet.runners.contained import DockerRunner
 from node.testnet.scenario.parse import load_scenario
 from node.testnet.scenario.resolve import resolve
-from tests.lab.chaos_run import ONE, TWO, note, slip_in
-
-START_TIMEOUT = 300.0
-"""Seconds; the lab has one slow processor."""
+from tests.lab.chaos_run import ONE, START_TIMEOUT, TWO, note, slip_in
 
 MEDDLED = "meddled"
 TEXT = """

@@ -53,6 +53,19 @@ def test_each_direction_of_each_link_is_as_bad_as_was_asked(figures: dict[str, A
         assert links[name]["delay"] < SLOW, name
 
 
+def test_jitter_that_may_reorder_is_uniform_around_the_delay(figures: dict[str, Any]) -> None:
+    found = figures["natural"]
+    assert (found["sent"], found["loss"]) == (PROBES, 0)
+    assert found["delay"] == pytest.approx(0.030, abs=0.002)
+    # Uniform over ± 10 ms.
+    assert found["deviation"] == pytest.approx(0.010 / 3**0.5, rel=0.1)
+
+
+def test_a_narrow_link_lets_through_what_was_asked(figures: dict[str, Any]) -> None:
+    assert figures["rate"]["arrived"] == PROBES
+    assert figures["rate"]["rate"] == pytest.approx(1_000_000, rel=0.05)
+
+
 def test_changes_under_way_lose_nothing(figures: dict[str, Any]) -> None:
     assert figures["changes"]["changes"] >= 2
     assert figures["changes"]["arrived"] == PROBES

@@ -32,7 +32,7 @@ LATE = 0.002
 BEHIND = 0.5
 """Seconds that sending may take longer than it should."""
 
-SECONDS_MAX = {PROBES_PER_SECOND: 3.0, PROBES_PER_SECOND_LATE: 7.5}
+SECONDS_MAX = {PROBES_PER_SECOND: 4.0, PROBES_PER_SECOND_LATE: 7.5}
 """Longest that a measurement may take at each pace; many links, and narrow ones, get fewer probes each."""
 
 PROBES_MIN = 60
