@@ -146,7 +146,7 @@ class Conductor:
         waiting = list(zip(self.schedule.faults, outcome.steps, strict=True))
         length = max((to_seconds(fault.until) for fault in self.schedule.faults), default=0.0)
         end = origin + max(length, expectations.last)
-        while (now := self._now()) < end:
+        while (now := self._now()) < end or waiting:
             begun = []
             while waiting and to_seconds(waiting[0][0].at) <= now - origin:
                 begun.append(waiting.pop(0))
@@ -161,6 +161,18 @@ class Conductor:
             self._pass_time(min(now + TICK, following, end))
         self._note_ends(runner.now() - origin + TICK)
         outcome.expectations = expectations.results()
+        self._check_begun()
+
+    def _check_begun(self) -> None:
+        """That every fault which lasts began before its end: of one in many parts, any of them."""
+        begun: dict[str, bool] = {}
+        for step in self.outcome.steps:
+            is_late = step.started is None or step.planned_start < step.planned_end <= step.started
+            begun[step.step] = begun.get(step.step, False) or not is_late
+        late = [name for name, has_begun in begun.items() if not has_begun]
+        if late:
+            told = f"the fault {late[0]!r} began when it was to be over: this machine is too busy"
+            raise _Ended(Verdict.NOT_APPLIED, told)
 
     def _begin(self, fault: Fault, step: Step, origin: float) -> None:
         runner = self.runner

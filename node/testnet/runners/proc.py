@@ -287,6 +287,8 @@ class ProcRunner:
         if fault.kind in PROCESS_KINDS:
             # What was delivered until now would die with the node.
             self._live().read_histories([fault.node])
+            # A busy machine takes its time for that, which is not to be added to the fault.
+            seconds = origin + to_seconds(fault.until) - self.now()
             request: dict[str, Any] = {"do": "fault", "step": fault.step, "kind": fault.kind, "node": fault.node}
             request |= {"seconds": max(0.0, seconds), "parameters": _plain(fault)}
             ask_keeper(self._running(), request)

@@ -8,7 +8,7 @@ import pytest
 
 from node.testnet.run.conductor import Conductor
 from node.testnet.run.verdict import Verdict
-from node.testnet.runners.base import LinkCount
+from node.testnet.runners.base import Fault, LinkCount
 from node.testnet.scenario.parse import parse_scenario
 from node.testnet.scenario.resolve import resolve
 from tests.testnet.run.standin import StandIn
@@ -78,6 +78,29 @@ def test_a_fault_that_does_not_take_effect_is_not_passed() -> None:
     assert "the fault 'cut' did not take effect" in outcome.reason
     assert outcome.verdict.status == 3
     assert runner.healed
+
+
+def test_a_fault_that_begins_after_its_end_is_not_passed() -> None:
+    runner = StandIn()
+
+    def apply(fault: Fault, _origin: float) -> None:
+        runner.applied.append(fault)
+        runner.time += 11.0
+
+    runner.apply = apply  # type: ignore[method-assign, assignment]
+    outcome = conductor(runner).run()
+    assert outcome.verdict is Verdict.NOT_APPLIED
+    assert outcome.reason == "the fault 'cut' began when it was to be over: this machine is too busy"
+
+
+def test_what_happens_at_once_and_last_happens_all_the_same() -> None:
+    runner = StandIn()
+    head = TEXT.partition("timeline:")[0]
+    outcome = conductor(runner, head + "timeline:\n  - {at: 5s, restart: , target: node-1}\n").run()
+    assert outcome.verdict is Verdict.PASSED, outcome.reason
+    assert [(fault.kind, step.started) for fault, step in zip(runner.applied, outcome.steps, strict=True)] == [
+        ("restart", 5.0)
+    ]
 
 
 def test_an_impairment_that_does_not_take_effect_is_not_passed() -> None:
