@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Sequence
 
+from node.cli.output import ready_output
 from node.testnet.command_line import Parser
 from node.testnet.commands import containers, local
 from node.testnet.commands.chaos import SEED_MAX, add_chaos_commands, whole
@@ -34,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Words that are no command, and the help, end the program.
     """
+    ready_output()
     words = sys.argv[1:] if argv is None else list(argv)
     try:
         arguments = _parser().words(words)

@@ -22,7 +22,7 @@ from tests.ports import two_in_a_row
 pytestmark = pytest.mark.loopback
 
 ROOT = Path(__file__).parents[2]
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 class Program:
