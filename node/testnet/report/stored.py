@@ -9,7 +9,7 @@ import csv
 import gzip
 import json
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
@@ -23,6 +23,11 @@ from node.testnet.scenario.scenario import RUNNERS
 __all__ = ["StoredRun", "head", "load"]
 
 _OUTCOME = ("scenario", "runner", "digest", "origin")
+_FACTS = ("nodes", "invariants")
+_STEP = ("step", "kind", "targets", "planned_start", "planned_end", "started", "ended")
+_EVENT = ("node", "at", "event")
+_LINK = ("fault", "from", "to", "loss_asked", "loss", "delay_asked", "delay", "applied", "wrong")
+"""What a record of each file has at least; anything else is of no run."""
 
 T = TypeVar("T")
 
@@ -56,10 +61,10 @@ def load(path: Path) -> StoredRun:
         began=began,
         outcome=outcome,
         environment=environment,
-        facts=_read(path / "facts.json", _record),
-        steps=_read(path / "timeline.jsonl", _records),
-        links=_read(path / "links.csv", lambda file: list(csv.DictReader(file.read_text().splitlines()))),
-        events=_read(path / "history.jsonl", _records),
+        facts=_read(path / "facts.json", lambda file: _with(_FACTS, _record(file))),
+        steps=_read(path / "timeline.jsonl", lambda file: _all_with(_STEP, _records(file))),
+        links=_read(path / "links.csv", lambda file: _all_with(_LINK, csv.DictReader(file.read_text().splitlines()))),
+        events=_read(path / "history.jsonl", lambda file: _all_with(_EVENT, _records(file))),
         scenario=_read(path / "scenario.resolved.yaml", Path.read_text),
         recording=_read(path / "metrics.openmetrics", lambda file: _recording(file, began)),
     )
@@ -70,7 +75,7 @@ def head(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     if not (path / "outcome.json").is_file():
         raise TestnetMisused(f"{path} is not the folder of a run: it has no outcome.json")
     outcome = _read(path / "outcome.json", _record)
-    environment = _read(path / "env.json", _record)
+    environment = _read(path / "env.json", lambda file: _with(("format",), _record(file)))
     if environment.get("format") != FORMAT:
         version, found = environment.get("version"), environment.get("format")
         raise TestnetMisused(
@@ -103,6 +108,18 @@ def _record(file: Path) -> dict[str, Any]:
 
 def _records(file: Path) -> list[dict[str, Any]]:
     return [_object(json.loads(line)) for line in file.read_text().splitlines()]
+
+
+def _with(keys: Sequence[str], record: dict[str, Any]) -> dict[str, Any]:
+    """The record, if it has all of those."""
+    for key in keys:
+        if key not in record:
+            raise ValueError(f"it has no {key!r}")
+    return record
+
+
+def _all_with(keys: Sequence[str], records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [_with(keys, record) for record in records]
 
 
 def _object(value: Any) -> dict[str, Any]:

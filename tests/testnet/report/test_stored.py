@@ -80,6 +80,24 @@ def test_a_file_that_cannot_be_read_is_named(folder: Path, name: str, damage: by
         load(folder)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "missing"),
+    [
+        ("env.json", "{}", "format"),
+        ("facts.json", "{}", "nodes"),
+        ("timeline.jsonl", '{"step": "lossy"}', "kind"),
+        ("history.jsonl", "{}", "node"),
+        ("links.csv", "a,b\n1,2\n", "fault"),
+    ],
+)
+def test_a_record_that_lacks_something_is_told_with_its_file(
+    folder: Path, name: str, content: str, missing: str
+) -> None:
+    (folder / name).write_text(content)
+    with pytest.raises(TestnetMisused, match=f"{re.escape(name)} cannot be read as a run's: .*no '{missing}'"):
+        load(folder)
+
+
 def test_a_packed_file_that_was_cut_is_named(folder: Path) -> None:
     packed = folder / "metrics.openmetrics.gz"
     packed.write_bytes(packed.read_bytes()[:50_000])
