@@ -168,6 +168,7 @@ class Machine:
             raise UsageError(f"a node that is {self._state} cannot be started")
         self._state = State.RUNNING
         self._started_at = now
+        self.gossip.start(now)
         self.trust.start(now)
         self.peers.start(now)
         self._router.settle(now)

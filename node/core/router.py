@@ -198,10 +198,12 @@ class Router:
     def _on_closed(self, link: Link, event: Closed, now: Instant) -> None:
         self._switch.closed(link, event)
         self._peers.closed(link, event, now)
-        if event.peer_id is None or event.by_peer or event.code not in _VIOLATIONS:
+        if event.peer_id is None:
             return
-        if not self._trust.is_banned(event.peer_id, now):
-            self._trust.blame(event.peer_id, "protocol_violation", now)
+        self._gossip.clocks.forget(event.peer_id)  # whoever comes back may be another process, with another clock
+        if event.by_peer or event.code not in _VIOLATIONS or self._trust.is_banned(event.peer_id, now):
+            return
+        self._trust.blame(event.peer_id, "protocol_violation", now)
 
     def _on_frame(self, link: Link, event: MessageReceived, now: Instant) -> None:
         peer_id = event.peer_id

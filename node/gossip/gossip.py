@@ -90,6 +90,10 @@ class Gossip:
 
     # --- inputs -------------------------------------------------------------------------------------------------
 
+    def start(self, now: Instant) -> None:
+        """The node starts."""
+        self._reconciler.begin(now + self._settings.wall_offset)
+
     def peer_up(self, peer: NodeId, now: Instant, *, is_outbound: bool = True) -> None:
         """An active peer is there; the two find out what each lacks."""
         self._spreader.lanes[peer] = Lane(now, is_outbound=is_outbound)

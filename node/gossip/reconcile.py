@@ -49,11 +49,15 @@ class Reconciler:
         self._mesh = mesh
         self._spreader = spreader
         self._stats = stats
-        self._epoch = settings.epoch
+        self._began_at = settings.epoch
         self._random = random
         self._syncs = Syncs()
         self._explore_at: Instant = 0
         self._rows = Budget(SYNC_ROWS_PER_SECOND, SYNC_ROWS_BURST, 0)
+
+    def begin(self, wall: Duration) -> None:
+        """The node starts, by its own clock: earlier than its epoch says where the clock went back between lives."""
+        self._began_at = min(self._began_at, wall // MILLISECOND)
 
     def peer_up(self, peer: NodeId, now: Instant, *, is_outbound: bool) -> None:
         """A link is there; the end that dialled asks at once."""
@@ -143,4 +147,4 @@ class Reconciler:
         self._spreader.say([peer], data)
 
     def _since(self) -> int:
-        return 0 if self.wants_history else self._epoch
+        return 0 if self.wants_history else self._began_at

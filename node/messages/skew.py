@@ -28,6 +28,9 @@ __all__ = ["Clocks", "check_freshness"]
 ROUND_TRIP_MAX: Duration = 10 * SECOND
 """An answer that took longer says too little of the clocks."""
 
+CLOCK_STEP: Duration = 1 * SECOND
+"""What two samples may differ by beyond what their round trips allow: clocks drift, and are slewed."""
+
 
 class Clocks:
     """The differences of the clocks of the peers to this node's, as measured."""
@@ -53,6 +56,9 @@ class Clocks:
             return
         offset = ((received_there - sent) + (sent_there - received)) // 2
         samples = self._samples.setdefault(peer, deque(maxlen=SKEW_SAMPLES_MAX))
+        if samples and abs(offset - min(samples)[1]) > (round_trip + min(samples)[0]) // 2 + CLOCK_STEP:
+            # No way explains that: the clock was set, or another life of the peer has another one.
+            samples.clear()
         samples.append((round_trip, offset))
         best = min(samples)[1]
         # Asked with every heartbeat and every message, while the best sample of a peer stays the same for long.

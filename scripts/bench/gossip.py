@@ -78,7 +78,7 @@ def as_text(figures: dict[str, dict[str, float]]) -> str:
         ours = figures.get(OURS, {}).get(name)
         for side, found in figures.items():
             line = f"{title:20} {side:10} {found[name]:10.1f}"
-            if side != OURS and ours:
+            if side != OURS and ours and found[name]:
                 ratio = ours / found[name] if name == "rate" else found[name] / ours
                 line += f"   ours is {ratio:.1f} times as good (aim {AIM:g})"
             lines.append(line)

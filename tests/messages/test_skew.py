@@ -81,6 +81,14 @@ def test_a_clock_that_is_ahead_of_its_peers_widens_the_age() -> None:
     assert clocks.ahead_max() == CLOCK_AHEAD_MAX
 
 
+@pytest.mark.parametrize("ahead", [60 * SECOND, -60 * SECOND])
+def test_a_clock_that_was_set_is_known_from_the_next_echo_on(ahead: Duration) -> None:
+    clocks = Clocks()
+    exchange(clocks, peer(1), 0)
+    exchange(clocks, peer(1), ahead, out=300 * MILLISECOND, back=300 * MILLISECOND)
+    assert clocks.of(peer(1)) == ahead
+
+
 def strays(clocks: Clocks, who: NodeId, ahead: Duration) -> bool:
     clocks.forget(who)
     exchange(clocks, who, ahead)
