@@ -4,6 +4,9 @@ A tier is what a test needs, not what it tests: `unit` and `simulator` need noth
 opened there is an error), `loopback` needs real sockets, the others need tools and rights. A tier
 that cannot run is skipped with the reason; with `--require-tiers` that is a failure, so that no run looks complete
 which is not.
+
+`scripts/test` runs in two parts: first the tiers without sockets, on all processors, then those that keep real time,
+one test after the other. The last part closes for both.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ PROBE_TIMEOUT = 20.0  # seconds; a Docker engine that needs longer to say its ve
 ROOT = Path(__file__).parent.parent
 TIER = pytest.StashKey[str]()
 TALLY = pytest.StashKey["Tally"]()
+FIRST_PART = "tiers/first_part"  # where the cache of pytest keeps the outcomes of the first part
 
 # Derandomised, so that a run tells about the change and not about the day; searching for more is the fuzzers' work.
 hypothesis.settings.register_profile("default", deadline=None, derandomize=True, print_blob=True)
@@ -40,6 +44,28 @@ class Tally:
         self.selected: tuple[str, ...] = TIERS
         self.missing: dict[str, str] = {}
         self.outcomes: dict[str, Counter[str]] = {tier: Counter() for tier in TIERS}
+
+    def resume(self, outcomes: dict[str, dict[str, int]]) -> None:
+        """Adds the outcomes of the first part of this run."""
+        self.selected = tuple(tier for tier in TIERS if tier in outcomes or tier in self.selected)
+        for tier, counts in outcomes.items():
+            self.outcomes[tier].update(counts)
+
+    def kept(self) -> dict[str, dict[str, int]]:
+        """What `resume` of the last part takes."""
+        return {tier: dict(self.outcomes[tier]) for tier in self.selected}
+
+    def count(self, report: pytest.TestReport) -> None:
+        tier = getattr(report, "tier", None)
+        if tier is None:  # a process that died with its test; pytest itself tells of it
+            return
+        counts = self.outcomes[tier]
+        if report.when == "call" or (report.when == "setup" and report.outcome != "passed"):
+            is_expected = hasattr(report, "wasxfail") and report.outcome == "skipped"
+            is_broken = report.when == "setup" and report.outcome == "failed"
+            counts["xfailed" if is_expected else "error" if is_broken else report.outcome] += 1
+        elif report.when == "teardown" and report.outcome == "failed":
+            counts["error"] += 1
 
     def lines(self) -> list[str]:
         """One line per tier, in the order of TIERS."""
@@ -69,6 +95,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--tier", action="append", choices=TIERS, help="run this tier alone; may be repeated")
     group.addoption("--longer", action="store_true", help="also run the tests that take minutes")
     group.addoption("--require-tiers", action="store_true", help="a selected tier that does not run wholly is an error")
+    group.addoption("--part", choices=("first", "last"), help="of a run in two parts, of which the last closes for both")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -76,6 +103,8 @@ def pytest_configure(config: pytest.Config) -> None:
     chosen = config.getoption("--tier") or TIERS
     tally.selected = tuple(tier for tier in TIERS if tier in chosen)
     config.stash[TALLY] = tally
+    if not hasattr(config, "workerinput"):  # of pytest-xdist: a process that runs tests and counts nothing
+        config.pluginmanager.register(Closing(config))
 
 
 # ------------------------------------------------------------------------------------------------ sorting and skipping
@@ -186,29 +215,38 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
-    counts = item.config.stash[TALLY].outcomes[item.stash[TIER]]
-    if report.when == "call" or (report.when == "setup" and report.outcome != "passed"):
-        is_expected = hasattr(report, "wasxfail") and report.outcome == "skipped"
-        is_broken = report.when == "setup" and report.outcome == "failed"
-        counts["xfailed" if is_expected else "error" if is_broken else report.outcome] += 1
-    elif report.when == "teardown" and report.outcome == "failed":
-        counts["error"] += 1
+    report.tier = item.stash[TIER]  # type: ignore[attr-defined]  # goes with the report to the process that counts
     return report
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    config = session.config
-    if config.getoption("--require-tiers") and not config.option.collectonly and session.exitstatus == 0:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED if config.stash[TALLY].incomplete() else 0
+class Closing:
+    """Counts what the tests report, in whatever process they run, and closes the run."""
 
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.tally = config.stash[TALLY]
+        self.part = config.getoption("--part")
+        self.is_strict = config.getoption("--require-tiers") and not config.option.collectonly
 
-def pytest_unconfigure(config: pytest.Config) -> None:
-    terminal = config.pluginmanager.get_plugin("terminalreporter")
-    if terminal is None or config.option.collectonly or config.option.help:
-        return
-    tally = config.stash[TALLY]
-    for line in tally.lines():
-        terminal.write_line(line)
-    if config.getoption("--require-tiers") and (incomplete := tally.incomplete()):
-        terminal.write_line(f"error: every tier was required, and these did not run wholly: {', '.join(incomplete)}")
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.tally.count(report)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        if self.part == "first":
+            self.config.cache.set(FIRST_PART, self.tally.kept())
+            return
+        if self.part == "last":
+            self.tally.resume(self.config.cache.get(FIRST_PART, {}))
+        if self.is_strict and session.exitstatus == 0 and self.tally.incomplete():
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_unconfigure(self) -> None:
+        terminal = self.config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is None or self.part == "first" or self.config.option.collectonly or self.config.option.help:
+            return
+        for line in self.tally.lines():
+            terminal.write_line(line)
+        if self.is_strict and (incomplete := self.tally.incomplete()):
+            names = ", ".join(incomplete)
+            terminal.write_line(f"error: every tier was required, and these did not run wholly: {names}")

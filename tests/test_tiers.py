@@ -30,9 +30,10 @@ class Run:
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"import contextlib, socket, pytest\n{mark}\ndef test_it() -> None:\n    {body}\n")
 
-    def start(self, *arguments: str, path: str = os.environ["PATH"]) -> None:
+    def start(self, *arguments: str, path: str = os.environ["PATH"], keeps_cache: bool = False) -> None:
+        cache = [] if keeps_cache else ["-p", "no:cacheprovider"]
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
+            [sys.executable, "-m", "pytest", *cache, *arguments],
             cwd=self.directory,
             env={**os.environ, "PATH": path},
             capture_output=True,
@@ -101,3 +102,29 @@ def test_a_socket_in_the_loopback_tier_is_not(run: Run) -> None:
     run.start()
     assert run.status == 0
     assert "loopback: ran (1 passed)" in run.closing_lines
+
+
+def test_the_last_part_closes_for_both_parts(run: Run) -> None:
+    run.add("test_a.py", "pass")
+    run.add("sim/test_b.py", "assert False")
+    run.add("test_c.py", "pass", mark="@pytest.mark.loopback")
+    run.start("--part", "first", "--numprocesses", "2", "--tier", "unit", "--tier", "simulator", keeps_cache=True)
+    assert run.status == 1
+    assert not [line for line in run.closing_lines if line.startswith("unit: ")]
+    run.start("--part", "last", "--tier", "loopback", "--require-tiers", keeps_cache=True)
+    assert run.status == 0
+    assert run.closing_lines[:4] == [
+        "unit: ran (1 passed)",
+        "simulator: ran (1 failed)",
+        "loopback: ran (1 passed)",
+        "browser: skipped: not selected",
+    ]
+
+
+def test_a_tier_that_the_first_part_did_not_run_is_missed_by_the_last(run: Run) -> None:
+    run.add("test_a.py", "pass")
+    run.add("test_c.py", "pass", mark="@pytest.mark.loopback")
+    run.start("--part", "first", "--tier", "unit", "--tier", "simulator", keeps_cache=True)
+    run.start("--part", "last", "--tier", "loopback", "--require-tiers", keeps_cache=True)
+    assert run.status == 1
+    assert run.output.splitlines()[-1].endswith("did not run wholly: simulator")
