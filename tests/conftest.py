@@ -95,7 +95,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--tier", action="append", choices=TIERS, help="run this tier alone; may be repeated")
     group.addoption("--longer", action="store_true", help="also run the tests that take minutes")
     group.addoption("--require-tiers", action="store_true", help="a selected tier that does not run wholly is an error")
-    group.addoption("--part", choices=("first", "last"), help="of a run in two parts, of which the last closes for both")
+    group.addoption("--part", choices=("first", "last"), help="of a run in two parts; the last one closes for both")
 
 
 def pytest_configure(config: pytest.Config) -> None:
