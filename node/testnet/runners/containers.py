@@ -281,6 +281,7 @@ class Containers:
 
     def _has_started(self, name: str, child: _Child) -> None:
         child.state, child.since, child.wish, child.after = "starting", time.monotonic(), "", None
+        child.dropped = []  # its kernel is new
         child.starts += 1
         child.turn += 1
         turn = child.turn
@@ -303,8 +304,7 @@ class Containers:
     def _tell(self, name: str, child: _Child) -> None:
         """Tells a node that answers what it has to know: its links, and the faults that run."""
         orders, turn = self._orders(name), child.turn
-        # Its kernel is new, and its entry point has told the node of the backend already.
-        child.dropped = []
+        # Its entry point has told the node of the backend already.
         self.relink([name])
 
         def tell() -> None:

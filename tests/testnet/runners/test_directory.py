@@ -12,9 +12,10 @@ from node.testnet.runners.directory import ask_keeper, directory_of, home, known
 
 
 @pytest.fixture(autouse=True)
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    return tmp_path
+def runtime(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    directory = tmp_path_factory.mktemp("rt")  # the paths of tests are long, and sockets fit in short ones only
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory))
+    return directory
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "A", "-a", "a" * 41, "a b"])
