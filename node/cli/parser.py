@@ -14,7 +14,7 @@ from node.api.limits import GOAL_PATTERN, GOAL_WORDS, PAGE_ENTRIES_MAX, SEND_TIM
 from node.cli.flags import HelpFormatter, add_config_flags
 from node.config.version import package_version
 
-__all__ = ["parser"]
+__all__ = ["VersionAction", "parser"]
 
 _URL_FIELDS = ("port", "metrics_host", "metrics_port", "api_token_file")
 _KEY_FIELDS = ("port", "data_dir")
@@ -29,11 +29,11 @@ exit status: 0 done, 1 it could not be done, 2 the command line or the configura
 _Commands = argparse._SubParsersAction
 
 
-class _VersionAction(argparse.Action):
+class VersionAction(argparse.Action):
     """Prints the version; looked up only when asked for."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
-        print(f"positron {package_version()}")
+        print(f"{parser.prog} {package_version()}")
         parser.exit()
 
 
@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
-    made.add_argument("--version", action=_VersionAction, nargs=0, help="show the version and exit")
+    made.add_argument("--version", action=VersionAction, nargs=0, help="show the version and exit")
     commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in (_run, _keygen, _config, _doctor, _shows, _top, _messages, _broadcast, _send, _qlog):
         add(commands)

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from node.cli.output import ready_output
+from node.cli.parser import VersionAction
 from node.testnet.command_line import Parser
 from node.testnet.commands import containers, local
 from node.testnet.commands.chaos import SEED_MAX, add_chaos_commands, whole
@@ -112,6 +113,7 @@ def _parser() -> Parser:
     parser = Parser(
         prog="testnet", description="Starts, watches and breaks testnets of many nodes.", allow_abbrev=False
     )
+    parser.add_argument("--version", action=VersionAction, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_up(commands)
 

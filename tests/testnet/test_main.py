@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from node.config.version import package_version
 from node.testnet.main import main
 from tests.testnet.conftest import FakeEngine
 
@@ -47,3 +48,9 @@ def test_flags_for_containers_are_refused_for_processes(
 ) -> None:
     assert main(["up", "--runner", "proc", *words]) == 2
     assert "is for --runner docker" in capsys.readouterr().err
+
+
+def test_it_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"testnet {package_version()}\n")
