@@ -12,6 +12,7 @@ from node.testnet.runners.sim import SimRunner
 from tests.testnet.defects import DEFECTS, planted
 
 
+@pytest.mark.timeout(300)  # a quarter of a minute of one processor, which others may want as well
 @pytest.mark.parametrize("name", DEFECTS)
 def test_a_defect_turns_its_scenario_red_with_the_reason_in_the_report(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
