@@ -297,13 +297,20 @@ class Machine:
         """The peer with that key or at that address."""
         return self.peers.table.get(target) if isinstance(target, bytes) else self.peers.table.at(target)
 
+    def known(self, target: NodeId | Address) -> Peer:
+        """As `find`, of a peer that there has to be. UnknownPeer."""
+        peer = self.find(target)
+        if peer is None:
+            raise UnknownPeer(f"no node is known as {target.hex()[:8] if isinstance(target, bytes) else target}")
+        return peer
+
     def mark_slow(self, target: NodeId | Address) -> None:
         """Takes note that a peer is slow; a few signs of life in a row end it. UnknownPeer."""
-        self.peers.mark_slow(self._known(target).node_id)
+        self.peers.mark_slow(self.known(target).node_id)
 
     def mark_down(self, target: NodeId | Address, now: Instant) -> None:
         """Gives a peer up: its connections are closed and it is dialled anew. UnknownPeer."""
-        self.peers.mark_down(self._known(target).node_id, "marked down")
+        self.peers.mark_down(self.known(target).node_id, "marked down")
         self._router.settle(now)
 
     def take_statement(self, target: NodeId | Address, body: bytes, signature: bytes, now: Instant) -> None:
@@ -311,7 +318,7 @@ class Machine:
 
         UnknownPeer; DecodeError if it is not what an honest peer sends, and then the peer is blamed for it.
         """
-        peer = self._known(target).node_id
+        peer = self.known(target).node_id
         reason = self.trust.receive(peer, MessageType.TRUST_UPDATE, [body, signature], now)
         if reason is not None:
             self.peers.blame(peer, reason)
@@ -355,12 +362,6 @@ class Machine:
     def _require_running(self) -> None:
         if self._state is not State.RUNNING:
             raise NotRunning(f"the node is {self._state}")
-
-    def _known(self, target: NodeId | Address) -> Peer:
-        peer = self.find(target)
-        if peer is None:
-            raise UnknownPeer(f"no node is known as {target.hex()[:8] if isinstance(target, bytes) else target}")
-        return peer
 
 
 def _peers_settings(identity: Identity, settings: CoreSettings, wall_offset: Duration, epoch: int) -> PeersSettings:

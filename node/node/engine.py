@@ -32,7 +32,7 @@ from node.core.machine import Machine
 from node.core.settings import CoreSettings
 from node.core.snapshot import NodeSnapshot
 from node.core.state import Rows
-from node.errors import Code, ConnectionFailed, PositronError, QueueFull, SendTimeout, StartError, UnknownPeer
+from node.errors import Code, ConnectionFailed, PositronError, QueueFull, SendTimeout, StartError
 from node.identity.keys import Identity
 from node.impairment.wire import Wire
 from node.messages.packing import Value
@@ -50,7 +50,7 @@ from node.transport.tcp_streams import open_tcp_listener
 from node.transport.tcp_transport import TCPTransport
 from node.transport.udp_socket import open_udp_socket
 from node.transport.udp_transport import UDPTransport
-from node.types import Address, NodeId, from_seconds, short_id
+from node.types import Address, NodeId, from_seconds
 from node.wire.limits import RECEIPTS_MAX
 
 __all__ = ["Audience", "Engine", "Life", "Target"]
@@ -216,10 +216,7 @@ class Engine:
 
     def address_of(self, node_id: NodeId) -> Address:
         """Where that node was met, or is said to be. UnknownPeer."""
-        peer = self.machine.find(node_id)
-        if peer is None:
-            raise UnknownPeer(f"no node is known as {short_id(node_id)}")
-        return peer.address
+        return self.machine.known(node_id).address
 
     async def connect(self, address: Address, seconds: float) -> NodeId:
         """The node at that address, once it is an active peer. ConnectionFailed, SendTimeout."""
