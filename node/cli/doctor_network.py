@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from node.cli.finding import Finding, Verdict
 from node.cli.tables import clean, duration
+from node.cli.window import measured
 from node.config import NetworkConfig, format_address
 from node.errors import Code, ConnectionFailed, SendTimeout
 from node.node.probe import path_mtu, reach
@@ -114,7 +115,7 @@ def mtu(config: NetworkConfig, found: Sequence[Address]) -> Iterator[Finding]:
 
 def skew(peers: Sequence[Any]) -> Finding:
     """How far the clocks of the running node's peers are from its own, where the node has measured that."""
-    skews = [peer["clock_skew"] for peer in peers if isinstance(peer, dict) and _is_number(peer.get("clock_skew"))]
+    skews = [value for peer in peers if (value := _skew_of(peer)) is not None]
     if not skews:
         return Finding(
             subject="peers' clocks", verdict=Verdict.SKIPPED, detail="no running node that has measured them"
@@ -122,7 +123,7 @@ def skew(peers: Sequence[Any]) -> Finding:
     middle = sorted(skews)[len(skews) // 2]
     detail = f"the middle one of {len(skews)} differs by {duration(abs(middle))}"
     if abs(middle) <= SKEW_MAX:
-        off = [_named(peer) for peer in peers if isinstance(peer, dict) and _is_far_off(peer.get("clock_skew"))]
+        off = [_named(peer) for peer in peers if abs(_skew_of(peer) or 0.0) > SKEW_REFUSED]
         if not off:
             return Finding(subject="peers' clocks", verdict=Verdict.OK, detail=detail)
         return Finding(
@@ -140,12 +141,8 @@ def skew(peers: Sequence[Any]) -> Finding:
     )
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _is_far_off(value: object) -> bool:
-    return isinstance(value, int | float) and _is_number(value) and abs(value) > SKEW_REFUSED
+def _skew_of(peer: object) -> float | None:
+    return measured(peer, "clock_skew") if isinstance(peer, dict) else None
 
 
 def _named(peer: dict[str, Any]) -> str:
