@@ -20,7 +20,7 @@ from node.impairment.plain import from_plain, to_plain
 from node.impairment.wire import LINKS_MAX, Demand
 from node.metrics.impairment import ChaosReading, Impairment
 from node.node.afflictions import Afflictions, Body
-from node.node.probes import ProbeLog, probe
+from node.node.probes import MEASUREMENTS_MAX, ProbeLog, probe
 from node.node.wired import Wired
 from node.types import Address, Instant, from_seconds, to_seconds
 
@@ -35,7 +35,6 @@ MARKS_MAX = 64
 LINKS_SHOWN_MAX = 256
 """Links in the metrics; a testnet that is larger shows the first ones."""
 
-MEASUREMENTS_MAX = 256
 PROBES_AT_ONCE_MAX = 16
 """Measurements that one node sends at the same time."""
 

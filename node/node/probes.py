@@ -18,9 +18,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from node.transport.udp_socket import open_udp_socket
-from node.types import to_seconds
+from node.types import SECOND, to_seconds
 
-__all__ = ["PROBE_BYTES", "ProbeLog", "probe"]
+__all__ = ["MEASUREMENTS_MAX", "PROBE_BYTES", "ProbeLog", "probe"]
 
 MAGIC = b"positron probe"
 _FIELDS = struct.Struct("!8sIQ")
@@ -111,5 +111,5 @@ def _arrival(controls: Iterable[tuple[int, int, bytes]]) -> int:
     for level, kind, data in controls:
         if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS) and len(data) == _TIMESPEC.size:
             seconds, nanoseconds = _TIMESPEC.unpack(data)
-            return int(seconds * 1_000_000_000 + nanoseconds)
+            return int(seconds * SECOND + nanoseconds)
     return time.time_ns()
