@@ -123,7 +123,7 @@ class ApiSource:
         snapshot = self._subject.snapshot()
         peer = find_peer(name, snapshot)
         report = peer_report(peer, snapshot, self._subject.wall_offset)
-        return report | {"links": list(self._observer.links(peer.node_id))}
+        return report | {"links": list(self._observer.links(peer.node_id, snapshot=snapshot))}
 
     def qlog(self, name: str) -> bytes:
         """What was recorded of the connection with that peer, or of the last one; UnknownPeer, AmbiguousPeer."""

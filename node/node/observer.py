@@ -69,29 +69,32 @@ class Observer:
         socket = None if stats is None else asdict(stats)
         snapshot, chaos = self._snapshot(), self.chaos()
         report = node_report(snapshot, wall_offset=self._wall_offset, socket=socket)
-        self._note_loss_asked(snapshot.links, report["links"])
+        self._note_loss_asked(snapshot.links, report["links"], chaos)
         return report | {
             "faults": [{"step": step, "kind": kind} for step, kind in dict.fromkeys(chaos.active if chaos else ())],
             "runtime": runtime_report(self._runtime),
             "state_stats": self._state_report(),
         }
 
-    def links(self, of: NodeId | None = None) -> list[dict[str, Any]]:
-        """Every connection, or those with one peer."""
-        links = [link for link in self._snapshot().links if of is None or link.connection.peer_id == of]
+    def links(self, of: NodeId | None = None, *, snapshot: NodeSnapshot | None = None) -> list[dict[str, Any]]:
+        """Every connection, or those with one peer. snapshot: the present one, of whoever has it already."""
+        found = self._snapshot() if snapshot is None else snapshot
+        links = [link for link in found.links if of is None or link.connection.peer_id == of]
         reports = [link_report(link, self._wall_offset) for link in links]
-        self._note_loss_asked(links, reports)
+        self._note_loss_asked(links, reports, self.chaos())
         return reports
 
-    def _note_loss_asked(self, links: Sequence[LinkSnapshot], reports: Sequence[dict[str, Any]]) -> None:
+    def _note_loss_asked(
+        self, links: Sequence[LinkSnapshot], reports: Sequence[dict[str, Any]], chaos: ChaosReading | None
+    ) -> None:
         """Adds `loss_asked` to the report of each link: the share of what it sends that shall be lost."""
-        impairments = self._demanded()
+        impairments = self._demanded(chaos)
         for link, report in zip(links, reports, strict=True):
             report["loss_asked"] = asked_loss(impairments, link.peer_name, link.connection.address[0])
 
-    def _demanded(self) -> tuple[Impairment, ...]:
+    def _demanded(self, chaos: ChaosReading | None) -> tuple[Impairment, ...]:
         """Everything that is asked of this node's network."""
-        chaos, configured = self.chaos(), self.impairments() or ()
+        configured = self.impairments() or ()
         links = chaos.links if chaos else ()
         if not any(one.backend != "none" for one in configured):
             return links or configured
