@@ -13,7 +13,7 @@ from typing import Any
 from node.cli.views import records
 from node.metrics.quantiles import Bucket, between, quantile
 
-__all__ = ["WINDOW", "Record", "Window", "measured"]
+__all__ = ["WINDOW", "Record", "Window", "forget_old", "measured"]
 
 WINDOW = 10.0
 """Seconds: a fault that is over is forgotten after them."""
@@ -45,9 +45,7 @@ class Window:
         if self._readings and (_number(stats, "uptime") < _number(self.stats, "uptime") or at <= self._now.at):
             self._readings.clear()
         self._readings.append(_Reading(at, stats, _links(stats)))
-        # The first one that is kept is the youngest that is as old as the window.
-        while len(self._readings) > 2 and self._readings[1].at <= at - WINDOW:
-            self._readings.popleft()
+        forget_old(self._readings)
 
     @property
     def stats(self) -> Record:
@@ -111,6 +109,16 @@ class Window:
     @property
     def _now(self) -> _Reading:
         return self._readings[-1] if self._readings else _NOTHING
+
+
+def forget_old(readings: deque[Any]) -> None:
+    """Drops what is older than the window, but for the youngest of it, from which counters are told.
+
+    readings: the oldest first; each has its instant as `at`, in seconds.
+    """
+    start = readings[-1].at - WINDOW
+    while len(readings) > 2 and readings[1].at <= start:
+        readings.popleft()
 
 
 def measured(record: Record, name: str) -> float | None:

@@ -1,7 +1,8 @@
 """What is known of a testnet after each look at it: its nodes and links, and how each fared in the last ten seconds.
 
 Takes the time and what the nodes answered; knows no clock, process or terminal. Every share, rate and percentile is of
-the last WINDOW seconds, so that a fault shows while it lasts and no longer than that after it.
+the last WINDOW seconds, so that a fault shows while it lasts and no longer than that after it; of the time between two
+looks where that is more, and of that since the first look where it is less.
 """
 
 from __future__ import annotations
@@ -9,24 +10,20 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from node.cli.tables import spark_line
+from node.cli.window import WINDOW, Record, forget_old
 from node.impairment.link import expected_loss
 from node.metrics.quantiles import Bucket, between, quantile
 from node.testnet.runners.asked import asked_of, faults_on
 
 __all__ = ["WINDOW", "Look", "Record", "Watched"]
 
-WINDOW = 10.0
-"""Seconds that the figures are of; the time between two looks where that is more, or since the first look if less."""
-
 LOOKS_MAX = 128
 """Looks that are kept: those of WINDOW seconds, ten a second."""
 
 SPARK_WIDTH = 16
-
-Record = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +139,7 @@ class _Link:
         if self.looks and look.sent < self.looks[-1].sent:
             self.looks.clear()  # another connection, which counts anew
         self.looks.append(look)
-        _let_go(self.looks)
+        forget_old(self.looks)
         if look.rtt is not None:
             self.rtts.append(look.rtt)
 
@@ -164,7 +161,7 @@ class _Node:
         if self.looks and (look.delivered < self.looks[-1].delivered or timers < self.looks[-1].timers):
             self.looks.clear()  # another process, which counts anew
         self.looks.append(look)
-        _let_go(self.looks)
+        forget_old(self.looks)
         reports = _best_links(answer["links"])
         self.links = {name: self.links.get(name, _Link()) for name in reports}
         for name, report in reports.items():
@@ -197,13 +194,6 @@ def _link_look(at: float, report: Record) -> _LinkLook:
     sent, again, lost = report["packets_sent"], report["retransmissions"], report["packets_lost"]
     trips = [(above, up_to, number) for above, up_to, number in report.get("rtt_buckets", ())]
     return _LinkLook(at, sent, again, lost, trips, report["rtt_latest"], report["rto"])
-
-
-def _let_go(looks: deque[Any]) -> None:
-    """Drops what is older than the window, but for the last look before it, from which counters are told."""
-    start = looks[-1].at - WINDOW
-    while len(looks) > 2 and looks[1].at <= start:
-        looks.popleft()
 
 
 def _quantile(links: Sequence[_Link], share: float) -> float | None:
