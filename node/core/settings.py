@@ -10,7 +10,7 @@ from node.transport.settings import TransportSettings
 from node.types import SECOND, Address, Duration
 from node.wire.limits import RETAINED_BYTES_MAX
 
-__all__ = ["CoreSettings"]
+__all__ = ["PORT_MAX", "CoreSettings"]
 
 PORT_MAX = 65535
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeAlias
 
 from node.config import parse_address
 from node.config.kinds import Unacceptable
+from node.core.settings import PORT_MAX
 from node.core.snapshot import NodeSnapshot, PeerSnapshot
 from node.errors import UsageError
 from node.identity.keys import NODE_ID_BYTES, parse_node_id
@@ -19,8 +20,6 @@ from node.node.report import gossip_report, link_report, peer_report, trust_repo
 from node.types import Address, NodeId
 
 __all__ = ["ActivePeers", "GossipView", "Members", "PeerManager", "PeerName", "TrustView", "named"]
-
-PORT_MAX = 65535
 
 PeerName: TypeAlias = str | NodeId | Address
 """A peer by its key, hexadecimal or raw, or by one of its addresses."""
