@@ -23,7 +23,7 @@ from node.transport.handshake import Handshake, HandshakeSetup
 from node.transport.opening import Opening
 from node.transport.packet import Datagram, Message, Transmit
 from node.transport.path import Path
-from node.transport.pool import ReassemblyPool, Stalled
+from node.transport.pool import ReassemblyPool, Stalled, most_stalled
 from node.transport.resets import Resets
 from node.transport.settings import TransportSettings
 from node.transport.state import ConnectionState, Origin
@@ -106,19 +106,11 @@ class Endpoint:
             self._after(changed, now)
 
     def _stalled(self, since: Instant, now: Instant) -> Stalled:
-        """For the pool: the connection that holds most of those without progress since then."""
-
-        def end() -> None:
-            assert worst is not None
+        def end(worst: Connection, held: int) -> None:
             worst.close(Code.REASSEMBLY_LIMIT, f"messages in parts stand still and hold {held} bytes", now)
             self._after(worst, now)
 
-        held, worst = max(
-            ((connection.bytes_stalled(since), connection) for connection in self.connections.values()),
-            key=lambda found: found[0],
-            default=(0, None),
-        )
-        return held, end
+        return most_stalled(self.connections.values(), since, end)
 
     def _receive_other(self, datagram: Datagram, now: Instant) -> None:
         try:

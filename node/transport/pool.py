@@ -6,16 +6,24 @@ still makes room: each endpoint says which of its connections that is, and how t
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Protocol, TypeAlias, TypeVar
 
 from node.types import Instant
 from node.wire.limits import ROOM_INTERVAL, STALLED_TIME
 
-__all__ = ["NoRoom", "ReassemblyPool", "Stalled"]
+__all__ = ["NoRoom", "ReassemblyPool", "Stalled", "most_stalled"]
 
 Stalled: TypeAlias = tuple[int, Callable[[], None]]
 """Bytes that a connection holds whose messages stand still, and what ends it."""
+
+
+class _Connection(Protocol):
+    def bytes_stalled(self, since: Instant, /) -> int: ...
+
+
+_ConnectionT = TypeVar("_ConnectionT", bound=_Connection)
 
 
 class NoRoom(Exception):
@@ -60,3 +68,17 @@ class ReassemblyPool:
         else:
             self._asked_at = now
         return held > 0
+
+
+def most_stalled(
+    connections: Iterable[_ConnectionT], since: Instant, end: Callable[[_ConnectionT, int], None]
+) -> Stalled:
+    """For a holder of the pool: the connection that holds most of those without progress since then.
+
+    end: ends a connection that holds so many bytes.
+    """
+    worst = max(connections, key=lambda connection: connection.bytes_stalled(since), default=None)
+    if worst is None:
+        return 0, lambda: None
+    held = worst.bytes_stalled(since)
+    return held, partial(end, worst, held)

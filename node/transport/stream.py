@@ -19,7 +19,7 @@ from node.transport.duplicates import is_newer_kept
 from node.transport.events import Closed, Connected, Event
 from node.transport.handshake import Handshake, HandshakeSetup
 from node.transport.packet import Message
-from node.transport.pool import NoRoom, ReassemblyPool, Stalled
+from node.transport.pool import NoRoom, ReassemblyPool, Stalled, most_stalled
 from node.transport.settings import TransportSettings
 from node.transport.state import ConnectionState
 from node.transport.stats import ConnectionSnapshot, EndpointStats
@@ -310,19 +310,11 @@ class StreamEndpoint:
         self._pool.give(size)
 
     def _stalled(self, since: Instant, _now: Instant) -> Stalled:
-        """For the pool: the connection that holds most of those without progress since then."""
-
-        def end() -> None:
-            assert worst is not None
+        def end(worst: StreamConnection, held: int) -> None:
             reason = f"a message in parts stands still and holds {held} bytes"
             self._end(worst, CloseRecord(Code.REASSEMBLY_LIMIT, reason))
 
-        held, worst = max(
-            ((connection.bytes_stalled(since), connection) for connection in self._connections.values()),
-            key=lambda found: found[0],
-            default=(0, None),
-        )
-        return held, end
+        return most_stalled(self._connections.values(), since, end)
 
     # --- streams
 
