@@ -54,12 +54,14 @@ class Life:
 class Situation:
     """Who lives and what is broken, at the instant of the last record.
 
-    lives: the latest life of each node that was ever started. reachable_since: end of the last cut, pause or start
+    lives: the latest life of each node that was ever started. ever_hostile: those of which any life did not follow the
+    protocol. reachable_since: end of the last cut, pause or start
     that kept a node from being reached. cuts: instants at which each cut that was ever made began and ended.
     """
 
     now: Instant = 0
     lives: dict[int, Life] = field(default_factory=dict)
+    ever_hostile: dict[int, None] = field(default_factory=dict)
     reachable_since: dict[int, Instant] = field(default_factory=dict)
     paused_until: dict[int, Instant] = field(default_factory=dict)
     cuts: list[tuple[Instant, Instant]] = field(default_factory=list)
@@ -71,9 +73,12 @@ class Situation:
             case "started":
                 is_honest = record.facts.get("is_honest", True) is True
                 self.lives[record.node] = Life(record.node, record.at, is_honest)
+                if not is_honest:
+                    self.ever_hostile[record.node] = None
                 self.reachable_since[record.node] = record.at
             case "turned":
                 self.lives[record.node].is_honest = False
+                self.ever_hostile[record.node] = None
             case "stopped" | "crashed":
                 life = self.lives[record.node]
                 life.ended_at = record.at

@@ -139,12 +139,6 @@ class HonestStayBlameless(Check):
     def __init__(self, situation: Situation, report: Report, network: Network) -> None:
         super().__init__(situation, report)
         self._network = network
-        self._turned: dict[int, bool] = {}
-
-    def observe(self, record: Record) -> None:
-        # What a node did in a hostile life is remembered in the honest ones after it, and rightly so.
-        if record.node in self.situation.lives and not self.situation.is_honest(record.node):
-            self._turned[record.node] = True
 
     def finish(self, now: Instant) -> None:
         for number in self.situation.honest_living():
@@ -159,7 +153,8 @@ class HonestStayBlameless(Check):
 
     def _judge(self, number: int, accused: NodeId, text: str) -> None:
         other = self._network.number_of.get(accused)
-        if other is not None and self.situation.is_honest(other) and other not in self._turned:
+        # What a node did in a hostile life is remembered in the honest ones after it, and rightly so.
+        if other is not None and self.situation.is_honest(other) and other not in self.situation.ever_hostile:
             self.fail(number, node_name(other), text)
 
 

@@ -6,7 +6,7 @@ Judged by a look into the nodes at the end of a run: what each honest one thinks
 from __future__ import annotations
 
 from node.sim.checks.base import Check, Report, Situation
-from node.sim.history import Record, node_name
+from node.sim.history import node_name
 from node.sim.network import Network
 from node.trust.trust import PRAISE_MAX, TrustEntry
 from node.types import Instant, NodeId, short_id
@@ -27,11 +27,6 @@ class TrustIsEarned(Check):
     def __init__(self, situation: Situation, report: Report, network: Network) -> None:
         super().__init__(situation, report)
         self._network = network
-        self._hostile: dict[int, bool] = {}
-
-    def observe(self, record: Record) -> None:
-        if record.node in self.situation.lives and not self.situation.is_honest(record.node):
-            self._hostile[record.node] = True
 
     def finish(self, now: Instant) -> None:
         for number in self.situation.honest_living():
@@ -49,11 +44,9 @@ class TrustIsEarned(Check):
             self.fail(number, self._name(entry.node_id), f"has {entry.score:.2f} for nothing but praise")
 
     def _judge_strangers(self, number: int, entries: tuple[TrustEntry, ...]) -> None:
-        numbers = self._network.number_of
+        numbers, hostile = self._network.number_of, self.situation.ever_hostile
         praised = sum(entry.praise for entry in entries if entry.node_id not in numbers)
-        edges = sum(
-            max(0.0, entry.own) + entry.praise for entry in entries if numbers.get(entry.node_id) in self._hostile
-        )
+        edges = sum(max(0.0, entry.own) + entry.praise for entry in entries if numbers.get(entry.node_id) in hostile)
         if praised > edges + _ROUNDING:
             text = f"nodes that do not exist have {praised:.3f} of praise, those behind them {edges:.3f}"
             self.fail(number, "praise", text)
