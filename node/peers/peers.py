@@ -104,7 +104,7 @@ class Peers:
         self._heal_at = now + HEAL_INTERVAL
         for address in self._settings.bootstrap:
             self._dialer.add_bootstrap(address, now)
-        self._tick_at = self.watch.next_tick(now, 1.0)
+        self._tick_at = self.watch.detector.next_tick(now, 1.0)
         self._plan()
 
     def stop(self) -> None:
@@ -258,7 +258,7 @@ class Peers:
         self._now = now
         if self._tick_at is not None and self._tick_at <= now:
             is_calm = self._tick(now)
-            self._tick_at = self.watch.next_tick(now, self._random.uniform(0.9, 1.1), is_calm=is_calm)
+            self._tick_at = self.watch.detector.next_tick(now, self._random.uniform(0.9, 1.1), is_calm=is_calm)
         if self._refresh_at is not None and self._refresh_at <= now:
             self._refresh_at = now + REFRESH_INTERVAL
             self.links.refresh(now)
@@ -401,14 +401,13 @@ class Peers:
     # --- time ---------------------------------------------------------------------------------------------------
 
     def _tick(self, now: Instant) -> bool:
-        """Whether no connection is waited for."""
-        is_calm = True
+        """Whether nothing but silence has to be noticed next, and no connection is waited for."""
         neighbours: list[Peer] = []
         others: list[Peer] = []
         for peer in self.table.active():
             if peer.links:
                 (neighbours if peer.node_id in self.links.neighbours else others).append(peer)
-        self.watch.tick(neighbours, others, now)
+        is_calm = self.watch.tick(neighbours, others, now)
         for peer in self.table.linked():
             is_calm = is_calm and peer.ended is None
             if peer.ended is not None and now - peer.ended_at >= SUCCESSOR_TIME:

@@ -58,7 +58,6 @@ class Watch:
         self._probes = Probes()
         self._answers: dict[NodeId, int] = {}
         self._broken: dict[NodeId, Instant] = {}
-        self._is_calm = False
         membership.health = lambda: self.detector.health
 
     def is_lively(self, node_id: NodeId, now: Instant) -> bool:
@@ -101,8 +100,8 @@ class Watch:
         else:
             self._answered(peer, frame, now)
 
-    def tick(self, neighbours: list[Peer], others: list[Peer], now: Instant) -> None:
-        """Heartbeats, questions and verdicts that are due."""
+    def tick(self, neighbours: list[Peer], others: list[Peer], now: Instant) -> bool:
+        """Heartbeats, questions and verdicts that are due; whether nothing but silence has to be noticed next."""
         findings = self.detector.tick(neighbours, others, now)
         self._stats.local_health = self.detector.health
         for peer in findings.beats:
@@ -121,11 +120,7 @@ class Watch:
                 del self._broken[node_id]
                 self._condemn(node_id, now)
         self._membership.tick(now)
-        self._is_calm = findings.is_calm and not self._broken and not self._membership.has_accused
-
-    def next_tick(self, now: Instant, jitter: float, *, is_calm: bool = False) -> Instant:
-        """When `tick` should run next; jitter: 0.9 to 1.1. is_calm: nothing but silence has to be noticed."""
-        return self.detector.next_tick(now, jitter, is_calm=is_calm and self._is_calm)
+        return findings.is_calm and not self._broken and not self._membership.has_accused
 
     # --- private ------------------------------------------------------------------------------------------------
 
