@@ -174,7 +174,7 @@ class Recovery:
         if largest > self._largest_sent:
             raise ProtocolViolation(Code.ACK_OF_UNSENT, f"acknowledged {largest}, largest sent {self._largest_sent}")
         if now - self._awake_at > STANDSTILL:
-            self._look_for_standstill(now)
+            self._look_for_standstill(self.next_timeout(), now)
         self._awake_at = now
         is_window_limited = 2 * self.bytes_in_flight >= self._controller.congestion_window
         outcome = AckOutcome([], [], [])
@@ -214,8 +214,7 @@ class Recovery:
         due = self.next_timeout()
         if due is None or due > now:
             return Expiry.NOTHING, []
-        if now - due > STANDSTILL:
-            self._look_for_standstill(now)
+        self._look_for_standstill(due, now)
         if self._loss_at is not None:
             lost = self._detect_lost(now)
             if lost:
@@ -234,9 +233,8 @@ class Recovery:
         self._controller.on_timeout(lost, now)
         return Expiry.TIMEOUT, lost
 
-    def _look_for_standstill(self, now: Instant) -> None:
+    def _look_for_standstill(self, due: Instant | None, now: Instant) -> None:
         """A timer that is overdue by so much shows that this host stood still, whatever the path did meanwhile."""
-        due = self.next_timeout()
         if due is not None and now - due > STANDSTILL:
             self._first_sampled = self._largest_sent + 1
 
