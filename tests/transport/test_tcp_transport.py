@@ -6,8 +6,8 @@ import asyncio
 import json
 import random
 import socket
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
+from functools import partial
 
 import pytest
 
@@ -20,27 +20,12 @@ from node.transport.settings import TransportSettings
 from node.transport.stream import StreamEndpoint, StreamInput
 from node.transport.tcp_transport import TCPTransport
 from node.types import Address
-from tests.transport.watching import Inbox, LoopErrors, until
+from tests.transport.watching import Inbox, LoopErrors, started, two, until
 
 pytestmark = pytest.mark.loopback
 
 
-@asynccontextmanager
-async def transport(*, seed: int | None = None, port: int = 0) -> AsyncIterator[tuple[TCPTransport, Inbox]]:
-    identity = None if seed is None else Identity(bytes([seed]) * 32)
-    created, inbox = TCPTransport("127.0.0.1", port, identity=identity), Inbox()
-    created.register_handler(inbox)
-    await created.start()
-    try:
-        yield created, inbox
-    finally:
-        await created.stop()
-
-
-@asynccontextmanager
-async def pair() -> AsyncIterator[tuple[TCPTransport, TCPTransport, Inbox, Inbox]]:
-    async with transport(seed=1) as (first, first_inbox), transport(seed=2) as (second, second_inbox):
-        yield first, second, first_inbox, second_inbox
+transport, pair = partial(started, TCPTransport), partial(two, TCPTransport)
 
 
 @pytest.mark.asyncio

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from node.identity.keys import Identity
 from node.transport.packet import Packet
 from node.transport.settings import TransportSettings
+from node.transport.tcp_transport import TCPTransport
 from node.transport.udp_transport import UDPTransport
 from node.types import MILLISECOND, Address
 
@@ -17,6 +19,8 @@ SETTINGS = TransportSettings(min_rto=50 * MILLISECOND)
 
 DEADLINE = 10.0
 """Seconds after which a test gives up waiting; nothing here takes a tenth of it."""
+
+TransportT = TypeVar("TransportT", UDPTransport, TCPTransport)
 
 
 class Inbox:
@@ -56,11 +60,11 @@ class LoopErrors:
 
 
 @asynccontextmanager
-async def transport(
-    *, seed: int | None = None, settings: TransportSettings = SETTINGS, port: int = 0
-) -> AsyncIterator[tuple[UDPTransport, Inbox]]:
+async def started(
+    kind: type[TransportT], *, seed: int | None = None, settings: TransportSettings | None = None, port: int = 0
+) -> AsyncIterator[tuple[TransportT, Inbox]]:
     identity = None if seed is None else Identity(bytes([seed]) * 32)
-    created, inbox = UDPTransport("127.0.0.1", port, identity=identity, settings=settings), Inbox()
+    created, inbox = kind("127.0.0.1", port, identity=identity, settings=settings), Inbox()
     created.register_handler(inbox)
     await created.start()
     try:
@@ -70,6 +74,15 @@ async def transport(
 
 
 @asynccontextmanager
-async def pair() -> AsyncIterator[tuple[UDPTransport, UDPTransport, Inbox, Inbox]]:
-    async with transport(seed=1) as (first, first_inbox), transport(seed=2) as (second, second_inbox):
+async def two(
+    kind: type[TransportT], *, settings: TransportSettings | None = None
+) -> AsyncIterator[tuple[TransportT, TransportT, Inbox, Inbox]]:
+    async with (
+        started(kind, seed=1, settings=settings) as (first, first_inbox),
+        started(kind, seed=2, settings=settings) as (second, second_inbox),
+    ):
         yield first, second, first_inbox, second_inbox
+
+
+transport = partial(started, UDPTransport, settings=SETTINGS)
+pair = partial(two, UDPTransport, settings=SETTINGS)
