@@ -11,23 +11,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import AsyncExitStack
-from pathlib import Path
 
 from hostility import peers as by_peers
 from hostility import strangers as by_strangers
 from hostility.peers import Mouth
-from memory_node import MIB, PATIENCE, peer_of, resident
+from memory_node import AIM_GROWTH, AIM_HOSTILE, MIB, resident, surrounded
 
 from node.node import Node
 from node.types import Address
 
 KINDS = (*by_peers.MISDEEDS, *by_strangers.MISDEEDS)
 HONEST, HOSTILE = 3, 3
-AIM, AIM_GROWTH = 128.0, 1.05
 TURN = 0.05
 SPEAK_EVERY = 10
 
@@ -43,7 +39,7 @@ def main() -> int:
     is_kept = True
     for kind in arguments.only:
         found = asyncio.run(measure(kind, arguments.seconds))
-        is_kept = is_kept and found["peak_mib"] <= AIM
+        is_kept = is_kept and found["peak_mib"] <= AIM_HOSTILE
         print(json.dumps({"kind": kind, **found}) if arguments.json else as_text(kind, found), flush=True)
     return 0 if is_kept else 1
 
@@ -52,28 +48,16 @@ def as_text(kind: str, found: dict[str, float]) -> str:
     """One line."""
     return (
         f"{kind:14} start {found['start_mib']:6.1f}  peak {found['peak_mib']:6.1f}  end {found['end_mib']:6.1f} MiB "
-        f"(aim {AIM:.0f})  last third by the one before {found['growth']:.3f} (aim {AIM_GROWTH:g})  "
+        f"(aim {AIM_HOSTILE:.0f})  last third by the one before {found['growth']:.3f} (aim {AIM_GROWTH:g})  "
         f"misdeeds {found['misdeeds']:.0f}"
     )
 
 
 async def measure(kind: str, seconds: float) -> dict[str, float]:
     """The memory of a fresh node while that is done to it."""
-    command = [sys.executable, str(Path(__file__).with_name("memory_node.py")), "--victim"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as victim:  # noqa: ASYNC220  # nothing else runs yet
-        assert victim.stdin is not None
-        assert victim.stdout is not None
-        address = victim.stdout.readline().strip()
-        try:
-            async with AsyncExitStack() as stack:
-                count = HONEST + (HOSTILE if kind in by_peers.MISDEEDS else 0)
-                nodes = [await stack.enter_async_context(peer_of(address)) for _ in range(count)]
-                async with asyncio.timeout(PATIENCE):
-                    while any(len(node.peer_manager.active_peers) < count for node in nodes):  # noqa: ASYNC110  # no event tells
-                        await asyncio.sleep(0.05)
-                samples, misdeeds = await watch(victim.pid, kind, nodes, address, seconds)
-        finally:
-            victim.stdin.close()
+    count = HONEST + (HOSTILE if kind in by_peers.MISDEEDS else 0)
+    async with surrounded(count) as (pid, address, nodes):
+        samples, misdeeds = await watch(pid, kind, nodes, address, seconds)
     third = len(samples) // 3
     return {
         "start_mib": round(samples[0] / MIB, 1),

@@ -17,7 +17,8 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from node.config import NetworkConfig
@@ -67,18 +68,8 @@ async def be_victim() -> None:
 
 async def measure(kind: str, seconds: float) -> dict[str, float | str]:
     """The memory of a fresh node while its peers do that."""
-    command = [sys.executable, __file__, "--victim"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as victim:  # noqa: ASYNC220  # nothing else runs yet
-        assert victim.stdin is not None
-        assert victim.stdout is not None
-        address = victim.stdout.readline().strip()
-        try:
-            async with AsyncExitStack() as stack:
-                peers = [await stack.enter_async_context(peer_of(address)) for _ in range(PEERS_COUNT)]
-                await until_linked(peers)
-                samples = await watch(victim.pid, kind, peers, address, seconds)
-        finally:
-            victim.stdin.close()
+    async with surrounded(PEERS_COUNT) as (pid, address, peers):
+        samples = await watch(pid, kind, peers, address, seconds)
     middle = len(samples) // 2
     return {
         "kind": kind,
@@ -86,6 +77,23 @@ async def measure(kind: str, seconds: float) -> dict[str, float | str]:
         "growth": round(max(samples[middle:]) / max(samples[:middle]), 3),
         "aim_mib": AIM_IDLE if kind == "idle" else AIM_HOSTILE,
     }
+
+
+@asynccontextmanager
+async def surrounded(count: int) -> AsyncIterator[tuple[int, str, list[Node]]]:
+    """A fresh node with that many peers, all linked with each other: its process, its UDP address and the peers."""
+    command = [sys.executable, __file__, "--victim"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as victim:  # noqa: ASYNC220  # nothing else runs yet
+        assert victim.stdin is not None
+        assert victim.stdout is not None
+        address = victim.stdout.readline().strip()
+        try:
+            async with AsyncExitStack() as stack:
+                peers = [await stack.enter_async_context(peer_of(address)) for _ in range(count)]
+                await until_linked(peers)
+                yield victim.pid, address, peers
+        finally:
+            victim.stdin.close()
 
 
 def peer_of(address: str) -> Node:
@@ -98,7 +106,7 @@ def peer_of(address: str) -> Node:
 
 async def until_linked(peers: list[Node]) -> None:
     async with asyncio.timeout(PATIENCE):
-        while any(len(peer.peer_manager.active_peers) < PEERS_COUNT for peer in peers):  # noqa: ASYNC110  # no event tells
+        while any(len(peer.peer_manager.active_peers) < len(peers) for peer in peers):  # noqa: ASYNC110  # no event tells
             await asyncio.sleep(0.05)
 
 
