@@ -40,9 +40,10 @@ def measure(
     transport: str, job: str, seconds: float, *, place: Place = LOOPBACK, flags: Sequence[str] = ()
 ) -> dict[str, Any]:
     """What the asking end measured, and the serving end's CPU seconds as `serve_cpu`."""
+    module = transport
     if transport in QUIC:
-        transport, flags = "quic", (*flags, "--option", f"library={transport}")
-    command = [sys.executable, "-m", "sides.main", transport]
+        module, flags = "quic", (*flags, "--option", f"library={transport}")
+    command = [sys.executable, "-m", "sides.main", module]
     with subprocess.Popen(
         [*place.serve_prefix, *command, "serve", place.host, *flags],
         cwd=HERE, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
