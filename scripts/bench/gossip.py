@@ -11,7 +11,6 @@ measured after the first minute, in which its links grant a quarter. Aim: three 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import statistics
 import subprocess
@@ -19,8 +18,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from sides.pairs import interpreter_with
+
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 PEERS = ("libp2p",)
 OURS = "positron"
 AIM = 3.0
@@ -37,7 +37,8 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := set(options.sides) - {OURS, *PEERS}:
         parser.error(f"unknown sides {', '.join(sorted(unknown))}; there are: {OURS}, {', '.join(PEERS)}")
-    sides = {side: python for side in options.sides if (python := interpreter_of(side)) is not None}
+    pythons = {side: sys.executable if side == OURS else interpreter_with(side) for side in options.sides}
+    sides = {side: python for side, python in pythons.items() if python is not None}
     for side in options.sides:
         if side not in sides:
             print(f"left out: {side}: no interpreter has it (NEWER_PYTHON names one of 3.12 or newer)", file=sys.stderr)
@@ -50,17 +51,6 @@ def main() -> int:
     }
     print(json.dumps(figures) if options.json else as_text(figures))
     return 0
-
-
-def interpreter_of(side: str) -> str | None:
-    """An interpreter that has what the side needs."""
-    if side == OURS or importlib.util.find_spec(side) is not None:
-        return sys.executable
-    for python in sorted(ROOT.glob(".venv-bench*/bin/python")):
-        done = subprocess.run([python, "-c", f"import {side}"], capture_output=True, check=False)
-        if done.returncode == 0:
-            return str(python)
-    return None
 
 
 def measure(side: str, python: str, *, is_quick: bool) -> dict[str, float]:

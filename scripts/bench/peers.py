@@ -11,7 +11,6 @@ second. A ratio is ours divided by the peer's (goodput) or the peer's by ours (l
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import itertools
 import json
 import os
@@ -30,6 +29,7 @@ sys.path.insert(0, str(ROOT))
 from impaired import end  # noqa: E402
 from impaired.links import LINKS, Link  # noqa: E402
 from impaired.load import MESSAGE_BYTES, MESSAGES_PER_SECOND, Load  # noqa: E402
+from sides.pairs import interpreter_with  # noqa: E402
 
 from tests.netns.hosts import LEFT, RIGHT, Hosts  # noqa: E402
 
@@ -109,14 +109,13 @@ def cells(options: argparse.Namespace) -> Iterator[tuple[Link, Load]]:
 
 def find_interpreters(names: list[str]) -> tuple[dict[str, str], dict[str, str]]:
     """The interpreter of each peer; and why others are left out."""
-    pythons = [sys.executable, *(str(path) for path in sorted(ROOT.glob(".venv-bench*/bin/python")))]
     found: dict[str, str] = {}
     absent: dict[str, str] = {}
     subprocess.run(["modprobe", "--quiet", "tcp_bbr"], check=False)
     control = Path("/proc/sys/net/ipv4/tcp_available_congestion_control").read_text().split()
     for name in sorted(names, key=lambda name: name != OURS):
         module = MODULES.get(name, name)
-        python = next((python for python in pythons if can_import(python, module)), None)
+        python = interpreter_with(module) if module else sys.executable
         if name.startswith("tcp-") and name[4:] not in control:
             absent[name] = f"this kernel has only {', '.join(control)}"
         elif python is None:
@@ -124,12 +123,6 @@ def find_interpreters(names: list[str]) -> tuple[dict[str, str], dict[str, str]]
         else:
             found[name] = python
     return found, absent
-
-
-def can_import(python: str, module: str) -> bool:
-    if python == sys.executable:
-        return not module or importlib.util.find_spec(module) is not None
-    return subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False).returncode == 0
 
 
 def measure(name: str, python: str, link: Link, load: Load, kind: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parents[1]
+ROOT = HERE.parents[1]
 PATIENCE = 60.0
 QUIC = ("aioquic", "qh3")
 """Peers that share one module, since they share their interface."""
@@ -34,6 +35,17 @@ LOOPBACK = Place("loopback", "127.0.0.1")
 def is_installed(name: str) -> bool:
     """Whether a peer can be imported here."""
     return importlib.util.find_spec(name) is not None
+
+
+def interpreter_with(module: str) -> str | None:
+    """The first interpreter that can import it: this one, or one of the environments of the benchmarks."""
+    if is_installed(module):
+        return sys.executable
+    for python in sorted(ROOT.glob(".venv-bench*/bin/python")):
+        done = subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False)
+        if done.returncode == 0:
+            return str(python)
+    return None
 
 
 def measure(
