@@ -116,9 +116,8 @@ class Wired:
             sink(transmit)
             return
         now = self.now()
-        size = transmit.segment_size
-        for start in range(0, len(transmit.data), size):
-            for arrival in self.wire.send(transmit.address, transmit.data[start : start + size], now, transmit.ecn):
+        for data in transmit.payloads():
+            for arrival in self.wire.send(transmit.address, data, now, transmit.ecn):
                 packet = Transmit(transmit.address, arrival.data, len(arrival.data), arrival.ecn)
                 if arrival.at <= now:
                     sink(packet)

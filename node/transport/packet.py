@@ -59,6 +59,11 @@ class Transmit:
     segment_size: int
     ecn: int = 0
 
+    def payloads(self) -> list[bytes]:
+        """Each UDP payload by itself."""
+        size = self.segment_size
+        return [self.data[start : start + size] for start in range(0, len(self.data), size)]
+
 
 class Priority(IntEnum):
     """Whose turn it is where several messages wait for one peer; smaller goes first."""

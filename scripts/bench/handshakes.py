@@ -120,10 +120,7 @@ def _say_goodbye(client: Endpoint, server: Endpoint, now: Instant) -> None:
 def _drain(endpoint: Endpoint, now: Instant) -> list[bytes]:
     sent: list[bytes] = []
     while (transmit := endpoint.poll_transmit(now)) is not None:
-        sent.extend(
-            transmit.data[start : start + transmit.segment_size]
-            for start in range(0, len(transmit.data), transmit.segment_size)
-        )
+        sent += transmit.payloads()
     while (event := endpoint.poll_event()) is not None:
         assert isinstance(event, Connected) or event
     return sent

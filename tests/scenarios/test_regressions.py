@@ -83,8 +83,7 @@ def exchange(client: Endpoint, server: Endpoint, now: Instant) -> None:
         for source, machine, target in ((CLIENT, client, server), (SERVER, server, client)):
             while (transmit := machine.poll_transmit(now)) is not None:
                 is_busy = True
-                for start in range(0, len(transmit.data), transmit.segment_size):
-                    data = transmit.data[start : start + transmit.segment_size]
+                for data in transmit.payloads():
                     target.receive(Datagram(source, data), now)
 
 

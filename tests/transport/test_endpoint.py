@@ -427,8 +427,7 @@ def test_a_batch_of_large_packets_is_no_larger_than_a_datagram_may_be() -> None:
     while pair.client.acknowledged() == [] and len(sizes) < 500:
         while (transmit := pair.client.endpoint.poll_transmit(pair.client.now)) is not None:
             sizes.append(len(transmit.data))
-            for start in range(0, len(transmit.data), transmit.segment_size):
-                data = transmit.data[start : start + transmit.segment_size]
+            for data in transmit.payloads():
                 pair.server.endpoint.receive(Datagram(CLIENT, data), pair.server.now)
         pair.server.drain()
         pair.run(0.05)
@@ -443,8 +442,7 @@ def test_segments_are_as_many_as_allowed_and_all_of_one_size() -> None:
         pair.client.endpoint.send(1, Message(bytes(20_000), Delivery.RELIABLE), pair.client.now)
         while (transmit := pair.client.endpoint.poll_transmit(pair.client.now)) is not None:
             assert len(transmit.data) <= segments_max * transmit.segment_size
-            for start in range(0, len(transmit.data), transmit.segment_size):
-                data = transmit.data[start : start + transmit.segment_size]
+            for data in transmit.payloads():
                 pair.server.endpoint.receive(Datagram(CLIENT, data), pair.server.now)
         pair.server.drain()
         pair.run(1)

@@ -9,7 +9,7 @@ import pytest
 
 from node.errors import UsageError
 from node.transport.events import Delivery
-from node.transport.packet import Datagram, Message, Packet
+from node.transport.packet import Datagram, Message, Packet, Transmit
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,11 @@ def test_a_joined_datagram_is_cut_into_its_payloads() -> None:
     assert Datagram(("10.0.0.1", 1), b"aabb", segment_size=4).payloads() == [b"aabb"]
     assert Datagram(("10.0.0.1", 1), b"aabb").payloads() == [b"aabb"]
     assert Datagram(("10.0.0.1", 1), b"", segment_size=2).payloads() == [b""]
+
+
+def test_a_batch_is_cut_into_its_payloads() -> None:
+    assert Transmit(("10.0.0.1", 1), b"aabbc", segment_size=2).payloads() == [b"aa", b"bb", b"c"]
+    assert Transmit(("10.0.0.1", 1), b"aabb", segment_size=4).payloads() == [b"aabb"]
 
 
 @pytest.mark.parametrize("data", ["text", None, bytearray(b"x")])

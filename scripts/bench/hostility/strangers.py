@@ -118,8 +118,7 @@ def _client() -> Endpoint:
 def _datagrams(client: Endpoint) -> list[bytes]:
     sent: list[bytes] = []
     while (transmit := client.poll_transmit(time.monotonic_ns())) is not None:
-        size = transmit.segment_size
-        sent += [transmit.data[start : start + size] for start in range(0, len(transmit.data), size)]
+        sent += transmit.payloads()
     while client.poll_event() is not None:
         pass
     return sent

@@ -48,9 +48,8 @@ class Ours:
 
     def _move(self, here: Endpoint, there: Endpoint, address: Address) -> None:
         while (transmit := here.poll_transmit(self.now)) is not None:
-            data, size = bytes(transmit.data), transmit.segment_size
-            for at in range(0, len(data), size):
-                there.receive(Datagram(address, data[at : at + size]), self.now + MILLISECOND)
+            for data in transmit.payloads():
+                there.receive(Datagram(address, data), self.now + MILLISECOND)
         self.now += MILLISECOND
         for endpoint in (here, there):
             while (event := endpoint.poll_event()) is not None:

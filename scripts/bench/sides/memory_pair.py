@@ -86,8 +86,7 @@ class Ours:
         """Moves all that may leave now; how many datagrams that was."""
         datagrams = []
         while (transmit := here.poll_transmit(self.now)) is not None:
-            data, size = bytes(transmit.data), transmit.segment_size
-            datagrams += [Datagram(address, data[at : at + size]) for at in range(0, len(data), size)]
+            datagrams += [Datagram(address, data) for data in transmit.payloads()]
         self.now += WIRE_DELAY
         if here is self.client:
             self.packets += len(datagrams)
