@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
 from resource import RUSAGE_SELF, getrusage
+from typing import Any
 
 from node.impairment.link import LinkSettings
 from node.sim import steps
@@ -71,22 +72,17 @@ def link(loss: float = 0.0) -> LinkSettings:
     return LinkSettings(delay=LINK.delay, jitter=LINK.jitter, loss=loss)
 
 
-def warmed(nodes: int, loss: float, seed: int = 1) -> Network:
+def made(nodes: int, **settings: Any) -> Network:
+    """A network that writes nothing down; settings: further ones."""
+    return Network(NetworkSettings(nodes=nodes, has_trace=False, keeps_history=False, save_interval=1e6, **settings))
+
+
+def warmed(nodes: int, loss: float) -> Network:
     """A network at rest, of nodes that have met. Its links lose nothing until they are made, which is another question.
 
     What is there now is no garbage: the collector does not look at it again.
     """
-    network = Network(
-        NetworkSettings(
-            nodes=nodes,
-            seed=seed,
-            link=link(),
-            has_met=True,
-            has_trace=False,
-            keeps_history=False,
-            save_interval=1e6,
-        )
-    )
+    network = made(nodes, has_met=True)
     network.start_all()
     network.run(6)
     network.set_links(link(loss))
@@ -120,9 +116,7 @@ def thousand(*, is_quick: bool) -> Iterator[Row]:
     """Many nodes that know each other make their links, then a few messages go to all of them."""
     nodes = 300 if is_quick else 1000
     began = time.process_time()
-    network = Network(
-        NetworkSettings(nodes=nodes, has_met=True, has_trace=False, keeps_history=False, save_interval=1e6)
-    )
+    network = made(nodes, has_met=True)
     network.start_all()
     network.run_until(network.is_connected, 10, every=0.25)
     yield Row(f"{nodes} nodes: links join all of them after", network.now, 2.0, "s")
@@ -160,9 +154,7 @@ def joining(*, is_quick: bool) -> Iterator[Row]:
     """Many nodes join one seed, each announced to each."""
     nodes = 50 if is_quick else 200
     began = time.process_time()
-    network = Network(
-        NetworkSettings(nodes=nodes, start_spread=nodes / 20, has_trace=False, keeps_history=False, save_interval=1e6)
-    )
+    network = made(nodes, start_spread=nodes / 20)
     network.start_all()
     network.run(nodes / 20)
     network.run_until(lambda: all(_population(node) == nodes for node in network.nodes), 60, every=0.25)
@@ -237,16 +229,7 @@ def detection(*, is_quick: bool) -> Iterator[Row]:
 
 
 def warmed_with_suite(nodes: int, loss: float) -> tuple[Network, Suite]:
-    network = Network(
-        NetworkSettings(
-            nodes=nodes,
-            link=link(),
-            has_met=True,
-            has_trace=False,
-            keeps_history=False,
-            save_interval=1e6,
-        )
-    )
+    network = made(nodes, has_met=True)
     suite = Suite(network, without=("nothing-in-clear", "counters-tell-the-truth", "views-agree", "mesh-is-sound"))
     network.start_all()
     network.run(8)
