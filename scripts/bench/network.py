@@ -77,17 +77,24 @@ def made(nodes: int, **settings: Any) -> Network:
     return Network(NetworkSettings(nodes=nodes, has_trace=False, keeps_history=False, save_interval=1e6, **settings))
 
 
-def warmed(nodes: int, loss: float) -> Network:
-    """A network at rest, of nodes that have met. Its links lose nothing until they are made, which is another question.
+def keep() -> None:
+    """What is there now is no garbage: the collector does not look at it until the next call.
 
-    What is there now is no garbage: the collector does not look at it again.
+    Then goes what was kept before and is of no use any more: the network of another figure.
     """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+
+
+def warmed(nodes: int, loss: float) -> Network:
+    """A network at rest, of nodes that have met. Its links lose nothing until they are made."""
     network = made(nodes, has_met=True)
     network.start_all()
     network.run(6)
     network.set_links(link(loss))
     network.run(2)
-    gc.freeze()
+    keep()
     return network
 
 
@@ -124,7 +131,7 @@ def thousand(*, is_quick: bool) -> Iterator[Row]:
     yield Row(
         f"{nodes} nodes: seconds of one processor until 2 s later", time.process_time() - began, float("inf"), "s"
     )
-    gc.freeze()
+    keep()
     for loss in (0.0, 0.2):
         yield from _spread_among_many(network, loss)
     memory = getrusage(RUSAGE_SELF).ru_maxrss / 1024
@@ -234,7 +241,7 @@ def warmed_with_suite(nodes: int, loss: float) -> tuple[Network, Suite]:
     network.start_all()
     network.run(8)
     suite.violations.clear()
-    gc.freeze()
+    keep()
     network.set_links(link(loss))
     return network, suite
 
