@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,3 +56,17 @@ def test_it_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--version"])
     assert (ended.value.code, capsys.readouterr().out) == (0, f"testnet {package_version()}\n")
+
+
+def test_the_command_line_is_read_without_the_libraries_of_the_extra() -> None:
+    program = (
+        "import sys\n"
+        "from node.testnet.main import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "extra = {'docker', 'jsonschema', 'promql_parser', 'rich', 'yaml'} & set(sys.modules)\n"
+        "sys.exit(f'imported: {extra}' if extra else 0)\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr

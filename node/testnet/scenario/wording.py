@@ -1,14 +1,18 @@
-"""What the schema has against a file, in the words of people: the place, the value, and what is allowed there."""
+"""What the schema has against a file, in the words of people: the place, the value, and what is allowed there.
+
+The command line takes its guesses from here, and has to work without the extra; so nothing of it is imported.
+"""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jsonschema.exceptions import ValidationError
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
 
-from node.testnet.scenario.source import Mistake, Source
+    from node.testnet.scenario.source import Mistake, Source
 
 __all__ = ["nearest", "shown", "told"]
 
