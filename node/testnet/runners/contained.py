@@ -76,14 +76,6 @@ class DockerRunner(ProcRunner):
         self._compose: Path | None = None
         self._addresses: Addresses | None = None
 
-    @classmethod
-    def attach(cls, name: str) -> DockerRunner:
-        found = super().attach(name)
-        assert isinstance(found, DockerRunner)
-        plan = found._running().read_plan()
-        found.backend, found.reason = plan["backend"], plan["backend_reason"]
-        return found
-
     @property
     def project(self) -> str:
         """The name under which Compose and the engine know this testnet."""
@@ -190,6 +182,10 @@ class DockerRunner(ProcRunner):
             raise NotApplied("backend nft: the engine's kernel or the image has no nftables; give auto or wire")
         else:
             self.backend, self.reason = "wire", "the engine's kernel has neither netem nor nftables"
+
+    def _recall(self, plan: Mapping[str, Any]) -> None:
+        super()._recall(plan)
+        self.backend, self.reason = plan["backend"], plan["backend_reason"]
 
     def _check(self, plan: Plan) -> None:
         if plan.backend not in BACKENDS:

@@ -13,7 +13,7 @@ import secrets
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from node.impairment.combination import combined
 from node.impairment.link import LinkSettings
@@ -85,21 +85,25 @@ class ProcRunner:
         self._watcher: threading.Thread | None = None
 
     @classmethod
-    def attach(cls, name: str) -> ProcRunner:
+    def attach(cls, name: str) -> Self:
         """The testnet of that name, which runs already; TestnetFailed if it does not."""
         directory = running(name)
         plan = directory.read_plan()
         found = cls(name, lease=None)
         found._directory = directory
-        found._began = plan["began"]
-        found._links = {
+        found._recall(plan)
+        found._nodes = LiveNodes(_live(plan), directory.token.read_text(), plan["began"])
+        found.refresh()
+        return found
+
+    def _recall(self, plan: Mapping[str, Any]) -> None:
+        """Takes over what another command has written."""
+        self._began = plan["began"]
+        self._links = {
             (source, target): from_plain(settings)
             for source, links in plan["settings"].items()
             for target, settings in links.items()
         }
-        found._nodes = LiveNodes(_live(plan), directory.token.read_text(), plan["began"])
-        found.refresh()
-        return found
 
     # --- up and down ------------------------------------------------------------------------------------------------
 
