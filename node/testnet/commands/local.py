@@ -168,7 +168,7 @@ def parsed(document: Mapping[str, Any], place: str) -> Any:
 def _broadcast(runner: ProcRunner) -> int:
     """How many nodes one message of the seed has reached, itself included."""
     from node.testnet.runners.live import wait_until
-    from node.testnet.runners.proc import LOOK_INTERVAL_MIN, LOOKS_PER_SECOND
+    from node.testnet.runners.proc import look_interval
     from node.testnet.scenario.topology import SEED
 
     message = runner.publish(SEED, 100)
@@ -186,7 +186,7 @@ def _broadcast(runner: ProcRunner) -> int:
     wait_until(
         is_everywhere,
         max(BROADCAST_TIMEOUT, len(names) * BROADCAST_TIMEOUT_PER_NODE),
-        max(LOOK_INTERVAL_MIN, len(names) / LOOKS_PER_SECOND),
+        look_interval(len(names)),
     )
     return len(reached)
 

@@ -31,7 +31,7 @@ from node.testnet.scenario.topology import SEED
 from node.testnet.wholeness import is_linked, living_members
 from node.types import to_seconds
 
-__all__ = ["NODES_MAX", "ProcRunner"]
+__all__ = ["NODES_MAX", "ProcRunner", "look_interval"]
 
 NODES_MAX = 200
 START_TIMEOUT = 90.0
@@ -244,7 +244,7 @@ class ProcRunner:
             ]
             return not waiting
 
-        if not wait_until(is_whole, self.start_timeout, max(LOOK_INTERVAL_MIN, size / LOOKS_PER_SECOND)):
+        if not wait_until(is_whole, self.start_timeout, look_interval(size)):
             raise TestnetFailed(
                 f"not every node had every other as a peer within {self.start_timeout:g} s; on a busy machine give it "
                 "more time, or fewer nodes"
@@ -458,6 +458,11 @@ class ProcRunner:
 
     def _tail(self, name: str) -> str:
         return (self._log(name) or ["it wrote nothing"])[-1][:200]
+
+
+def look_interval(nodes: int) -> float:
+    """Seconds between two looks at so many nodes that are all being waited for."""
+    return max(LOOK_INTERVAL_MIN, nodes / LOOKS_PER_SECOND)
 
 
 def _live(plan: Mapping[str, Any]) -> list[LiveNode]:
