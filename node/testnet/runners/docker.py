@@ -226,22 +226,21 @@ class Engine:
 
     def has_containers(self, project: str) -> bool:
         """Whether any container of that project is there, in whatever state."""
-        label: dict[str, str | list[str] | bool] = {"label": f"com.docker.compose.project={project}"}
-        return bool(self._client.containers.list(all=True, filters=label))
+        return bool(self._client.containers.list(all=True, filters=_of(project)))
 
     def remove(self, project: str) -> None:
         """Removes containers, their volumes and networks of a project, whatever state they are in."""
-        label: dict[str, str | list[str] | bool] = {"label": f"com.docker.compose.project={project}"}
+        filters = _of(project)
 
         def remove(container: Container) -> None:
             with suppress(NotFound):
                 container.remove(v=True, force=True)
 
         with ThreadPoolExecutor(WORKERS) as pool:
-            list(pool.map(remove, self._client.containers.list(all=True, filters=label)))
-        for network in self._client.networks.list(filters=label):
+            list(pool.map(remove, self._client.containers.list(all=True, filters=filters)))
+        for network in self._client.networks.list(filters=filters):
             self._do("network", network.remove)
-        for volume in self._client.volumes.list(filters=label):
+        for volume in self._client.volumes.list(filters=filters):
             self._do("volume", volume.remove)
 
     def subnets(self) -> Iterator[ipaddress.IPv4Network]:
@@ -325,6 +324,11 @@ def engine(*, timeout: int = ENGINE_TIMEOUT) -> Iterator[Engine]:
         raise TestnetFailed(f"the Docker engine failed: {_one_line(error)}") from error
     finally:
         client.close()
+
+
+def _of(project: str) -> dict[str, str | list[str] | bool]:
+    """What chooses all that Compose has made for a project."""
+    return {"label": f"com.docker.compose.project={project}"}
 
 
 def _refused(what: str, error: Exception) -> TestnetFailed:
