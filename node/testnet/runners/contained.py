@@ -43,7 +43,6 @@ HEALTH_INTERVAL = "1h"
 """Each look at a container's health costs the engine more than the node costs; here the API is asked instead."""
 
 LOG_BYTES_MAX = 16 << 20
-TAIL_BYTES = 4096
 BACKENDS = ("auto", "netem", "nft", "wire")
 SETTLE_TIMEOUT = 20.0
 """Seconds that kernels have to take a table of links."""
@@ -253,7 +252,7 @@ class DockerRunner(ProcRunner):
     def _tail(self, name: str) -> str:
         with engine() as docker:
             container, _ = docker.by_node(self.project)[name]
-            return (docker.log(container, TAIL_BYTES).splitlines() or ["it wrote nothing"])[-1][:200]
+            return (docker.last_words(container) or "it wrote nothing")[:200]
 
 
 def project_of(testnet: str) -> str:

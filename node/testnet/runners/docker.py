@@ -115,15 +115,6 @@ class Engine:
             answers.update(zip((node.name for node in running), pool.map(question, running), strict=True))
         return answers
 
-    def last_words(self, node: NodeContainer) -> str:
-        """The last line that a container wrote."""
-        try:
-            output: bytes = self._client.containers.get(node.id).logs(tail=LOG_LINES)
-        except NotFound:
-            return ""
-        lines = [line for line in output.decode(errors="replace").splitlines() if line.strip()]
-        return lines[-1][:LOG_CHARACTERS_MAX] if lines else ""
-
     # --- one container, by its id: what is done to it; TestnetFailed if the engine refuses -------------------------
 
     def signal(self, container: str, name: str) -> None:
@@ -186,6 +177,15 @@ class Engine:
         """The end of what it wrote, up to so many bytes."""
         output: bytes = self._do("logs", lambda: self._client.containers.get(container).logs(tail=100_000))
         return output[-most:].decode(errors="replace")
+
+    def last_words(self, container: str) -> str:
+        """The last line that it wrote."""
+        try:
+            output: bytes = self._client.containers.get(container).logs(tail=LOG_LINES)
+        except NotFound:
+            return ""
+        lines = [line for line in output.decode(errors="replace").splitlines() if line.strip()]
+        return lines[-1][:LOG_CHARACTERS_MAX] if lines else ""
 
     def files(self, container: str, directory: str) -> dict[str, bytes]:
         """The files in one of its directories, by name, whether it runs or not; none where there is no such one."""

@@ -98,7 +98,7 @@ def test_what_is_no_answer_is_none(monkeypatch: pytest.MonkeyPatch, result: tupl
 def test_the_last_words_of_a_container_are_its_last_line() -> None:
     docker_engine = engine_of(FakeClient(container("node", 1)))
     (found,) = docker_engine.nodes("trial")
-    assert docker_engine.last_words(found) == "impair: no"
+    assert docker_engine.last_words(found.id) == "impair: no"
 
 
 @pytest.mark.parametrize(("status", "answer"), [(0, True), (2, False), (None, None)])
