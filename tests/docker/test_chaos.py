@@ -16,12 +16,11 @@ import pytest
 
 from node.testnet.errors import TestnetError
 from node.testnet.runners import attach
-from node.testnet.runners.directory import home
 from node.testnet.runners.docker import ALL_MEMORY
 from node.testnet.runners.proc import ProcRunner
 from tests.docker.test_impairment import has_netem
 from tests.docker.testnet import docker, until
-from tests.testnet.killed import ON_LINKS, ON_NODES, SEEN_AS
+from tests.testnet.killed import LIMIT, ON_LINKS, ON_NODES, SEEN_AS, names, run_command, trial
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -38,9 +37,6 @@ timeline:
 expect:
   - {recover: dead, to: steady, within: 10s}
 """
-LIMIT = 8.0
-"""Seconds; of the faults whose controller is killed."""
-
 LABEL = "org.positron.testnet.node"
 
 
@@ -55,11 +51,8 @@ def start(
     started = []
 
     def start(text: str) -> subprocess.Popen[str]:
-        file = tmp_path / "trial.yaml"
-        file.write_text(text)
-        command = [sys.executable, "-m", "node.testnet.main", "chaos", "run", str(file), "--runner", "docker"]
         done = subprocess.Popen(
-            [*command, "--json", "--out", str(tmp_path / "runs")],
+            [*run_command(tmp_path, text, "docker"), "--json"],
             env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         started.append(done)
@@ -138,7 +131,7 @@ def ids() -> list[str]:
 
 def attached() -> ProcRunner:
     """The testnet that the command under test has brought up."""
-    found = [path.parent.name for path in home().glob("*/keeper.sock")]
+    found = names()
     assert len(found) == 1, found
     try:
         return attach(found[0])
@@ -148,9 +141,7 @@ def attached() -> ProcRunner:
 
 def outlive(start: Callable[[str], subprocess.Popen[str]], faults: list[str], wanted: dict[str, str]) -> None:
     """Kills the controller once each node has what is wanted; all has to be well within the limit and a second."""
-    lines = [f"  - {{at: 0s, id: f{number}, {fault}, for: {LIMIT:g}s}}" for number, fault in enumerate(faults)]
-    head = f"schema: 1\ntitle: no controller\nlimit: 60s\ntopology: {{nodes: {max(3, len(wanted) + 1)}}}\ntimeline:\n"
-    process = start(head + "\n".join(lines) + "\n")
+    process = start(trial(faults, max(3, len(wanted) + 1)))
     seen: dict[str, set[str]] = {}
 
     def have_begun() -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,15 +12,13 @@ import pytest
 
 from node.testnet.errors import TestnetError
 from node.testnet.runners import attach
-from node.testnet.runners.directory import home
 from node.testnet.runners.live import wait_until
 from node.testnet.runners.proc import ProcRunner
 from node.testnet.scenario.faults import KINDS
-from tests.testnet.killed import ON_LINKS, ON_NODES, ONE_BY_ONE, SEEN_AS
+from tests.testnet.killed import LIMIT, ON_LINKS, ON_NODES, ONE_BY_ONE, SEEN_AS, names, run_command, trial
 
 pytestmark = [pytest.mark.loopback, pytest.mark.timeout(180)]
 
-LIMIT = 8.0
 WITHIN = 60.0
 """Seconds that a busy machine may take to bring a testnet up."""
 
@@ -35,12 +32,8 @@ def start(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch:
     started: list[subprocess.Popen[str]] = []
 
     def start(text: str) -> subprocess.Popen[str]:
-        file = tmp_path / "trial.yaml"
-        file.write_text(text)
-        command = [sys.executable, "-m", "node.testnet.main", "chaos", "run", str(file), "--runner", "proc"]
-        process = subprocess.Popen(
-            [*command, "--out", str(tmp_path / "runs")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+        command = run_command(tmp_path, text, "proc")
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         started.append(process)
         return process
 
@@ -52,10 +45,6 @@ def start(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch:
         with suppress(TestnetError):
             attach(name).down()
     assert names() == []
-
-
-def names() -> list[str]:
-    return [path.parent.name for path in home().glob("*/keeper.sock")]
 
 
 def effects(runner: ProcRunner) -> dict[str, set[str]]:
@@ -75,9 +64,7 @@ def outlive(start: Start, faults: list[str], wanted: dict[str, set[str]], nodes:
 
     wanted: by the name of a node; "" for any node.
     """
-    lines = [f"  - {{at: 0s, id: f{number}, {fault}, for: {LIMIT:g}s}}\n" for number, fault in enumerate(faults)]
-    head = f"schema: 1\ntitle: no controller\nlimit: 60s\ntopology: {{nodes: {nodes}}}\ntimeline:\n"
-    process = start(head + "".join(lines))
+    process = start(trial(faults, nodes))
     seen: dict[str, set[str]] = {}
 
     def has_begun() -> bool:
