@@ -42,7 +42,6 @@ class Mouth:
         self.identity = machine.identity
         self.epoch = self.wall // MILLISECOND + 1
         self.own = self.sealer(self.identity)
-        self.twin = self.sealer(self.identity)
 
     @property
     def wall(self) -> int:
