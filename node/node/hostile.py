@@ -20,6 +20,7 @@ from node.messages.envelope import Envelope, Sealer, parse_envelope
 from node.messages.frame import is_frame, parse_frame
 from node.messages.packing import Value, pack
 from node.messages.types import Carrier, MessageType
+from node.peers.table import Peer
 from node.transport.endpoint import Endpoint
 from node.transport.events import Delivery, Event, MessageAcknowledged, MessageReceived
 from node.transport.packet import Message
@@ -27,7 +28,7 @@ from node.transport.stream import StreamEndpoint
 from node.types import SECOND, Duration, Instant
 from node.wire.limits import ANNOUNCED_IDS_MAX
 
-__all__ = ["BEHAVIOURS", "Hostile"]
+__all__ = ["BEHAVIOURS", "Hostile", "say"]
 
 HEARD_MAX = 500
 """Messages of others that are kept for later misuse."""
@@ -84,17 +85,8 @@ class Hostile:
 
     def say(self, frame: bytes) -> None:
         """Says anything to every peer, past every service of the node."""
-        now, machine = self._body.now(), self._body.machine
-        for peer in machine.peers.table.active():
-            link = peer.link(Carrier.UDP) or peer.link(Carrier.TCP)
-            endpoint = machine.udp if link is not None and link.carrier is Carrier.UDP else machine.tcp
-            if link is None or endpoint is None:
-                continue
-            try:
-                endpoint.send(link.connection, Message(frame, Delivery.RELIABLE, now + DEADLINE), now)
-                self.said += 1
-            except PositronError:
-                pass
+        for peer in self._body.machine.peers.table.active():
+            self.said += say(self._body, peer, frame)
 
     def flood(self) -> None:
         """Valid messages of its own, ids of nothing, requests, and noise."""
@@ -161,6 +153,20 @@ class Hostile:
                 return parse_envelope(body, signature).origin != self._own_id
             case _:
                 return False
+
+
+def say(body: Body, peer: Peer, frame: bytes) -> bool:
+    """Says anything to one peer, past every service of the node; whether a transport took it."""
+    now, machine = body.now(), body.machine
+    link = peer.link(Carrier.UDP) or peer.link(Carrier.TCP)
+    endpoint = machine.udp if link is not None and link.carrier is Carrier.UDP else machine.tcp
+    if link is None or endpoint is None:
+        return False
+    try:
+        endpoint.send(link.connection, Message(frame, Delivery.RELIABLE, now + DEADLINE), now)
+    except PositronError:
+        return False
+    return True
 
 
 BEHAVIOURS: Mapping[str, Callable[[Hostile], None]] = {

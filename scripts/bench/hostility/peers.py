@@ -9,24 +9,21 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 
-from node.errors import PositronError
 from node.gossip.frames import Act, Urgency, encode, encode_ids
 from node.identity.keys import Identity
 from node.messages.envelope import Envelope, Sealer, message_id
 from node.messages.frame import encode_frame
 from node.messages.packing import pack, unpack_list
-from node.messages.types import Carrier, MessageType
+from node.messages.types import MessageType
 from node.node import Node
+from node.node.hostile import say
 from node.peers.notices import Accused, Presence, accusation
-from node.transport.events import Delivery
-from node.transport.packet import Message
 from node.trust.statements import statement_payload
-from node.types import MILLISECOND, SECOND, NodeId
+from node.types import MILLISECOND, NodeId
 from node.wire.limits import ANNOUNCED_IDS_MAX, STATEMENT_LIFE
 
 __all__ = ["MISDEEDS", "Mouth"]
 
-DEADLINE = 5 * SECOND
 LARGE = 200_000
 NUMBERS = count(1)
 
@@ -55,17 +52,9 @@ class Mouth:
 
     def say(self, frame: bytes, to: NodeId) -> None:
         """Says that to the node under attack."""
-        now, machine = self._engine.now(), self._engine.machine
-        peer = machine.peers.table.get(to)
-        link = (peer.link(Carrier.UDP) or peer.link(Carrier.TCP)) if peer is not None else None
-        endpoint = machine.udp if link is not None and link.carrier is Carrier.UDP else machine.tcp
-        if link is None or endpoint is None:
-            return
-        try:
-            endpoint.send(link.connection, Message(frame, Delivery.RELIABLE, now + DEADLINE), now)
-        except PositronError:
-            return
-        self.spoken += 1
+        peer = self._engine.machine.peers.table.get(to)
+        if peer is not None:
+            self.spoken += say(self._engine, peer, frame)
 
     def pump(self) -> None:
         """Sends what was said."""
