@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ import yaml
 
 from node.config import NetworkConfig
 from node.node import Node
+from node.testnet.report.server import free_port
 
 pytestmark = [
     pytest.mark.loopback,
@@ -40,9 +40,7 @@ async def prometheus(folder: Path, port_of_node: int) -> AsyncIterator[str]:
     job["static_configs"] = [{"targets": [f"{HOST}:{port_of_node}"]}]
     configuration["rule_files"] = [str(CONFIGURATION / name) for name in configuration["rule_files"]]
     (folder / "prometheus.yml").write_text(yaml.safe_dump(configuration))
-    with socket.socket() as free:
-        free.bind((HOST, 0))
-        address = f"{HOST}:{free.getsockname()[1]}"
+    address = f"{HOST}:{free_port()}"
     server = await asyncio.create_subprocess_exec(
         "prometheus", f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address={address}", stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
