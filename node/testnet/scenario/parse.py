@@ -113,10 +113,9 @@ class _Builder:
     # --- shape --------------------------------------------------------------------------------------------------
 
     def _check_shape(self) -> None:
-        for error in sorted(
-            _VALIDATOR.iter_errors(self._source.values), key=lambda one: list(map(str, one.absolute_path))
-        ):
-            self._mistakes.extend(told(self._source, error))
+        errors = sorted(_VALIDATOR.iter_errors(self._source.values), key=lambda one: list(map(str, one.absolute_path)))
+        # Keys that are missing are an error each, and told together: the same words for each of them.
+        self._mistakes.extend(dict.fromkeys(mistake for error in errors for mistake in told(self._source, error)))
         self._raise()
 
     def _raise(self) -> None:

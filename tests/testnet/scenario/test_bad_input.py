@@ -426,3 +426,7 @@ def test_a_file_that_unfolds_nests_or_is_no_text(tmp_path: Path, capsys: pytest.
         (b"\xff\xfe\x00", "s.yaml:1: the byte 0xff is not UTF-8"),
     ):
         assert said in told(text, tmp_path, capsys)[0]
+
+
+def test_keys_that_are_missing_are_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert told("timeline: []\n", tmp_path, capsys) == ["s.yaml:1: schema, title is missing"]
