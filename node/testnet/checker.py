@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,7 @@ class Violation:
 
 def check(run: Run, invariants: Mapping[str, float]) -> list[Violation]:
     """The invariants that did not hold. invariants: names, with the limit of those that have one."""
+    run = replace(run, disturbances=[_until_it_ran(run, one) for one in run.disturbances])
     found = []
     for name, limit in invariants.items():
         examples = list(_CHECKS[name](run, limit))
@@ -213,6 +214,24 @@ def _is_disturbed(run: Run, node: str, start: float, end: float, kinds: Sequence
         one.node == node and one.kind in kinds and one.start <= end and one.end + slack >= start
         for one in run.disturbances
     )
+
+
+def _until_it_ran(run: Run, one: Disturbance) -> Disturbance:
+    """The disturbance, to the moment at which the node ran again: a process or container may take its time to start.
+
+    A node that never ran again is excused for no longer than was asked.
+    """
+    if one.kind != "down":
+        return one
+    end, stopped_at = one.end, None
+    for event in run.events:
+        if event["node"] != one.node:
+            continue
+        if event["event"] in ("stopped", "died") and one.start <= event["at"] <= one.end + GRACE:
+            stopped_at = event["at"]
+        elif event["event"] == "started" and stopped_at is not None:
+            end, stopped_at = max(end, event["at"]), None
+    return replace(one, end=end)
 
 
 def _short(message: str) -> str:

@@ -124,6 +124,29 @@ def test_a_restart_that_nobody_asked_for_is_told() -> None:
     assert not violated(run(events, Disturbance("node-1", "down", 15.0, 20.0)), "no_unasked_restart")
 
 
+@pytest.mark.parametrize(
+    ("started", "published", "is_excused"),
+    [(9.5, 9.0, True), (9.5, 11.0, True), (9.5, 12.0, False), (3.0, 9.0, False), (None, 9.0, False)],
+)
+def test_a_node_that_starts_late_is_down_until_then(started: float | None, published: float, is_excused: bool) -> None:
+    events = [event(node, 0.0, "started") for node in NODES]
+    events += [event("node-2", 1.0, "stopped", reason="kill")]
+    if started is not None:
+        events.append(event("node-2", started, "started"))
+    events.append(event("seed", published, "published", message="m1"))
+    events.append(event("node-1", published + 0.1, "delivered", message="m1", origin="seed"))
+    judged = run(sorted(events, key=lambda one: one["at"]), Disturbance("node-2", "down", 1.0, 3.0))
+    assert violated(judged, "every_message_everywhere") != is_excused
+    assert not violated(judged, "no_unasked_restart")
+
+
+def test_a_late_start_excuses_no_other_one() -> None:
+    events = [event(node, 0.0, "started") for node in NODES]
+    events += [event("node-2", 1.0, "stopped", reason="kill"), event("node-2", 9.0, "started")]
+    events += [event("node-2", 20.0, "stopped", reason="kill"), event("node-2", 24.0, "started")]
+    assert violated(run(events, Disturbance("node-2", "down", 1.0, 3.0)), "no_unasked_restart")
+
+
 def test_errors_in_logs_and_too_much_memory_are_told() -> None:
     assert violated(run(history(), logs={"node-1": ["12:00 ERROR it broke"]}), "clean_logs")
     assert not violated(run(history(), logs={"node-1": ["12:00 WARNING hm"]}), "clean_logs")
