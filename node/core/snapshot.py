@@ -1,4 +1,4 @@
-"""The node at one instant, for metrics, API and logs: frozen records around the live counters.
+"""The node at one instant, for metrics, API and logs: records around the live counters, never modified.
 
 Durations and instants are nanoseconds of the node's monotonic clock. The `stats` objects inside are the live ones, so
 whoever keeps a snapshot for later copies what it needs.
@@ -18,7 +18,7 @@ from node.types import Address, Duration, Instant, NodeId
 __all__ = ["LinkSnapshot", "NodeSnapshot", "PeerSnapshot"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class LinkSnapshot:
     """One connection and whose it is. peer_name is "" and peer_state `connecting` until the peer introduced itself."""
 
@@ -27,7 +27,7 @@ class LinkSnapshot:
     peer_state: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class PeerSnapshot:
     """One node that this node has met or heard of.
 

@@ -12,9 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
+from typing import NamedTuple
 
 from node.metrics.links import LINK_METRICS, LinkRows
-from node.metrics.names import CATALOGUE, LINKS_LISTED_MAX, Metric
+from node.metrics.names import CATALOGUE, Metric
 from node.metrics.readings import Observation, Reading, first_readings, last_readings, rows_of, unlisted_reading
 
 __all__ = ["CONTENT_TYPE", "render"]
@@ -23,6 +24,9 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 SERIES_KEPT_MAX = 1024
 """Series whose written labels are remembered: all of a node but those of its links."""
+
+LAYOUTS_KEPT_MAX = 4
+"""Sets of links whose written labels are remembered: both transports of a node, now and before a link came or went."""
 
 
 def render(seen: Observation) -> bytes:
@@ -50,21 +54,33 @@ def _add(blocks: dict[str, list[str]], readings: Iterable[Reading], node: str) -
 
 def _add_links(blocks: dict[str, list[str]], links: LinkRows, node: str) -> None:
     """One line for each value of each row; the lines of one metric come together, so each has a column of its own."""
-    names = LINK_METRICS[links.transport]
-    columns: list[list[str]] = [[] for _ in names]
-    for label, row in links.rows.items():
-        for column, series, value in zip(columns, _link_series(names, label, node), row, strict=True):
-            if value is not None:
-                column.append(f"{series}{value!r}\n")
-    for name, column in zip(names, columns, strict=True):
-        if column:
-            blocks[name] = [_FORMS[name].header, *column]
+    columns = zip(*links.rows.values(), strict=True)
+    layout = _layout(LINK_METRICS[links.transport], tuple(links.rows), node)
+    for column, (name, lines, template) in zip(columns, layout, strict=bool(links.rows)):
+        if None not in column:
+            blocks[name] = [template % column]
+        elif written := [f"{line}{value!r}\n" for line, value in zip(lines, column, strict=True) if value is not None]:
+            blocks[name] = [_FORMS[name].header, *written]
 
 
-@lru_cache(maxsize=2 * LINKS_LISTED_MAX)
-def _link_series(names: tuple[str, ...], label: str, node: str) -> tuple[str, ...]:
-    """The lines of one row up to their values."""
-    return tuple(f"{name}{{{_labels(name, (label,), node)}}} " for name in names)
+class _Column(NamedTuple):
+    """All links' lines of one metric up to their values; template: the same with its header, to be filled at once."""
+
+    name: str
+    lines: list[str]
+    template: str
+
+
+@lru_cache(maxsize=LAYOUTS_KEPT_MAX)
+def _layout(names: tuple[str, ...], peers: tuple[str, ...], node: str) -> list[_Column]:
+    """What is the same from one scrape to the next while the links are the same: all but their values."""
+    tails = [f"{{{_labels(names[0], (peer,), node)}}} " for peer in peers]
+    columns = []
+    for name in names:
+        lines = [name + tail for tail in tails]
+        header, *starts = (text.replace("%", "%%") for text in (_FORMS[name].header, *lines))
+        columns.append(_Column(name, lines, header + "".join(f"{start}%r\n" for start in starts)))
+    return columns
 
 
 @lru_cache(maxsize=SERIES_KEPT_MAX)

@@ -80,8 +80,8 @@ class ApiSource:
     def history(self) -> Feed:
         return self._subject.chronicle.history
 
-    def render_metrics(self) -> bytes:
-        return self._observer.render_metrics()
+    async def render_metrics(self) -> bytes:
+        return await self._observer.render_metrics()
 
     def is_healthy(self) -> bool:
         return self._observer.is_healthy()

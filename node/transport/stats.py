@@ -7,8 +7,9 @@ command line say the same thing.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 
 from node.types import Address, Duration, Instant, NodeId
 
@@ -67,10 +68,10 @@ class Histogram:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
-    def absorb(self, other: Histogram) -> None:
-        """Adds what another one of the same bounds has counted."""
-        self.counts = [mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)]
-        self.total += other.total
+    def absorb(self, *others: Histogram) -> None:
+        """Adds what others of the same bounds have counted."""
+        self.counts = list(map(sum, zip(self.counts, *(other.counts for other in others), strict=True)))
+        self.total += sum(other.total for other in others)
 
     def copy(self) -> Histogram:
         """One that counts on by itself."""
@@ -139,6 +140,7 @@ _SUMMED = (
     "messages_expired",
     "messages_dropped",
 )
+_counted: Callable[[object], tuple[int, ...]] = attrgetter(*_SUMMED)
 
 
 @dataclass(slots=True)
@@ -172,15 +174,17 @@ class EndpointStats:
     resets_received: int = 0
     rtt: Histogram = field(default_factory=lambda: Histogram(RTT_BOUNDS))
 
-    def absorb(self, stats: ConnectionStats) -> None:
-        """Adds what one connection counted."""
-        for name in _SUMMED:
-            setattr(self, name, getattr(self, name) + getattr(stats, name))
-        for cause, count in stats.packets_retransmitted.items():
-            self.packets_retransmitted[cause] += count
-        for trigger, count in stats.packets_lost.items():
-            self.packets_lost[trigger] += count
-        self.rtt.absorb(stats.rtt)
+    def absorb(self, *connections: ConnectionStats) -> None:
+        """Adds what those connections counted, name by name: every scrape does it for all of them at once."""
+        counted = (_counted(self), *map(_counted, connections))
+        for name, total in zip(_SUMMED, map(sum, zip(*counted, strict=True)), strict=True):
+            setattr(self, name, total)
+        for mine, theirs in (
+            (self.packets_retransmitted, [stats.packets_retransmitted for stats in connections]),
+            (self.packets_lost, [stats.packets_lost for stats in connections]),
+        ):
+            mine.update(zip(mine, map(sum, zip(mine.values(), *map(dict.values, theirs), strict=True)), strict=True))
+        self.rtt.absorb(*(stats.rtt for stats in connections))
 
     def plus(self, connections: Iterable[ConnectionStats]) -> EndpointStats:
         """A copy that also counts those connections."""
@@ -193,8 +197,7 @@ class EndpointStats:
             refusals_received=dict(self.refusals_received),
             rtt=self.rtt.copy(),
         )
-        for stats in connections:
-            total.absorb(stats)
+        total.absorb(*connections)
         return total
 
 
@@ -209,9 +212,11 @@ class KernelInfo:
     congestion_window: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ConnectionSnapshot:
     """One connection at one instant. Durations in nanoseconds; RTT fields are None until the first sample.
+
+    Never modified, and not frozen either: a scrape makes one per link, and a frozen one takes twice as long to make.
 
     state: `handshake`, `established`, `closing` or `closed`.
     computed_rto: srtt + max(granularity, 4 * rttvar) + max_ack_delay (RFC 6298 §2).

@@ -61,7 +61,7 @@ class FakeNode:
             raise self.error
         return {"command": command, "body": body} if self.has_chaos else None
 
-    def render_metrics(self) -> bytes:
+    async def render_metrics(self) -> bytes:
         return b"positron_ready 1\n"
 
     def is_healthy(self) -> bool:

@@ -215,7 +215,7 @@ async def test_a_connection_that_says_nothing_is_cut(monkeypatch: pytest.MonkeyP
 @pytest.mark.asyncio
 async def test_clients_that_take_no_answers_hold_up_nobody() -> None:
     class Talkative(FakeNode):
-        def render_metrics(self) -> bytes:
+        async def render_metrics(self) -> bytes:
             return bytes(4 << 20)
 
     async with AsyncExitStack() as stack:

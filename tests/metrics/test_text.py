@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 
@@ -65,10 +66,18 @@ def test_buckets_are_cumulative_and_end_at_infinity() -> None:
 
 
 def test_what_a_label_may_hold_is_escaped() -> None:
-    text = render(observation(node_snapshot(name='a"b\\c\nd'))).decode()
+    text = render(observation(node_snapshot(link(2), name='a"b\\c\nd%s'))).decode()
 
-    (family,) = [f for f in text_string_to_metric_families(text) if f.name == "positron_ready"]
-    assert family.samples[0].labels == {"node": 'a"b\\c\nd'}
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    assert families["positron_ready"].samples[0].labels == {"node": 'a"b\\c\nd%s'}
+    assert families["positron_link_mtu_bytes"].samples[0].labels == {"node": 'a"b\\c\nd%s', "peer": "00000002"}
+
+
+def test_a_scrape_tells_of_the_links_that_are_there_now() -> None:
+    for listed in (("2", "3"), ("2", "4"), ("2",), ()):
+        text = render(observation(node_snapshot(*(link(int(number)) for number in listed)))).decode()
+
+        assert re.findall(r'positron_link_mtu_bytes{node="node-1",peer="0000000(.)"}', text) == list(listed)
 
 
 def test_the_content_type_is_the_text_format() -> None:

@@ -36,7 +36,7 @@ async def test_metrics_statistics_and_peers_show_one_and_the_same_node() -> None
     snapshot = node_snapshot(link(2), peers=(peer(2),))
     watched = observer(snapshot, socket=SocketStats(datagrams_sent=7, send_errors={"EPERM": 2}))
 
-    text = watched.render_metrics().decode()
+    text = (await watched.render_metrics()).decode()
     stats = watched.stats()
 
     assert 'positron_link_rtt_smoothed_seconds{node="node-1",peer="00000002"} 0.02' in text
@@ -51,8 +51,18 @@ async def test_metrics_statistics_and_peers_show_one_and_the_same_node() -> None
 async def test_the_time_of_rendering_is_told_with_the_next_scrape() -> None:
     watched = observer(node_snapshot())
 
-    assert b'positron_scrape_render_seconds{node="node-1"} 0.0\n' in watched.render_metrics()
-    assert b'positron_scrape_render_seconds{node="node-1"} 0.0\n' not in watched.render_metrics()
+    assert b'positron_scrape_render_seconds{node="node-1"} 0.0\n' in await watched.render_metrics()
+    assert b'positron_scrape_render_seconds{node="node-1"} 0.0\n' not in await watched.render_metrics()
+
+
+@pytest.mark.asyncio
+async def test_others_have_their_turn_between_reading_the_node_and_writing_it_down() -> None:
+    scrape = observer(node_snapshot()).render_metrics()
+
+    assert scrape.send(None) is None
+    with pytest.raises(StopIteration) as ended:
+        scrape.send(None)
+    assert b"positron_ready" in ended.value.value
 
 
 def test_health_is_running_and_readiness_is_the_machine_s_word() -> None:
