@@ -7,9 +7,12 @@ standard output, with --json as JSON; progress and errors, one line each, go to 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 
 from node.cli.output import ready_output
 from node.cli.parser import VersionAction
@@ -43,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except TestnetMisused as error:
         sys.exit(_tell(error, words))
     try:
-        status: int = arguments.function(arguments)
+        with _ended_like_ctrl_c():
+            status: int = arguments.function(arguments)
     except TestnetError as error:
         return _tell(error, words)
     except ModuleNotFoundError as error:
@@ -57,6 +61,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 1
     return status
+
+
+@contextlib.contextmanager
+def _ended_like_ctrl_c() -> Iterator[None]:
+    """SIGTERM, and SIGHUP unless it is ignored (nohup), interrupt: what was begun is healed and taken down."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _tell(error: TestnetError, words: Sequence[str]) -> int:

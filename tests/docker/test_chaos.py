@@ -204,8 +204,13 @@ def test_an_interrupted_run_is_aborted_and_leaves_nothing(start: Callable[[str],
     assert volumes() <= before
 
 
+@pytest.mark.parametrize(("number", "is_for_all"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
 def test_an_interrupted_start_leaves_nothing(
-    images: dict[str, str], tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    number: signal.Signals,
+    is_for_all: bool,
+    images: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     project = f"positron-test-{os.getpid()}-up"
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("rt")))
@@ -220,8 +225,8 @@ def test_an_interrupted_start_leaves_nothing(
     )  # fmt: skip
     try:
         until(lambda: bool(containers()), 60, "a container is there")
-        # As a terminal does it: to the command and to Compose below it.
-        os.killpg(process.pid, signal.SIGINT)
+        # A terminal tells the command and Compose below it, a service manager the command alone.
+        (os.killpg if is_for_all else os.kill)(process.pid, number)
         output, errors = process.communicate(timeout=60)
         assert process.returncode != 0, output + errors
         assert containers() == []

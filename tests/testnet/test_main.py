@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -70,3 +71,38 @@ def test_the_command_line_is_read_without_the_libraries_of_the_extra() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_interrupts_like_ctrl_c_and_its_handler_comes_back(
+    number: signal.Signals, testnets: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    undone: list[str] = []
+
+    def up(_: object) -> int:
+        try:
+            signal.raise_signal(number)
+        except KeyboardInterrupt:
+            undone.append("taken down")
+            raise
+        return 0
+
+    monkeypatch.setattr("node.testnet.commands.local.up", up)
+    before = signal.getsignal(number)
+    assert main(["up", "--runner", "proc"]) == 1
+    assert undone == ["taken down"]
+    assert capsys.readouterr().err.endswith("testnet: interrupted\n")
+    assert signal.getsignal(number) == before
+
+
+def test_a_hangup_that_is_ignored_stays_ignored(testnets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def up(_: object) -> int:
+        signal.raise_signal(signal.SIGHUP)
+        return 0
+
+    monkeypatch.setattr("node.testnet.commands.local.up", up)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert main(["up", "--runner", "proc"]) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)

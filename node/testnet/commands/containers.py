@@ -41,12 +41,13 @@ def up(arguments: argparse.Namespace) -> int:
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """Shows the nodes that Compose has started; status 1 when there are none, or not every node is up."""
+    """Shows nodes in containers that have no keeper (any more); status 1 when there are none, or not every one is up."""
+    from node.testnet.runners.contained import project_of
     from node.testnet.runners.docker import engine
     from node.testnet.status import status_lines, status_of, status_record
 
     with engine() as docker:
-        nodes = docker.nodes(arguments.name)
+        nodes = docker.nodes(arguments.name) or docker.nodes(project_of(arguments.name))
         statuses = status_of(nodes, docker.ask(nodes, STATS_PATH, STATS_COMMAND))
     if not statuses:
         raise TestnetFailed(f"no testnet {arguments.name!r} is running; start one with `testnet up`")
