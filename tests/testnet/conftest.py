@@ -100,10 +100,10 @@ class FakeEngine:
         self.found = [node("seed"), node("node-1")]
         self.peers: list[int | None] = [1]
         self.removed: list[str] = []
+        self.project = "positron"
 
     def nodes(self, project: str) -> list[NodeContainer]:
-        assert project == "positron"
-        return self.found
+        return self.found if project == self.project else []
 
     def remove(self, project: str) -> None:
         self.removed.append(project)

@@ -41,7 +41,7 @@ def up(arguments: argparse.Namespace) -> int:
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """Shows nodes in containers that have no keeper (any more); status 1 when there are none, or not every one is up."""
+    """Shows nodes in containers that have no keeper; status 1 when there are none, or not every one is up."""
     from node.testnet.runners.contained import project_of
     from node.testnet.runners.docker import engine
     from node.testnet.status import status_lines, status_of, status_record

@@ -93,6 +93,14 @@ def test_status_fails_when_a_node_does_not_answer(engine: FakeEngine, testnets: 
     assert main(["status"]) == 1
 
 
+def test_status_finds_containers_whose_keeper_is_gone(
+    engine: FakeEngine, testnets: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine.project = "positron-mine"
+    assert main(["status", "--name", "mine", "--json"]) == 0
+    assert [one["name"] for one in json.loads(capsys.readouterr().out)] == ["seed", "node-1"]
+
+
 def test_status_without_a_testnet_is_one_line(
     engine: FakeEngine, testnets: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
