@@ -82,6 +82,7 @@ class Recovery:
         "_loss_at",
         "_lost",
         "_newest_rtt",
+        "_newest_sample_at",
         "_recovery_until",
         "_reordering",
         "_sampled_at",
@@ -121,6 +122,7 @@ class Recovery:
         self._recovery_until = -1
         self._spurious_until = -1
         self._newest_rtt: Duration = 0
+        self._newest_sample_at: Instant = 0
         self._sampled_at: Instant | None = None
         self.rtt = rtt
         self.bytes_in_flight = 0
@@ -302,7 +304,8 @@ class Recovery:
         self._newest_rtt = latest_rtt
         if self._sampled_at is None:
             self._sampled_at = now
-        self.rtt.update(latest_rtt, delay)
+        self.rtt.update(latest_rtt, delay, now - self._newest_sample_at)
+        self._newest_sample_at = now
         self._stats.rtt.observe(self.rtt.adjusted_rtt)
         return latest_rtt
 

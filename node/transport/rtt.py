@@ -8,13 +8,21 @@ from __future__ import annotations
 
 from node.types import MILLISECOND, Duration
 
-__all__ = ["GRANULARITY", "INITIAL_RTT", "RttEstimator"]
+__all__ = ["GRANULARITY", "INITIAL_RTT", "SAMPLE_TIME", "SAMPLE_WEIGHT_MAX", "RttEstimator"]
 
 GRANULARITY: Duration = 1 * MILLISECOND
 """Clock granularity G: no timer is set finer than this (RFC 9002 §6.1.2)."""
 
 INITIAL_RTT: Duration = 100 * MILLISECOND
 """Assumed before the first sample. RFC 9002 §6.2.2 says 333 ms; a testnet's paths are shorter."""
+
+
+SAMPLE_TIME: Duration = 250 * MILLISECOND
+"""Time for which one sample stands. RFC 6298 §3 counts on one in every round trip; a link that has a heartbeat in two
+seconds would show for a minute and a half what its path is over with."""
+
+SAMPLE_WEIGHT_MAX = 8
+"""What one sample counts for at most; more would let a lucky one decide alone when a path counts as lossy."""
 
 
 class RttEstimator:
@@ -39,8 +47,11 @@ class RttEstimator:
         self.latest_rtt = self.smoothed_rtt = self.rttvar = self.min_rtt = None
         self.adjusted_rtt = 0
 
-    def update(self, latest_rtt: Duration, ack_delay: Duration) -> None:
-        """Takes one sample (RFC 9002 §5.3). ack_delay: as the peer reported it; capped at its own promise."""
+    def update(self, latest_rtt: Duration, ack_delay: Duration, since: Duration = 0) -> None:
+        """Takes one sample (RFC 9002 §5.3). ack_delay: as the peer reported it; capped at its own promise.
+
+        since: time since the sample before; one that is alone for long counts for several.
+        """
         self.latest_rtt = latest_rtt
         self.adjusted_rtt = latest_rtt
         if self.smoothed_rtt is None or self.rttvar is None or self.min_rtt is None:
@@ -56,6 +67,17 @@ class RttEstimator:
         # rttvar first: RFC 6298 §2.3 takes the deviation from the smoothed value as it was before this sample.
         self.rttvar = (3 * self.rttvar + abs(self.smoothed_rtt - adjusted_rtt)) // 4
         self.smoothed_rtt = (7 * self.smoothed_rtt + adjusted_rtt) // 8
+        if since > SAMPLE_TIME:
+            self._repeat(adjusted_rtt, min(SAMPLE_WEIGHT_MAX, (since + SAMPLE_TIME // 2) // SAMPLE_TIME))
+
+    def _repeat(self, adjusted_rtt: Duration, weight: int) -> None:
+        """Takes the same sample again until it counts so much; half as much in the deviation, or it falls too far."""
+        assert self.smoothed_rtt is not None
+        assert self.rttvar is not None
+        for step in range(1, weight):
+            if step % 2 == 0:
+                self.rttvar = (3 * self.rttvar + abs(self.smoothed_rtt - adjusted_rtt)) // 4
+            self.smoothed_rtt = (7 * self.smoothed_rtt + adjusted_rtt) // 8
 
     def computed_rto(self) -> Duration:
         """smoothed_rtt + max(G, 4 * rttvar) + max_ack_delay (RFC 6298 §2.3, RFC 9002 §6.2.1), without any floor."""

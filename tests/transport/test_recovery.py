@@ -34,9 +34,9 @@ class WatchedRtt(RttEstimator):
         super().__init__(MAX_ACK_DELAY)
         self.samples: list[Duration] = []
 
-    def update(self, latest_rtt: Duration, ack_delay: Duration) -> None:
+    def update(self, latest_rtt: Duration, ack_delay: Duration, since: Duration = 0) -> None:
         self.samples.append(latest_rtt)
-        super().update(latest_rtt, ack_delay)
+        super().update(latest_rtt, ack_delay, since)
 
 
 @dataclass

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.transport.rtt import GRANULARITY, INITIAL_RTT, RttEstimator
+from node.transport.rtt import GRANULARITY, INITIAL_RTT, SAMPLE_TIME, SAMPLE_WEIGHT_MAX, RttEstimator
 from node.types import MILLISECOND, SECOND
 from tests.reference.rfc6298 import RetransmissionTimer
 from tests.reference.rfc9002 import LossDetection
@@ -47,6 +47,34 @@ def test_computed_rto_follows_rfc_6298(several: list[int]) -> None:
         estimator.update(rtt, 0)
         reference.measure(rtt)
         assert abs(estimator.computed_rto() - MAX_ACK_DELAY - reference.unbounded_rto()) < ROUNDING
+
+
+@given(rtts, st.lists(st.tuples(rtts, st.integers(0, 10 * SECOND)), max_size=30))
+def test_a_sample_after_a_silence_counts_for_several(first: int, later: list[tuple[int, int]]) -> None:
+    estimator, reference = RttEstimator(MAX_ACK_DELAY), RttEstimator(MAX_ACK_DELAY)
+    estimator.update(first, 0)
+    reference.update(first, 0)
+    for rtt, since in later:
+        estimator.update(rtt, 0, since)
+        weight = max(1, min(SAMPLE_WEIGHT_MAX, int(since / SAMPLE_TIME + 0.5)))
+        for step in range(weight):
+            rttvar = reference.rttvar
+            reference.update(rtt, 0)
+            if step % 2:
+                reference.rttvar = rttvar
+        assert estimator.smoothed_rtt == pytest.approx(reference.smoothed_rtt, abs=ROUNDING)
+
+
+@pytest.mark.parametrize("since", [SECOND // 2, 2 * SECOND])
+def test_what_is_over_is_forgotten_in_seconds_however_rare_the_samples_are(since: int) -> None:
+    estimator = RttEstimator(MAX_ACK_DELAY)
+    for _ in range(30):
+        estimator.update(160 * MILLISECOND, 0, since)
+    for _ in range(20 * SECOND // since):
+        estimator.update(1 * MILLISECOND, 0, since)
+
+    assert estimator.smoothed_rtt == pytest.approx(MILLISECOND, rel=0.1)
+    assert estimator.computed_rto() < 15 * MILLISECOND
 
 
 @given(samples)
