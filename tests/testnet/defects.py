@@ -109,7 +109,7 @@ def planted(name: str, runner: Runner, out: Path) -> tuple[Conductor, Path]:
     conductor = Conductor(scenario, resolve(scenario), runner)
     conductor.run()
     folder.write(conductor, source)
-    return conductor, write_report(folder.path)
+    return conductor, write_report(folder.path).path
 
 
 def _main(runner: str) -> int:

@@ -149,12 +149,19 @@ def lint(arguments: argparse.Namespace) -> int:
 
 
 def make_report(arguments: argparse.Namespace) -> int:
-    """Writes `report.html` into the folder of a run and prints its path."""
+    """Writes `report.html` into the folder of a run and prints its path; status 1 if files of the run are damaged."""
     from node.testnet.report import write_report
 
-    page = write_report(Path(arguments.run))
-    print(json.dumps({"report": str(page)}) if arguments.json else page)
-    return 0
+    written = write_report(Path(arguments.run))
+    told: dict[str, Any] = {"report": str(written.path), "damage": written.damage, "empty": written.empty}
+    if written.damage:
+        told |= {"status": 1, "error": written.damage[0]}
+    print(json.dumps(told) if arguments.json else written.path)
+    for line in written.damage:
+        sys.stderr.write(f"testnet: {line}\n")
+    if written.empty:
+        sys.stderr.write(f"testnet: charts without data, the page says why: {'; '.join(written.empty)}\n")
+    return 1 if written.damage else 0
 
 
 def generate(arguments: argparse.Namespace) -> int:
@@ -287,7 +294,7 @@ def carry_out(
     conductor = Conductor(scenario, resolve(scenario), made, progress=progress)
     conductor.run()
     folder.write(conductor, source)
-    return conductor, write_report(folder.path)
+    return conductor, write_report(folder.path).path
 
 
 def _show_schedules(loaded: Sequence[tuple[Scenario, Any]], arguments: argparse.Namespace) -> int:

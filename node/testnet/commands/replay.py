@@ -39,8 +39,12 @@ def replay_metrics(arguments: argparse.Namespace) -> int:
     from node.testnet.report.stored import load
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    run = load(Path(arguments.run))
     try:
-        with replayed(load(Path(arguments.run)), port=arguments.port) as replay:
+        with replayed(run, port=arguments.port) as replay:
+            wrong = run.damage.get("metrics.openmetrics")
+            if wrong:
+                sys.stderr.write(f"testnet: metrics.openmetrics {wrong}; what is left of it is shown\n")
             told = {"prometheus": replay.address, "start": replay.start, "end": replay.end}
             print(json.dumps(told) if arguments.json else "\n".join(_where(replay)), flush=True)
             while True:

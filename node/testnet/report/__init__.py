@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import NamedTuple
 
 from node.testnet.errors import TestnetFailed
-from node.testnet.report.page import render_report
+from node.testnet.report.page import LOSS, render_report
 from node.testnet.report.stored import load
 
-__all__ = ["REPORT", "write_report"]
+__all__ = ["REPORT", "Written", "write_report"]
 
 REPORT = "report.html"
 
+_EMPTY = re.compile(r'<figcaption>([^<]*)</figcaption><p class="nothing">')
 
-def write_report(folder: Path) -> Path:
-    """Writes the page of the run in that folder; its path. TestnetMisused, TestnetFailed."""
+
+class Written(NamedTuple):
+    """A page. damage: what it lacks because a file of the run is damaged, line by line. empty: charts without data."""
+
+    path: Path
+    damage: list[str]
+    empty: list[str]
+
+
+def write_report(folder: Path) -> Written:
+    """Writes the page of the run in that folder. TestnetMisused, TestnetFailed."""
     path = folder / REPORT
-    page = render_report(load(folder))
+    run = load(folder)
+    page = render_report(run)
     try:
         path.write_text(page)
     except OSError as error:
         raise TestnetFailed(f"{path} cannot be written: {error.strerror}") from error
-    return path
+    damage = [f"{folder / name} {wrong}; {LOSS[name]}" for name, wrong in sorted(run.damage.items())]
+    return Written(path, damage, _EMPTY.findall(page))

@@ -1,7 +1,7 @@
 """Makes `report.html` of a stored run: one file that a browser shows offline, with everything in it.
 
-The charts are panels of the boards, asked of the samples that the run kept; faults are shaded in all of them. Output
-depends on the folder alone.
+The charts are panels of the boards, asked of the samples that the run kept; faults are shaded in all of them. What a
+damaged file keeps from being shown is said in its place. Output depends on the folder alone.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from node.testnet.report.panels import View, names_by_peer
 from node.testnet.report.stored import StoredRun
 from node.testnet.report.style import STYLE
 
-__all__ = ["render_report"]
+__all__ = ["LOSS", "render_report"]
 
 SHOWN = ("overview", "chaos")
 
@@ -32,21 +32,19 @@ def render_report(run: StoredRun) -> str:
     """The page."""
     outcome = run.outcome
     verdict = str(outcome["verdict"])
-    span = _span(run)
-    bands = [Band(_called(step), step["started"], _end_of(step, span)) for step in run.steps if _began(step)]
     parts = [
         f"<header><h1>{escape(str(outcome['title']))}</h1>",
         f'<p class="verdict {escape(verdict)}">{escape(verdict)}</p>',
         f"<p>{escape(str(outcome['reason']))}</p></header>",
         _facts(run),
-        _section("What happened", _steps(run.steps)),
-        _section("What it led to", _expectations(outcome)),
-        _section("Invariants", _invariants(run)),
-        _section("Over time", _charts(View(run.recording, span, bands, recorded()))),
-        _section("Links, asked and measured", _links(run)),
-        _section("Retransmissions, link by link", _matrix(run, span)),
-        _section("The scenario", f"<pre>{escape(run.scenario)}</pre>"),
-        _section("Again", _again(run)),
+        _section(run, "What happened", ("timeline.jsonl",), _steps(run)),
+        _section(run, "What it led to", (), _expectations(outcome)),
+        _section(run, "Invariants", ("facts.json", "history.jsonl"), _invariants(run)),
+        _section(run, "Over time", ("metrics.openmetrics", "timeline.jsonl"), _charts(run)),
+        _section(run, "Links, asked and measured", ("links.csv",), _links(run)),
+        _section(run, "Retransmissions, link by link", ("metrics.openmetrics", "facts.json"), _matrix(run)),
+        _section(run, "The scenario", ("scenario.resolved.yaml",), f"<pre>{escape(run.scenario)}</pre>"),
+        _section(run, "Again", (), _again(run)),
     ]
     title = escape(f"{outcome['scenario']}: {verdict}")
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'
@@ -54,18 +52,39 @@ def render_report(run: StoredRun) -> str:
     return f"{top}<body>{''.join(parts)}</body></html>\n"
 
 
+LOSS = {
+    "facts.json": "neither the invariants nor the matrix of retransmissions are shown",
+    "history.jsonl": "what is shown of the invariants cannot be judged again",
+    "links.csv": "not every measurement of a link is shown",
+    "metrics.openmetrics": "charts and the matrix show only what is left of it",
+    "scenario.resolved.yaml": "the scenario is not shown, or not whole",
+    "timeline.jsonl": "not every fault is listed and shaded in the charts",
+}
+"""What a page lacks whose run has such a file damaged."""
+
+
+def _section(run: StoredRun, title: str, files: Sequence[str], content: str) -> str:
+    """A section. files: what its content is made of; what is wrong with them stands above it."""
+    damaged = [f"{name} {run.damage[name]}; {LOSS[name]}." for name in files if name in run.damage]
+    notes = "".join(f'<p class="missing">{escape(note)}</p>' for note in damaged)
+    return f"<section><h2>{escape(title)}</h2>{notes}{content}</section>"
+
+
 # --- charts -------------------------------------------------------------------------------------------------------
 
 
-def _charts(view: View) -> str:
+def _charts(run: StoredRun) -> str:
     """The overview and the timeline of faults; a panel that stands on both is drawn once."""
+    span = _span(run)
+    bands = [Band(_called(step), step["started"], _end_of(step, span)) for step in run.steps if _began(step)]
+    view = View(run.recording, span, bands, recorded())
     chosen = [board for board in BOARDS if board.uid in SHOWN]
     panels = {panel.title: panel for board in chosen for panel in board.panels if panel.shape is not Shape.STAT}
     return "".join(view.figure(panel) for panel in panels.values())
 
 
-def _matrix(run: StoredRun, span: tuple[float, float]) -> str:
-    nodes = list(run.facts["nodes"])
+def _matrix(run: StoredRun) -> str:
+    nodes, span = list(run.facts["nodes"]), _span(run)
     names = names_by_peer(run.recording)
     cells: dict[tuple[str, str], float] = {}
     whole = f"{max(1, round(span[1] - span[0]))}s"
@@ -91,7 +110,7 @@ def _facts(run: StoredRun) -> str:
     recovered = outcome["recovered_after"]
     rows = [
         ("Scenario", f"{outcome['scenario']}, seed {outcome['seed']}"),
-        ("Nodes", str(len(run.facts["nodes"]))),
+        ("Nodes", str(len(run.facts["nodes"]) or "unknown")),
         ("Runner", f"{outcome['runner']}, backend {outcome['backend']} ({environment['backend_reason']})"),
         ("Messages", f"{outcome['published']} published, {outcome['delivered']} delivered"),
         ("Steady again", "no" if recovered is None else f"{recovered:.1f} s after the last fault was healed"),
@@ -106,9 +125,9 @@ def _facts(run: StoredRun) -> str:
     )
 
 
-def _steps(steps: Sequence[dict[str, Any]]) -> str:
-    if not steps:
-        return "<p>Nothing was broken.</p>"
+def _steps(run: StoredRun) -> str:
+    if not run.steps:
+        return "" if "timeline.jsonl" in run.damage else "<p>Nothing was broken.</p>"
     rows = [
         (
             step["step"],
@@ -119,7 +138,7 @@ def _steps(steps: Sequence[dict[str, Any]]) -> str:
             f"{step['planned_end']:.1f} s",
             _time(step["ended"]),
         )
-        for step in steps
+        for step in run.steps
     ]
     return _table(("Fault", "Kind", "Whom", "Planned from", "Began", "Planned until", "Ended"), rows)
 
@@ -149,7 +168,7 @@ def _invariants(run: StoredRun) -> str:
 
 def _links(run: StoredRun) -> str:
     if not run.links:
-        return "<p>No link was measured.</p>"
+        return "" if "links.csv" in run.damage else "<p>No link was measured.</p>"
     wrong = [link for link in run.links if link["applied"] != "True"]
     shown = wrong or sorted(run.links, key=lambda link: -float(link["loss_asked"]))[:40]
     rows = [
@@ -175,12 +194,8 @@ def _again(run: StoredRun) -> str:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
     return f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
-
-
-def _section(title: str, content: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>{content}</section>"
 
 
 def _mark(holds: bool) -> str:
@@ -204,6 +219,6 @@ def _end_of(step: dict[str, Any], span: tuple[float, float]) -> float:
 
 
 def _span(run: StoredRun) -> tuple[float, float]:
-    times = [time for series in run.recording.named("up") for time in (series.times[0], series.times[-1])]
+    times = [time for series in run.recording for time in (series.times[0], series.times[-1])]
     start = max(-BEFORE, min(times, default=0.0))
     return start, max(times, default=start + 1.0)

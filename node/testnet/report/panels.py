@@ -1,6 +1,6 @@
 """Draws panels of the boards from a recording, as HTML and SVG: for the report, the live page and the pictures.
 
-Knows nothing of runs or servers. An expression that asks more than the evaluator here can answer is drawn as no data.
+Knows nothing of runs or servers. A panel that has nothing to show says why.
 """
 
 from __future__ import annotations
@@ -61,15 +61,18 @@ class View:
                 return self._chart(panel)
 
     def _stat(self, panel: Panel) -> str:
-        parts = []
+        parts, is_empty = [], True
         for query in panel.queries:
             found = list(self.at(query, self.span[1]).values())
             text = formatted(found[0], panel.unit) if found else "No data"
             parts.append(f"<li><b>{escape(text)}</b> {escape(query.legend)}</li>")
-        return f"<ul>{''.join(parts)}</ul>"
+            is_empty = is_empty and not found
+        return self._nothing(panel) if is_empty else f"<ul>{''.join(parts)}</ul>"
 
     def _chart(self, panel: Panel) -> str:
         lines = [line for query in panel.queries for line in self.lines(query)]
+        if not any(math.isfinite(value) for line in lines if not line.is_reference for _, value in line.points):
+            return self._nothing(panel)
         lines.sort(key=lambda line: -max((value for _, value in line.points if math.isfinite(value)), default=0.0))
         lines = sorted(lines[:LINES_MAX], key=lambda line: (line.is_reference, natural(line.name)))
         legend = "".join(
@@ -83,6 +86,8 @@ class View:
         for labels, value in self.at(panel.queries[0], self.span[1]).items():
             found = dict(labels)
             cells[found.get("node", ""), found.get("peer_name", "")] = value
+        if not cells:
+            return self._nothing(panel)
         names = sorted({name for pair in cells for name in pair}, key=natural)
         words = {code: colour for code, _, colour in panel.words}
 
@@ -95,7 +100,25 @@ class View:
     def _states(self, panel: Panel) -> str:
         words = {value: (text, colour) for value, text, colour in panel.words}
         lines = [line for query in panel.queries for line in self.lines(query)]
+        if not lines:
+            return self._nothing(panel)
         return states(sorted(lines, key=lambda line: natural(line.name))[:LINES_MAX], words, self.span, self.step())
+
+    def _nothing(self, panel: Panel) -> str:
+        return f'<p class="nothing">No data: {escape(self.why_nothing(panel))}</p>'
+
+    def why_nothing(self, panel: Panel) -> str:
+        """Why such a panel has nothing to show: what it is made of that is not there, and what its description says."""
+        said = next((one for one in re.split(r"(?<=[.;]) ", panel.description) if "'No data'" in one), "")
+        for query in panel.queries:
+            try:
+                names = PromQL(self._filled(query.expression)).metrics()
+            except BadQuery as error:
+                return f"this cannot be computed here: {error}"
+            absent = [name for name in names if not self.recording.named(name)]
+            if absent:
+                return f"there is no sample of {absent[0]}. {said}".strip()
+        return f"its metrics have no value at this time. {said}".strip()
 
     def lines(self, query: Query) -> list[Line]:
         """What the query found over the whole span, one line for each set of labels."""

@@ -53,7 +53,8 @@ def replayed(run: StoredRun, *, port: int = 0, rules: Path = RULES) -> Iterator[
     need_programs("prometheus", "promtool")
     times = [(series.times[0], series.times[-1]) for series in run.recording]
     if not times:
-        raise TestnetMisused(f"{run.path} holds no samples: its metrics.openmetrics is empty")
+        wrong = run.damage.get("metrics.openmetrics", "is empty")
+        raise TestnetMisused(f"{run.path} holds no samples: its metrics.openmetrics {wrong}")
     start, end = run.began + min(first for first, _ in times), run.began + max(last for _, last in times)
     port = free_port(port)
     with tempfile.TemporaryDirectory(prefix="positron-replay-") as name:

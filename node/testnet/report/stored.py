@@ -1,6 +1,7 @@
 """Reads the folder of a run back: everything that a report shows.
 
-What is missing or cannot be read is said in one line that names the file.
+A folder without a sound outcome.json and env.json is no run's. What is wrong with another file is said in one line, and
+what can still be read of it is kept.
 """
 
 from __future__ import annotations
@@ -8,8 +9,10 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import math
+import re
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO, TypeVar
@@ -23,13 +26,28 @@ from node.testnet.scenario.scenario import RUNNERS
 __all__ = ["StoredRun", "head", "load"]
 
 _OUTCOME = ("scenario", "runner", "digest", "origin")
+_TOLD = ("title", "seed", "backend", "verdict", "reason", "published", "delivered", "recovered_after")
+_ENVIRONMENT = ("began", "backend_reason", "version", "python", "system")
+_LISTED = {
+    "steady_before": ("probe", "holds", "found"),
+    "steady_after": ("probe", "holds", "found"),
+    "expectations": ("fault", "what", "holds", "took", "text"),
+    "violations": ("invariant", "count", "examples"),
+}
 _FACTS = ("nodes", "invariants")
 _STEP = ("step", "kind", "targets", "planned_start", "planned_end", "started", "ended")
 _EVENT = ("node", "at", "event")
 _LINK = ("fault", "from", "to", "loss_asked", "loss", "delay_asked", "delay", "applied", "wrong")
 """What a record of each file has at least; anything else is of no run."""
 
+_CHANCE = "\n# What was left to chance"
+"""Begins the end of a resolved scenario; then follows one line for each fault."""
+
+_UNREADABLE = (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, RecursionError)
+
 T = TypeVar("T")
+
+_TIME = re.compile(r"[0-9]{1,11}(\.[0-9]+)?")
 
 STEP = 1.0
 """Seconds between two scrapes."""
@@ -37,7 +55,10 @@ STEP = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredRun:
-    """One run. Times of the recording are seconds since its timeline began, at the Unix time `began`."""
+    """One run. Times of the recording are seconds since its timeline began, at the Unix time `began`.
+
+    damage: by name of a file, what is wrong with it; what could be read of it is there all the same.
+    """
 
     path: Path
     began: float
@@ -49,24 +70,51 @@ class StoredRun:
     events: Sequence[dict[str, Any]]
     scenario: str
     recording: Recording = field(repr=False)
+    damage: dict[str, str] = field(default_factory=dict)
 
 
 def load(path: Path) -> StoredRun:
-    """The run in that folder; TestnetMisused if it is none, with the name of the file that cannot be read."""
+    """The run in that folder; TestnetMisused if it is none, with the name of the file that says so."""
     outcome, environment = head(path)
-    began = _read(path / "env.json", lambda _: float(environment["began"]))
-    began += _read(path / "outcome.json", lambda _: float(outcome["origin"]))
+    began = _read(path / "env.json", lambda _: _number(_with(_ENVIRONMENT, environment)["began"]))
+    began += _read(path / "outcome.json", lambda _: _number(_checked(outcome)["origin"]))
+    damage: dict[str, str] = {}
+    facts: dict[str, Any] = {"nodes": [], "invariants": {}}
+    recording = Recording()
+    steps: list[dict[str, Any]] = []
+    links: list[dict[str, str]] = []
+    events: list[dict[str, Any]] = []
+    scenario: list[str] = []
+    for name, take in (
+        ("facts.json", lambda file: facts.update(_facts(file))),
+        ("timeline.jsonl", lambda file: steps.extend(map(_step, _records(file)))),
+        ("links.csv", lambda file: links.extend(map(_link, csv.DictReader(file.read_text().splitlines())))),
+        ("history.jsonl", lambda file: events.extend(_with(_EVENT, one) for one in _records(file))),
+        ("scenario.resolved.yaml", lambda file: scenario.append(file.read_text())),
+        ("metrics.openmetrics", lambda file: _take_samples(file, began, recording)),
+    ):
+        wrong = _damage_of(path / name, take)
+        if wrong:
+            damage[name] = wrong
+    text = "".join(scenario)
+    if text and _CHANCE not in text:
+        damage["scenario.resolved.yaml"] = "is not whole"
+    if not steps and "\n# {" in text:
+        damage.setdefault("timeline.jsonl", "is empty, although the scenario has faults")
+    if not events and outcome.get("published"):
+        damage.setdefault("history.jsonl", "is empty, although messages were published")
     return StoredRun(
         path=path,
         began=began,
         outcome=outcome,
         environment=environment,
-        facts=_read(path / "facts.json", lambda file: _with(_FACTS, _record(file))),
-        steps=_read(path / "timeline.jsonl", lambda file: _all_with(_STEP, _records(file))),
-        links=_read(path / "links.csv", lambda file: _all_with(_LINK, csv.DictReader(file.read_text().splitlines()))),
-        events=_read(path / "history.jsonl", lambda file: _all_with(_EVENT, _records(file))),
-        scenario=_read(path / "scenario.resolved.yaml", Path.read_text),
-        recording=_read(path / "metrics.openmetrics", lambda file: _recording(file, began)),
+        facts=facts,
+        steps=steps,
+        links=links,
+        events=events,
+        scenario=text,
+        recording=recording,
+        damage=damage,
     )
 
 
@@ -98,16 +146,85 @@ def _read(file: Path, read: Callable[[Path], T]) -> T:
         return read(file)
     except FileNotFoundError as error:
         raise TestnetMisused(f"{file.parent} is not the folder of a whole run: it has no {file.name}") from error
-    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as error:
-        raise TestnetMisused(f"{file} cannot be read as a run's: {type(error).__name__}: {error}") from error
+    except _UNREADABLE as error:
+        raise TestnetMisused(f"{file} cannot be read as a run's: {_said(error)}") from error
+
+
+def _damage_of(file: Path, take: Callable[[Path], object]) -> str:
+    """What is wrong with that file, as it ends a sentence that begins with its name; "" where nothing is."""
+    try:
+        if file.is_file() and not file.stat().st_size and file.suffix != ".jsonl":
+            return "is empty"
+        take(file)
+    except FileNotFoundError:
+        return "is missing"
+    except _UNREADABLE as error:
+        return f"cannot be read as a run's: {_said(error)}"
+    return ""
+
+
+def _said(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
 
 
 def _record(file: Path) -> dict[str, Any]:
     return _object(json.loads(file.read_text()))
 
 
-def _records(file: Path) -> list[dict[str, Any]]:
-    return [_object(json.loads(line)) for line in file.read_text().splitlines()]
+def _records(file: Path) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(file.read_bytes().splitlines(), 1):
+        try:
+            yield _object(json.loads(line))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"line {number}: {error}") from error
+
+
+def _checked(outcome: dict[str, Any]) -> dict[str, Any]:
+    """The outcome, if all of its values can be shown."""
+    _with(_TOLD, outcome)
+    numbers = [outcome["recovered_after"]]
+    for key, needed in _LISTED.items():
+        for one in _with((key,), outcome)[key]:
+            _with(needed, _object(one))
+            numbers.append(one.get("took"))
+            if not isinstance(one.get("examples", []), list):
+                raise TypeError("the examples of a violation are no list")
+    for number in numbers:
+        if number is not None:
+            _number(number)
+    return outcome
+
+
+def _facts(file: Path) -> dict[str, Any]:
+    record = _with(_FACTS, _record(file))
+    if not isinstance(record["nodes"], list) or not isinstance(record["invariants"], dict):
+        raise TypeError("nodes or invariants are of another kind")
+    return record | {"nodes": [str(name) for name in record["nodes"]]}
+
+
+def _step(record: dict[str, Any]) -> dict[str, Any]:
+    """One fault of a timeline, all of whose values can be shown."""
+    _with(_STEP, record)
+    times = {key: None if record[key] is None else _number(record[key]) for key in ("started", "ended")}
+    planned = {key: _number(record[key]) for key in ("planned_start", "planned_end")}
+    targets = [str(name) for name in list(record["targets"])]
+    return {**record, "step": str(record["step"]), "kind": str(record["kind"]), "targets": targets, **times, **planned}
+
+
+def _link(record: dict[str, str]) -> dict[str, str]:
+    """One measurement of a link, all of whose values can be shown."""
+    if None in _with(_LINK, record).values():
+        raise ValueError("a line is shorter than the first one")
+    for key in ("loss_asked", "loss", "delay_asked", *(("delay",) if record["delay"] else ())):
+        _number(record[key])
+    return record
+
+
+def _number(value: object) -> float:
+    number = float(value)  # type: ignore[arg-type]  # whatever is no number raises
+    if not math.isfinite(number):
+        raise ValueError(f"{value!r} is no number")
+    return number
 
 
 def _with(keys: Sequence[str], record: dict[str, Any]) -> dict[str, Any]:
@@ -118,34 +235,42 @@ def _with(keys: Sequence[str], record: dict[str, Any]) -> dict[str, Any]:
     return record
 
 
-def _all_with(keys: Sequence[str], records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [_with(keys, record) for record in records]
-
-
 def _object(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise TypeError("an object is allowed here")
     return value
 
 
-def _recording(path: Path, origin: float) -> Recording:
-    recording = Recording()
+def _take_samples(path: Path, origin: float, recording: Recording) -> None:
+    """Adds every sample of that file to the recording; ValueError, after all that is there was added, if it is cut."""
+    try:
+        is_whole = _add_samples(path, origin, recording)
+    finally:
+        end = max((series.times[-1] for series in recording), default=0.0)
+        for series in recording:
+            # A fault that is over is told no more, and is not to look longer than it was.
+            if end - series.times[-1] > 1.5 * STEP:
+                series.gone_at = series.times[-1] + STEP
+    if recording.damaged:
+        raise ValueError(f"{recording.damaged} of its lines are no samples")
+    if not is_whole:
+        raise ValueError("it is cut off, for it does not end in # EOF")
+
+
+def _add_samples(path: Path, origin: float, recording: Recording) -> bool:
+    """Adds what can be read; whether the last line is the last of a whole file."""
+    line = ""
     with _opened(path) as file:
         for line in file:
             if line.startswith("#"):
                 continue
             sample, _, at = line.rstrip("\n").rpartition(" ")
             parsed = parse_sample(sample)
-            if parsed is None:
+            if parsed is None or not _TIME.fullmatch(at):
                 recording.damaged += 1
-                continue
-            _add(recording, float(at) - origin, *parsed)
-    end = max((series.times[-1] for series in recording), default=0.0)
-    for series in recording:
-        # A fault that is over is told no more, and is not to look longer than it was.
-        if end - series.times[-1] > 1.5 * STEP:
-            series.gone_at = series.times[-1] + STEP
-    return recording
+            else:
+                _add(recording, float(at) - origin, *parsed)
+    return line == "# EOF\n"
 
 
 def _opened(path: Path) -> TextIO:
@@ -159,6 +284,9 @@ def _add(recording: Recording, at: float, name: str, labels: Labels, value: floa
     series = recording.find(name, labels)
     if series is not None:
         last, held = series.times[-1], series.values[-1]
+        if at < last:
+            recording.damaged += 1
+            return
         if held == value and STEP * 1.5 < at - last <= KEPT_EVERY + 2 * STEP:
             for step in range(1, round((at - last) / STEP)):
                 recording.add(last + step * STEP, name, labels, held)

@@ -28,6 +28,7 @@ svg { width: 100%; height: auto; font: 11px system-ui, sans-serif; } svg text { 
 .grid { stroke: var(--line); stroke-width: 1; } .band { fill: var(--band); fill-opacity: .13; }
 .line { fill: none; stroke-width: 1.6; stroke-linejoin: round; } .reference { stroke: var(--quiet);
   stroke-dasharray: 5 4; color: var(--quiet); }
+.missing { color: var(--warn); font-weight: 600; } p.nothing { color: var(--quiet); }
 .heat { fill: var(--heat); } .none { fill: var(--soft); } .nothing { font-size: 14px; }
 .legend { list-style: none; display: flex; flex-wrap: wrap; gap: 2px 16px; margin: 6px 0; padding: 0;
   font-size: .85rem; }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -164,6 +165,28 @@ def test_every_command_tells_in_json_what_it_did_and_what_went_wrong(
         said = json.loads(capsys.readouterr().out)
         assert status == said["status"] != 0
         assert said["error"]
+
+
+def test_a_report_of_a_damaged_run_is_made_and_says_what_it_lacks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(shutil.copytree(Path(__file__).parents[3] / "docs" / "demo-run", tmp_path / "run"))
+    assert main(["report", str(folder)]) == 0
+    assert capsys.readouterr() == (f"{folder / 'report.html'}\n", "")
+
+    (folder / "metrics.openmetrics.gz").write_bytes(b"")
+    (folder / "links.csv").unlink()
+
+    assert main(["report", str(folder)]) == 1
+    out, err = capsys.readouterr()
+    assert out == f"{folder / 'report.html'}\n"
+    links, metrics, charts = err.splitlines()
+    assert links == f"testnet: {folder}/links.csv is missing; not every measurement of a link is shown"
+    assert metrics.startswith(f"testnet: {folder}/metrics.openmetrics cannot be read as a run's: ")
+    assert charts.startswith("testnet: charts without data, the page says why: Round trip time; ")
+    assert main(["report", str(folder), "--json"]) == 1
+    said = json.loads(capsys.readouterr().out)
+    assert said["error"] == said["damage"][0] == links.removeprefix("testnet: ")
 
 
 def kept(folder: Path, **changes: Any) -> Path:

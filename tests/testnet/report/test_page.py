@@ -116,22 +116,72 @@ def test_samples_that_were_left_out_are_filled_in_again(run: StoredRun) -> None:
 
 
 def test_the_same_folder_gives_the_same_page(folder: Path, page: str) -> None:
-    assert write_report(folder).read_text() == page == render_report(load(folder))
+    assert write_report(folder).path.read_text() == page == render_report(load(folder))
 
 
-@pytest.mark.parametrize("name", ["outcome.json", "env.json", "links.csv", "history.jsonl", "metrics.openmetrics"])
-def test_a_folder_that_lacks_something_is_named(folder: Path, tmp_path: Path, name: str) -> None:
+def copy_of(folder: Path, made: Path) -> Path:
+    """The files of that run, to be damaged."""
     for path in folder.iterdir():
-        if path.is_file() and path.name != name:
-            (tmp_path / path.name).write_bytes(path.read_bytes())
-    with pytest.raises(TestnetMisused, match=str(tmp_path)):
-        load(tmp_path)
+        if path.is_file():
+            (made / path.name).write_bytes(path.read_bytes())
+    return made
+
+
+def section(page: str, title: str) -> str:
+    return page[page.index(f"<h2>{title}</h2>") :].split("</section>", maxsplit=1)[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "titles"),
+    [
+        ("facts.json", ["Invariants", "Retransmissions, link by link"]),
+        ("history.jsonl", ["Invariants"]),
+        ("links.csv", ["Links, asked and measured"]),
+        ("metrics.openmetrics", ["Over time", "Retransmissions, link by link"]),
+        ("scenario.resolved.yaml", ["The scenario"]),
+        ("timeline.jsonl", ["What happened", "Over time"]),
+    ],
+)
+def test_what_a_damaged_file_keeps_from_being_shown_is_said_in_its_place(
+    folder: Path, tmp_path: Path, name: str, titles: list[str]
+) -> None:
+    made = copy_of(folder, tmp_path)
+    (made / name).unlink()
+
+    written = write_report(made)
+
+    page = written.path.read_text()
+    assert [line.split(";")[0] for line in written.damage] == [f"{made / name} is missing"]
+    for title in titles:
+        assert f'<p class="missing">{name} is missing; ' in section(page, title), title
+    assert page.count('class="missing"') == len(titles)
+
+
+def test_every_chart_that_cannot_be_drawn_says_what_is_not_there(folder: Path, tmp_path: Path) -> None:
+    made = copy_of(folder, tmp_path)
+    (made / "metrics.openmetrics").write_text("# EOF\n")
+
+    written = write_report(made)
+
+    figures = written.path.read_text().split("<figure ")[1:]
+    assert len(written.empty) == len(figures) > 10
+    assert all('<p class="nothing">No data: there is no sample of ' in figure for figure in figures)
+    assert written.damage == []
+
+
+def test_a_chart_whose_metric_another_version_calls_otherwise_names_it(folder: Path, tmp_path: Path) -> None:
+    made = copy_of(folder, tmp_path)
+    text = (made / "metrics.openmetrics").read_text()
+    (made / "metrics.openmetrics").write_text(text.replace("positron_rtt_seconds_bucket", "positron_trips_bucket"))
+
+    written = write_report(made)
+
+    assert written.empty == ["Round trip time", "Round trip time, p99 by node"]
+    assert "there is no sample of positron_rtt_seconds_bucket" in written.path.read_text()
 
 
 def test_a_folder_of_another_version_is_named_with_the_way_out(folder: Path, tmp_path: Path) -> None:
-    for path in folder.iterdir():
-        if path.is_file():
-            (tmp_path / path.name).write_bytes(path.read_bytes())
+    copy_of(folder, tmp_path)
     environment = json.loads((tmp_path / "env.json").read_text())
     (tmp_path / "env.json").write_text(json.dumps(environment | {"format": 7, "version": "9.9"}))
     with pytest.raises(TestnetMisused, match=r"written by version 9\.9 in format 7, and this version reads format 1"):
