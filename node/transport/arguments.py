@@ -28,6 +28,11 @@ def checked_data(data: object) -> bytes:
 
 def checked_address(address: object) -> Address:
     """Host and port."""
+    if type(address) is tuple and len(address) == 2:
+        # The short way for nearly all.
+        host, port = address
+        if type(host) is str and type(port) is int and host and 0 < port < 1 << 16:
+            return address
     match address:
         case (str(host), int(port)) if host and 0 < port < 1 << 16:
             return host, port

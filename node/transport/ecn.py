@@ -95,7 +95,8 @@ class EcnValidation:
         # What grew with packets of another path says no more than that our own are among it.
         if not has_old and (ect_1 != seen_1 or ect_0 < seen_0 or ce < seen_ce or ect_0 + ce > self._limit):
             is_wrong = True
-        self._limit = max(self._limit, ect_0 + ce)
+        if ect_0 + ce > self._limit:
+            self._limit = ect_0 + ce
         if is_wrong:
             self.state = EcnState.FAILED
         if self.state is EcnState.FAILED:

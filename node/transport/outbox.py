@@ -35,6 +35,9 @@ __all__ = ["Outbox"]
 _CONTROL_BYTES_MAX = 17
 """Largest control frame: a type and two varints."""
 
+_PART_BYTES_MAX = 192
+"""Where there is more room than this, no part is left out because it would be too short."""
+
 _LONE_ACKS_MAX = 16
 """Packets with nothing but acknowledgements of several ranges, after which one asks to be acknowledged itself."""
 
@@ -45,6 +48,7 @@ class Outbox:
     datagrams: unreliable messages that wait, to be read only.
     repeats: small parts that go again where there is room, while the path loses; parts_repeated: how many did.
     possible_payload: what packet_payload may become once the path is better known; unreliable messages wait for it.
+    is_drained: whether the last packet surely took all that there was, acknowledgements aside.
     """
 
     __slots__ = (
@@ -54,6 +58,7 @@ class Outbox:
         "credit",
         "datagrams",
         "datagrams_dropped",
+        "is_drained",
         "packet_payload",
         "parts_repeated",
         "possible_payload",
@@ -69,6 +74,7 @@ class Outbox:
         self.credit = SendCredit()
         self.queue = SendQueue(self.credit)
         self.datagrams_dropped = 0
+        self.is_drained = False
         self.parts_repeated = 0
         # Most paths lose nothing.
         self.repeats: Repeats | None = None
@@ -124,6 +130,7 @@ class Outbox:
         may_elicit: whether anything but an acknowledgement may be sent now (window and pacing allow it).
         """
         buffer = bytearray()
+        self.is_drained = False
         ack = None if self.acks.ack_at is None else self.acks.take_frame(now, self.packet_payload)
         if ack is not None:
             append_ack(buffer, ack)
@@ -136,6 +143,8 @@ class Outbox:
             self._fill_parts(buffer, packet)
             if self.repeats is not None:
                 self._repeat(self.repeats, buffer, packet, now)
+            elif not self._control and not self.datagrams:
+                self.is_drained = self.packet_payload - len(buffer) > _PART_BYTES_MAX
         if packet.is_ack_eliciting:
             self._lone_acks = 0
         elif ack is not None and len(ack.ranges) > 1:

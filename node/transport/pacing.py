@@ -30,7 +30,7 @@ class Pacer:
     blocked_until: when the next burst may leave, if the last question was answered with "not now".
     """
 
-    __slots__ = ("_filled_at", "_lateness", "_packet_bytes", "_tokens", "blocked_until", "rate")
+    __slots__ = ("_capacity", "_filled_at", "_lateness", "_packet_bytes", "_tokens", "blocked_until", "rate")
 
     def __init__(self, packet_bytes: int) -> None:
         self.rate = 0
@@ -41,6 +41,8 @@ class Pacer:
         self._tokens = _BURST_PACKETS_MIN * packet_bytes * SECOND
         self._filled_at: Instant = 0
         self._lateness: Duration = 0
+        # How much time the bucket holds.
+        self._capacity: Duration = _BURST_TIME + _LATENESS_CREDIT
 
     def on_packet_size(self, packet_bytes: int) -> None:
         """Packets have another size from now on."""
@@ -55,6 +57,7 @@ class Pacer:
         """Whoever was told to wait is back, in time or late: the smoothed lateness of those who are is made up for."""
         if self.blocked_until is not None and now >= self.blocked_until:
             self._lateness += (min(now - self.blocked_until, _LATENESS_CREDIT_MAX) - self._lateness) // 8
+            self._capacity = _BURST_TIME + max(_LATENESS_CREDIT, min(2 * self._lateness, _LATENESS_CREDIT_MAX))
         self.blocked_until = None
 
     def may_send(self, now: Instant) -> bool:
@@ -65,7 +68,7 @@ class Pacer:
             return True
         if now != self._filled_at:
             tokens = self._tokens + (now - self._filled_at) * self.rate
-            capacity = self.rate * (_BURST_TIME + max(_LATENESS_CREDIT, min(2 * self._lateness, _LATENESS_CREDIT_MAX)))
+            capacity = self.rate * self._capacity
             if tokens > capacity:
                 tokens = min(tokens, max(_BURST_PACKETS_MIN * self._packet_bytes * SECOND, capacity))
             self._tokens = tokens

@@ -56,14 +56,14 @@ class RangeSet:
 
     def add(self, first: int, last: int) -> int:
         """Adds first..last and returns how many of those values are new."""
-        lasts = self._lasts
-        if lasts and first <= self.largest + 1:
-            if first <= self.largest:
-                return self._merge(first, last)
-            lasts[-1] = last
+        largest = self.largest
+        if first <= largest:
+            return self._merge(first, last)
+        if first == largest + 1 and largest >= 0:
+            self._lasts[-1] = last
         else:
             self._firsts.append(first)
-            lasts.append(last)
+            self._lasts.append(last)
         self.largest = last
         return last - first + 1
 

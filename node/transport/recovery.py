@@ -180,7 +180,12 @@ class Recovery:
         self._awake_at = now
         is_window_limited = 2 * self.bytes_in_flight >= self._controller.congestion_window
         outcome = AckOutcome([], [], [])
-        self._collect(frame, outcome, now)
+        if len(self._sent) == 1 and largest in self._sent and largest == self._acked.largest + 1 and not self._lost:
+            # The answer to all that is in flight, which is a lone packet, and no news of any other.
+            self._settle(largest, largest, outcome)
+            self._acked.add(largest, largest)
+        else:
+            self._collect(frame, outcome, now)
         if largest > self.largest_acked:
             self.largest_acked = largest
         answered = outcome.answered

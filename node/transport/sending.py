@@ -137,7 +137,12 @@ class Sending:
     def has_more(self, now: Instant) -> bool:
         """Whether another packet may leave now, after one that was not full."""
         ack_at = self._acks.ack_at
-        return self._probes_due > 0 or self._may_elicit(now) or (ack_at is not None and ack_at <= now)
+        if self._probes_due > 0 or (ack_at is not None and ack_at <= now):
+            return True
+        if not self.outbox.is_drained:
+            return self._may_elicit(now)
+        self._note_idle()
+        return False
 
     def next_mtu_probe(self, now: Instant) -> bytes | None:
         """A packet of a size that the path has not carried yet, when one is to be tried."""
@@ -276,18 +281,22 @@ class Sending:
     def _may_elicit(self, now: Instant) -> bool:
         if self._pacer.blocked_until is not None:
             self._pacer.unblock(now)
-        recovery = self.recovery
-        in_flight = recovery.bytes_in_flight
+        if not self.outbox.has_eliciting():
+            self._note_idle()
+            return False
+        return self._has_room() and self._pacer.may_send(now)
+
+    def _note_idle(self) -> None:
+        """There is nothing to send; if there is room to send, that is what limits the rate."""
+        if self._has_room():
+            self.recovery.rate.on_app_limited(self.recovery.bytes_in_flight)
+
+    def _has_room(self) -> bool:
+        in_flight = self.recovery.bytes_in_flight
         # A search may have found packets larger than a window that was cut before: one of them must do.
-        has_room = in_flight == 0 or (
+        return not in_flight or (
             in_flight + self.outbox.packet_payload + _ENVELOPE_BYTES <= self.controller.congestion_window
         )
-        if not self.outbox.has_eliciting():
-            if has_room:
-                # There is room to send and nothing to send.
-                recovery.rate.on_app_limited(in_flight)
-            return False
-        return has_room and self._pacer.may_send(now)
 
     def _new_packet(self, now: Instant) -> SentPacket:
         assert self._protection is not None

@@ -169,6 +169,9 @@ _NARROW_PART = Struct(">HH")
 _WIDE_PART = Struct(">IH")
 _WIDEST_PART = Struct(">II")
 
+_LONE_ACK = Struct(">BIHBIIBB")
+"""An ACK_ECN frame of one range: type, largest, delay, 0, length, and three counts, as varints of these widths."""
+
 
 def append_ping(buffer: bytearray) -> None:
     """Appends a PING frame."""
@@ -183,6 +186,14 @@ def append_confirmed(buffer: bytearray) -> None:
 def append_ack(buffer: bytearray, frame: AckFrame) -> None:
     """Appends largest, delay, count of further ranges, length of the first, then (gap, length) of each further one."""
     first, last = frame.ranges[0]
+    if frame.ecn is not None and len(frame.ranges) == 1 and last < 0x4000_0000:
+        ect_0, ect_1, ce = frame.ecn
+        delay = frame.delay // MICROSECOND
+        if delay < 0x4000 and ect_0 < 0x4000_0000 and ect_1 < 0x40 and ce < 0x40:
+            # What nearly every packet of a conversation carries: one step instead of seven.
+            length, ect_0 = last - first | 0x8000_0000, ect_0 | 0x8000_0000
+            buffer += _LONE_ACK.pack(FrameType.ACK_ECN, last | 0x8000_0000, delay | 0x4000, 0, length, ect_0, ect_1, ce)
+            return
     buffer.append(FrameType.ACK if frame.ecn is None else FrameType.ACK_ECN)
     append_varints(buffer, (last, frame.delay // MICROSECOND, len(frame.ranges) - 1, last - first))
     if len(frame.ranges) > 1:
@@ -284,6 +295,14 @@ def _parse_ack(data: bytes, offset: int) -> tuple[Frame, int]:
 
 
 def _parse_ack_ecn(data: bytes, offset: int) -> tuple[Frame, int]:
+    if len(data) - offset >= _LONE_ACK.size - 1:
+        _, last, delay, count, length, ect_0, ect_1, ce = _LONE_ACK.unpack_from(data, offset - 1)
+        is_wide = last >> 30 == length >> 30 == ect_0 >> 30 == 0b10
+        if is_wide and delay >> 14 == 0b01 and not count and ect_1 < 0x40 and ce < 0x40 and length <= last:
+            # As `append_ack` writes it.
+            last &= 0x3FFF_FFFF
+            lone = ((last - (length & 0x3FFF_FFFF), last),)
+            return AckFrame(lone, (delay & 0x3FFF) * MICROSECOND, (ect_0 & 0x3FFF_FFFF, ect_1, ce)), offset + 17
     ranges, delay, offset = _read_ack(data, offset)
     (ect_0, ect_1, ce), offset = read_varints(data, offset, 3)
     return AckFrame(ranges, delay, (ect_0, ect_1, ce)), offset

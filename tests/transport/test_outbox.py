@@ -81,6 +81,44 @@ def test_without_leave_only_the_acknowledgement_goes() -> None:
     assert packer.outbox.has_eliciting()
 
 
+def test_a_packet_with_room_has_taken_everything() -> None:
+    packer = Packer()
+    packer.push(b"x" * 256)
+    packer.fill()
+    assert packer.outbox.is_drained
+
+
+@pytest.mark.parametrize("size", [PAYLOAD - 100, 10 * PAYLOAD])
+def test_a_packet_without_room_may_have_left_something(size: int) -> None:
+    packer = Packer()
+    packer.push(b"x" * size)
+    packer.push(b"y" * 1_000)
+    packer.fill()
+    assert not packer.outbox.is_drained
+    assert packer.outbox.has_eliciting()
+
+
+def test_a_packet_that_may_not_elicit_leaves_everything() -> None:
+    packer = Packer()
+    packer.push(b"x")
+    packer.receive(0)
+    packer.fill(may_elicit=False)
+    assert not packer.outbox.is_drained
+
+
+@given(st.lists(st.integers(0, 3_000), max_size=12), st.integers(200, PAYLOAD))
+def test_nothing_is_left_of_what_counts_as_drained(sizes: list[int], payload: int) -> None:
+    packer = Packer(payload)
+    for size in sizes:
+        packer.push(bytes(size))
+    for _ in range(300):
+        packer.fill()
+        assert not (packer.outbox.is_drained and packer.outbox.has_eliciting())
+        if not packer.outbox.has_eliciting():
+            return
+    raise AssertionError("it never ends")
+
+
 def test_nothing_to_say_makes_no_frame() -> None:
     packer = Packer()
     assert not packer.outbox.has_eliciting()

@@ -159,6 +159,42 @@ def test_ack_ranges_are_read_as_the_rfc_writes_them() -> None:
     assert parse_frames(raw(FrameType.ACK, 100, 7, 1, 5, 3, 1)) == [AckFrame(((95, 100), (89, 90)), 7 * MICROSECOND)]
 
 
+@pytest.mark.parametrize(
+    ("last", "delay", "counts"),
+    [
+        (0, 0, (0, 0, 0)),
+        ((1 << 30) - 1, 16_383, ((1 << 30) - 1, 63, 63)),
+        (1 << 30, 0, (0, 0, 0)),
+        (9, 16_384, (0, 0, 0)),
+        (9, 0, (1 << 30, 0, 0)),
+        (9, 0, (0, 64, 0)),
+        (9, 0, (0, 0, 64)),
+    ],
+)
+@pytest.mark.parametrize("length", [0, 9])
+def test_acknowledgements_of_one_range_are_read_as_they_were_written(
+    last: int, delay: int, counts: tuple[int, int, int], length: int
+) -> None:
+    frame = AckFrame(((last - min(last, length), last),), delay * MICROSECOND, counts)
+    assert parse_frames(encode(frame, PingFrame())) == [frame, PingFrame()]
+
+
+def test_acknowledgements_of_one_range_are_read_however_wide_their_numbers_are() -> None:
+    narrow = raw(FrameType.ACK_ECN, 9, 7, 0, 3, 4, 0, 0)
+    wide = bytes([FrameType.ACK_ECN]) + b"".join(
+        (value | 0xC000_0000_0000_0000).to_bytes(8, "big") for value in (9, 7, 0, 3, 4, 0, 0)
+    )
+    expected = AckFrame(((6, 9),), 7 * MICROSECOND, (4, 0, 0))
+    assert parse_frames(narrow) == parse_frames(wide) == parse_frames(encode(expected)) == [expected]
+
+
+def test_a_range_of_one_that_reaches_below_zero_is_malformed_in_every_width() -> None:
+    wide = encode(AckFrame(((0, 5),), 0, (1, 0, 0)))
+    longer = wide[:8] + (6 | 0x8000_0000).to_bytes(4, "big") + wide[12:]
+    assert parse_frames(wide)
+    assert reason_of(longer) == "malformed"
+
+
 @pytest.mark.parametrize("fields", [(5, 0, 0, 6), (5, 0, 1, 3, 1, 0), (5, 0, 1, 3, 0, 1), (0, 0, 0, 1)])
 def test_ack_of_numbers_below_zero_is_malformed(fields: tuple[int, ...]) -> None:
     assert reason_of(raw(FrameType.ACK, *fields)) == "malformed"

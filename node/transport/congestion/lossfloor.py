@@ -171,11 +171,14 @@ class LossFloor:
 
     def on_packets_acked(self, packets: Sequence[SentPacket], is_window_limited: bool) -> None:
         """Counts arrivals among the marked packets."""
-        self._is_stalled = False
+        if self._is_stalled:
+            self._is_stalled = False
+            self._update_window()
         below = 0
         for packet in packets:
             below += packet.is_below_rate
-        self._floor.count(below, 0)
+        if below:
+            self._floor.count(below, 0)
 
     def on_packets_lost(self, packets: Sequence[SentPacket], now: Instant) -> None:
         """Counts losses among the marked packets; the others change nothing."""
@@ -202,6 +205,11 @@ class LossFloor:
 
     def on_sample(self, sample: RateSample) -> None:
         """Updates the model, the phase and the window."""
+        if sample.is_app_limited and not sample.bytes_in_flight and sample.rate <= self.bandwidth:
+            # Nothing else was under way, and nothing waited: all that it tells is how long the path is.
+            self._update_min_rtt(sample)
+            self._advance(sample)
+            return
         is_new_round = sample.prior_delivered >= self._next_round
         if is_new_round:
             self._round += 1

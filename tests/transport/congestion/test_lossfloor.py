@@ -193,6 +193,26 @@ def test_a_sender_with_little_to_send_keeps_the_initial_rate() -> None:
     assert controller.congestion_window >= 10 * PACKET
 
 
+def test_lone_packets_tell_how_long_the_path_is_and_nothing_else() -> None:
+    controller = cruising()
+    before = controller.bandwidth, controller.congestion_window, controller.pacing_rate(estimator())
+    feed(controller, 30, rate=RATE // 100, is_app_limited=True)
+    assert (controller.bandwidth, controller.congestion_window) == before[:2]
+    feed(controller, 1, rate=RATE // 100, rtt=RTT // 2, is_app_limited=True)
+    rounds(controller, rate=RATE, rtt=RTT // 2)
+    assert controller.congestion_window < before[1], "half the path holds half as much"
+
+
+def test_a_lone_packet_that_comes_back_ends_a_standstill() -> None:
+    controller = cruising()
+    window = controller.congestion_window
+    controller.on_timeout([], SECOND)
+    assert controller.congestion_window < window
+    controller.on_packets_acked([packet(is_below_rate=False)], is_window_limited=False)
+    feed(controller, 1, rate=RATE // 100, is_app_limited=True)
+    assert controller.congestion_window == window
+
+
 def test_a_pause_in_sending_does_not_shrink_the_estimate() -> None:
     controller = cruising()
     feed(controller, 50, rate=1_000, is_app_limited=True)
