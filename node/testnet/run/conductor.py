@@ -167,8 +167,7 @@ class Conductor:
         """That every fault which lasts began before its end: of one in many parts, any of them."""
         begun: dict[str, bool] = {}
         for step in self.outcome.steps:
-            is_late = step.started is None or step.planned_start < step.planned_end <= step.started
-            begun[step.step] = begun.get(step.step, False) or not is_late
+            begun[step.step] = begun.get(step.step, False) or not _is_late(step)
         late = [name for name, has_begun in begun.items() if not has_begun]
         if late:
             told = f"the fault {late[0]!r} began when it was to be over: this machine is too busy"
@@ -179,7 +178,8 @@ class Conductor:
         runner.apply(fault, origin)
         step.started = runner.now() - origin
         whom = fault.node if isinstance(fault, NodeFault) else f"{len(fault.links)} links"
-        self.progress(f"{step.started:6.1f} s  {fault.step}: {fault.kind} of {whom} until {step.planned_end:g} s")
+        until = f"until {step.planned_end:g} s{', too late to be seen' if _is_late(step) else ''}"
+        self.progress(f"{step.started:6.1f} s  {fault.step}: {fault.kind} of {whom} {until}")
 
     def _verify_fault(self, fault: Fault, step: Step, *, at: float) -> None:
         assert step.started is not None
@@ -384,6 +384,11 @@ def _step(fault: Fault) -> Step:
         planned_start=to_seconds(fault.at),
         planned_end=to_seconds(fault.until),
     )
+
+
+def _is_late(step: Step) -> bool:
+    """Whether it never was: it lasts, and its time was over before this machine came to it."""
+    return step.started is None or step.planned_start < step.planned_end <= step.started
 
 
 def _said(answers: Sequence[Answer]) -> str:

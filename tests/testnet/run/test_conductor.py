@@ -88,7 +88,13 @@ def test_a_fault_that_begins_after_its_end_is_not_passed() -> None:
         runner.time += 11.0
 
     runner.apply = apply  # type: ignore[method-assign, assignment]
-    outcome = conductor(runner).run()
+    lines: list[str] = []
+    run = conductor(runner)
+    run.progress = lines.append
+    outcome = run.run()
+    assert [line.strip() for line in lines if "cut:" in line] == [
+        "13.0 s  cut: partition of 8 links until 12 s, too late to be seen"
+    ]
     assert outcome.verdict is Verdict.NOT_APPLIED
     assert outcome.reason == "the fault 'cut' began when it was to be over: this machine is too busy"
 
