@@ -11,6 +11,7 @@ import ipaddress
 import json
 import socket
 import tarfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -34,6 +35,10 @@ SERVICES = ("seed", "node")
 API_PORT = 9464
 WORKERS = 8
 """Questions asked at once; each costs the engine or a node some milliseconds of processor time."""
+
+REMOVALS_MAX = 4
+REMOVAL_PAUSE = 1.0
+"""Seconds between two attempts to remove what an engine says is in use."""
 
 CONNECT_TIMEOUT = 0.5
 """Seconds; where the engine's networks can be reached at all, they are one hop away."""
@@ -229,7 +234,19 @@ class Engine:
         return bool(self._client.containers.list(all=True, filters=_of(project)))
 
     def remove(self, project: str) -> None:
-        """Removes containers, their volumes and networks of a project, whatever state they are in."""
+        """Removes containers, their volumes and networks of a project, whatever state they are in.
+
+        An engine that is busy says of what it is still removing that it is in use: it is asked more than once.
+        TestnetFailed with its last answer.
+        """
+        for _ in range(REMOVALS_MAX - 1):
+            try:
+                return self._remove(project)
+            except TestnetFailed:
+                time.sleep(REMOVAL_PAUSE)
+        return self._remove(project)
+
+    def _remove(self, project: str) -> None:
         filters = _of(project)
 
         def remove(container: Container) -> None:
@@ -237,7 +254,8 @@ class Engine:
                 container.remove(v=True, force=True)
 
         with ThreadPoolExecutor(WORKERS) as pool:
-            list(pool.map(remove, self._client.containers.list(all=True, filters=filters)))
+            found = self._client.containers.list(all=True, filters=filters)
+            self._do("containers", lambda: list(pool.map(remove, found)))
         for network in self._client.networks.list(filters=filters):
             self._do("network", network.remove)
         for volume in self._client.volumes.list(filters=filters):

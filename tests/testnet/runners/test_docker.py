@@ -7,7 +7,7 @@ from typing import Any
 
 import docker
 import pytest
-from docker.errors import DockerException, ImageNotFound, NotFound
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
 from node.testnet.errors import TestnetFailed
 from node.testnet.runners import docker as runner
@@ -148,3 +148,30 @@ def test_an_engine_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPa
         engine(),
     ):
         pass
+
+
+@pytest.mark.parametrize(("refusals", "is_removed"), [(0, True), (3, True), (4, False)])
+def test_what_is_in_use_is_removed_a_little_later(
+    refusals: int, is_removed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("node.testnet.runners.docker.time.sleep", pauses.append)
+    done: list[str] = []
+    answers = [APIError("network has active endpoints")] * refusals
+
+    def remove_network() -> None:
+        if answers:
+            raise answers.pop()
+        done.append("network")
+
+    client = FakeClient()
+    client.networks = SimpleNamespace(list=lambda filters: [SimpleNamespace(remove=remove_network)])  # type: ignore[attr-defined]
+    volume = SimpleNamespace(remove=lambda: done.append("volume"))
+    client.volumes = SimpleNamespace(list=lambda filters: [volume])  # type: ignore[attr-defined]
+    if is_removed:
+        engine_of(client).remove("trial")
+    else:
+        with pytest.raises(TestnetFailed, match="refused network: network has active endpoints"):
+            engine_of(client).remove("trial")
+    assert done == (["network", "volume"] if is_removed else [])
+    assert len(pauses) == min(refusals, 3)
