@@ -5,8 +5,8 @@ opened there is an error), `loopback` needs real sockets, the others need tools 
 that cannot run is skipped with the reason; with `--require-tiers` that is a failure, so that no run looks complete
 which is not.
 
-`scripts/test` runs in two parts: first the tiers without sockets, on all processors, then those that keep real time,
-one test after the other. The last part closes for both.
+`scripts/test` runs in two parts: first the tiers without sockets, on all processors, then those that keep real time:
+those with containers one test after the other, and beside them the rest, likewise. The last part closes for both.
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ import sys
 from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 TIERS = ("unit", "simulator", "loopback", "browser", "netns", "lab", "docker")
 DIRECTORIES = {"sim": "simulator", "scenarios": "simulator"} | {tier: tier for tier in TIERS[3:]}
 WITHOUT_SOCKETS = frozenset({"unit", "simulator"})
+WITH_CONTAINERS = ("tests/lab/", "tests/docker/")
 PROBE_TIMEOUT = 20.0  # seconds; a Docker engine that needs longer to say its version will not carry the tests either
 
 ROOT = Path(__file__).parent.parent
@@ -134,6 +137,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for tier in TIERS:
         if tier in tiers and (reason := why_not(tier)):
             tally.missing[tier] = reason
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["missing"] = tally.missing
     for item in kept:
         if item.stash[TIER] in tally.missing:
             item.add_marker(pytest.mark.skip(reason=tally.missing[item.stash[TIER]]))
@@ -177,6 +182,17 @@ def _refuses(*command: str) -> str | None:
         return None
     reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
     return f"`{' '.join(command)}` failed: {reason}"
+
+
+class TwoLines(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Tests of real time wait in one of two lines: with containers, which mostly wait, or without."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "containers" if nodeid.startswith(WITH_CONTAINERS) else "sockets"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> TwoLines | None:
+    return TwoLines(config, log) if config.getoption("--part") == "last" else None
 
 
 # ------------------------------------------------------------------------------------------------------ sockets denied
@@ -230,6 +246,11 @@ class Closing:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.tally.count(report)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        """A process of pytest-xdist is done: it has looked at what this machine can run."""
+        self.tally.missing.update(getattr(node, "workeroutput", {}).get("missing", {}))
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

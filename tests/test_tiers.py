@@ -111,7 +111,7 @@ def test_the_last_part_closes_for_both_parts(run: Run) -> None:
     run.start("--part", "first", "--numprocesses", "2", "--tier", "unit", "--tier", "simulator", keeps_cache=True)
     assert run.status == 1
     assert not [line for line in run.closing_lines if line.startswith("unit: ")]
-    run.start("--part", "last", "--tier", "loopback", "--require-tiers", keeps_cache=True)
+    run.start("--part", "last", "--numprocesses", "2", "--tier", "loopback", "--require-tiers", keeps_cache=True)
     assert run.status == 0
     assert run.closing_lines[:4] == [
         "unit: ran (1 passed)",
@@ -128,3 +128,26 @@ def test_a_tier_that_the_first_part_did_not_run_is_missed_by_the_last(run: Run) 
     run.start("--part", "last", "--tier", "loopback", "--require-tiers", keeps_cache=True)
     assert run.status == 1
     assert run.output.splitlines()[-1].endswith("did not run wholly: simulator")
+
+
+def test_a_tier_that_cannot_run_says_why_from_whatever_process_looked(run: Run) -> None:
+    run.add("docker/test_a.py", "pass")
+    run.start("--part", "last", "--numprocesses", "2", "--tier", "docker", path="", keeps_cache=True)
+    assert run.status == 0
+    assert run.closing_lines[-1] == "docker: skipped: docker is not installed (see tests/lab/install)"
+
+
+def test_tests_of_real_time_wait_in_two_lines(run: Run) -> None:
+    file = f"pathlib.Path('{run.directory}', __name__[-1])"
+    note = f"import os, pathlib; {file}.write_text(os.environ['PYTEST_XDIST_WORKER'])"
+    for name in ("docker/test_a.py", "docker/test_b.py", "lab/test_c.py"):
+        run.add(name, note)
+    for name in ("test_d.py", "test_e.py", "test_f.py"):
+        run.add(name, note, mark="@pytest.mark.loopback")
+    with (run.directory / "tests" / "conftest.py").open("a") as conftest:
+        conftest.write("\n\nwhy_not = lambda tier: None\n")
+    run.start("--part", "last", "--numprocesses", "2", keeps_cache=True)
+    assert "6 passed" in run.output, run.output
+    workers = {name: (run.directory / name).read_text() for name in "abcdef"}
+    assert len({workers[name] for name in "abc"}) == len({workers[name] for name in "def"}) == 1
+    assert workers["a"] != workers["d"]
