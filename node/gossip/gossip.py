@@ -52,6 +52,9 @@ RTT_ASSUMED: Duration = 100 * MILLISECOND
 PATIENCE_MIN: Duration = 200 * MILLISECOND
 """Time that a peer has to send what was asked of it, at least."""
 
+LOSS_NOTED = 0.01
+"""Share of lost packets above which a body of some packets often takes a repetition."""
+
 LAG_GUARDED: Duration = 50 * MILLISECOND
 """Lateness of the event loop above which this node asks for fewer copies: it spends its time on duplicates."""
 
@@ -306,6 +309,7 @@ class Gossip:
             self._pulls.arrived(identifier)
 
     def _accept(self, peer: NodeId, envelope: Envelope, hops: int, now: Instant) -> None:
+        holders = (peer, *self._pulls.announcers(envelope.message_id))
         was_missed = self._pulls.arrived(envelope.message_id)
         message = self._admission.accept(envelope, hops, now)
         self._reconciler.accepted(envelope.message_id, now)
@@ -326,7 +330,7 @@ class Gossip:
             )
         else:
             self.stats.rejected["unknown_kind"] += 1
-        self._spreader.relay(envelope.message_id, message, peer, now)
+        self._spreader.relay(envelope.message_id, message, holders, now)
 
     def _judge_life(self, peer: NodeId, envelope: Envelope, hops: int, now: Instant, *, was_missed: bool) -> None:
         """Delivers a message, unless an earlier life of this node may have; others are served with it all the same."""
@@ -371,7 +375,7 @@ class Gossip:
         if not is_missed:
             self._admit_ids(lane, len(listed), now)
         rtt = self.rtt(peer) or RTT_ASSUMED
-        ask_at = now + 3 * rtt // 2 if urgency == Urgency.SOON else now
+        ask_at = now + self._grace(rtt) if urgency == Urgency.SOON else now
         patience = max(PATIENCE_MIN, 4 * rtt) if urgency == Urgency.SOON else WANT_TIMEOUT + 4 * rtt
         for identifier in listed:
             self._settle(peer, lane, identifier)
@@ -383,6 +387,10 @@ class Gossip:
                     self.mesh.arrived(peer, now - first.arrived_at)
         for asked, message_ids in self._pulls.overdue(now).items():
             self._request(asked, message_ids)
+
+    def _grace(self, rtt: Duration) -> Duration:
+        """Time in which a copy that is under way comes by itself; where packets are lost it may have to be repeated."""
+        return 3 * rtt if self._spreader.loss > LOSS_NOTED else 3 * rtt // 2
 
     def _receive_graft(self, peer: NodeId, wish: Wish, now: Instant) -> None:
         was_member = peer in self.mesh

@@ -7,6 +7,7 @@ every announcer was asked ROUNDS_MAX times.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
@@ -61,6 +62,11 @@ class Pulls:
         if not want.asked and ask_at < want.ask_at:
             want.ask_at = ask_at
             self._schedule(message_id, want)
+
+    def announcers(self, message_id: bytes) -> Sequence[NodeId]:
+        """Who has that message, as far as they told while it is awaited; at most ANNOUNCERS_MAX."""
+        want = self._wants.get(message_id)
+        return () if want is None else tuple(want.announcers)
 
     def arrived(self, message_id: bytes) -> bool | None:
         """Notes that the message is here. None if it was not asked for, else whether a sync had told of it."""

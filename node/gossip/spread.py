@@ -70,11 +70,14 @@ class Spreader:
         else:
             self._push(self._first(everybody), message_id, message, Rank.OWN, now)
 
-    def relay(self, message_id: bytes, message: Retained, via: NodeId, now: Instant) -> None:
-        """Sends a message that has just arrived for the first time to everybody else who should have it from here."""
+    def relay(self, message_id: bytes, message: Retained, holders: Sequence[NodeId], now: Instant) -> None:
+        """Sends a message that has just arrived for the first time to everybody else who should have it from here.
+
+        holders: peers that have shown that they have it, by a copy or by its id.
+        """
         if message.hops >= HOPS_MAX:
             return
-        others = [peer for peer in self._mesh.members() if peer not in (via, message.origin)]
+        others = [peer for peer in self._mesh.members() if peer != message.origin and peer not in holders]
         size = len(message.body)
         if size > LARGE_MESSAGE_BYTES:
             self.tell(others, [message_id], Urgency.NOW)

@@ -48,6 +48,16 @@ def test_a_wish_ends_when_the_message_arrives() -> None:
     assert pulls.next_timeout() is None
 
 
+def test_who_told_of_a_message_is_known_while_it_is_awaited() -> None:
+    pulls = Pulls()
+    assert pulls.announcers(ID) == ()
+    for peer in PEERS:
+        announce(pulls, peer)
+    assert pulls.announcers(ID) == tuple(PEERS[:ANNOUNCERS_MAX])
+    pulls.arrived(ID)
+    assert pulls.announcers(ID) == ()
+
+
 def test_a_message_that_came_before_anybody_was_asked_was_not_repaired() -> None:
     pulls = Pulls()
     announce(pulls, PEERS[0], 5)

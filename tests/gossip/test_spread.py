@@ -69,7 +69,7 @@ def test_an_author_in_a_full_mesh_reaches_everybody_but_those_left_out() -> None
 def test_a_relay_pushes_a_small_body_to_the_mesh_and_not_back() -> None:
     desk = Desk()
     via = desk.mesh.members()[0]
-    desk.spreader.relay(ID, desk.message(SMALL_BODY_BYTES), via, 0)
+    desk.spreader.relay(ID, desk.message(SMALL_BODY_BYTES), [via], 0)
     assert desk.said() == {Act.MESSAGE: set(desk.mesh.members()) - {via}}
 
 
@@ -78,25 +78,25 @@ def test_a_larger_body_is_pushed_to_who_wants_it_and_the_others_are_told() -> No
     via, eager, *lazy = desk.mesh.members()
     for peer in lazy:
         desk.mesh.grafted(peer, Wish.NONE, 0)
-    desk.spreader.relay(ID, desk.message(SMALL_BODY_BYTES + 1), via, 0)
+    desk.spreader.relay(ID, desk.message(SMALL_BODY_BYTES + 1), [via], 0)
     assert desk.said() == {Act.MESSAGE: {eager}, Act.HAVE: set(lazy)}
 
 
 def test_a_body_that_travels_over_tcp_is_told_of_only() -> None:
     desk = Desk()
-    desk.spreader.relay(ID, desk.message(LARGE_MESSAGE_BYTES + 1), PEERS[-1], 0)
+    desk.spreader.relay(ID, desk.message(LARGE_MESSAGE_BYTES + 1), PEERS[-1:], 0)
     assert desk.said() == {Act.HAVE: set(desk.mesh.members())}
 
 
 def test_a_message_at_the_hop_limit_goes_no_further() -> None:
     desk = Desk()
-    desk.spreader.relay(ID, desk.message(10, hops=HOPS_MAX), PEERS[-1], 0)
+    desk.spreader.relay(ID, desk.message(10, hops=HOPS_MAX), PEERS[-1:], 0)
     assert desk.said() == {}
 
 
 def test_a_peer_that_told_of_a_message_is_not_told_of_it() -> None:
     desk = Desk(population=5)
-    desk.spreader.relay(ID, desk.message(10), PEERS[0], 0)
+    desk.spreader.relay(ID, desk.message(10), PEERS[:1], 0)
     pushed = desk.said()[Act.MESSAGE]
     teller = next(peer for peer in PEERS[1:] if peer not in pushed)
     desk.spreader.settle(teller, ID)
