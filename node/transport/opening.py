@@ -1,7 +1,7 @@
 """The handshake of one connection over UDP: which datagrams to send, when to send them again, when to give up.
 
-Only the initiator's timer sends anything again; the responder repeats its answer when it is asked again, so that it
-never sends more than it was sent. Verification itself is in `handshake`.
+Both ends send again what is not answered, with growing pauses; the responder only as long as it has not sent more than
+it was sent, and whenever it is asked again. Verification itself is in `handshake`.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from node.wire.limits import (
     HALF_OPEN_TIMEOUT,
     HANDSHAKE_RETRY_INITIAL,
     HANDSHAKE_RETRY_MAX,
+    HANDSHAKE_RETRY_MIN,
     HANDSHAKE_TIMEOUT,
     HEADER_BYTES,
+    INIT_BYTES,
     REFUSED_PATIENCE,
 )
 
@@ -32,8 +34,8 @@ class Opening:
     """
 
     __slots__ = (
-        "_cookies", "_expires_at", "_init_key", "_init_mac", "_retry_after", "_retry_at", "_should_send", "datagram",
-        "handshake", "init",
+        "_allowed", "_cookies", "_expires_at", "_init_key", "_init_mac", "_init_at", "_retry_after", "_retry_at",
+        "_should_send", "datagram", "handshake", "init",
     )  # fmt: skip
 
     def __init__(self, handshake: Handshake, init: bytes, expires_at: Instant) -> None:
@@ -47,6 +49,10 @@ class Opening:
         self._retry_after: Duration = HANDSHAKE_RETRY_INITIAL
         self._retry_at: Instant | None = None
         self._should_send = True
+        # When the INIT left that a RESPONSE answers; None where several have.
+        self._init_at: Instant | None = None
+        # Bytes that a responder may still send to an address that has proved nothing; None at an initiator.
+        self._allowed: int | None = None
 
     @classmethod
     def initiate(cls, handshake: Handshake, local_id: ConnectionId, network_id: str, now: Instant) -> Opening:
@@ -62,6 +68,8 @@ class Opening:
         """Answers an INIT that `handshake` has read."""
         opening = cls(handshake, init, now + HALF_OPEN_TIMEOUT)
         opening.datagram = pack_header(PacketType.RESPONSE, peer_cid, 0) + handshake.write_response()
+        opening._allowed = INIT_BYTES
+        opening._retry_at = now + opening._retry_after
         return opening
 
     def check_answer(self, datagram: bytes) -> None:
@@ -84,6 +92,9 @@ class Opening:
         self.handshake.read_response(datagram[HEADER_BYTES:])
         self._expires_at = now + HANDSHAKE_TIMEOUT
         self._retry_after = HANDSHAKE_RETRY_INITIAL
+        if self._init_at is not None:
+            # As a probe timeout after a first sample (RFC 9002 §5.3, §6.2.1), which a longer round trip would be late by.
+            self._retry_after = min(max(HANDSHAKE_RETRY_MIN, 3 * (now - self._init_at)), HANDSHAKE_RETRY_INITIAL)
         self._retry_at = now + self._retry_after
         self._should_send = True
 
@@ -95,11 +106,14 @@ class Opening:
         body = init_without_mac(self.init, cookie)
         self._init_mac = mac(self._init_key, body)
         self.datagram = pack_init(body, self._init_mac)
+        self._init_at = now
         self._retry_at = now + self._retry_after
         self._should_send = True
 
     def repeat(self) -> None:
         """The other side has sent its last message again: so must we."""
+        if self._allowed is not None:
+            self._allowed += INIT_BYTES
         self._should_send = True
 
     def shorten(self, now: Instant) -> None:
@@ -111,6 +125,8 @@ class Opening:
         if not self._should_send:
             return None
         self._should_send = False
+        if self._allowed is not None:
+            self._allowed -= len(self.datagram)
         return self.datagram
 
     def next_timeout(self) -> Instant:
@@ -122,7 +138,8 @@ class Opening:
         if now >= self._expires_at:
             return False
         if self._retry_at is not None and now >= self._retry_at:
-            self._should_send = True
+            self._should_send = self._allowed is None or self._allowed >= len(self.datagram)
+            self._init_at = None
             self._retry_after = min(2 * self._retry_after, HANDSHAKE_RETRY_MAX)
             self._retry_at = now + self._retry_after
         return True

@@ -157,7 +157,10 @@ HANDSHAKE_TIMEOUT: Duration = 10 * SECOND
 HANDSHAKE_RETRY_INITIAL: Duration = 250 * MILLISECOND
 """First handshake retransmission; doubled per try up to the maximum."""
 
-HANDSHAKE_RETRY_MAX: Duration = 2 * SECOND
+HANDSHAKE_RETRY_MIN: Duration = 50 * MILLISECOND
+"""First retransmission of a CONFIRM at least: three round trips may be less than what an event loop is late by."""
+
+HANDSHAKE_RETRY_MAX: Duration = 1 * SECOND
 REFUSED_PATIENCE: Duration = 1 * SECOND
 """How long a dial that was refused, by whomever, still waits for a genuine answer."""
 
