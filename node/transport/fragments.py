@@ -269,12 +269,12 @@ class SendQueue:
 
 def is_known(part: Part) -> bool:
     """Whether the peer has all of the part, or nobody wants it any more."""
-    if part.message.is_finished:
+    message = part.message
+    if message.is_finished:
         return True
-    if not part.size or part.message.acked is None:
+    if not part.size or message.acked is None:
         return False
-    first, last = part.offset, part.offset + part.size - 1
-    return any(low <= first and last <= high for low, high in part.message.acked.ascending())
+    return message.acked.covers(part.offset, part.offset + part.size - 1)
 
 
 def room_for_data(message: OutgoingMessage, space: int) -> int:

@@ -34,7 +34,7 @@ class Opening:
     """
 
     __slots__ = (
-        "_allowed", "_cookies", "_expires_at", "_init_key", "_init_mac", "_init_at", "_retry_after", "_retry_at",
+        "_allowed", "_cookies", "_expires_at", "_init_at", "_init_key", "_init_mac", "_retry_after", "_retry_at",
         "_should_send", "datagram", "handshake", "init",
     )  # fmt: skip
 
@@ -93,7 +93,7 @@ class Opening:
         self._expires_at = now + HANDSHAKE_TIMEOUT
         self._retry_after = HANDSHAKE_RETRY_INITIAL
         if self._init_at is not None:
-            # As a probe timeout after a first sample (RFC 9002 §5.3, §6.2.1), which a longer round trip would be late by.
+            # A probe timeout after a first sample (RFC 9002 §5.3, §6.2.1), but no later than without one.
             self._retry_after = min(max(HANDSHAKE_RETRY_MIN, 3 * (now - self._init_at)), HANDSHAKE_RETRY_INITIAL)
         self._retry_at = now + self._retry_after
         self._should_send = True

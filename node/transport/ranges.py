@@ -80,6 +80,11 @@ class RangeSet:
             gaps.append((first, last))
         return gaps
 
+    def covers(self, first: int, last: int) -> bool:
+        """Whether all of first..last is in the set."""
+        index = bisect_right(self._firsts, first) - 1
+        return index >= 0 and last <= self._lasts[index]
+
     def below(self, value: int) -> int:
         """The largest value in the set that is smaller; -1 where there is none."""
         index = bisect_right(self._firsts, value - 1) - 1

@@ -246,6 +246,23 @@ class Recovery:
             self._first_sampled = self._largest_sent + 1
 
     def _collect(self, frame: AckFrame, outcome: AckOutcome, now: Instant) -> None:
+        acked = self._acked
+        new = self._missing(frame)
+        is_next = len(new) == 1 and new[0][0] == acked.largest + 1
+        if not is_next:
+            # The order of sending: sets grow at their upper ends, which is cheap.
+            new.sort()
+        for low, high in new:
+            self._settle(low, high, outcome)
+            if low < self.largest_acked:
+                self._note_overtaken(low, high, outcome, now)
+        for low, high in new:
+            acked.add(low, high)
+        while not is_next and len(acked) > RECEIVED_RANGES_MAX:
+            acked.drop_oldest()
+
+    def _missing(self, frame: AckFrame) -> list[tuple[int, int]]:
+        """What the frame acknowledges for the first time, as (first, last)."""
         # Frames repeat most of what earlier ones said: only what is new costs anything, each packet number once.
         acked = self._acked
         floor = next(iter(self._sent), self._largest_sent)
@@ -261,15 +278,7 @@ class Recovery:
                 new.append((first, last))
             else:
                 new += acked.missing(first, last)
-        is_next = len(new) == 1 and new[0][0] == acked.largest + 1
-        for low, high in new:
-            self._settle(low, high, outcome)
-            if low < self.largest_acked:
-                self._note_overtaken(low, high, outcome, now)
-        for low, high in new:
-            acked.add(low, high)
-        while not is_next and len(acked) > RECEIVED_RANGES_MAX:
-            acked.drop_oldest()
+        return new
 
     def _settle(self, low: int, high: int, outcome: AckOutcome) -> None:
         for number in range(low, high + 1):

@@ -47,7 +47,10 @@ class Repeats:
         if not new:
             return
         small = [part for part in new if part.size <= REPEATED_BYTES_MAX]
-        self._fresh = [small[-_COPIED_MAX:], *self._fresh[: COPIES_MAX - 1]]
+        if small or self._fresh:
+            self._fresh = [small[-_COPIED_MAX:], *self._fresh[: COPIES_MAX - 1]]
+            if not any(self._fresh):
+                self._fresh = []
         if small:
             self._unanswered += [(part, now) for part in small]
             del self._unanswered[:-_UNANSWERED_MAX]

@@ -113,7 +113,8 @@ class Sending:
         is_first: of its datagram or batch of them, of which all have one ECN mark, `ecn.mark`.
         """
         is_probe = self._probes_due > 0
-        may_elicit = is_probe or self._may_elicit(now)
+        # Whether there is anything further for a batch, the filling of its packet shows.
+        may_elicit = is_probe or (self._may_elicit(now) if is_first else self._has_room() and self._pacer.may_send(now))
         if not may_elicit and (self._acks.ack_at is None or self._acks.ack_at > now):
             return None
         if is_first:
@@ -129,6 +130,7 @@ class Sending:
             buffer = self.outbox.fill(packet, now, may_elicit)
         self.stats.messages_dropped = self.outbox.datagrams_dropped
         if not buffer:
+            self._note_idle()
             return None
         if is_first:
             self.ecn.choose(is_ack_eliciting=packet.is_ack_eliciting)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from struct import Struct
+from struct import error as StructError  # noqa: N812 - a class, whatever its name
 from typing import TypeAlias
 
 from node.errors import DecodeError
@@ -168,6 +169,9 @@ Frame: TypeAlias = (
 _NARROW_PART = Struct(">HH")
 _WIDE_PART = Struct(">IH")
 _WIDEST_PART = Struct(">II")
+
+_WIDE_FIELDS = Struct(">IIH")
+"""Total, offset and length of a part, as varints of these widths."""
 
 _LONE_ACK = Struct(">BIHBIIBB")
 """An ACK_ECN frame of one range: type, largest, delay, 0, length, and three counts, as varints of these widths."""
@@ -402,9 +406,22 @@ def _read_bytes(data: bytes, offset: int) -> tuple[bytes, int]:
 
 
 def _read_part(data: bytes, offset: int) -> tuple[int, int, bytes, int]:
-    total, offset = read_varint(data, offset)
-    start, offset = read_varint(data, offset)
-    content, offset = _read_bytes(data, offset)
+    try:
+        total, start, length = _WIDE_FIELDS.unpack_from(data, offset)
+    except StructError:
+        total = start = length = 0
+    if total >> 30 == start >> 30 == 0b10 and length >> 14 == 0b01:
+        # As `part_beginning` and `part_middle` write it for all but small and huge ones.
+        total, start, offset = total & 0x3FFF_FFFF, start & 0x3FFF_FFFF, offset + _WIDE_FIELDS.size
+        end = offset + (length & 0x3FFF)
+        content = data[offset:end]
+        if end > len(data):
+            raise DecodeError("malformed", f"{end - offset} bytes announced, {len(content)} there")
+        offset = end
+    else:
+        total, offset = read_varint(data, offset)
+        start, offset = read_varint(data, offset)
+        content, offset = _read_bytes(data, offset)
     if total > MESSAGE_BYTES_MAX:
         raise DecodeError("too_large", f"message of {total} bytes")
     if not content or start + len(content) > total:

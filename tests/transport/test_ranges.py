@@ -31,6 +31,10 @@ class RangeSetMachine(RuleBasedStateMachine):
         assert self.ranges.add(*span) == len(values - self.model)
         self.model |= values
 
+    @rule(span=spans)
+    def covers(self, span: tuple[int, int]) -> None:
+        assert self.ranges.covers(*span) == (set(range(span[0], span[1] + 1)) <= self.model)
+
     @precondition(lambda self: self.model)
     @rule()
     def drop_oldest(self) -> None:

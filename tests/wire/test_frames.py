@@ -213,6 +213,24 @@ def test_part_of_a_message_above_the_limit_is_too_large() -> None:
 
 
 @pytest.mark.parametrize("kind", [(FrameType.MESSAGE_PART, 1), (FrameType.ORDERED_PART, 1, 1, 1)])
+@pytest.mark.parametrize(
+    ("total", "offset", "data", "announced", "reason"),
+    [
+        (MESSAGE_BYTES_MAX + 1, 0, b"x", 1, "too_large"),
+        (20_000, 0, b"x", 2, "malformed"),
+        (20_000, 0, b"", 0, "malformed"),
+        (20_000, 19_999, b"xy", 2, "malformed"),
+        (20_000, 20_000, b"x", 1, "malformed"),
+    ],
+)
+def test_part_with_numbers_as_wide_as_a_large_message_has_them_is_checked_as_well(
+    kind: tuple[int, ...], total: int, offset: int, data: bytes, announced: int, reason: str
+) -> None:
+    numbers = ((total | 0x8000_0000) << 48 | (offset | 0x8000_0000) << 16 | announced | 0x4000).to_bytes(10, "big")
+    assert reason_of(raw(*kind) + numbers + data) == reason
+
+
+@pytest.mark.parametrize("kind", [(FrameType.MESSAGE_PART, 1), (FrameType.ORDERED_PART, 1, 1, 1)])
 @pytest.mark.parametrize(("total", "offset", "data"), [(10, 10, b"x"), (10, 8, b"xyz"), (10, 0, b""), (0, 0, b"")])
 def test_part_that_is_empty_or_outside_its_message_is_malformed(
     kind: tuple[int, ...], total: int, offset: int, data: bytes
