@@ -13,7 +13,7 @@ _ACK_ELICITING_THRESHOLD = 2
 
 _PROMPT_ACKS = 8
 """So many packets are acknowledged at once: a sender whose every sample has a delay in it can never take it out, since
-it trusts no delay that would beat its fastest sample (RFC 9002 §5.3)."""
+it trusts no delay that would beat its fastest sample (RFC 9002 §5.3). Unhurried ones count twice."""
 
 _GAP_TIME: Duration = 10 * SECOND
 """How long after a gap a sender counts as one that wants to hear of every packet, unless there are many."""
@@ -95,9 +95,9 @@ class AckTracker:
         is_watched = not is_unhurried and self._gap_at is not None and self._is_watched(now, self._gap_at)
         is_urgent = is_out_of_order or ecn == _CE or is_watched
         self._elicited_at = now
-        if self._pending >= _ACK_ELICITING_THRESHOLD or is_urgent or self._prompt_acks:
-            if self._prompt_acks:
-                self._prompt_acks -= 1
+        if self._pending >= _ACK_ELICITING_THRESHOLD or is_urgent or self._prompt_acks > 0:
+            if self._prompt_acks > 0:
+                self._prompt_acks -= 2 if is_unhurried else 1
             self.ack_at = now
         elif self.ack_at is None:
             # The promise has to hold for a late event loop, too (RFC 9000 §18.2).

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.transport.ack import AckTracker
-from node.types import MILLISECOND
+from node.types import MILLISECOND, SECOND
 from node.wire.frames import AckFrame, append_ack
 from node.wire.limits import ACK_RANGES_MAX, RECEIVED_RANGES_MAX, REPLAY_WINDOW, UNHURRIED_ACK_DELAY
 
@@ -39,6 +39,16 @@ def settled() -> AckTracker:
 
 def test_first_packets_are_acknowledged_at_once_so_that_their_round_trip_shows() -> None:
     assert received(0, now=5).ack_at == 5
+
+
+def test_of_unreliable_messages_half_as_many_are_acknowledged_at_once() -> None:
+    tracker = AckTracker(MAX_ACK_DELAY)
+    prompt = 0
+    for number in range(8):
+        tracker.on_received(number, is_ack_eliciting=True, now=number * SECOND, is_unhurried=True)
+        prompt += tracker.ack_at == number * SECOND
+        tracker.take_frame(number * SECOND, SPACE)
+    assert prompt == 4
 
 
 @pytest.mark.must("M56")
