@@ -41,7 +41,7 @@ from node.gossip import actions as gossip_actions
 from node.gossip.gossip import Gossip
 from node.messages.frame import encode_frame, is_frame, parse_frame
 from node.messages.packing import Value
-from node.messages.types import Carrier, MessageType
+from node.messages.types import LABELS, Carrier, MessageType
 from node.peers import actions as peer_actions
 from node.peers.actions import Link
 from node.peers.peers import Peers
@@ -164,22 +164,22 @@ class Router:
         return is_busy
 
     def _on_transport(self, carrier: Carrier, event: Event, now: Instant) -> None:
-        link = Link(carrier, event.connection)
         match event:
-            case Connected():
-                self._on_connected(link, event, now)
-            case Closed():
-                self._on_closed(link, event, now)
+            # The two of every message first.
             case MessageReceived():
                 self._peers.heard(event.peer_id, now)
                 if is_frame(event.data):
-                    self._on_frame(link, event, now)
+                    self._on_frame(carrier, event, now)
                     return
             case MessageAcknowledged():
                 peer_id = self._switch.acknowledged(carrier, event)
                 if peer_id is not None:
                     self._peers.heard(peer_id, now)
                     return
+            case Connected():
+                self._on_connected(Link(carrier, event.connection), event, now)
+            case Closed():
+                self._on_closed(Link(carrier, event.connection), event, now)
             case AddressChanged():
                 self._peers.heard(event.peer_id, now)
             case MessageFailed():
@@ -205,11 +205,11 @@ class Router:
             return
         self._trust.blame(event.peer_id, "protocol_violation", now)
 
-    def _on_frame(self, link: Link, event: MessageReceived, now: Instant) -> None:
+    def _on_frame(self, carrier: Carrier, event: MessageReceived, now: Instant) -> None:
         peer_id = event.peer_id
         try:
             frame = parse_frame(event.data)
-            self._stats.received[frame.kind.name.lower()] += 1
+            self._stats.received[LABELS[frame.kind]] += 1
             if frame.kind is MessageType.GOSSIP_MESSAGE:
                 self._receive_gossip(peer_id, frame.fields, now)
             elif frame.kind is MessageType.CUSTOM_DATA:
@@ -221,7 +221,7 @@ class Router:
                 if reason is not None:
                     self._peers.blame(peer_id, reason)
             else:
-                self._peers.receive(link, peer_id, frame.kind, frame.fields, now)
+                self._peers.receive(Link(carrier, event.connection), peer_id, frame.kind, frame.fields, now)
         except DecodeError as error:
             self._stats.rejected[error.reason] += 1
             if error.reason != "unknown_kind":
@@ -242,11 +242,18 @@ class Router:
     # --- what the services want ---------------------------------------------------------------------------------
 
     def _on_peers(self, action: peer_actions.Action, now: Instant) -> None:
+        # The two of every heartbeat first.
+        if isinstance(action, peer_actions.Say):
+            self._say(action, now)
+        elif isinstance(action, peer_actions.Heard):
+            self._on_heard(action, now)
+        else:
+            self._on_rarer(action, now)
+
+    def _on_rarer(self, action: peer_actions.Rarer, now: Instant) -> None:
         match action:
             case peer_actions.Dial():
                 self._dial(action, now)
-            case peer_actions.Say():
-                self._say(action, now)
             case peer_actions.Drop(link=link, code=code, reason=reason):
                 endpoint = self._endpoints.of(link.carrier)
                 if endpoint is not None:
@@ -257,22 +264,13 @@ class Router:
                 self._on_dialled(action, now)
             case peer_actions.Blamed(peer=node_id, reason=reason):
                 self._trust.blame(node_id, reason, now)
-            case peer_actions.Heard() | peer_actions.Publish() | peer_actions.Changed():
-                self._on_membership(action, now)
-            case peer_actions.Report(kind=kind, text=text):
-                self._report(kind, text, now)
-
-    def _on_membership(
-        self, action: peer_actions.Heard | peer_actions.Publish | peer_actions.Changed, now: Instant
-    ) -> None:
-        match action:
-            case peer_actions.Heard():
-                self._on_heard(action, now)
             case peer_actions.Publish(kind=kind, payload=payload):
                 self._gossip.notify(kind, payload, now)
             case peer_actions.Changed(node_id=node_id, state=state, incarnation=incarnation):
                 self._gossip.set_population(self._peers.members.population, now)
                 self.events.append(MemberChanged(node_id=node_id, state=state.value, incarnation=incarnation))
+            case peer_actions.Report(kind=kind, text=text):
+                self._report(kind, text, now)
 
     def _on_heard(self, action: peer_actions.Heard, now: Instant) -> None:
         self._gossip.digest_heard(action.peer, action.digest, now)

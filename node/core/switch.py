@@ -24,7 +24,7 @@ from node.errors import (
     UnknownPeer,
     UsageError,
 )
-from node.messages.types import Carrier, MessageType
+from node.messages.types import LABELS, Carrier, MessageType
 from node.peers.actions import Link
 from node.peers.table import Peer
 from node.transport.endpoint import Endpoint
@@ -52,7 +52,7 @@ class Endpoints:
         return self.udp if carrier is Carrier.UDP else self.tcp
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Parcel(Generic[Purpose]):
     """One frame for one peer. deadline: when it is withdrawn, None for never. purpose: None if nobody asks."""
 
@@ -63,7 +63,7 @@ class Parcel(Generic[Purpose]):
     purpose: Purpose | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome(Generic[Purpose]):
     """What became of a frame. error: None when the peer acknowledged it."""
 
@@ -163,9 +163,11 @@ class Switch(Generic[Purpose]):
 
     def _choose(self, peer: Peer, parcel: Parcel[Purpose], now: Instant, *, avoid: Link | None) -> Link | None:
         udp = self._newest(peer, Carrier.UDP, avoid)
+        if udp is not None and parcel.route.carrier is Carrier.UDP:
+            return udp
         tcp = self._newest(peer, Carrier.TCP, avoid)
         if parcel.route.carrier is Carrier.UDP:
-            return udp or tcp
+            return tcp
         if self._blocked_until.get(peer.node_id, now) > now:
             return udp or tcp
         return tcp or self._open(peer, now, avoid) or udp
@@ -213,12 +215,11 @@ class Switch(Generic[Purpose]):
         message_id = endpoint.send(
             link.connection, Message(parcel.data, delivery, deadline, priority=parcel.route.priority), now
         )
-        self._stats.sent[parcel.kind.name.lower()] += 1
-        tracked = _Tracked(peer, parcel)
-        if delivery is Delivery.UNRELIABLE:
-            self._report(tracked, None)
-        else:
-            self._tracked.setdefault(link, {})[message_id] = tracked
+        self._stats.sent[LABELS[parcel.kind]] += 1
+        if delivery is not Delivery.UNRELIABLE:
+            self._tracked.setdefault(link, {})[message_id] = _Tracked(peer, parcel)
+        elif parcel.purpose is not None:
+            self._report(_Tracked(peer, parcel), None)
 
     def _send_again(self, tracked: _Tracked[Purpose], failed: Link | None, now: Instant) -> bool:
         link = self._choose(tracked.peer, tracked.parcel, now, avoid=failed)

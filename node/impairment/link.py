@@ -133,7 +133,7 @@ class LinkStats:
     too_large: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Arrival:
     """One copy of a datagram and when it reaches the far end. ecn: the two ECN bits of its IP header."""
 

@@ -19,7 +19,7 @@ _LIST_SMALL_FIRST, _LIST_SMALL_LAST = 0x91, 0x9F
 """First byte of a msgpack list of 1 to 15 elements, as every frame is."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Frame:
     """One decoded frame; the fields are checked by the reader of that type."""
 

@@ -59,7 +59,8 @@ def unpack(data: bytes) -> Value:
             raw=False,
             strict_map_key=True,
             object_pairs_hook=budget.map_of,
-            list_hook=budget.list_of,
+            # A container takes a byte at least: so few bytes hold no more of them than are allowed.
+            list_hook=budget.list_of if len(data) > VALUE_CONTAINERS_MAX else None,
             ext_hook=_refuse_extension,
             max_str_len=PACKED_BYTES_MAX,
             max_bin_len=PACKED_BYTES_MAX,
@@ -164,14 +165,7 @@ def _check_container(value: list[object] | tuple[object, ...] | dict[object, obj
     if depth == 0:
         raise UsageError(f"{path}: more than {VALUE_DEPTH_MAX} levels")
     if not isinstance(value, dict):
-        if len(value) > VALUE_ITEMS_MAX:
-            raise UsageError(f"{path}: {len(value)} elements, allowed are {VALUE_ITEMS_MAX}")
-        containers = 1
-        for index, part in enumerate(value):
-            # Most parts are of types with nothing to check; the path of the others is made for the error alone.
-            if type(part) not in _UNCHECKED:
-                containers += _check(part, f"{path}[{index}]", depth - 1)
-        return containers
+        return _check_items(value, path, depth)
     if len(value) > VALUE_KEYS_MAX:
         raise UsageError(f"{path}: {len(value)} keys, allowed are {VALUE_KEYS_MAX}")
     containers = 1
@@ -182,4 +176,18 @@ def _check_container(value: list[object] | tuple[object, ...] | dict[object, obj
         if len(key.encode()) > VALUE_KEY_BYTES_MAX:
             raise UsageError(f"{path}: a key of {len(key.encode())} bytes, allowed are {VALUE_KEY_BYTES_MAX}")
         containers += _check(part, f"{path}.{key}", depth - 1)
+    return containers
+
+
+def _check_items(value: list[object] | tuple[object, ...], path: str, depth: int) -> int:
+    if len(value) > VALUE_ITEMS_MAX:
+        raise UsageError(f"{path}: {len(value)} elements, allowed are {VALUE_ITEMS_MAX}")
+    containers = 1
+    for index, part in enumerate(value):
+        # Most parts are of types with nothing to check; the path of the others is made for the error alone.
+        kind = type(part)
+        if kind is int and 0 <= part < INTEGER_MAX:  # type: ignore[operator]  # it is an int
+            continue
+        if kind not in _UNCHECKED:
+            containers += _check(part, f"{path}[{index}]", depth - 1)
     return containers

@@ -55,8 +55,10 @@ class Clocks:
         if not 0 <= round_trip <= ROUND_TRIP_MAX or sent_there < received_there:
             return
         offset = ((received_there - sent) + (sent_there - received)) // 2
-        samples = self._samples.setdefault(peer, deque(maxlen=SKEW_SAMPLES_MAX))
-        if samples and abs(offset - min(samples)[1]) > (round_trip + min(samples)[0]) // 2 + CLOCK_STEP:
+        samples = self._samples.get(peer)
+        if samples is None:
+            samples = self._samples[peer] = deque(maxlen=SKEW_SAMPLES_MAX)
+        elif abs(offset - (best_sample := min(samples))[1]) > (round_trip + best_sample[0]) // 2 + CLOCK_STEP:
             # No way explains that: the clock was set, or another life of the peer has another one.
             samples.clear()
         samples.append((round_trip, offset))

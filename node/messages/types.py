@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import IntEnum, StrEnum
 
-__all__ = ["REJECTION_REASONS", "Carrier", "MessageType", "zero_rejections"]
+__all__ = ["LABELS", "REJECTION_REASONS", "Carrier", "MessageType", "zero_rejections"]
 
 
 class MessageType(IntEnum):
@@ -31,6 +31,10 @@ class MessageType(IntEnum):
     SUSPECT = 13
     DEAD = 14
     LEAVE = 15
+
+
+LABELS = {kind: kind.name.lower() for kind in MessageType}
+"""What statistics and metrics call a kind of message."""
 
 
 class Carrier(StrEnum):

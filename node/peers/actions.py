@@ -1,4 +1,4 @@
-"""What the peer service wants done: one frozen class per wish, carried out by the node machine."""
+"""What the peer service wants done: one class per wish, carried out by the node machine."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ __all__ = [
     "Heard",
     "Link",
     "Publish",
+    "Rarer",
     "Report",
     "Say",
     "Undialled",
@@ -45,7 +46,7 @@ class Dial:
     target: TargetKey
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Say:
     """Send a frame of that kind to a peer, over that link or, when it is None, as the delivery map says."""
 
@@ -104,7 +105,7 @@ class Undialled:
     is_final: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Heard:
     """A heartbeat of a peer told what messages it has, in 8 bytes, and perhaps completed a comparison of clocks."""
 
@@ -146,4 +147,6 @@ class Blamed:
     reason: str
 
 
-Action: TypeAlias = Blamed | Dial | Say | Drop | Up | Down | Dialled | Undialled | Heard | Publish | Changed | Report
+Rarer: TypeAlias = Blamed | Dial | Drop | Up | Down | Dialled | Undialled | Publish | Changed | Report
+
+Action: TypeAlias = Say | Heard | Rarer

@@ -37,7 +37,7 @@ class Act(IntEnum):
     NACK = 4
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Beat:
     """A heartbeat. sent, echoed, held: microseconds."""
 
@@ -56,7 +56,7 @@ class Question:
     target: NodeId | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ClockSample:
     """Four instants of two clocks, in wall nanoseconds: sent and received here, in between received and sent there."""
 

@@ -33,7 +33,18 @@ from node.peers.table import LinkState, Peer, PeerState, PeerTable
 from node.peers.targets import TargetKey
 from node.peers.watch import Watch
 from node.transport.events import Closed, Connected
-from node.types import MILLISECOND, SECOND, Address, Duration, Instant, NodeId, Random, format_address, short_id
+from node.types import (
+    MILLISECOND,
+    SECOND,
+    Address,
+    Duration,
+    Instant,
+    NodeId,
+    Random,
+    earlier,
+    format_address,
+    short_id,
+)
 from node.wire.limits import HELLO_TIMEOUT, LINKS_ALL_MAX, SUCCESSOR_TIME, VIOLATIONS_MAX
 
 __all__ = ["Peers"]
@@ -276,8 +287,7 @@ class Peers:
 
     def next_timeout(self) -> Instant | None:
         """When `handle_timeout` is due."""
-        times = (self._tick_at, self._dialer.dial_at, self._refresh_at)
-        return min((due for due in times if due is not None), default=None)
+        return earlier(earlier(self._tick_at, self._dialer.dial_at), self._refresh_at)
 
     # --- frames -------------------------------------------------------------------------------------------------
 

@@ -146,7 +146,7 @@ class Targets:
             return False
         # An address that is dialled for anybody needs no second dial for somebody in particular.
         carrier, address, expected = target.key
-        return expected is None or TargetKey(carrier, address, None) not in self._targets
+        return expected is None or (carrier, address, None) not in self._targets
 
     def _make_room(self) -> bool:
         for target in self._targets.values():

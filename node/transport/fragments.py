@@ -143,6 +143,8 @@ class SendQueue:
 
     def has_sendable(self) -> bool:
         """Whether a packet could carry reliable data now, as far as credit goes."""
+        if not self.messages:
+            return False
         credit = self.credit.limit - self.credit.used
         for lane in self._lanes.values():  # noqa: SIM110 - a generator costs more than what it asks
             if (lane.unsent or lane.lost) and lane.has_sendable(credit):
@@ -151,6 +153,8 @@ class SendQueue:
 
     def next_part(self, space: int) -> Part | None:
         """The part to put into `space` bytes of a packet, or None where nothing may or can be sent there."""
+        if not self.messages:
+            return None
         credit = self.credit.limit - self.credit.used
         waiting: list[_Lane] = []
         for lane in self._lanes.values():  # no comprehension, which is a call

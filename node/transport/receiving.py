@@ -97,13 +97,13 @@ class Receiving:
                 self.progress_at = now
             elif type(frame) is AckFrame:
                 self._sending.on_ack(frame, now)
-            elif isinstance(frame, CloseFrame | PathChallengeFrame | PathResponseFrame):
-                is_eliciting = is_eliciting or not isinstance(frame, CloseFrame)
-                is_unhurried = False
-                others.append(frame)
             elif type(frame) is DatagramFrame:
                 is_eliciting = True
                 self._deliver(frame.data, Delivery.UNRELIABLE)
+            elif isinstance(frame, (CloseFrame, PathChallengeFrame, PathResponseFrame)):
+                is_eliciting = is_eliciting or not isinstance(frame, CloseFrame)
+                is_unhurried = False
+                others.append(frame)
             else:
                 is_eliciting, is_unhurried = True, False
                 self._apply(frame)
