@@ -23,7 +23,7 @@ from node.config.kinds import (
     Text,
 )
 from node.transport.congestion import CONTROLLERS
-from node.wire.limits import MESSAGE_BYTES_MAX, MSS_MIN, MTU_MAX, MTU_MIN, SEGMENTS_MAX
+from node.wire.limits import INITIAL_WINDOW_MAX, MESSAGE_BYTES_MAX, MSS_MIN, MTU_MAX, MTU_MIN, SEGMENTS_MAX
 
 __all__ = ["BOOTSTRAP_NODES_MAX", "ENVIRONMENT_PREFIX", "FIELDS", "LOG_LEVELS", "PROFILES", "Field"]
 
@@ -141,7 +141,11 @@ _TABLE = (
     ),
     Field(name="mtu", kind=Integer(MTU_MIN, MTU_MAX), help="largest UDP payload sent, headers included, in bytes"),
     Field(name="mss", kind=Integer(MSS_MIN, MTU_MAX), help="most bytes of frames in one packet"),
-    Field(name="initial_window", kind=Integer(512, 1 << 26), help="receive window of a connection, in bytes"),
+    Field(
+        name="initial_window",
+        kind=Integer(512, INITIAL_WINDOW_MAX),
+        help="receive window of a connection, in bytes",
+    ),
     Field(name="peers_max", kind=Integer(2, PEERS_MAX), help="links with other nodes that are kept"),
     Field(
         name="outbound_max",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from node.errors import UsageError
 from node.types import Address, Duration, from_seconds
 
-__all__ = ["TIMEOUT_MAX", "checked_address", "checked_data", "checked_timeout"]
+__all__ = ["TIMEOUT_MAX", "checked_address", "checked_data", "checked_listening", "checked_timeout"]
 
 TIMEOUT_MAX = 31_536_000.0
 """Seconds, which are a year."""
@@ -28,11 +28,6 @@ def checked_data(data: object) -> bytes:
 
 def checked_address(address: object) -> Address:
     """Host and port."""
-    if type(address) is tuple and len(address) == 2:
-        # The short way for nearly all.
-        host, port = address
-        if type(host) is str and type(port) is int and host and 0 < port < 1 << 16:
-            return address
     match address:
         case (str(host), int(port)) if host and 0 < port < 1 << 16:
             return host, port
@@ -40,9 +35,18 @@ def checked_address(address: object) -> Address:
     raise UsageError(f"address {text}: allowed is (host, port) with a port from 1 to 65535")
 
 
+def checked_listening(host: object, port: object) -> Address:
+    """Where to listen, as far as that can be told without a look at this machine."""
+    if not isinstance(host, str):
+        raise UsageError(f"host {repr(host)[:_CHARACTERS_MAX]}: allowed is a text")
+    if isinstance(port, bool) or not isinstance(port, int):
+        raise UsageError(f"port {repr(port)[:_CHARACTERS_MAX]}: allowed is a whole number from 0 to 65535")
+    return host, port
+
+
 def checked_timeout(seconds: object) -> Duration:
     """A time to wait, in nanoseconds."""
-    if not isinstance(seconds, int | float) or not 0 < seconds <= TIMEOUT_MAX:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= TIMEOUT_MAX:
         text = repr(seconds)[:_CHARACTERS_MAX]
         raise UsageError(f"timeout {text}: allowed is more than 0 and at most {TIMEOUT_MAX:.0f} seconds")
     return from_seconds(seconds)

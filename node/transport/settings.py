@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, fields
 
 from node.crypto.suites import CIPHERS, Suite
 from node.errors import UsageError
 from node.transport.congestion import CONTROLLERS
 from node.types import MILLISECOND, SECOND, Duration
 from node.wire.limits import (
+    ACK_DELAY_MAX,
     HALF_OPEN_MAX,
     HEADER_BYTES,
+    INITIAL_WINDOW_MAX,
     MSS_MIN,
     MTU_MAX,
     MTU_MIN,
@@ -22,13 +25,12 @@ from node.wire.limits import (
 
 __all__ = ["TransportSettings"]
 
-_RANGES = {"mtu": (MTU_MIN, MTU_MAX), "segments_max": (1, SEGMENTS_MAX)}
+_RANGES = {"mtu": (MTU_MIN, MTU_MAX), "segments_max": (1, SEGMENTS_MAX), "max_ack_delay": (0, ACK_DELAY_MAX)}
 
 _LEAST = {
     "mss": MSS_MIN,
     "max_connections": 1,
     "max_retries": 0,
-    "max_ack_delay": 0,
     "qlog_bytes_max": 0,
     "half_open_max": 1,
     "handshake_rate_per_address": 1,
@@ -36,15 +38,18 @@ _LEAST = {
     "reassembly_bytes_max": REASSEMBLY_BYTES_MAX,
 }
 
+_KINDS: dict[type, str] = {int: "a whole number", bool: "True or False", str: "a text", tuple: "a tuple"}
+_NETWORK_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransportSettings:
-    """What an endpoint and its connections may do.
+    """What an endpoint and its connections may do; times are whole nanoseconds. UsageError for what is not allowed.
 
     mtu: largest UDP payload sent, in bytes, all our headers included; 1200 to 65507. A path is given 1200 first, and
         larger packets once it has carried a probe of their size.
     mss: upper bound for the frames in one packet, in bytes; the effective value is min(mss, mtu - 32).
-    initial_window: receive window of a connection in bytes; at least 2 * mss. Memory: that many bytes
+    initial_window: receive window of a connection in bytes; at least 2 * mss, at most 64 MiB. Memory: that many bytes
         undelivered per connection, beside the reassembly of large messages.
     reassembly_bytes_max: memory for messages of all connections, UDP and TCP, that have arrived in part, or ordered
         ones that came early; at least REASSEMBLY_BYTES_MAX. Packets that need more count as lost until there is room
@@ -60,14 +65,15 @@ class TransportSettings:
     idle_timeout: silence after which a connection is closed.
     keep_alive: silence after which a connection asks its peer for a sign of life; 0 for never. Below idle_timeout, or
         it comes too late.
-    max_ack_delay: longest time an acknowledgement is held back on purpose.
+    max_ack_delay: longest time an acknowledgement is held back on purpose; at most a second.
     segments_max: datagrams of one size handed to the kernel in one call (UDP_SEGMENT), 1 to 64 and never more than
         65,507 bytes together; 1 switches it off.
     congestion: name of the congestion controller, one of `congestion.CONTROLLERS`.
     suites: cipher suites offered to the peer; the best that both ends offer is used.
     ecn: whether to mark packets as capable of ECN where the path carries the marks.
     qlog_bytes_max: memory for the events of each connection, in bytes, that `Endpoint.qlog` returns; 0 records none.
-    network_id: name of the network; nodes of different networks refuse each other.
+    network_id: name of the network, 1 to 64 letters, digits, dots, dashes and underscores; nodes of different networks
+        refuse each other.
     """
 
     mtu: int = 1400
@@ -92,18 +98,32 @@ class TransportSettings:
     ecn: bool = True
 
     def __post_init__(self) -> None:
+        self._check_kinds()
+        self._check_ranges()
+        if not self.suites or not all(suite in CIPHERS for suite in self.suites):
+            raise UsageError(f"suites {self.suites}: this machine has {tuple(CIPHERS)}")
+        if self.congestion not in CONTROLLERS:
+            raise UsageError(f"congestion {self.congestion!r}: allowed are {', '.join(CONTROLLERS)}")
+        if not _NETWORK_ID.fullmatch(self.network_id):
+            allowed = "1 to 64 letters, digits, dots, dashes and underscores"
+            raise UsageError(f"network_id {self.network_id[:80]!r}: allowed are {allowed}")
+
+    def _check_kinds(self) -> None:
+        for field in fields(self):
+            value, kind = getattr(self, field.name), type(field.default)
+            if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+                raise UsageError(f"{field.name} {value!r}: allowed is {_KINDS[kind]}")
+
+    def _check_ranges(self) -> None:
         for name, (least, most) in _RANGES.items():
             if not least <= getattr(self, name) <= most:
                 raise UsageError(f"{name} {getattr(self, name)}: allowed is {least} to {most}")
         for name, least in _LEAST.items():
             if getattr(self, name) < least:
                 raise UsageError(f"{name} {getattr(self, name)}: allowed is {least} and more")
-        if not self.suites or not all(suite in CIPHERS for suite in self.suites):
-            raise UsageError(f"suites {self.suites}: this machine has {tuple(CIPHERS)}")
-        if self.congestion not in CONTROLLERS:
-            raise UsageError(f"congestion {self.congestion!r}: allowed are {', '.join(CONTROLLERS)}")
-        if self.initial_window < 2 * self.packet_payload:
-            raise UsageError(f"initial_window {self.initial_window}: allowed is {2 * self.packet_payload} and more")
+        least = 2 * self.packet_payload
+        if not least <= self.initial_window <= INITIAL_WINDOW_MAX:
+            raise UsageError(f"initial_window {self.initial_window}: allowed is {least} to {INITIAL_WINDOW_MAX}")
         if not 0 <= self.keep_alive < self.idle_timeout:
             raise UsageError(f"keep_alive {self.keep_alive}: allowed is 0 to idle_timeout {self.idle_timeout}")
         if not 0 < self.min_rto <= self.max_rto:

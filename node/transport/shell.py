@@ -15,7 +15,7 @@ from typing import Generic, Protocol, TypeVar
 from node.errors import NotRunning, UsageError
 from node.identity.keys import SEED_BYTES, Identity
 from node.transport.addresses import literal_address, resolve
-from node.transport.arguments import checked_address, checked_data, checked_timeout
+from node.transport.arguments import checked_address, checked_data, checked_listening, checked_timeout
 from node.transport.driver import Driver, Machine, Runner
 from node.transport.events import AddressChanged, Closed, Connected, Delivery, Event, MessageReceived
 from node.transport.handlers import Handler, Handlers
@@ -63,7 +63,7 @@ class MessageTransport(ABC, Generic[InputT]):
         self, address: Address, endpoint: EndpointMachine[InputT], settings: TransportSettings, *,
         driver: Runner[InputT] | None,
     ) -> None:  # fmt: skip
-        self.host, self.port = address
+        self.host, self.port = checked_listening(*address)
         self.settings = settings
         self.endpoint = endpoint
         self.connections = Connections(self._find, endpoint.snapshots, self._view)

@@ -16,7 +16,6 @@ import os
 import socket
 from dataclasses import asdict
 
-from node.errors import NotRunning
 from node.identity.keys import Identity
 from node.transport.addresses import listening_address
 from node.transport.arguments import checked_address, checked_data
@@ -81,10 +80,14 @@ class UDPTransport(MessageTransport[Datagram]):
         sends.post(await self._resolve(checked_address(peer_addr), LOOKUP_TIMEOUT), data)
 
     def rebind(self) -> None:
-        """Goes on from another port, as behind a router that forgot this one; peers have to follow. StartError."""
+        """Goes on from another port, as behind a router that forgot this one; peers have to follow.
+
+        Raises StartError, NotRunning.
+        """
+        self._running_sends()
         old, driver = self._socket, self._own_driver or self._shared_driver
-        if old is None or driver is None:
-            raise NotRunning("the transport has not started")
+        assert old is not None
+        assert driver is not None
         self._socket = UDPSocket(open_udp_socket(old.address[0], 0), on_datagrams=driver.feed, stats=old.stats)
         driver.attach(Transmit, self._socket.send)
         old.close()

@@ -75,6 +75,7 @@ ROOM_INTERVAL: Duration = 1 * SECOND
 """Between two connections that are ended to make room."""
 
 RECEIVE_WINDOW_MAX = 16 << 20
+INITIAL_WINDOW_MAX = 64 << 20
 """Bytes to which a connection's receive window may grow: 1 Gbit/s at a round trip of 130 ms."""
 
 REASSEMBLY_MESSAGES_MAX = 4096
@@ -94,6 +95,9 @@ STARVATION_BYTES_MAX = 32 << 10
 
 ACK_RANGES_MAX = 64
 """Ranges in one ACK frame."""
+
+ACK_DELAY_MAX: Duration = 1 * SECOND
+"""Longest `max_ack_delay` that either end may promise."""
 
 UNHURRIED_ACK_DELAY: Duration = 2500 * MILLISECOND
 """Longest time for which the acknowledgement of a packet with nothing but one unreliable message waits for another

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from node.errors import DecodeError
-from node.types import MICROSECOND, MILLISECOND, ConnectionId, Duration
-from node.wire.limits import MTU_MAX, MTU_MIN, RESET_TOKEN_BYTES
+from node.types import MICROSECOND, ConnectionId, Duration
+from node.wire.limits import ACK_DELAY_MAX, MTU_MAX, MTU_MIN, RESET_TOKEN_BYTES
 from node.wire.varint import append_varint, read_varint
 
 __all__ = ["Parameters", "encode_parameters", "parse_parameters"]
@@ -17,7 +17,6 @@ __all__ = ["Parameters", "encode_parameters", "parse_parameters"]
 _CONNECTION_ID, _MAX_DATA, _MAX_ACK_DELAY, _MAX_DATAGRAM, _DIAL_NUMBER, _SUITES, _RESET_TOKEN = 1, 2, 3, 4, 5, 6, 7
 _REQUIRED = (_CONNECTION_ID, _MAX_DATA, _MAX_ACK_DELAY, _MAX_DATAGRAM)
 _NUMBERS = (*_REQUIRED, _DIAL_NUMBER, _SUITES)
-_ACK_DELAY_MAX: Duration = 1_000 * MILLISECOND
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +88,7 @@ def parse_parameters(data: bytes) -> Parameters:
         raise DecodeError("malformed", "a parameter is missing")
     max_ack_delay = values[_MAX_ACK_DELAY] * MICROSECOND
     max_datagram = min(values[_MAX_DATAGRAM], MTU_MAX)
-    if values[_CONNECTION_ID] >= 1 << 32 or max_ack_delay > _ACK_DELAY_MAX or max_datagram < MTU_MIN:
+    if values[_CONNECTION_ID] >= 1 << 32 or max_ack_delay > ACK_DELAY_MAX or max_datagram < MTU_MIN:
         raise DecodeError("malformed", "a parameter is out of range")
     return Parameters(
         connection_id=ConnectionId(values[_CONNECTION_ID]),

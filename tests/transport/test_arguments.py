@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from node.errors import UsageError
-from node.transport.arguments import TIMEOUT_MAX, checked_address, checked_data, checked_timeout
+from node.transport.arguments import TIMEOUT_MAX, checked_address, checked_data, checked_listening, checked_timeout
 from node.types import SECOND
 
 
@@ -42,11 +42,27 @@ def test_what_is_no_address_is_quoted_with_what_is_allowed(address: object) -> N
     assert len(str(caught.value)) < 200
 
 
-@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), 1e300, "5", None, TIMEOUT_MAX + 1, [5]])
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), 1e300, "5", None, TIMEOUT_MAX + 1, [5], True])
 @pytest.mark.must("M49")
 def test_what_is_no_time_to_wait_is_quoted_with_what_is_allowed(seconds: object) -> None:
     with pytest.raises(UsageError, match=r"timeout .*: allowed is more than 0 and at most 31536000 seconds"):
         checked_timeout(seconds)
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "complaint"),
+    [
+        (None, 0, "host None: allowed is a text"),
+        (b"::1", 0, "host b'::1': allowed is a text"),
+        ("::1", "9000", "port '9000': allowed is a whole number from 0 to 65535"),
+        ("::1", 9.5, "port 9.5: allowed is a whole number from 0 to 65535"),
+        ("::1", True, "port True: allowed is a whole number from 0 to 65535"),
+    ],
+)
+@pytest.mark.must("M49")
+def test_where_nobody_can_listen_is_quoted_with_what_is_allowed(host: object, port: object, complaint: str) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        checked_listening(host, port)
 
 
 def test_seconds_become_nanoseconds() -> None:

@@ -241,6 +241,8 @@ async def test_nothing_is_sent_before_start_or_after_stop() -> None:
     await created.stop()
     with pytest.raises(NotRunning):
         await created.send_unreliable(("127.0.0.1", 9), b"")
+    with pytest.raises(NotRunning):
+        created.rebind()
     with pytest.raises(UsageError):
         await created.start()
 
