@@ -1,4 +1,5 @@
-"""Calls the application's handlers for messages that arrived: a bounded number at once, whatever they do.
+"""Calls the application's handlers for messages that arrived: plain functions on the spot, of others a bounded number
+at once, whatever they do.
 
 Knows payloads and authors, nothing of networks. A handler that raises is reported and disturbs nobody else; one that
 is slow fills the queue, and what finds no room there is dropped and reported, because the network cannot take a
@@ -13,6 +14,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeAlias
 
+from node.transport.handlers import Contained
 from node.wire.limits import HANDLER_QUEUE_MAX, HANDLERS_MAX
 
 __all__ = ["DataHandler", "DataHandlers"]
@@ -40,6 +42,7 @@ class DataHandlers:
         self._queue: deque[tuple[DataHandler, Any, str]] = deque()
         self._running: dict[asyncio.Task[None], None] = {}
         self._is_closed = False
+        self._witnessed = Contained(witness.handler_failed)
 
     def register(self, handler: DataHandler) -> None:
         """Calls `handler` for every later message, beside those registered before."""
@@ -70,11 +73,15 @@ class DataHandlers:
 
     def _start_waiting(self) -> None:
         while self._queue and len(self._running) < HANDLERS_MAX:
-            call = self._queue.popleft()
-            # A group would end all its tasks with the first that fails; this object owns them and ends them in `close`.
-            task = asyncio.get_running_loop().create_task(_call(*call))
-            self._running[task] = None
-            task.add_done_callback(self._on_done)
+            handler, payload, author = self._queue.popleft()
+            rest: Awaitable[None] | None = None
+            with self._witnessed:
+                rest = handler(payload, author)
+            if rest is not None and inspect.isawaitable(rest):
+                # A group would end all its tasks with the first that fails; `close` ends those of this object.
+                task = asyncio.get_running_loop().create_task(_finish(rest))
+                self._running[task] = None
+                task.add_done_callback(self._on_done)
 
     def _on_done(self, task: asyncio.Task[None]) -> None:
         del self._running[task]
@@ -85,7 +92,5 @@ class DataHandlers:
             self._start_waiting()
 
 
-async def _call(handler: DataHandler, payload: Any, author: str) -> None:
-    result = handler(payload, author)
-    if inspect.isawaitable(result):
-        await result
+async def _finish(rest: Awaitable[None]) -> None:
+    await rest

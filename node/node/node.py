@@ -181,7 +181,7 @@ class Node:
         """Calls `handler(data, sender_id)` once for every message that reaches this node, broadcast or not.
 
         data: what the author passed to `broadcast` or `send_message`. sender_id: the author's node id, proved by a
-        signature. handler: a function or a coroutine function; calls begin in the order of arrival.
+        signature. handler: a function, called on the spot, or a coroutine function; calls begin in order of arrival.
         """
         self._handlers.register(handler)
 

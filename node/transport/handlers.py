@@ -20,7 +20,7 @@ from node.transport.packet import Packet
 from node.types import Address
 from node.wire.limits import HANDLER_QUEUE_MAX, HANDLERS_MAX
 
-__all__ = ["Handler", "HandlerStats", "Handlers"]
+__all__ = ["Contained", "Handler", "HandlerStats", "Handlers"]
 
 Handler = Callable[[Packet, Address], Awaitable[None] | None]
 """Called with each message and the address of the peer that sent it; may be a coroutine function."""
@@ -65,7 +65,7 @@ class Handlers:
         self._queue: deque[_Call] = deque()
         self._lanes: dict[int, deque[_Call]] = {}
         self._running: dict[asyncio.Task[None], int | None] = {}
-        self._counted = _Counted(self._count_error)
+        self._counted = Contained(self._count_error)
         self._waiting = 0
         self._is_full = False
         self._is_closed = False
@@ -166,7 +166,7 @@ class Handlers:
 
 
 @dataclass(slots=True)
-class _Counted:
+class Contained:
     """Hands what a handler raises to `count`, as a task would keep it: it is not ours, and ends nothing of ours."""
 
     count: Callable[[BaseException], None]

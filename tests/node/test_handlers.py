@@ -128,3 +128,29 @@ async def test_a_handler_may_close_its_own_node() -> None:
     handlers.dispatch(1, "ab")
     async with asyncio.timeout(1):
         await closed.wait()
+
+
+@pytest.mark.asyncio
+async def test_a_plain_function_is_called_on_the_spot() -> None:
+    handlers = DataHandlers(Witness())
+    inbox = Inbox(1)
+    handlers.register(inbox)
+    handlers.dispatch({"n": 0}, "ab")
+
+    assert inbox.messages == [({"n": 0}, "ab")]
+
+
+@pytest.mark.asyncio
+async def test_a_plain_function_that_raises_is_reported_and_keeps_nobody_from_being_called() -> None:
+    witness, inbox = Witness(), Inbox(1)
+    handlers = DataHandlers(witness)
+
+    def broken(_payload: Any, _author: str) -> None:
+        raise ValueError("broken")
+
+    handlers.register(broken)
+    handlers.register(inbox)
+    handlers.dispatch({"n": 0}, "ab")
+
+    assert [str(error) for error in witness.errors] == ["broken"]
+    assert len(inbox.messages) == 1

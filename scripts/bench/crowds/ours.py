@@ -45,7 +45,7 @@ class _Crowd:
         self.meter = Meter()
         self.nodes: list[Node] = []
 
-    async def on_data(self, data: dict[str, Any], _sender: str) -> None:
+    def on_data(self, data: dict[str, Any], _sender: str) -> None:
         self.meter.delivered(data["body"])
 
     async def publish(self, number: int, body: bytes) -> None:
