@@ -151,7 +151,8 @@ SCHEMAS: dict[str, Schema] = {
         bytes_received=COUNT,
         loss_asked={
             "type": ["number", "null"],
-            "description": "share of what is sent that the network is asked to lose; null: not known",
+            "description": "share of what is sent that the network is asked to lose; null: not known, as where the "
+            "kernels of the receivers drop (nft)",
         },
     )
     | {

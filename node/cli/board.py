@@ -94,6 +94,7 @@ class Board:
             f"gossip/s  {'  '.join(rates)}  {spark_line(self._gossip)}".rstrip(),
             f"faults    {faults or 'none'}",
             *_clock_line(record["clock_shift"]),
+            *_asked_line(record["links"]),
             "",
             *(_fitted(rows, width) if rows else ["no links"]),
         ]
@@ -139,6 +140,13 @@ def _clock_line(shift: float | None) -> list[str]:
         return []
     way = "forward" if shift > 0 else "back"
     return [f"clock     was set {way} by {duration(abs(shift))}: the node goes on by the old one until it starts anew"]
+
+
+def _asked_line(links: Sequence[Record]) -> list[str]:
+    """Why a loss that is asked for may be missing."""
+    if all(link["loss_asked"] is not None for link in links):
+        return []
+    return ["asked     - where receivers drop in their kernels (nft), or what is configured cannot be read"]
 
 
 def _row(link: dict[str, Any]) -> tuple[str, ...]:

@@ -81,8 +81,11 @@ def read_impairments(path: str) -> tuple[Impairment, ...] | None:
 def asked_loss(impairments: Iterable[Impairment], *names: str) -> float | None:
     """Share of what this node sends to whoever has one of those names that its network is asked to lose.
 
-    None where nothing is known of what is done to what it sends.
+    None where nothing is known of what is done to what it sends, as where the kernels of its receivers drop.
     """
+    impairments = list(impairments)
+    if any(one.backend == "nft" and one.dir == "ingress" for one in impairments):
+        return None
     kept = [
         1 - (one.loss_ratio if one.asked_loss_ratio is None else one.asked_loss_ratio)
         for one in impairments

@@ -142,6 +142,13 @@ def test_a_clock_that_was_set_is_told(shift: float, words: str) -> None:
     assert words in "".join(lines)
 
 
+@pytest.mark.parametrize(("asked", "is_told"), [(0.2, False), (0.0, False), (None, True)])
+def test_a_loss_that_the_node_cannot_know_is_explained(asked: float | None, is_told: bool) -> None:
+    board = Board()
+    board.update(stats(1, links=[stats(1)["links"][0] | {"loss_asked": asked}]), at=1.0)
+    assert any(line.startswith("asked     - where receivers drop") for line in board.lines()) is is_told
+
+
 def test_no_peer_can_control_the_terminal() -> None:
     board = Board()
     board.update(stats(1, name="\x1b[2J"), at=1.0)

@@ -74,9 +74,17 @@ def test_a_file_that_cannot_be_read_is_not_taken_for_no_impairment(tmp_path: Pat
 def test_the_loss_that_is_asked_of_a_link_is_that_of_everything_on_the_way_out() -> None:
     everywhere = Impairment(backend="netem", loss_ratio=0.09, asked_loss_ratio=0.1)
     there = Impairment(backend="wire", target="node-2", loss_ratio=0.5)
-    inwards = Impairment(backend="nft", dir="ingress", target="node-2", loss_ratio=0.3)
+    inwards = Impairment(backend="netem", dir="ingress", target="node-2", loss_ratio=0.3)
 
     assert asked_loss([everywhere, there, inwards], "node-2", "192.0.2.2") == 0.55
     assert asked_loss([everywhere, there, inwards], "node-3", "192.0.2.3") == 0.1
     assert asked_loss([Impairment()], "node-3") == 0.0
     assert asked_loss([there, inwards], "node-3") is None
+
+
+def test_what_receivers_drop_in_their_kernels_is_not_known_to_the_sender() -> None:
+    left_to_the_node = Impairment(backend="wire", target="node-2", delay_seconds=0.02)
+    here = Impairment(backend="nft", dir="ingress", target="node-2", loss_ratio=0.3)
+
+    assert asked_loss([left_to_the_node, here], "node-2") is None
+    assert asked_loss([left_to_the_node, Impairment(backend="nft", dir="ingress")], "node-2") is None

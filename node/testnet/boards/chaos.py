@@ -11,14 +11,14 @@ ACTIVE = ((1, "active", AMBER),)
 """The value of `positron_chaos_active`; the series is absent otherwise."""
 
 
-def _asked(metric: str, direction: str) -> str:
-    return f'avg by (node) (positron_impairment_asked_{metric}{{{NODES}, dir="{direction}"}})'
-
-
 def _expected_loss() -> str:
-    """1 - (1 - a)(1 - b) for the loss a on the way out and b on the way in; a node without the latter has b = 0."""
-    out, into = _asked("loss_ratio", "egress"), _asked("loss_ratio", "ingress")
-    return f"1 - (1 - {out}) * (1 - ({into} or 0 * {out}))"
+    """1 - (1 - a)(1 - b) for the loss a on the way out and b on the way in; a node without the latter has b = 0.
+
+    Both are means over its links, of which those that lose nothing on the way in have no series for that way.
+    """
+    out, into = (f'(positron_impairment_asked_loss_ratio{{{NODES}, dir="{way}"}})' for way in ("egress", "ingress"))
+    mean = f"avg by (node) {out}"
+    return f"1 - (1 - {mean}) * (1 - (sum by (node) {into} / count by (node) {out} or 0 * {mean}))"
 
 
 CHAOS = Board(
@@ -48,7 +48,8 @@ CHAOS = Board(
             width=8,
             description="The largest loss on what each node sends, as it is in force; dashed, what was asked for. "
             "The two lie on each other: anything else is an impairment that did not take effect. Asked is only known "
-            "where a scenario is in control." + NOT_READ,
+            "where a scenario is in control. With the backend nft, receivers drop: the loss of what each node is sent."
+            + NOT_READ,
             unit="percentunit",
             queries=(
                 Query(
@@ -86,7 +87,8 @@ CHAOS = Board(
             width=8,
             description="Share of the packets of each node that its transport declared lost; dashed, 1 - (1-a)(1-b) "
             "for the mean loss a asked on its way out and b on its way in. The lines meet within a few seconds of "
-            "traffic; a node that sends little, or only acknowledgements, stays below." + NOT_SENT,
+            "traffic; a node that sends little, or only acknowledgements, stays below. With the backend nft a node "
+            "knows its way in alone: they meet where both ways lose alike." + NOT_SENT,
             unit="percentunit",
             leads_to="node",
             queries=(

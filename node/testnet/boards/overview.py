@@ -71,8 +71,8 @@ _OVERVIEW_STATS = (
     stat(
         number=5,
         title="Configured loss",
-        description="The largest packet loss that is applied to what a node sends, read back from its kernel. Zero "
-        "means that no loss is applied, not that it is unknown." + NOT_READ,
+        description="The largest packet loss that is applied to what a node sends, or with the backend nft to what "
+        "it is sent, read back from its kernel. Zero means that no loss is applied, not that it is unknown." + NOT_READ,
         unit="percentunit",
         queries=(Query(expression="max(positron_impairment_loss_ratio)", legend="loss"),),
         decimals=1,
@@ -121,7 +121,8 @@ _OVERVIEW_SERIES = (
         number=9,
         title="Retransmission ratio by node",
         description="Packets that carried data again, of all UDP packets that the node sent; dashed, the loss that "
-        "is configured for what it sends. Zero without loss. Under loss a busy node comes near the dashed line; an "
+        "is configured for what it sends (with the backend nft: for what it is sent). Zero without loss. "
+        "Under loss a busy node comes near the dashed line; an "
         "idle one stays far below, since heartbeats and acknowledgements are never sent again." + NOT_SENT,
         unit="percentunit",
         leads_to="node",
