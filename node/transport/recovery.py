@@ -18,7 +18,7 @@ from node.transport.delivery_rate import DeliveryRate
 from node.transport.packet import SentPacket
 from node.transport.ranges import RangeSet
 from node.transport.reordering import PACKET_THRESHOLD_MAX, Reordering
-from node.transport.rtt import RttEstimator
+from node.transport.rtt import GRANULARITY, RttEstimator
 from node.transport.settings import TransportSettings
 from node.transport.stats import ConnectionStats
 from node.types import SECOND, Duration, Instant
@@ -56,11 +56,15 @@ class Expiry(Enum):
 
 @dataclass(slots=True)
 class AckOutcome:
-    """What an acknowledgement settled: packets that arrived, packets that are lost, late ones that had been."""
+    """What an acknowledgement settled: packets that arrived, packets that are lost, late ones that had been.
+
+    is_doubtful: it was held back for long, and without that time the path would be faster than was ever measured.
+    """
 
     acked: list[SentPacket]
     lost: list[SentPacket]
     spurious: list[SentPacket]
+    is_doubtful: bool = False
 
     @property
     def answered(self) -> list[SentPacket]:
@@ -193,7 +197,7 @@ class Recovery:
             return outcome
         # An answer to a packet given up long ago still shows that the peer lives, and how long the path has become.
         self.expiries = 0
-        latest_rtt = self._sample_rtt(frame, answered, now)
+        latest_rtt = self._sample_rtt(frame, outcome, now)
         if outcome.spurious:
             self._on_spurious(outcome.spurious)
         if not outcome.acked:
@@ -306,7 +310,8 @@ class Recovery:
         usual = 0 if rtt.smoothed_rtt is None or rtt.rttvar is None else rtt.smoothed_rtt - rtt.rttvar
         return max(self._newest_rtt, usual)
 
-    def _sample_rtt(self, frame: AckFrame, acked: list[SentPacket], now: Instant) -> Duration | None:
+    def _sample_rtt(self, frame: AckFrame, outcome: AckOutcome, now: Instant) -> Duration | None:
+        acked = outcome.answered
         newest = acked[0] if len(acked) == 1 else max(acked, key=lambda packet: packet.number)
         # Only for the largest does the frame tell how long the peer held it back (RFC 9002 §5.1).
         if newest.number != frame.ranges[0][1] or newest.number < self._first_sampled:
@@ -314,7 +319,10 @@ class Recovery:
         latest_rtt, delay = now - newest.sent_at, frame.delay
         if newest.is_unhurried and delay > self.rtt.max_ack_delay:
             # Its acknowledgement waited for a packet to ride on: what is left is the path, never faster than known.
-            latest_rtt, delay = max(latest_rtt - delay, self.rtt.min_rtt or latest_rtt), 0
+            least = self.rtt.min_rtt or latest_rtt
+            # By more than jitter, and than clocks drift in that time: it may well be true.
+            outcome.is_doubtful = latest_rtt - delay < 3 * least // 4 - GRANULARITY
+            latest_rtt, delay = max(latest_rtt - delay, least), 0
         self._newest_rtt = latest_rtt
         if self._sampled_at is None:
             self._sampled_at = now

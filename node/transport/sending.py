@@ -194,6 +194,9 @@ class Sending:
             for message in self.outbox.on_packet_acked(packet):
                 self.stats.messages_acknowledged += 1
                 self._events.append(MessageAcknowledged(connection=self._handle, message_id=message.message_id))
+        if outcome.is_doubtful:
+            # Two packets are answered at once, which shows whether the path has become faster.
+            self._probes_due = _PROBE_PACKETS
         if outcome.lost:
             self.ecn.on_lost(outcome.lost)
             for packet in outcome.lost:

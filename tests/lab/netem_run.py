@@ -78,8 +78,16 @@ def measure(testnet: Testnet, figures: dict[str, Any]) -> None:
         assert done.returncode == 0, done.stderr
     note("cleared")
     healed = time.monotonic()
+    figures["healing"] = []
+
+    def is_healed() -> bool:
+        found = links(testnet)
+        left = {name: link for name, link in found.items() if not is_at_rest(link)}
+        figures["healing"].append([round(time.monotonic() - healed, 1), left])
+        return len(found) == len(testnet.names) * (len(testnet.names) - 1) and not left
+
     try:
-        until(lambda: is_healed(testnet), 60, "round trips and timeouts are back")
+        until(is_healed, 60, "round trips and timeouts are back")
     finally:
         figures["seconds_to_heal"] = time.monotonic() - healed
         figures["healed"] = links(testnet)
@@ -151,12 +159,8 @@ def by_node(testnet: Testnet, name: str) -> dict[str, float]:
     return {sample.labels["node"]: sample.value for sample in testnet.query(name)}
 
 
-def is_healed(testnet: Testnet) -> bool:
-    count = len(testnet.names) * (len(testnet.names) - 1)
-    found = links(testnet).values()
-    return len(found) == count and all(
-        link["rtt_smoothed_seconds"] < HEALED_RTT and link["rto_computed_seconds"] < HEALED_RTO for link in found
-    )
+def is_at_rest(link: dict[str, float]) -> bool:
+    return link["rtt_smoothed_seconds"] < HEALED_RTT and link["rto_computed_seconds"] < HEALED_RTO
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def links(network: Network) -> list[ConnectionSnapshot]:
         for link in node.machine.snapshot(network.world.now).links
         if link.connection.transport == "udp"
     ]
-    assert len(found) == NODES * (NODES - 1)
+    assert len(found) == len(network.nodes) * (len(network.nodes) - 1)
     return found
 
 
@@ -33,6 +33,22 @@ def has_healed(link: ConnectionSnapshot) -> bool:
 
 def retransmitted(network: Network) -> int:
     return sum(sum(link.stats.packets_retransmitted.values()) for link in links(network))
+
+
+def test_links_that_were_slow_from_the_start_learn_that_their_path_has_become_faster() -> None:
+    network = Network(NetworkSettings(nodes=4, link=FAULT, keeps_history=False, has_trace=False))
+    network.start_all()
+    network.run(60)
+    before = links(network)
+    assert min(link.min_rtt or 0 for link in before) == 162 * MILLISECOND
+    sent = sum(link.stats.packets_sent for link in before)
+
+    network.set_links(CLEAN)
+    network.run(30)
+
+    assert all(map(has_healed, links(network)))
+    # Two a second for heartbeats, and few more for what is asked to be sure.
+    assert sum(link.stats.packets_sent for link in links(network)) - sent < 12 * 30 * 2.4
 
 
 def test_quiet_links_are_back_at_base_within_thirty_seconds_of_a_fault() -> None:

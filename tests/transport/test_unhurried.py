@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from node.impairment.link import LinkSettings
 from node.transport.events import Delivery
 from node.transport.packet import SentPacket
@@ -55,6 +57,48 @@ def test_a_delay_that_would_beat_every_sample_is_not_believed() -> None:
     bench.wait(540 * MILLISECOND)
     bench.ack(number, delay=535 * MILLISECOND)
     assert bench.rtt.latest_rtt == bench.rtt.min_rtt == 40 * MILLISECOND
+
+
+@pytest.mark.parametrize(("path", "is_doubtful"), [(40, False), (31, False), (28, True), (1, True)])
+def test_a_path_that_may_have_become_much_faster_is_to_be_measured(path: int, is_doubtful: bool) -> None:
+    bench = steady(40 * MILLISECOND)
+    number = unhurried(bench)
+    bench.wait(540 * MILLISECOND)
+    assert bench.ack(number, delay=(540 - path) * MILLISECOND).is_doubtful is is_doubtful
+    (number,) = bench.send()
+    bench.wait(path * MILLISECOND)
+    assert not bench.ack(number).is_doubtful
+
+
+@pytest.mark.parametrize("drift", [-0.0003, 0.0003])
+def test_clocks_that_drift_raise_no_doubt(drift: float) -> None:
+    bench = steady(100_000)
+    number = unhurried(bench)
+    bench.wait(UNHURRIED_ACK_DELAY)
+    delay = UNHURRIED_ACK_DELAY - 100_000 + int(drift * UNHURRIED_ACK_DELAY)
+    assert not bench.ack(number, delay=delay).is_doubtful
+
+
+def test_links_with_nothing_but_heartbeats_find_out_that_their_path_has_become_faster() -> None:
+    pair = Pair(link=LinkSettings(delay=40 * MILLISECOND))
+    pair.connect()
+
+    def beat(times: int) -> None:
+        for _ in range(times):
+            for side in (pair.client, pair.server):
+                side.send(b"beat", delivery=Delivery.UNRELIABLE)
+                pair.run(0.25)
+
+    beat(20)
+    pair.set_link(LinkSettings(delay=DELAY))
+    before = pair.client.endpoint.stats.packets_sent
+    beat(20)
+
+    (snapshot,) = pair.client.endpoint.snapshots()
+    assert snapshot.min_rtt == 2 * DELAY
+    assert snapshot.smoothed_rtt is not None
+    assert abs(snapshot.smoothed_rtt - 2 * DELAY) < MILLISECOND
+    assert pair.client.endpoint.stats.packets_sent - before <= 20 + 3
 
 
 def test_peers_that_exchange_heartbeats_send_no_packet_to_acknowledge_them() -> None:
