@@ -12,9 +12,12 @@ from xml.sax.saxutils import escape
 
 __all__ = ["Band", "Line", "chart", "formatted", "heat_map", "states"]
 
-WIDTH, HEIGHT = 720, 220
+HEIGHT = 170
 LEFT, RIGHT, TOP, BOTTOM = 64, 12, 10, 24
 TICKS = 5
+TEXT_ROWS_MAX = 12
+SPACING = 90
+"""Between two times on the axis, in units of the drawing, at least."""
 COLOURS = 10
 """Classes c0 to c9; more lines than that share them."""
 
@@ -39,29 +42,26 @@ class Band:
     end: float
 
 
-def chart(lines: Sequence[Line], bands: Sequence[Band], span: tuple[float, float], unit: str) -> str:
+def chart(lines: Sequence[Line], bands: Sequence[Band], span: tuple[float, float], unit: str, width: int) -> str:
     """An SVG of lines over a span of seconds. unit: as in Grafana (`s`, `percentunit`, `pps`, `short` ...)."""
     values = [value for line in lines for _, value in line.points if math.isfinite(value)]
-    most = _nice(max(values, default=0.0))
+    most = _highest(max(values, default=0.0), unit)
     start, end = span
-    parts = [f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" class="chart">']
-    parts += [_band(band, span) for band in bands if band.end > start and band.start < end]
+    parts = [f'<svg viewBox="0 0 {width} {HEIGHT}" role="img" class="chart">']
+    parts += [_band(band, span, width) for band in bands if band.end > start and band.start < end]
     for step in range(TICKS + 1):
         value = most * step / TICKS
         y = _y(value, most)
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{width - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{escape(formatted(value, unit))}</text>')
-    for time in _times(start, end):
-        x = _x(time, span)
+    for time in _times(start, end, width):
+        x = _x(time, span, width)
         parts.append(f'<text x="{x:.1f}" y="{HEIGHT - 6}" text-anchor="middle">{time:g} s</text>')
     for index, line in enumerate(lines):
         kind = "reference" if line.is_reference else f"c{index % COLOURS}"
-        path = _path(line.points, span, most)
+        path = _path(line.points, span, most, width)
         if path:
             parts.append(f'<path class="line {kind}" d="{path}"><title>{escape(line.name)}</title></path>')
-    if not values:
-        middle = (LEFT + WIDTH - RIGHT) / 2
-        parts.append(f'<text x="{middle}" y="{HEIGHT / 2}" text-anchor="middle" class="nothing">No data</text>')
     parts.append("</svg>")
     return "".join(parts)
 
@@ -72,9 +72,15 @@ def heat_map(
     cells: dict[tuple[str, str], float],
     unit: str,
     colour: Callable[[float], str] | None = None,
+    has_text: bool = True,
 ) -> str:
-    """A matrix of numbers; rows are senders, columns receivers. colour: of a number; darker where larger without."""
-    size, margin = 34, 90
+    """A matrix of numbers; rows are senders, columns receivers. colour: of a number; darker where larger without.
+
+    has_text: whether the numbers stand in their cells, which those of a large matrix are too small for.
+    """
+    size, margin = 42, 90
+    has_text = has_text and len(rows) <= TEXT_ROWS_MAX
+    kind = "value" if colour else "value plain"
     width, height = margin + size * len(columns) + 10, margin + size * len(rows) + 10
     most = max((value for value in cells.values() if math.isfinite(value)), default=0.0)
 
@@ -92,30 +98,36 @@ def heat_map(
         parts.append(f'<text x="{margin - 8}" y="{y + size / 2 + 4:.0f}" text-anchor="end">{escape(row)}</text>')
         for at, column in enumerate(columns):
             parts.append(_cell((row, column), cells, (margin + size * at, y, size), shade, unit))
+            value = cells.get((row, column))
+            if has_text and value is not None:
+                where = f'x="{margin + size * (at + 0.5) - 1:.0f}" y="{y + size / 2 + 2:.0f}"'
+                parts.append(
+                    f'<text class="{kind}" {where} text-anchor="middle">{escape(formatted(value, unit))}</text>'
+                )
     parts.append("</svg>")
     return "".join(parts)
 
 
-def states(lines: Sequence[Line], words: Mapping[int, tuple[str, str]], span: tuple[float, float], step: float) -> str:
+def states(
+    lines: Sequence[Line], words: Mapping[int, tuple[str, str]], span: tuple[float, float], step: float, width: int
+) -> str:
     """A row for each line, coloured where it has a value. words: text and colour of each value. step: of the points."""
     height = 22 * max(1, len(lines)) + BOTTOM + TOP
-    parts = [f'<svg viewBox="0 0 {WIDTH} {height}" role="img" class="states">']
+    parts = [f'<svg viewBox="0 0 {width} {height}" role="img" class="states">']
     left = LEFT + 90
-    scale = (WIDTH - RIGHT - left) / ((span[1] - span[0]) or 1.0)
+    scale = (width - RIGHT - left) / ((span[1] - span[0]) or 1.0)
     for row, line in enumerate(lines):
         y = TOP + 22 * row
         parts.append(f'<text x="{left - 6}" y="{y + 14}" text-anchor="end">{escape(line.name)}</text>')
         for start, end, value in _stretches(line.points, step):
             text, colour = words.get(int(value), (f"{value:g}", "grey"))
-            x, width = left + (start - span[0]) * scale, (min(end, span[1]) - start) * scale
+            x, length = left + (start - span[0]) * scale, (min(end, span[1]) - start) * scale
             title = f"<title>{escape(f'{line.name}: {text}')}</title>"
-            rect = f'<rect x="{x:.1f}" y="{y}" width="{max(2.0, width):.1f}" height="18" style="fill:{colour}">'
+            rect = f'<rect x="{x:.1f}" y="{y}" width="{max(2.0, length):.1f}" height="18" style="fill:{colour}">'
             parts.append(f"{rect}{title}</rect>")
-    for time in _times(*span):
+    for time in _times(*span, width - left):
         x = left + (time - span[0]) * scale
         parts.append(f'<text x="{x:.1f}" y="{height - 6}" text-anchor="middle">{time:g} s</text>')
-    if not lines:
-        parts.append(f'<text x="{WIDTH / 2}" y="{height / 2}" text-anchor="middle" class="nothing">No data</text>')
     parts.append("</svg>")
     return "".join(parts)
 
@@ -130,7 +142,7 @@ def formatted(value: float, unit: str) -> str:
         case "percentunit":
             return f"{value * 100:.3g} %"
         case "bytes" | "Bps":
-            power = min(3, int(math.log2(max(1.0, abs(value)))) // 10)
+            power = _power(value)
             return f"{value / (1 << 10 * power):.3g} {('B', 'KiB', 'MiB', 'GiB')[power]}{'/s' if unit == 'Bps' else ''}"
         case "pps" | "cps":
             return f"{value:.3g}/s"
@@ -167,33 +179,44 @@ def _cell(
     return f'{rect} x="{x}" y="{y}" width="{size - 2}" height="{size - 2}">{title}</rect>'
 
 
-def _band(band: Band, span: tuple[float, float]) -> str:
-    left, right = _x(max(band.start, span[0]), span), _x(min(band.end, span[1]), span)
+def _band(band: Band, span: tuple[float, float], width: int) -> str:
+    left, right = _x(max(band.start, span[0]), span, width), _x(min(band.end, span[1]), span, width)
     # A fault that happens at once is still to be seen.
-    width = max(2.0, right - left)
+    length = max(2.0, right - left)
     height = HEIGHT - TOP - BOTTOM
     title = f"<title>{escape(band.name)}</title>"
-    return f'<rect class="band" x="{left:.1f}" y="{TOP}" width="{width:.1f}" height="{height}">{title}</rect>'
+    return f'<rect class="band" x="{left:.1f}" y="{TOP}" width="{length:.1f}" height="{height}">{title}</rect>'
 
 
-def _path(points: Sequence[Point], span: tuple[float, float], most: float) -> str:
+def _path(points: Sequence[Point], span: tuple[float, float], most: float, width: int) -> str:
     path, pen = [], "M"
     for time, value in points:
         if not math.isfinite(value):
             pen = "M"
             continue
-        path.append(f"{pen}{_x(time, span):.1f} {_y(value, most):.1f}")
+        path.append(f"{pen}{_x(time, span, width):.1f} {_y(value, most):.1f}")
         pen = "L"
     return "".join(path)
 
 
-def _x(time: float, span: tuple[float, float]) -> float:
+def _x(time: float, span: tuple[float, float], width: int) -> float:
     start, end = span
-    return LEFT + (time - start) / ((end - start) or 1.0) * (WIDTH - LEFT - RIGHT)
+    return LEFT + (time - start) / ((end - start) or 1.0) * (width - LEFT - RIGHT)
 
 
 def _y(value: float, most: float) -> float:
     return HEIGHT - BOTTOM - value / (most or 1.0) * (HEIGHT - TOP - BOTTOM)
+
+
+def _highest(most: float, unit: str) -> float:
+    """The end of an axis on which nothing is higher."""
+    power = 1 << 10 * _power(most) if unit in ("bytes", "Bps") else 1
+    return _nice(most / power) * power
+
+
+def _power(value: float) -> int:
+    """Of 1024, for a number of bytes."""
+    return min(3, int(math.log2(max(1.0, abs(value)))) // 10)
 
 
 def _nice(most: float) -> float:
@@ -204,7 +227,7 @@ def _nice(most: float) -> float:
     return next(step * power for step in (1, 2, 2.5, 5, 10) if most <= step * power * (1 + 1e-9))
 
 
-def _times(start: float, end: float) -> list[float]:
-    step = _nice((end - start) / 8)
+def _times(start: float, end: float, width: float) -> list[float]:
+    step = _nice((end - start) * SPACING / width)
     first = math.ceil(start / step)
     return [number * step for number in range(first, math.floor(end / step) + 1)]

@@ -24,6 +24,9 @@ __all__ = ["LOSS", "render_report"]
 
 SHOWN = ("overview", "chaos")
 
+WIDTH = 1100
+"""Of a chart, in CSS pixels where the window is wide enough."""
+
 BEFORE = 5.0
 """Seconds before the timeline that are shown."""
 
@@ -77,7 +80,7 @@ def _charts(run: StoredRun) -> str:
     """The overview and the timeline of faults; a panel that stands on both is drawn once."""
     span = _span(run)
     bands = [Band(_called(step), step["started"], _end_of(step, span)) for step in run.steps if _began(step)]
-    view = View(run.recording, span, bands, recorded())
+    view = View(run.recording, span, bands, recorded(), width=WIDTH)
     chosen = [board for board in BOARDS if board.uid in SHOWN]
     panels = {panel.title: panel for board in chosen for panel in board.panels if panel.shape is not Shape.STAT}
     return "".join(view.figure(panel) for panel in panels.values())

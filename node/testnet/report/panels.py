@@ -24,6 +24,9 @@ POINTS_MAX = 300
 LINES_MAX = 24
 """More lines in one chart are a texture; the highest are shown."""
 
+COLUMN_WIDTH, PADDING = 40, 10
+"""Of a board, in units of a drawing."""
+
 RATE_INTERVAL = "5s"
 DRAWN = (Shape.STAT, Shape.TIME_SERIES, Shape.MATRIX, Shape.STATES)
 """Shapes that are drawn here."""
@@ -33,7 +36,8 @@ DRAWN = (Shape.STAT, Shape.TIME_SERIES, Shape.MATRIX, Shape.STATES)
 class View:
     """What is looked at. span: seconds on the clock of the recording. bands: faults. rules: recorded, by name.
 
-    choices: values of the variables `node` and `peer`, as patterns; all where they are left out.
+    choices: values of the variables `node` and `peer`, as patterns; all where they are left out. width: of a chart that
+    stands alone; 0 for charts that stand on their board.
     """
 
     recording: Recording
@@ -41,6 +45,7 @@ class View:
     bands: Sequence[Band] = ()
     rules: Mapping[str, str] = field(default_factory=dict)
     choices: Mapping[str, str] = field(default_factory=dict)
+    width: int = 0
 
     def figure(self, panel: Panel) -> str:
         """The panel with its title and what it looks like when all is well; "" for a shape that is not drawn here."""
@@ -79,7 +84,7 @@ class View:
             f'<li class="{"reference" if line.is_reference else f"c{index % 10}"}">{escape(line.name)}</li>'
             for index, line in enumerate(lines)
         )
-        return f'{chart(lines, self.bands, self.span, panel.unit)}<ul class="legend">{legend}</ul>'
+        return f'{chart(lines, self.bands, self.span, panel.unit, self._width(panel))}<ul class="legend">{legend}</ul>'
 
     def _matrix(self, panel: Panel) -> str:
         cells = {}
@@ -95,21 +100,31 @@ class View:
             passed = [threshold.colour for threshold in panel.thresholds if value >= threshold.value]
             return words.get(int(value), "grey") if words else passed[-1] if passed else "green"
 
-        return heat_map(names, names, cells, panel.unit, colour)
+        return heat_map(names, names, cells, panel.unit, colour, not words)
 
     def _states(self, panel: Panel) -> str:
         words = {value: (text, colour) for value, text, colour in panel.words}
         lines = [line for query in panel.queries for line in self.lines(query)]
         if not lines:
             return self._nothing(panel)
-        return states(sorted(lines, key=lambda line: natural(line.name))[:LINES_MAX], words, self.span, self.step())
+        return states(
+            sorted(lines, key=lambda line: natural(line.name))[:LINES_MAX],
+            words,
+            self.span,
+            self.step(),
+            self._width(panel),
+        )
+
+    def _width(self, panel: Panel) -> int:
+        return self.width or COLUMN_WIDTH * panel.width - 2 * PADDING
 
     def _nothing(self, panel: Panel) -> str:
         return f'<p class="nothing">No data: {escape(self.why_nothing(panel))}</p>'
 
     def why_nothing(self, panel: Panel) -> str:
         """Why such a panel has nothing to show: what it is made of that is not there, and what its description says."""
-        said = next((one for one in re.split(r"(?<=[.;]) ", panel.description) if "'No data'" in one), "")
+        said = next((one[1] for one in re.finditer(r"'No data':? (?:means that )?(.*?)\.( |$)", panel.description)), "")
+        said = f" ({said})" if said else ""
         for query in panel.queries:
             try:
                 names = PromQL(self._filled(query.expression)).metrics()
@@ -117,8 +132,8 @@ class View:
                 return f"this cannot be computed here: {error}"
             absent = [name for name in names if not self.recording.named(name)]
             if absent:
-                return f"there is no sample of {absent[0]}. {said}".strip()
-        return f"its metrics have no value at this time. {said}".strip()
+                return f"there is no sample of {absent[0]}{said}"
+        return f"what is shown here has no value at this time{said}"
 
     def lines(self, query: Query) -> list[Line]:
         """What the query found over the whole span, one line for each set of labels."""

@@ -26,6 +26,7 @@ figure { margin: 0 0 26px; padding: 14px; border: 1px solid var(--line); border-
 figcaption { font-weight: 600; margin-bottom: 6px; }
 svg { width: 100%; height: auto; font: 11px system-ui, sans-serif; } svg text { fill: var(--quiet); }
 .grid { stroke: var(--line); stroke-width: 1; } .band { fill: var(--band); fill-opacity: .13; }
+svg .value { fill: #000; font-size: 10px; } svg .plain { fill: var(--ink); }
 .line { fill: none; stroke-width: 1.6; stroke-linejoin: round; } .reference { stroke: var(--quiet);
   stroke-dasharray: 5 4; color: var(--quiet); }
 .missing { color: var(--warn); font-weight: 600; } p.nothing { color: var(--quiet); }

@@ -146,9 +146,9 @@ class Live:
         span = (times[0], max(times[-1], times[0] + 1.0)) if times else (0.0, 1.0)
         # The pattern stands in a string of PromQL, where a backslash is two.
         patterns = {name: re.escape(value).replace("\\", "\\\\") for name, value in choices.items()}
-        plain = _RollingView(self._recording, span, (), self._rules, {}, self._memory)
+        plain = _RollingView(self._recording, span, (), self._rules, {}, memory=self._memory)
         bands = [band for line in plain.lines(_FAULTS) for band in _bands(line, plain.step())]
-        return _RollingView(self._recording, span, bands, self._rules, patterns, self._memory)
+        return _RollingView(self._recording, span, bands, self._rules, patterns, memory=self._memory)
 
 
 def board_of(uid: str) -> Board | None:

@@ -9,7 +9,7 @@ from html import escape
 from urllib.parse import urlencode
 
 from node.testnet.boards import BOARDS
-from node.testnet.boards.spec import COLUMNS, Board
+from node.testnet.boards.spec import Board
 from node.testnet.report.panels import framed
 from node.testnet.report.style import STYLE
 
@@ -24,7 +24,6 @@ h1 { font-size: 1.25rem; margin: 0; } #state { color: var(--quiet); font-variant
 select { font: inherit; color: inherit; background: var(--soft); border: 1px solid var(--line); }
 .board { display: grid; gap: 10px; grid-template-columns: repeat(24, 1fr); }
 figure { margin: 0; padding: 8px 10px; min-width: 0; }
-.narrow svg { font-size: 17px; } .full svg { font-size: 7px; }
 @media (max-width: 800px) { .board figure { grid-column: span 24 !important; } }
 """
 
@@ -72,7 +71,7 @@ def render_page(
         framed(
             panel,
             f'<div id="panel-{panel.number}">{drawings[panel.number]}</div>',
-            f'class="{_size(panel.width)}" style="grid-column: span {panel.width}"',
+            f'style="grid-column: span {panel.width}"',
         )
         for panel in board.panels
         if panel.number in drawings
@@ -85,11 +84,6 @@ def render_page(
     )
     top = f'<!DOCTYPE html>\n<html lang="en"><head>{head}<style>{STYLE}{_LAYOUT}</style></head>\n'
     return f'{top}<body data-board="{escape(board.uid)}">{body}</body></html>\n'
-
-
-def _size(width: int) -> str:
-    """Drawings grow with their panel, and their letters should not."""
-    return "full" if width == COLUMNS else "narrow" if width < COLUMNS / 2 else "half"
 
 
 def _links(current: Board, choices: Mapping[str, str]) -> str:

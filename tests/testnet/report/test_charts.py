@@ -10,11 +10,11 @@ import pytest
 
 from node.testnet.report.charts import Band, Line, chart, formatted, heat_map
 
-SPAN = (0.0, 10.0)
+SPAN, WIDTH = (0.0, 10.0), 720
 
 
 def drawn(*lines: Line, bands: tuple[Band, ...] = (), unit: str = "s") -> ElementTree.Element:
-    return ElementTree.fromstring(chart(lines, bands, SPAN, unit))
+    return ElementTree.fromstring(chart(lines, bands, SPAN, unit, WIDTH))
 
 
 def path_of(element: ElementTree.Element, index: int = 0) -> list[tuple[float, float]]:
@@ -50,8 +50,10 @@ def test_a_fault_of_an_instant_can_be_seen_and_one_out_of_sight_is_not_drawn() -
     assert widths == [2.0]
 
 
-def test_nothing_is_said_to_be_nothing() -> None:
-    assert "No data" in chart([], [], SPAN, "s")
+@pytest.mark.parametrize(("most", "unit", "top"), [(3000, "bytes", "5 KiB"), (900 << 10, "Bps", "1e+03 KiB/s")])
+def test_axes_of_bytes_end_at_whole_powers(most: float, unit: str, top: str) -> None:
+    texts = [one.text for one in drawn(Line("a", [(0, most)]), unit=unit).iter("text")]
+    assert texts[5] == top
 
 
 def test_names_cannot_break_the_page() -> None:
@@ -60,12 +62,12 @@ def test_names_cannot_break_the_page() -> None:
 
 
 def test_a_reference_is_drawn_as_one() -> None:
-    assert 'class="line reference"' in chart([Line("a", [(0, 1.0)], is_reference=True)], [], SPAN, "s")
+    assert 'class="line reference"' in chart([Line("a", [(0, 1.0)], is_reference=True)], [], SPAN, "s", WIDTH)
 
 
 def test_the_same_numbers_give_the_same_bytes() -> None:
     lines = [Line("a", [(0, 1 / 3), (10, 2 / 3)])]
-    assert chart(lines, [], SPAN, "s") == chart(lines, [], SPAN, "s")
+    assert chart(lines, [], SPAN, "s", WIDTH) == chart(lines, [], SPAN, "s", WIDTH)
 
 
 @pytest.mark.parametrize(

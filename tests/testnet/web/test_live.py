@@ -60,10 +60,10 @@ def test_a_fault_is_shaded_for_as_long_as_it_lasted_and_named() -> None:
     drawing = shown(after(30, fault=range(10, 20)), "chaos", LOSS)
     (band,) = re.findall(r'class="band" x="([\d.]+)" y="\d+" width="([\d.]+)" height="\d+"><title>([^<]*)<', drawing)
     left, width, name = float(band[0]), float(band[1]), band[2]
-    # The chart is 644 wide and begins at 64; the last scrape is at 29 s.
-    assert left == pytest.approx(64 + 10 / 29 * 644, abs=1)
+    # A panel of 8 columns has a chart that is 224 wide and begins at 64; the last scrape is at 29 s.
+    assert left == pytest.approx(64 + 10 / 29 * 224, abs=1)
     # What a scrape saw may be old for some seconds before it is stale.
-    assert 9 / 29 * 644 - 1 <= width <= 13 / 29 * 644 + 1
+    assert 9 / 29 * 224 - 1 <= width <= 13 / 29 * 224 + 1
     assert name == "lossy: loss"
 
 
