@@ -86,7 +86,7 @@ def heat_map(
 
     def shade(value: float) -> str:
         if colour is not None:
-            return f"fill:{colour(value)}"
+            return f"fill:{_shade(colour(value))}"
         return f"fill-opacity:{0.06 + 0.94 * (value / most if most else 0.0):.3f}"
 
     parts = [f'<svg viewBox="0 0 {width} {height}" role="img" class="matrix" style="max-width:{width}px">']
@@ -123,13 +123,20 @@ def states(
             text, colour = words.get(int(value), (f"{value:g}", "grey"))
             x, length = left + (start - span[0]) * scale, (min(end, span[1]) - start) * scale
             title = f"<title>{escape(f'{line.name}: {text}')}</title>"
-            rect = f'<rect x="{x:.1f}" y="{y}" width="{max(2.0, length):.1f}" height="18" style="fill:{colour}">'
+            rect = (
+                f'<rect x="{x:.1f}" y="{y}" width="{max(2.0, length):.1f}" height="18" style="fill:{_shade(colour)}">'
+            )
             parts.append(f"{rect}{title}</rect>")
     for time in _times(*span, width - left):
         x = left + (time - span[0]) * scale
         parts.append(f'<text x="{x:.1f}" y="{height - 6}" text-anchor="middle">{time:g} s</text>')
     parts.append("</svg>")
     return "".join(parts)
+
+
+def _shade(colour: str) -> str:
+    """What Grafana draws for that name of a colour, on which black letters can be read."""
+    return {"green": "#73bf69", "orange": "#ff9830", "red": "#f2495c", "blue": "#5794f2"}.get(colour, colour)
 
 
 def formatted(value: float, unit: str) -> str:

@@ -38,7 +38,7 @@ def test_a_matrix_has_a_cell_for_each_pair() -> None:
 
 def test_states_are_one_stretch_while_they_last() -> None:
     drawn = view().figure(panel(Shape.STATES, "max by (step) (fault)", "{{step}}", ((1, "active", "orange"),)))
-    assert drawn.count("fill:orange") == 1
+    assert drawn.count("fill:#ff9830") == 1
     assert "<title>cut: active</title>" in drawn
 
 
