@@ -1,0 +1,152 @@
+"""Prints how many instructions of the interpreter an exchange and a packet take, both sides together.
+
+Usage: scripts/bench/run instructions [--json]
+An exchange is a request of 256 bytes and its response over loopback sockets and an event loop, one after the other. A
+packet is one of 1,200 bytes in memory, on a path that loses nothing and on one that loses 10 % each way. Time stands
+still but for what each of them is given, so that a busy machine changes nothing: each run prints the same again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from sides.memory_pair import Ours
+
+from node.transport.driver import Driver
+from node.transport.endpoint import Endpoint
+from node.transport.packet import Datagram, Packet
+from node.transport.udp_transport import UDPTransport
+from node.types import MICROSECOND, MILLISECOND, Address
+
+EXCHANGES = 200
+EXCHANGE_TIME = 150 * MICROSECOND
+READ_TIME = 2 * MICROSECOND
+MESSAGE = bytes(256)
+PATIENCE = 30.0
+PACKET_BYTES = 1200
+WARM_UP_BYTES, BYTES = 4 << 20, 2 << 20
+ONE_WAY = 10 * MILLISECOND
+
+
+class Counter:
+    """Instructions and calls while it is entered."""
+
+    def __init__(self) -> None:
+        self.instructions = self.calls = 0
+
+    def __enter__(self) -> Counter:
+        sys.settrace(self._trace)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(None)
+
+    def _trace(self, frame: FrameType, event: str, _: object) -> Any:
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        self.calls += event == "call"
+        self.instructions += event == "opcode"
+        return self._trace
+
+
+class StandingClock:
+    """Goes on when it is read, by a little, and when it is told."""
+
+    def __init__(self) -> None:
+        self.now = 10**12
+
+    def read(self) -> int:
+        self.now += READ_TIME
+        return self.now
+
+
+class LossyPair(Ours):
+    """Loses a share of what crosses."""
+
+    def __init__(self, loss: float) -> None:
+        super().__init__(PACKET_BYTES)
+        self.loss = loss
+        self.chance = random.Random(5)
+
+    def _cross(self, here: Endpoint, there: Endpoint, address: Address) -> int:
+        datagrams = []
+        while (transmit := here.poll_transmit(self.now)) is not None:
+            datagrams += transmit.payloads()
+        self.now += ONE_WAY
+        self.packets += len(datagrams) if here is self.client else 0
+        for data in datagrams:
+            if self.chance.random() >= self.loss:
+                there.receive(Datagram(address, data), self.now)
+        return len(datagrams)
+
+
+def of_a_packet(loss: float) -> tuple[float, float]:
+    """Instructions and calls per packet sent, its acknowledgement included."""
+    pair = LossyPair(loss)
+    pair.connect()
+    pair.carry(WARM_UP_BYTES)
+    with Counter() as counter:
+        packets = pair.carry(BYTES).packets
+    return counter.instructions / packets, counter.calls / packets
+
+
+async def of_an_exchange() -> tuple[float, float]:
+    """Instructions and calls per exchange; those of the event loop are among them."""
+    clock, loop = StandingClock(), asyncio.get_running_loop()
+    Driver.now = staticmethod(clock.read)  # type: ignore[method-assign]
+    loop.time = lambda: clock.read() / 1e9  # type: ignore[method-assign]
+    server, client = UDPTransport("127.0.0.1", 0), UDPTransport("127.0.0.1", 0)
+    response: asyncio.Future[bytes] = loop.create_future()
+
+    def answer(packet: Packet, address: Address) -> None:
+        server.post_reliable(address, packet.payload, PATIENCE)
+
+    server.register_handler(answer)
+    client.register_handler(lambda packet, _: response.set_result(packet.payload))
+    await server.start()
+    await client.start()
+
+    async def exchange(count: int) -> None:
+        nonlocal response
+        for _ in range(count):
+            response = loop.create_future()
+            clock.now += EXCHANGE_TIME
+            client.post_reliable(server.local_address, MESSAGE, PATIENCE)
+            await response
+
+    await exchange(5 * EXCHANGES)
+    with Counter() as counter:
+        await exchange(EXCHANGES)
+    await client.stop()
+    await server.stop()
+    return counter.instructions / EXCHANGES, counter.calls / EXCHANGES
+
+
+MEASUREMENTS: dict[str, Callable[[], tuple[float, float]]] = {
+    "exchange of 256 bytes": lambda: asyncio.run(of_an_exchange()),
+    "packet of 1,200 bytes": lambda: of_a_packet(0.0),
+    "packet of 1,200 bytes, 10 % lost each way": lambda: of_a_packet(0.1),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="one JSON object per line")
+    arguments = parser.parse_args()
+    for name, count in MEASUREMENTS.items():
+        instructions, calls = count()
+        if arguments.json:
+            print(json.dumps({"name": name, "instructions": instructions, "calls": calls}), flush=True)
+        else:
+            print(f"{name:42} {instructions:8,.0f} instructions, {calls:6,.0f} calls of functions", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
