@@ -298,7 +298,7 @@ def _multiply(network: Network, node: SimNode) -> None:
             for _ in range(14):
                 host, port = address_of(mouth.random.randrange(1 << 16, 1 << 20))
                 records.append([mouth.random.randbytes(32), host, port, port + 1])
-            mouth.say(peer, encode_frame(MessageType.PEER_ANNOUNCEMENT, records))
+            mouth.say(peer, encode_frame(MessageType.PEER_ANNOUNCEMENT, [records]))
 
     mouth.every(0.5, act)
 
