@@ -384,6 +384,7 @@ def _peers_settings(identity: Identity, settings: CoreSettings, wall_offset: Dur
         outbound_max=settings.outbound_max,
         inbound_max=settings.inbound_max,
         wall_offset=wall_offset,
+        book_secret=identity.derive(b"address book"),
     )
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from node.peers.dialer import Dialer
+from node.peers.groups import group_of
 from node.peers.members import Members
 from node.peers.settings import PeersSettings
 from node.peers.table import Peer, PeerTable
@@ -35,12 +36,17 @@ LINKS_FEW = 3
 
 
 class Links:
-    """The links of one node. is_precious: whether a link is used beyond what is decided here."""
+    """The links of one node.
+
+    is_precious: whether a link is used beyond what is decided here. is_hearsay: whether a node is known by the word of
+    others alone.
+    """
 
     def __init__(
         self, settings: PeersSettings, members: Members, table: PeerTable, dialer: Dialer, *, random: Random
     ) -> None:
         self.is_precious: Callable[[NodeId], bool] = lambda node_id: False
+        self.is_hearsay: Callable[[NodeId], bool] = lambda node_id: False
         self.rank: Callable[[NodeId], float] = lambda node_id: 0.0
         self.neighbours: dict[NodeId, None] = {}
         self._settings = settings
@@ -111,9 +117,12 @@ class Links:
             given_up = [peer for peer in old if peer.is_outbound and not self._is_needed(peer)]
             if outbound + inbound - len(given_up) < LINKS_FEW:
                 given_up = []
-        others = [peer for peer in old if not peer.is_outbound]
+        others = [peer for peer in self._table.active() if not peer.is_outbound]
         others.sort(key=lambda peer: (*self._worth(peer.node_id), -(peer.connected_at or 0)))
-        return given_up + others[: max(0, excess, crowd - len(given_up))]
+        # Who came last goes first, and waits for its time: else a rush of newcomers would push out whoever was there.
+        least = others[: max(0, excess, crowd - len(given_up))]
+        patient = {peer.node_id for peer in old}
+        return given_up + [peer for peer in least if peer.node_id in patient]
 
     def _count(self) -> tuple[int, int]:
         """Active peers that this node dialled, and those that dialled it."""
@@ -143,14 +152,29 @@ class Links:
         lacking = LINKS_RANDOM - len(self._picked)
         if lacking <= 0:
             return
-        free = [
-            member.node_id
-            for member in self._members.present()
-            if member.node_id not in self.neighbours
-            and member.node_id not in self._picked
-            and member.node_id not in self._refused
-            and member.record is not None
-        ]
-        chosen = self._random.sample(free, min(2 * lacking, len(free)))
+        shown: dict[bytes, list[NodeId]] = {}
+        told: dict[bytes, list[NodeId]] = {}
+        for member in self._members.present():
+            node_id, record = member.node_id, member.record
+            if record is not None and not (
+                node_id in self.neighbours or node_id in self._picked or node_id in self._refused
+            ):
+                free = told if self.is_hearsay(node_id) else shown
+                free.setdefault(group_of(record.host), []).append(node_id)
+        # Only who runs short of nodes that showed themselves tries what others tell: that may be anybody's invention.
+        chosen = self._sample(shown, 2 * lacking) or self._sample(told, 2 * lacking)
         chosen.sort(key=self.rank, reverse=True)
         self._picked.update(dict.fromkeys(chosen[:lacking]))
+
+    def _sample(self, free: dict[bytes, list[NodeId]], count: int) -> list[NodeId]:
+        """Members at random, each of a group at random: an attacker with few groups is picked seldom, however many."""
+        chosen: list[NodeId] = []
+        while free and len(chosen) < count:
+            group = list(free)[self._random.randrange(0, len(free))]
+            members = free[group]
+            position = self._random.randrange(0, len(members))
+            members[position], members[-1] = members[-1], members[position]
+            chosen.append(members.pop())
+            if not members:
+                del free[group]
+        return chosen

@@ -10,6 +10,7 @@ Knows nothing of links and probes; those who have evidence tell it here. Bounded
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -70,6 +71,7 @@ class Members:
     """The membership as one node sees it, itself apart.
 
     digest: exclusive or over the keys of all who take part: equal for nodes that see the same network.
+    on_forgotten: told who is no member any more.
     """
 
     def __init__(self, own: NodeId) -> None:
@@ -77,6 +79,7 @@ class Members:
         self.changes: list[Change] = []
         self.rings = Rings(own)
         self.digest = int.from_bytes(own[:8], "big")
+        self.on_forgotten: Callable[[NodeId], None] = lambda node_id: None
         self._own = own
         self._members: dict[NodeId, Member] = {}
         self._suspects: dict[NodeId, None] = {}
@@ -93,6 +96,16 @@ class Members:
     def get(self, node_id: NodeId) -> Member | None:
         """The member with that key."""
         return self._members.get(node_id)
+
+    def is_present(self, node_id: NodeId) -> bool:
+        """Whether that node takes part."""
+        member = self._members.get(node_id)
+        return member is not None and member.is_present
+
+    def is_confirmed(self, node_id: NodeId) -> bool:
+        """Whether that node has shown itself, so that it is known by more than hearsay."""
+        member = self._members.get(node_id)
+        return member is not None and member.incarnation > 0
 
     def all(self) -> list[Member]:
         """Every member, in the order in which they became known."""
@@ -112,10 +125,23 @@ class Members:
 
     # --- good news ----------------------------------------------------------------------------------------------
 
+    @property
+    def is_full(self) -> bool:
+        """Whether a newcomer takes the place of somebody else."""
+        return len(self._members) >= MEMBERS_MAX
+
+    def forget(self, node_id: NodeId) -> None:
+        """That node is no member any more."""
+        member = self._members.get(node_id)
+        if member is not None:
+            self._forget(member)
+
     def heard_of(self, record: Record, now: Instant) -> bool:
-        """Somebody says that a node exists; that alone revives nobody."""
+        """Somebody says that a node exists; that alone revives nobody, and takes nobody's place."""
         member = self._members.get(record.node_id)
         if member is None:
+            if self.is_full:
+                return False
             member = self._add(record.node_id, now)
             if member is None:
                 return False
@@ -193,7 +219,7 @@ class Members:
     # --- private ------------------------------------------------------------------------------------------------
 
     def _add(self, node_id: NodeId, now: Instant) -> Member | None:
-        if node_id == self._own or (len(self._members) >= MEMBERS_MAX and not self._make_room()):
+        if node_id == self._own or (self.is_full and not self._make_room()):
             return None
         member = self._members[node_id] = Member(node_id, now)
         self.counts[MemberState.ALIVE] += 1
@@ -218,6 +244,7 @@ class Members:
         self._suspects.pop(member.node_id, None)
         self._gone.pop(member.node_id, None)
         del self._members[member.node_id]
+        self.on_forgotten(member.node_id)
 
     def _clear(self, member: Member, now: Instant) -> None:
         member.suspected_by.clear()

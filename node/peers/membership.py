@@ -20,6 +20,7 @@ from node.errors import DecodeError
 from node.messages.packing import Value, pack
 from node.messages.types import MessageType
 from node.peers.actions import Action, Changed, Publish
+from node.peers.hearsay import Hearsay
 from node.peers.members import Change, Member, Members, MemberState
 from node.peers.notices import (
     Accused,
@@ -33,7 +34,7 @@ from node.peers.records import Record, Row
 from node.peers.settings import PeersSettings
 from node.peers.stats import PeerStats
 from node.types import SECOND, Duration, Instant, NodeId
-from node.wire.limits import ACCUSED_PER_MESSAGE_MAX, RECORDS_PER_SOURCE_MAX, ROWS_PER_MESSAGE_MAX
+from node.wire.limits import ACCUSED_PER_MESSAGE_MAX, MEMBERS_MAX, ROWS_PER_MESSAGE_MAX
 
 __all__ = ["Membership"]
 
@@ -60,6 +61,8 @@ class Membership:
 
     def __init__(self, settings: PeersSettings, actions: deque[Action], stats: PeerStats) -> None:
         self.members = Members(settings.own_id)
+        self.hearsay = Hearsay(settings.book_secret)
+        self.members.on_forgotten = self.hearsay.remove
         self.incarnation = max(1, settings.hello.epoch)
         self.host = settings.hello.host
         self.health: Callable[[], int] = lambda: 1
@@ -71,7 +74,6 @@ class Membership:
         self._is_announced = False
         self._own_suspicions: dict[NodeId, Instant] = {}
         self._challenged_at: dict[NodeId, Instant] = {}
-        self._from_source: dict[NodeId, int] = {}
 
     # --- of this node -------------------------------------------------------------------------------------------
 
@@ -120,6 +122,7 @@ class Membership:
             member.record, member.name = record or member.record, name
             members.answered(member, now)
         self._own_suspicions.pop(node_id, None)
+        self.hearsay.remove(node_id)
         self._settle(now)
         return was_gone
 
@@ -206,8 +209,8 @@ class Membership:
         number = STATES.index(member.state)
         return [member.node_id, record.host, record.udp_port, record.tcp_port, member.incarnation, number]
 
-    def receive_rows(self, source: NodeId, rows: list[Row], now: Instant) -> None:
-        """Rows of that peer."""
+    def receive_rows(self, teller: bytes, rows: list[Row], now: Instant) -> None:
+        """Rows of a peer in that group of addresses."""
         challenged: list[Accused] = []
         for row in rows:
             record = row.record
@@ -219,7 +222,7 @@ class Membership:
                 continue
             member = self.members.get(record.node_id)
             if member is None or not member.incarnation:
-                self._hear_of(source, record, is_gone=is_gone, now=now)
+                self._hear_of(teller, record, is_gone=is_gone, now=now)
             elif is_gone and member.is_present and self._may_challenge(member, now):
                 challenged.append(Accused(record.node_id, member.incarnation))
         for start in range(0, len(challenged), ACCUSED_PER_MESSAGE_MAX):
@@ -259,6 +262,7 @@ class Membership:
         if was_suspect:
             self._stats.refutations += 1
         self._own_suspicions.pop(origin, None)
+        self.hearsay.remove(origin)
         member = self.members.get(origin)
         assert member is not None
         member.name = presence.name
@@ -285,13 +289,21 @@ class Membership:
         self._is_announced = True
         self._publish_presence()
 
-    def _hear_of(self, source: NodeId, record: Record, *, is_gone: bool, now: Instant) -> None:
-        heard = self._from_source.get(source, 0)
-        if is_gone or heard >= RECORDS_PER_SOURCE_MAX:
-            self._stats.addresses_refused += not is_gone
+    def _hear_of(self, teller: bytes, record: Record, *, is_gone: bool, now: Instant) -> None:
+        known = self.members.get(record.node_id)
+        if is_gone or (known is not None and known.is_present and record.node_id not in self.hearsay):
+            # Whoever was met in an earlier life is looked for where it was met: nobody else can have it moved.
+            return
+        admission = self.hearsay.admit(record.node_id, teller, has_room=not self.members.is_full)
+        if admission.displaced is not None:
+            self.members.forget(admission.displaced)
+        if not admission.is_admitted:
+            self._stats.addresses_refused += 1
         elif self.members.heard_of(record, now):
-            self._from_source[source] = heard + 1
             self._stats.addresses_learned += 1
+        elif self.members.get(record.node_id) is None:
+            self.hearsay.remove(record.node_id)
+            self._stats.addresses_refused += 1
 
     def _may_challenge(self, member: Member, now: Instant) -> bool:
         asked_at = self._challenged_at.pop(member.node_id, None)
@@ -299,7 +311,7 @@ class Membership:
             self._challenged_at[member.node_id] = asked_at
             return False
         self._challenged_at[member.node_id] = now
-        if len(self._challenged_at) > RECORDS_PER_SOURCE_MAX:
+        if len(self._challenged_at) > MEMBERS_MAX:
             del self._challenged_at[next(iter(self._challenged_at))]
         return True
 
@@ -324,6 +336,8 @@ class Membership:
         """Reports what has changed."""
         changes, self.members.changes = self.members.changes, []
         for change in changes:
+            if change.state in (MemberState.DEAD, MemberState.LEFT):
+                self.hearsay.remove(change.node_id)
             self.on_change(change, now)
             self._stats.deaths += change.state is MemberState.DEAD
             self._actions.append(Changed(node_id=change.node_id, state=change.state, incarnation=change.incarnation))

@@ -21,6 +21,7 @@ from node.messages.types import MessageType
 from node.peers.actions import Action, Blamed, Down, Drop, Link, Report, Say, Up
 from node.peers.book import Book
 from node.peers.dialer import Dialer
+from node.peers.groups import group_of
 from node.peers.hello import Hello, is_reachable_host, parse_hello
 from node.peers.links import Links
 from node.peers.members import Change, MemberState
@@ -89,7 +90,7 @@ class Peers:
         self.membership = Membership(settings, self._actions, self.stats)
         self.members = self.membership.members
         self.watch = Watch(settings, self.table, self.membership, self._actions, self.stats, random=random)
-        self.book = Book(settings.own_id, self.table, self.members, self._dialer)
+        self.book = Book(settings, self.table, self.members, self._dialer)
         self.links = Links(settings, self.members, self.table, self._dialer, random=random)
         self._is_running = False
         self._now: Instant = 0
@@ -102,8 +103,9 @@ class Peers:
         self._rivals = Rivals()
         self.membership.on_change = self._on_change
         self.membership.is_lively = lambda node_id: self.watch.is_lively(node_id, self._now)
-        self._dialer.is_present = self._is_present
-        self._dialer.is_confirmed = self._is_confirmed
+        self.links.is_hearsay = self.membership.hearsay.__contains__
+        self._dialer.is_present = self.members.is_present
+        self._dialer.is_confirmed = self.members.is_confirmed
         self._dialer.on_unreachable = self.membership.unreachable
 
     # --- commands -----------------------------------------------------------------------------------------------
@@ -300,7 +302,8 @@ class Peers:
             case MessageType.PEER_DISCOVERY:
                 self._receive_discovery(peer, fields, now)
             case MessageType.PEER_ANNOUNCEMENT:
-                self.membership.receive_rows(peer.node_id, parse_rows(fields), now)
+                teller = group_of(peer.links[link].address[0])
+                self.membership.receive_rows(teller, parse_rows(fields), now)
             case MessageType.DISCONNECT:
                 peer.has_left = True
                 self.membership.left(peer.node_id, now)
@@ -329,6 +332,7 @@ class Peers:
         self.membership.learn_host(hello.seen_host)
         if not peer.is_active:
             self._rise(peer, hello, now)
+        self.book.met(peer, state.address[0], now)
         self._dialer.greeted(peer, now)
         self._plan()
 
@@ -427,6 +431,7 @@ class Peers:
             for link, state in peer.links.items():
                 if not state.is_greeted and now - state.since >= HELLO_TIMEOUT:
                     self._actions.append(Drop(link=link, code=Code.APPLICATION, reason="no introduction"))
+        self.book.tick(now)
         if now >= self._discover_at:
             self._discover(now)
         if now >= self._heal_at:
@@ -464,14 +469,6 @@ class Peers:
         if change.state is MemberState.DEAD and peer.links:
             self.stats.losses += 1
             self._drop_all(peer, Code.IDLE_TIMEOUT, "no sign of life")
-
-    def _is_confirmed(self, node_id: NodeId) -> bool:
-        member = self.members.get(node_id)
-        return member is not None and member.incarnation > 0
-
-    def _is_present(self, node_id: NodeId) -> bool:
-        member = self.members.get(node_id)
-        return member is not None and member.is_present
 
     def _plan(self) -> None:
         if self._is_running:

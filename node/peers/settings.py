@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from node.peers.hello import Hello
 from node.types import Address, Duration, NodeId
@@ -17,7 +17,8 @@ class PeersSettings:
     hello: what it tells about itself. enable_udp, enable_tcp: carriers it can dial with.
     heartbeat_interval: time between two heartbeats to a neighbour, ± 10 %. peers_max: active peers at most, but for
     a moment; outbound_max of them by own choice, inbound_max by the choice of others, 0 for half of it.
-    wall_offset: wall clock minus monotonic clock, in nanoseconds.
+    wall_offset: wall clock minus monotonic clock, in nanoseconds. book_secret: up to 64 bytes that nobody else knows;
+    it places addresses in the address book, and is the same in every life of a node.
     """
 
     own_id: NodeId
@@ -31,6 +32,7 @@ class PeersSettings:
     outbound_max: int = 0
     inbound_max: int = 0
     wall_offset: Duration = 0
+    book_secret: bytes = field(default=b"", repr=False)
 
     @property
     def outbound_room(self) -> int:

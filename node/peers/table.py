@@ -6,7 +6,7 @@ goes, else the one that is down the longest; a connected one never.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -117,9 +117,13 @@ class Peer:
 
 
 class PeerTable:
-    """All known nodes. Whoever changes an address, a state or the links of a peer calls `touch`."""
+    """All known nodes. Whoever changes an address, a state or the links of a peer calls `touch`.
+
+    is_kept: whether the address book remembers a node, so that it goes after all others.
+    """
 
     def __init__(self) -> None:
+        self.is_kept: Callable[[NodeId], bool] = lambda node_id: False
         self._peers: dict[NodeId, Peer] = {}
         self._by_address: dict[Address, NodeId] | None = None
         self._active: list[Peer] | None = None
@@ -201,5 +205,5 @@ class PeerTable:
         idle = [peer for peer in self._peers.values() if not peer.links]
         if not idle:
             return False
-        self.remove(min(idle, key=lambda peer: (peer.is_met, peer.down_at)).node_id)
+        self.remove(min(idle, key=lambda peer: (self.is_kept(peer.node_id), peer.is_met, peer.down_at)).node_id)
         return True

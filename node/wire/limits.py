@@ -344,8 +344,17 @@ PEERS_KNOWN_MAX = 4096
 """Nodes remembered, met or heard of; one that never answered, else the longest unheard, is forgotten first."""
 
 ADDRESSES_PER_PEER_MAX = 4
-RECORDS_PER_SOURCE_MAX = 1024
-"""Nodes that this node remembers on one peer's word alone: whoever joins learns of a whole network from one seed."""
+
+HEARSAY_BUCKETS = 64
+HEARSAY_PER_BUCKET = 64
+HEARSAY_REACH = 24
+"""Buckets of nodes known by hearsay, nodes in each, and buckets that the peers of one group of addresses share: 1,536
+nodes of 4,096, since whoever joins learns of a whole network from one seed."""
+
+TRIED_BUCKETS = 64
+TRIED_PER_BUCKET = 64
+TRIED_REACH = 8
+"""Buckets of nodes that were met, nodes in each, and buckets of one group of addresses: 512 nodes of 4,096."""
 
 MEMBERS_MAX = 4096
 """Nodes in the list of members; the gone, then those known by hearsay alone, are forgotten first."""

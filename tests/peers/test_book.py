@@ -17,7 +17,7 @@ from node.peers.records import Record
 from node.peers.settings import PeersSettings
 from node.peers.table import LinkState, Peer, PeerState, PeerTable
 from node.types import SECOND, Instant, NodeId
-from node.wire.limits import ANCHORS_ALONE, ANCHORS_MAX, DEAD_MEMORY
+from node.wire.limits import ANCHORS_ALONE, ANCHORS_MAX, DEAD_MEMORY, TRIED_PER_BUCKET, TRIED_REACH
 
 WALL = 1_700_000_000 * SECOND
 OWN = NodeId(b"o" * 32)
@@ -123,3 +123,56 @@ def test_what_was_restored_is_kept_for_the_next_life_too() -> None:
     rows = known_rows(table, WALL)
     peers.book.restore(rows, [], 0, WALL + SECOND)
     assert peers.book.snapshot(WALL + SECOND)["known"] == rows
+
+
+def meet(peers: Peers, number: int, host: str, now: Instant) -> None:
+    """A node introduced itself over a connection with that host, and went."""
+    peer = met(peers.table, number, heard_at=now)
+    peer.record = Record(peer.node_id, host, 8888, 8889)
+    peers.book.met(peer, host, now)
+
+
+def test_many_keys_of_few_groups_displace_nobody_in_the_book() -> None:
+    peers, now = make_peers(), SECOND
+    peers.start(0)
+    for number in range(1, 41):
+        meet(peers, number, f"{10 + number}.1.0.1", now)
+    for number in range(1000, 3500):
+        now += SECOND // 4
+        meet(peers, number, f"6.{number % 2}.{number >> 8}.{number & 255}", now)
+        for dialled in dials(peers, now):
+            if dialled is not None and dialled < key(1000) and (honest := peers.table.get(dialled)) is not None:
+                honest.heard_at = now
+    known = [parse_known(row)[0] for row in peers.book.snapshot(WALL)["known"]]
+    hosts = [record.host for record in known]
+    assert sum(not host.startswith("6.") for host in hosts) == 40
+    assert len(hosts) - 40 <= 2 * TRIED_REACH * TRIED_PER_BUCKET
+
+
+def test_whoever_would_lose_its_place_is_dialled_first() -> None:
+    peers = make_peers()
+    peers.start(0)
+    for number in range(1, TRIED_PER_BUCKET + 1):
+        meet(peers, number, "6.6.6.6", number)
+    assert dials(peers, SECOND) == []
+    meet(peers, 999, "6.6.6.6", 2 * SECOND)
+    assert dials(peers, 2 * SECOND) + dials(peers, 3 * SECOND) == [key(1)]
+
+
+def test_no_group_is_dialled_before_all_others_after_a_restart() -> None:
+    peers = make_peers()
+    hosts = [*(f"6.6.0.{number}" for number in range(1, 30)), "7.7.0.1", "8.8.0.1"]
+    rows: list[Value] = [
+        [Record(key(number), host, 8888, 8889).fields(), "", WALL] for number, host in enumerate(hosts, start=1)
+    ]
+    peers.book.restore(rows, [], 0, WALL)
+    assert [peer.record.host[0] for peer in peers.table if peer.record is not None][:3] == ["6", "7", "8"]
+
+
+def test_anchors_are_of_different_groups_where_there_are_some() -> None:
+    table = PeerTable()
+    for number in range(1, 6):
+        peer = active(table, number, since=number, is_initiator=True)
+        group = 1 if number < 4 else number
+        peer.record = Record(peer.node_id, f"10.{group}.0.{number}", 8888, 8889)
+    assert anchors_of(table) == [key(1), key(4), key(5)]

@@ -85,6 +85,20 @@ def test_whoever_is_too_many_is_sent_away_after_a_while_and_neighbours_stay() ->
     assert not {linked[link].node_id for link in dropped} & set(desk.peers.links.neighbours)
 
 
+def test_a_rush_of_newcomers_pushes_out_nobody_who_was_there() -> None:
+    desk, others = told_of(100, peers_max=20)
+    accept_dials(desk, 1.5)
+    before = {peer.node_id for peer in desk.peers.table.active()}
+    for turn in range(8):
+        for number, node_id in enumerate(others[40 : 40 + 10 * turn]):
+            desk.greet(node_id, 5000 + 100 * turn + number)
+        desk.run(1)
+        for peer in desk.peers.table.active():
+            desk.peers.heard(peer.node_id, desk.now)
+    linked = {link: peer.node_id for peer in desk.peers.table.active() for link in peer.links}
+    assert not {linked[drop.link] for drop in desk.take(Drop) if drop.link in linked} & before
+
+
 def test_a_node_that_has_no_room_is_not_picked_again_at_once() -> None:
     desk, _ = told_of(200)
     accept_dials(desk, 1.5)

@@ -19,8 +19,9 @@ from node.peers.records import Record, Row
 from node.peers.settings import PeersSettings
 from node.peers.stats import PeerStats
 from node.types import MILLISECOND, SECOND, Instant, NodeId
-from node.wire.limits import RECORDS_PER_SOURCE_MAX
+from node.wire.limits import HEARSAY_PER_BUCKET, HEARSAY_REACH
 
+GROUP, SHARE = b"group", HEARSAY_REACH * HEARSAY_PER_BUCKET
 OWN, ANN, BEN, CAT = (NodeId(letter.encode() * 32) for letter in "oabc")
 DEAD = 2
 
@@ -134,7 +135,7 @@ def test_an_accusation_that_was_refuted_already_is_not_answered() -> None:
 
 def test_a_row_that_holds_this_node_for_dead_is_refuted_too() -> None:
     desk = Desk()
-    desk.membership.receive_rows(ANN, [Row(Record(OWN, "10.0.0.1", 1, 1), 100, DEAD)], 0)
+    desk.membership.receive_rows(GROUP, [Row(Record(OWN, "10.0.0.1", 1, 1), 100, DEAD)], 0)
     assert len(desk.told(MessageType.MEMBER)) == 1
 
 
@@ -143,7 +144,7 @@ def test_whoever_is_dead_for_a_peer_and_alive_here_is_asked_aloud_to_show_itself
     desk.greet(ANN)
     rows = [Row(Record(ANN, "10.0.0.1", 1, 1), 5, DEAD)]
     for now, asked in ((0, 1), (SECOND, 0), (CHALLENGE_INTERVAL, 1)):
-        desk.membership.receive_rows(BEN, rows, now)
+        desk.membership.receive_rows(GROUP, rows, now)
         assert len(desk.told(MessageType.SUSPECT)) == asked
     assert desk.state(ANN) is MemberState.ALIVE
 
@@ -165,12 +166,45 @@ def test_a_presence_places_a_node_and_its_address() -> None:
     assert (member.incarnation, member.record, member.name) == (7, Record(ANN, "10.0.0.9", 8, 9), "ann")
 
 
-def test_the_lists_of_one_peer_are_bounded() -> None:
+def hearsay(number: int) -> list[Row]:
+    return [Row(Record(NodeId(number.to_bytes(32, "big")), "10.0.0.1", 1, 1), 1, 0)]
+
+
+def test_what_one_group_of_peers_tells_is_bounded() -> None:
     desk = Desk()
-    for number in range(RECORDS_PER_SOURCE_MAX + 10):
-        desk.membership.receive_rows(ANN, [Row(Record(NodeId(number.to_bytes(32, "big")), "10.0.0.1", 1, 1), 1, 0)], 0)
-    assert len(desk.membership.members) == RECORDS_PER_SOURCE_MAX
-    assert desk.stats.addresses_refused == 10
+    for number in range(3 * SHARE):
+        desk.membership.receive_rows(GROUP, hearsay(number), 0)
+    assert len(desk.membership.members) <= SHARE
+    assert desk.stats.addresses_refused == 3 * SHARE - len(desk.membership.members)
+
+
+def test_hearsay_takes_the_place_of_nobody_who_showed_itself_and_is_gone() -> None:
+    desk = Desk()
+    desk.membership.greeted(ANN, 1, Record(ANN, "10.0.0.2", 1, 1), "ann", 0)
+    desk.membership.left(ANN, 0)
+    for group in range(16):
+        for number in range(SHARE):
+            desk.membership.receive_rows(bytes([group]), hearsay(group << 16 | number), 0)
+    assert desk.membership.members.is_full
+    assert desk.membership.members.get(ANN) is not None
+
+
+def test_who_showed_itself_is_no_hearsay_and_leaves_its_place_to_others() -> None:
+    desk = Desk()
+    desk.membership.receive_rows(GROUP, [Row(Record(ANN, "10.0.0.1", 1, 1), 1, 0)], 0)
+    assert desk.membership.hearsay.all() == [ANN]
+    desk.membership.notice(MessageType.MEMBER, ANN, pack([7, "10.0.0.9", 8, 9, "ann"]), 0)
+    assert desk.membership.hearsay.all() == []
+
+
+def test_who_was_met_in_an_earlier_life_is_moved_by_no_hearsay() -> None:
+    desk = Desk()
+    met = Record(ANN, "10.0.0.1", 1, 1)
+    desk.membership.members.heard_of(met, 0)
+    desk.membership.receive_rows(GROUP, [Row(Record(ANN, "6.6.6.6", 6, 6), 1, 0)], 0)
+    member = desk.membership.members.get(ANN)
+    assert member is not None
+    assert member.record == met
 
 
 def test_a_notice_of_another_kind_or_shape_is_refused() -> None:

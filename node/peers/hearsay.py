@@ -1,0 +1,85 @@
+"""Which nodes this one keeps on the word of others alone: the table `new` of an address book in two tables.
+
+An entry goes to a bucket that the group of its teller, its key and a secret choose. All that one group tells shares
+HEARSAY_REACH of HEARSAY_BUCKETS buckets; in a full bucket a newcomer takes the place of the oldest entry of the group
+that has told most there, and is refused if its own has told as much. So a flood finds no room beside itself.
+
+Knows nothing of members and dials: the caller forgets what was displaced, and tells what is no hearsay any more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from node.peers.groups import keyed
+from node.types import NodeId
+from node.wire.limits import HEARSAY_BUCKETS, HEARSAY_PER_BUCKET, HEARSAY_REACH
+
+__all__ = ["Admission", "Hearsay"]
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Whether an entry was taken in, and which one had to go for it."""
+
+    is_admitted: bool
+    displaced: NodeId | None = None
+
+
+class Hearsay:
+    """Nodes known by hearsay, each with the group of who told of it first. secret: up to 64 bytes."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+        self._buckets: dict[int, dict[NodeId, bytes]] = {}
+        self._bucket_of: dict[NodeId, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._bucket_of)
+
+    def __contains__(self, node_id: NodeId) -> bool:
+        return node_id in self._bucket_of
+
+    def all(self) -> list[NodeId]:
+        """Everybody in the table, the first told first."""
+        return list(self._bucket_of)
+
+    def admit(self, node_id: NodeId, teller: bytes, *, has_room: bool = True) -> Admission:
+        """Takes in a node of which a peer in the group `teller` tells. has_room: False if another must go for it."""
+        if node_id in self._bucket_of:
+            return Admission(True)
+        number = self._choose(node_id, teller)
+        bucket = self._buckets.setdefault(number, {})
+        displaced = None
+        if not has_room or len(bucket) >= HEARSAY_PER_BUCKET:
+            displaced = _dearest(bucket, teller)
+            if displaced is None:
+                return Admission(False)
+            self.remove(displaced)
+        bucket[node_id] = teller
+        self._bucket_of[node_id] = number
+        return Admission(True, displaced)
+
+    def remove(self, node_id: NodeId) -> None:
+        """That node is known by more than hearsay, or not at all any more."""
+        number = self._bucket_of.pop(node_id, None)
+        if number is not None:
+            del self._buckets[number][node_id]
+
+    def _choose(self, node_id: NodeId, teller: bytes) -> int:
+        # Not the group of its address: a whole network in one group, told of by one seed, must find room.
+        turn = keyed(self._secret, b"entry", teller, node_id) % HEARSAY_REACH
+        return (keyed(self._secret, b"teller", teller) + turn) % HEARSAY_BUCKETS
+
+
+def _dearest(bucket: dict[NodeId, bytes], teller: bytes) -> NodeId | None:
+    """The oldest entry of the group that told most; None if no group told more than the newcomer's."""
+    told: dict[bytes, int] = {}
+    for group in bucket.values():
+        told[group] = told.get(group, 0) + 1
+    if not told:
+        return None
+    most = max(told, key=lambda group: told[group])
+    if told.get(teller, 0) + 1 > told[most]:
+        return None
+    return next(node_id for node_id, group in bucket.items() if group == most)
