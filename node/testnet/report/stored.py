@@ -28,6 +28,7 @@ __all__ = ["StoredRun", "head", "load"]
 _OUTCOME = ("scenario", "runner", "digest", "origin")
 _TOLD = ("title", "seed", "backend", "verdict", "reason", "published", "delivered", "recovered_after")
 _ENVIRONMENT = ("began", "backend_reason", "version", "python", "system")
+_TEXTS = ("scenario", "runner", "digest", "title", "backend", "verdict", "reason")
 _LISTED = {
     "steady_before": ("probe", "holds", "found"),
     "steady_after": ("probe", "holds", "found"),
@@ -77,7 +78,8 @@ def load(path: Path) -> StoredRun:
     """The run in that folder; TestnetMisused if it is none, with the name of the file that says so."""
     outcome, environment = head(path)
     began = _read(path / "env.json", lambda _: _number(_with(_ENVIRONMENT, environment)["began"]))
-    began += _read(path / "outcome.json", lambda _: _number(_checked(outcome)["origin"]))
+    began += _read(path / "outcome.json", lambda _: _number(outcome["origin"]))
+    outcome = _read(path / "outcome.json", lambda _: _checked(outcome))
     damage: dict[str, str] = {}
     facts: dict[str, Any] = {"nodes": [], "invariants": {}}
     recording = Recording()
@@ -180,19 +182,22 @@ def _records(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def _checked(outcome: dict[str, Any]) -> dict[str, Any]:
-    """The outcome, if all of its values can be shown."""
-    _with(_TOLD, outcome)
-    numbers = [outcome["recovered_after"]]
-    for key, needed in _LISTED.items():
-        for one in _with((key,), outcome)[key]:
-            _with(needed, _object(one))
-            numbers.append(one.get("took"))
-            if not isinstance(one.get("examples", []), list):
-                raise TypeError("the examples of a violation are no list")
-    for number in numbers:
-        if number is not None:
-            _number(number)
-    return outcome
+    """The outcome, all of whose values can be shown."""
+    texts = {key: str(_with(_TOLD, outcome)[key] or "") for key in _TEXTS}
+    recovered = outcome["recovered_after"]
+    lists = {
+        key: [_answered(needed, _object(one)) for one in list(_with((key,), outcome)[key])]
+        for key, needed in _LISTED.items()
+    }
+    return {**outcome, **texts, "recovered_after": None if recovered is None else _number(recovered), **lists}
+
+
+def _answered(keys: Sequence[str], record: dict[str, Any]) -> dict[str, Any]:
+    """One expectation, answer or violation, all of whose values can be shown."""
+    took = _with(keys, record).get("took")
+    examples = [str(one) for one in list(record.get("examples", ()))]
+    invariant = str(record.get("invariant"))
+    return {**record, "took": None if took is None else _number(took), "examples": examples, "invariant": invariant}
 
 
 def _facts(file: Path) -> dict[str, Any]:

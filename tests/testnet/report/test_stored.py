@@ -11,6 +11,7 @@ import pytest
 
 from node.testnet.errors import TestnetMisused
 from node.testnet.metrics.recording import Recording
+from node.testnet.report.page import render_report
 from node.testnet.report.stored import _add, _take_samples, load
 from node.testnet.run.folder import thinned
 
@@ -101,6 +102,18 @@ def test_an_outcome_that_cannot_be_shown_is_none(folder: Path, key: str, value: 
     (folder / "outcome.json").write_text(json.dumps(outcome if value is None else outcome | {key: value}))
     with pytest.raises(TestnetMisused, match=r"outcome\.json cannot be read as a run's"):
         load(folder)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("title", None), ("scenario", 7), ("digest", 9), ("seed", []), ("published", 0), ("violations", {}),
+     ("violations", [{"invariant": [], "count": 1, "examples": [1, None]}]),
+     ("expectations", [{"fault": 1, "what": None, "holds": "", "took": None, "text": []}])],
+)  # fmt: skip
+def test_an_outcome_with_values_of_another_kind_is_shown_as_it_is(folder: Path, key: str, value: object) -> None:
+    outcome = json.loads((folder / "outcome.json").read_text()) | {key: value}
+    (folder / "outcome.json").write_text(json.dumps(outcome))
+    assert "<h2>Invariants</h2>" in render_report(load(folder))
 
 
 OTHERS = sorted(set(FILES) - {"env.json", "outcome.json"})
