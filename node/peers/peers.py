@@ -403,6 +403,12 @@ class Peers:
         if self._is_running:
             self._dialer.lost(peer, event, now, was_active=was_active)
 
+    def _miss_successor(self, peer: Peer, ended: Closed, now: Instant) -> None:
+        self._lose(peer, ended, now)
+        if ended.code is Code.REPLACED:
+            report = self._rivals.usurped(now, is_late=self.watch.detector.health > 1)
+            self._actions.extend([] if report is None else [report])
+
     def _drop_all(self, peer: Peer, code: Code, reason: str) -> None:
         for link in peer.links:
             self._actions.append(Drop(link=link, code=code, reason=reason))
@@ -425,9 +431,7 @@ class Peers:
         for peer in self.table.linked():
             is_calm = is_calm and peer.ended is None
             if peer.ended is not None and now - peer.ended_at >= SUCCESSOR_TIME:
-                self._lose(peer, peer.ended, now)
-                report = self._rivals.usurped(now)
-                self._actions.extend([] if report is None else [report])
+                self._miss_successor(peer, peer.ended, now)
             for link, state in peer.links.items():
                 if not state.is_greeted and now - state.since >= HELLO_TIMEOUT:
                     self._actions.append(Drop(link=link, code=Code.APPLICATION, reason="no introduction"))
