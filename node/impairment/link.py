@@ -170,7 +170,7 @@ class Link:
         stats.offered += 1
         stats.offered_bytes += len(data)
         copies = 1
-        if self._happens(self.settings.duplicate):
+        if self.settings.duplicate and self._happens(self.settings.duplicate):
             stats.duplicated += 1
             copies = 2
         arrivals = []
@@ -198,7 +198,8 @@ class Link:
         if len(data) > settings.mtu:
             self.stats.too_large += 1
             return None
-        is_lost = self._is_lost()
+        # Most links do none of these things: each is asked for before it is drawn.
+        is_lost = self._is_lost() if settings.loss or settings.bursts is not None else False
         if is_lost and settings.loss_at is LossAt.ENTRY:
             self.stats.lost += 1
             return None
@@ -208,7 +209,7 @@ class Link:
         if settings.ce_threshold and ecn in _ECT and self.queue_delay(now) >= settings.ce_threshold:
             ecn = _CE
             self.stats.marked += 1
-        if self._happens(settings.corrupt):
+        if settings.corrupt and self._happens(settings.corrupt):
             data = self._corrupted(data)
             self.stats.corrupted += 1
         arrive_at = self._arrival_of(len(data), now)
@@ -220,7 +221,7 @@ class Link:
 
     def _arrival_of(self, size: int, now: Instant) -> Instant:
         settings = self.settings
-        if self._happens(settings.reorder):
+        if settings.reorder and self._happens(settings.reorder):
             # Like netem: the chosen one goes ahead of everything that waits, and does not occupy the line.
             self.stats.reordered += 1
             return now
@@ -229,11 +230,12 @@ class Link:
             sent_at = max(now, self._busy_until) + (size + settings.overhead) * SECOND // settings.rate
             self._busy_until = sent_at
         arrive_at = sent_at + self._delay()
-        if settings.order is Order.KEEP:
-            arrive_at = max(arrive_at, self._last_arrival)
-        elif arrive_at < self._last_arrival:
+        if arrive_at >= self._last_arrival:
+            self._last_arrival = arrive_at
+        elif settings.order is Order.KEEP:
+            arrive_at = self._last_arrival
+        else:
             self.stats.reordered += 1
-        self._last_arrival = max(self._last_arrival, arrive_at)
         return arrive_at
 
     def _delay(self) -> Duration:

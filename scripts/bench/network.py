@@ -1,6 +1,7 @@
 """Prints how whole networks of nodes behave in virtual time, each figure with its aim and the ratio of the two.
 
-Usage: scripts/bench/run network [--quick] [--only NAME ...] [--nodes N ...] [--loss P ...] [--deliveries N] [--json]
+Usage: scripts/bench/run network [--quick] [--only NAME ...] [--nodes N ...] [--loss P ...] [--deliveries N]
+       [--hours H] [--seed N] [--json]
 Figures: delivery (misses and duplicates), propagation, duplicates, detection, deaths, pauses, partition, hostile,
 speed, thousand, joining.
 --nodes and --loss choose among the rows of delivery, propagation, duplicates and detection; how far a long row is goes
@@ -57,13 +58,17 @@ PROPAGATION = {
 
 @dataclass(frozen=True)
 class Choice:
-    """What is asked for. nodes, losses: empty for all. deliveries: of all rows of `delivery`. hours: of nodes."""
+    """What is asked for. nodes, losses: empty for all. deliveries: of all rows of `delivery`. hours: of nodes.
+
+    seed: of the networks of `delivery`, `deaths` and `pauses`, so that a long row can be run in parts.
+    """
 
     is_quick: bool = False
     nodes: tuple[int, ...] = ()
     losses: tuple[float, ...] = ()
     deliveries: int = 1_000_000
     hours: float = 100.0
+    seed: int = 1
 
     def of_nodes(self, *usual: int) -> list[int]:
         return [nodes for nodes in usual if not self.nodes or nodes in self.nodes]
@@ -118,9 +123,9 @@ def keep() -> None:
     gc.freeze()
 
 
-def warmed(nodes: int, loss: float) -> Network:
+def warmed(nodes: int, loss: float, seed: int = 1) -> Network:
     """A network at rest, of nodes that have met. Its links lose nothing until they are made."""
-    network = made(nodes, has_met=True)
+    network = made(nodes, has_met=True, seed=seed)
     network.start_all()
     network.run(6)
     network.set_links(link(loss))
@@ -210,7 +215,7 @@ def delivery(choice: Choice) -> Iterator[Row]:
     for nodes in choice.of_nodes(*((10, 50) if choice.is_quick else (10, 50, 100))):
         for loss in choice.of_losses(*((0.0, 0.2) if choice.is_quick else (0.0, 0.05, 0.1, 0.2))):
             messages = max(20, -(-wanted // (nodes - 1)))
-            missed, twice = _missed_and_twice(warmed(nodes, loss), messages)
+            missed, twice = _missed_and_twice(warmed(nodes, loss, choice.seed), messages)
             name = f"of {messages * (nodes - 1)} deliveries, {nodes} nodes, {loss:.0%} loss"
             yield Row(f"missed {name}", missed, 0)
             yield Row(f"twice {name}", twice, 0)
@@ -277,7 +282,7 @@ def _false_deaths(choice: Choice, loss: float, pause_every: float | None, name: 
     """pause_every: seconds between two pauses of a random node, None for none."""
     nodes = 20 if choice.is_quick else (choice.nodes or (100,))[0]
     hours = 0.5 if choice.is_quick else choice.hours
-    network, suite = warmed_with_suite(nodes, loss)
+    network, suite = warmed_with_suite(nodes, loss, choice.seed)
     seconds = round(hours * 3600 / nodes)
     if pause_every is not None:
         steps.random_pauses(seconds, every=pause_every, length=1.0)(network, network.random)
@@ -288,8 +293,8 @@ def _false_deaths(choice: Choice, loss: float, pause_every: float | None, name: 
     yield Row(f"false deaths in {hours:g} node-hours, {nodes} nodes, {name}", false, 0)
 
 
-def warmed_with_suite(nodes: int, loss: float) -> tuple[Network, Suite]:
-    network = made(nodes, has_met=True)
+def warmed_with_suite(nodes: int, loss: float, seed: int = 1) -> tuple[Network, Suite]:
+    network = made(nodes, has_met=True, seed=seed)
     suite = Suite(network, without=("nothing-in-clear", "counters-tell-the-truth", "views-agree", "mesh-is-sound"))
     network.start_all()
     network.run(8)
@@ -405,6 +410,7 @@ def main() -> int:
         help="of all rows of delivery; 1,000,000 without it",
     )
     parser.add_argument("--hours", type=float, default=100.0, help="of nodes in deaths and pauses; 100 without it")
+    parser.add_argument("--seed", type=int, default=1, help="of delivery, deaths and pauses; 1 without it")
     parser.add_argument("--json", action="store_true", help="one JSON object per row")
     arguments = parser.parse_args()
     choice = Choice(
@@ -413,6 +419,7 @@ def main() -> int:
         losses=tuple(arguments.loss),
         deliveries=arguments.deliveries,
         hours=arguments.hours,
+        seed=arguments.seed,
     )
     with cheap_crypto():
         for name in arguments.only or [name for name in FIGURES if not (arguments.quick and name == "thousand")]:
