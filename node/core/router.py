@@ -117,23 +117,22 @@ class Router:
         self._early: dict[NodeId, list[list[Value]]] = {}
         self._problems: dict[tuple[str, str], Instant] = {}
 
-    def settle(self, now: Instant) -> bool:
-        """Passes everything on until nobody has anything to say; whether there was anything."""
-        was_busy = False
+    def settle(self, now: Instant) -> None:
+        """Passes everything on until nobody has anything to say."""
         while self._route(now):
-            was_busy = True
-        return was_busy
+            pass
 
     def settle_sent(self, now: Instant) -> bool:
         """Like `settle`, where nothing was done since the last one but sending: only a transport may have news."""
-        if not self._follow_transports(now):
+        if self._follow_transports(now) is None:
             return False
         self.settle(now)
         return True
 
     def _route(self, now: Instant) -> bool:
-        """Passes on what is there now; whether there was anything."""
-        is_busy = self._follow_transports(now)
+        """Passes on what is there now; whether there may be more."""
+        # What came over the first carrier left nothing there; what came over another may have.
+        is_busy = self._follow_transports(now) not in (None, self._carriers[0][0])
         is_busy = self._follow_peers(now) or is_busy
         while (action := self._gossip.poll_action()) is not None:
             self._on_gossip(action, now)
@@ -146,15 +145,16 @@ class Router:
             is_busy = True
         return is_busy
 
-    def _follow_transports(self, now: Instant) -> bool:
-        is_busy = False
+    def _follow_transports(self, now: Instant) -> Carrier | None:
+        """The last carrier that had news."""
+        busy: Carrier | None = None
         for carrier, endpoint in self._carriers:
             while (event := endpoint.poll_event()) is not None:
                 self._on_transport(carrier, event, now)
                 # At once: a frame may concern a peer that the one before it has introduced.
                 self._follow_peers(now)
-                is_busy = True
-        return is_busy
+                busy = carrier
+        return busy
 
     def _follow_peers(self, now: Instant) -> bool:
         is_busy = False
@@ -286,11 +286,11 @@ class Router:
             self._judge_clocks(action.peer, now)
 
     def _judge_clocks(self, node_id: NodeId, now: Instant) -> None:
-        clocks, peer = self._gossip.clocks, self._peers.table.get(node_id)
+        clocks = self._gossip.clocks
         if clocks.is_doubtful():
             text = "the clock of this machine and those of its peers differ by more than 10 s, by their median"
             self._report("clock_skew", text, now)
-        elif clocks.strays(node_id) and peer is not None:
+        elif clocks.strays(node_id) and (peer := self._peers.table.get(node_id)) is not None:
             offset = clocks.of(node_id) or 0
             side = "ahead of" if offset > 0 else "behind"
             where = f"{short_id(node_id)} at {format_address(peer.address)}"
