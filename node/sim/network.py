@@ -318,7 +318,9 @@ class Network:
         """What that node knows of all others where everybody has met and starts now."""
         for node in self.nodes:
             if node.number != number:
-                yield node.record, node.epoch_at(self.world.now), node.name
+                # One that runs has written its state already, from which its next life would take a higher epoch.
+                epoch = node.epoch if node.is_alive else node.epoch_at(self.world.now)
+                yield node.record, epoch, node.name
 
     def _running(self, number: int) -> tuple[SimNode, Any]:
         node = self.nodes[number]

@@ -222,6 +222,32 @@ def test_nodes_that_have_met_announce_nobody_and_find_their_links() -> None:
     assert len([one for one in network.history.of("delivered") if one.facts["message"] == message]) == 29
 
 
+def test_nodes_that_have_met_know_the_true_incarnation_of_each_other() -> None:
+    network = Network(NetworkSettings(nodes=5, has_met=True))
+    network.start_all()
+    true = {node.node_id: node.machine.peers.membership.incarnation for node in network.nodes}
+    for node in network.nodes:
+        known = {member.node_id: member.incarnation for member in node.machine.peers.members.all()}
+        assert known == {node_id: true[node_id] for node_id in true if node_id != node.node_id}
+
+
+def test_a_node_that_has_met_the_others_refutes_a_false_suspicion_everywhere() -> None:
+    network = Network(NetworkSettings(nodes=30, has_met=True))
+    network.start_all()
+    network.run(3)
+    accuser, accused = network.nodes[20], network.nodes[4]
+    assert accuser.host is not None
+    now = network.world.clock_of(accuser.host)
+    accuser.machine.peers.membership.silent(accused.node_id, now)
+    accuser.machine.handle_timeout(now)
+    network.world.drain(accuser.host)
+    network.run(12)
+    others = [node.machine.peers.members for node in network.nodes if node is not accused]
+    assert all(accused.node_id in [member.node_id for member in members.present()] for members in others)
+    assert not any(members.suspects() for members in others)
+    assert accused.machine.peers.stats.own_refutations == 1
+
+
 def test_nodes_that_have_met_start_at_once() -> None:
     with pytest.raises(UsageError, match="start_spread 3"):
         NetworkSettings(nodes=30, has_met=True, start_spread=3)
