@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from node.peers.dialer import Dialer
 from node.peers.groups import group_of
+from node.peers.hearsay import Hearsay
 from node.peers.members import Members
 from node.peers.settings import PeersSettings
 from node.peers.table import Peer, PeerTable
@@ -38,15 +39,14 @@ LINKS_FEW = 3
 class Links:
     """The links of one node.
 
-    is_precious: whether a link is used beyond what is decided here. is_hearsay: whether a node is known by the word of
-    others alone.
+    is_precious: whether a link is used beyond what is decided here. hearsay: nodes known by the word of others alone.
     """
 
     def __init__(
         self, settings: PeersSettings, members: Members, table: PeerTable, dialer: Dialer, *, random: Random
     ) -> None:
         self.is_precious: Callable[[NodeId], bool] = lambda node_id: False
-        self.is_hearsay: Callable[[NodeId], bool] = lambda node_id: False
+        self.hearsay = Hearsay(b"")
         self.rank: Callable[[NodeId], float] = lambda node_id: 0.0
         self.neighbours: dict[NodeId, None] = {}
         self._settings = settings
@@ -149,8 +149,12 @@ class Links:
             member = self._members.get(node_id)
             if member is None or not member.is_present or node_id in self.neighbours:
                 del self._picked[node_id]
-        lacking = LINKS_RANDOM - len(self._picked)
+        # Few that showed themselves among a crowd of others: the crowd may be invented, and all of the few are wanted.
+        is_crowd_told = self._members.population - 1 - len(self.hearsay) <= LINKS_ALL_MAX
+        lacking = (LINKS_ALL_MAX if is_crowd_told else LINKS_RANDOM) - len(self._picked)
         if lacking <= 0:
+            for node_id in list(self._picked)[lacking:] if lacking else ():
+                del self._picked[node_id]
             return
         shown: dict[bytes, list[NodeId]] = {}
         told: dict[bytes, list[NodeId]] = {}
@@ -159,10 +163,13 @@ class Links:
             if record is not None and not (
                 node_id in self.neighbours or node_id in self._picked or node_id in self._refused
             ):
-                free = told if self.is_hearsay(node_id) else shown
+                free = told if node_id in self.hearsay else shown
                 free.setdefault(group_of(record.host), []).append(node_id)
         # Only who runs short of nodes that showed themselves tries what others tell: that may be anybody's invention.
-        chosen = self._sample(shown, 2 * lacking) or self._sample(told, 2 * lacking)
+        chosen = self._sample(shown, 2 * lacking)
+        if not chosen:
+            lacking = max(0, LINKS_RANDOM - len(self._picked))
+            chosen = self._sample(told, 2 * lacking)
         chosen.sort(key=self.rank, reverse=True)
         self._picked.update(dict.fromkeys(chosen[:lacking]))
 

@@ -103,7 +103,7 @@ class Peers:
         self._rivals = Rivals()
         self.membership.on_change = self._on_change
         self.membership.is_lively = lambda node_id: self.watch.is_lively(node_id, self._now)
-        self.links.is_hearsay = self.membership.hearsay.__contains__
+        self.links.hearsay = self.membership.hearsay
         self._dialer.is_present = self.members.is_present
         self._dialer.is_confirmed = self.members.is_confirmed
         self._dialer.on_unreachable = self.membership.unreachable

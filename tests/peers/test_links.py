@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 from node.errors import Code
+from node.messages.packing import pack
 from node.messages.types import Carrier, MessageType
 from node.peers.actions import Dial, Drop, Link
 from node.peers.records import Record
@@ -83,6 +84,14 @@ def test_whoever_is_too_many_is_sent_away_after_a_while_and_neighbours_stay() ->
     assert {drop.code for drop in dropped.values()} == {Code.CONNECTION_LIMIT}
     linked = {link: peer for peer in desk.peers.table.active() for link in peer.links}
     assert not {linked[link].node_id for link in dropped} & set(desk.peers.links.neighbours)
+
+
+def test_the_few_that_showed_themselves_among_a_crowd_that_is_told_of_are_all_wanted() -> None:
+    desk, others = told_of(300)
+    for node_id in others[:20]:
+        desk.peers.notice(MessageType.MEMBER, node_id, pack([7, "10.2.0.9", 8, 9, "shown"]), key("a"), desk.now)
+    accept_dials(desk, 1.5)
+    assert set(others[:20]) <= {peer.node_id for peer in desk.peers.table.active()}
 
 
 def test_a_rush_of_newcomers_pushes_out_nobody_who_was_there() -> None:

@@ -114,7 +114,8 @@ def _settings(node: SimNode) -> GossipSettings:
 
 
 def _degrees(node: SimNode, nodes: int) -> tuple[int, int]:
-    if nodes <= FULL_MESH_MAX:
+    if nodes <= FULL_MESH_MAX and node.machine.gossip.mesh.is_full:
+        # Whoever was told of a crowd that does not exist keeps the mesh of a large network.
         return nodes - 1, FULL_MESH_MAX
     settings = _settings(node)
     return min(settings.degree_min, nodes - 1), settings.degree_max
