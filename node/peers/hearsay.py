@@ -9,8 +9,10 @@ Knows nothing of members and dials: the caller forgets what was displaced, and t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from node.peers.buckets import Buckets
 from node.peers.groups import keyed
 from node.types import NodeId
 from node.wire.limits import HEARSAY_BUCKETS, HEARSAY_PER_BUCKET, HEARSAY_REACH
@@ -26,45 +28,27 @@ class Admission:
     displaced: NodeId | None = None
 
 
-class Hearsay:
+class Hearsay(Buckets[bytes]):
     """Nodes known by hearsay, each with the group of who told of it first. secret: up to 64 bytes."""
 
     def __init__(self, secret: bytes) -> None:
+        super().__init__()
         self._secret = secret
-        self._buckets: dict[int, dict[NodeId, bytes]] = {}
-        self._bucket_of: dict[NodeId, int] = {}
-
-    def __len__(self) -> int:
-        return len(self._bucket_of)
-
-    def __contains__(self, node_id: NodeId) -> bool:
-        return node_id in self._bucket_of
-
-    def all(self) -> list[NodeId]:
-        """Everybody in the table, the first told first."""
-        return list(self._bucket_of)
 
     def admit(self, node_id: NodeId, teller: bytes, *, has_room: bool = True) -> Admission:
         """Takes in a node of which a peer in the group `teller` tells. has_room: False if another must go for it."""
-        if node_id in self._bucket_of:
+        if node_id in self:
             return Admission(True)
         number = self._choose(node_id, teller)
-        bucket = self._buckets.setdefault(number, {})
+        bucket = self.bucket(number)
         displaced = None
         if not has_room or len(bucket) >= HEARSAY_PER_BUCKET:
             displaced = _dearest(bucket, teller)
             if displaced is None:
                 return Admission(False)
             self.remove(displaced)
-        bucket[node_id] = teller
-        self._bucket_of[node_id] = number
+        self.put(node_id, number, teller)
         return Admission(True, displaced)
-
-    def remove(self, node_id: NodeId) -> None:
-        """That node is known by more than hearsay, or not at all any more."""
-        number = self._bucket_of.pop(node_id, None)
-        if number is not None:
-            del self._buckets[number][node_id]
 
     def _choose(self, node_id: NodeId, teller: bytes) -> int:
         # Not the group of its address: a whole network in one group, told of by one seed, must find room.
@@ -72,7 +56,7 @@ class Hearsay:
         return (keyed(self._secret, b"teller", teller) + turn) % HEARSAY_BUCKETS
 
 
-def _dearest(bucket: dict[NodeId, bytes], teller: bytes) -> NodeId | None:
+def _dearest(bucket: Mapping[NodeId, bytes], teller: bytes) -> NodeId | None:
     """The oldest entry of the group that told most; None if no group told more than the newcomer's."""
     told: dict[bytes, int] = {}
     for group in bucket.values():

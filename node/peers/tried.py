@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from node.peers.buckets import Buckets
 from node.peers.groups import group_of, keyed
 from node.types import SECOND, Duration, Instant, NodeId
 from node.wire.limits import TRIED_BUCKETS, TRIED_PER_BUCKET, TRIED_REACH
@@ -30,30 +31,23 @@ class _Contest:
     since: Instant
 
 
-class Tried:
+class Tried(Buckets[None]):
     """The remembered nodes. secret: up to 64 bytes. heard_at: last sign of life of a node, None if there was none."""
 
     def __init__(self, secret: bytes, heard_at: Callable[[NodeId], Instant | None]) -> None:
+        super().__init__()
         self._secret = secret
         self._heard_at = heard_at
-        self._buckets: dict[int, dict[NodeId, None]] = {}
-        self._bucket_of: dict[NodeId, int] = {}
         self._contests: dict[int, _Contest] = {}
-
-    def __len__(self) -> int:
-        return len(self._bucket_of)
-
-    def __contains__(self, node_id: NodeId) -> bool:
-        return node_id in self._bucket_of
 
     def admit(self, node_id: NodeId, host: str, now: Instant) -> NodeId | None:
         """Remembers a node that was met at that host, if there is room; else whom to test, None if nobody is."""
-        if node_id in self._bucket_of:
+        if node_id in self:
             return None
         number = self._choose(host)
-        bucket = self._buckets.setdefault(number, {})
+        bucket = self.bucket(number)
         if len(bucket) < TRIED_PER_BUCKET:
-            self._put(node_id, number)
+            self.put(node_id, number, None)
             return None
         if number in self._contests:
             return None
@@ -70,18 +64,8 @@ class Tried:
             heard_at = self._heard_at(contest.old)
             if heard_at is None or heard_at < contest.since:
                 self.remove(contest.old)
-                if contest.newcomer not in self._bucket_of:
-                    self._put(contest.newcomer, number)
-
-    def remove(self, node_id: NodeId) -> None:
-        """Forgets a node."""
-        number = self._bucket_of.pop(node_id, None)
-        if number is not None:
-            del self._buckets[number][node_id]
-
-    def _put(self, node_id: NodeId, number: int) -> None:
-        self._buckets.setdefault(number, {})[node_id] = None
-        self._bucket_of[node_id] = number
+                if contest.newcomer not in self:
+                    self.put(contest.newcomer, number, None)
 
     def _choose(self, host: str) -> int:
         group = group_of(host)
