@@ -6,6 +6,7 @@ nanoseconds on a monotonic clock that the caller owns; seconds as floats appear 
 
 from __future__ import annotations
 
+import re
 from collections.abc import MutableSequence, Sequence
 from ipaddress import IPv6Address
 from typing import NewType, Protocol, TypeAlias, TypeVar
@@ -26,6 +27,7 @@ __all__ = [
     "earlier",
     "format_address",
     "from_seconds",
+    "is_name",
     "short_id",
     "to_seconds",
 ]
@@ -86,6 +88,14 @@ def from_seconds(value: float) -> Duration:
 def to_seconds(duration: Duration) -> float:
     """Seconds in that many nanoseconds."""
     return duration / SECOND
+
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def is_name(text: str) -> bool:
+    """Whether a text may be the name of a node or of a network."""
+    return _NAME.fullmatch(text) is not None
 
 
 def short_id(node_id: NodeId) -> str:

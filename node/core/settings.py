@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from node.errors import UsageError
-from node.peers.hello import is_name
 from node.transport.settings import TransportSettings
-from node.types import SECOND, Address, Duration
+from node.types import SECOND, Address, Duration, is_name
 from node.wire.limits import RETAINED_BYTES_MAX
 
 __all__ = ["PORT_MAX", "CoreSettings"]

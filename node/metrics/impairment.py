@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from node.metrics.names import BACKENDS
+from node.types import is_name
 
 __all__ = ["ChaosReading", "Impairment", "asked_loss", "read_impairments"]
 
 _FILE_BYTES_MAX = 65536
 _LINKS_MAX = 256
-_TARGET = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +101,7 @@ def _parse(value: object) -> Impairment:
     target = value.get("target", "all")
     if not isinstance(backend, str) or direction not in ("egress", "ingress"):
         raise ValueError("backend or dir is missing or wrong")
-    if not isinstance(target, str) or not _TARGET.fullmatch(target):
+    if not isinstance(target, str) or not is_name(target):
         raise ValueError("target is wrong")
     return Impairment(
         backend=backend if backend in BACKENDS else "other",

@@ -16,13 +16,12 @@ from node.identity.keys import NODE_ID_BYTES
 from node.messages.packing import Value
 from node.peers.dialer import Dialer
 from node.peers.groups import group_of, in_turns
-from node.peers.hello import is_name
 from node.peers.members import Members
 from node.peers.records import Record, parse_record
 from node.peers.settings import PeersSettings
 from node.peers.table import Peer, PeerState, PeerTable
 from node.peers.tried import Tried
-from node.types import Duration, Instant, NodeId
+from node.types import Duration, Instant, NodeId, is_name
 from node.wire.limits import ANCHORS_ALONE, ANCHORS_MAX, DEAD_MEMORY
 
 __all__ = ["Book", "anchors_of", "known_rows", "parse_anchors", "parse_known"]

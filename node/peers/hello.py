@@ -8,16 +8,15 @@ frame, the result goes to the peer service.
 from __future__ import annotations
 
 import ipaddress
-import re
 from dataclasses import dataclass
 
 from node.errors import DecodeError
 from node.messages.packing import Value
+from node.types import is_name
 from node.wire.limits import HELLO_TEXT_BYTES_MAX, VERSION
 
-__all__ = ["Hello", "is_name", "is_reachable_host", "parse_hello"]
+__all__ = ["Hello", "is_reachable_host", "parse_hello"]
 
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PORT_MAX = 65535
 _INCARNATION_MAX = 1 << 62
 
@@ -77,11 +76,6 @@ def parse_hello(fields: list[Value]) -> Hello:
         incarnation=incarnation or epoch,
         seen_host=seen_host,
     )
-
-
-def is_name(text: str) -> bool:
-    """Whether a text may be the name of a node."""
-    return _NAME.fullmatch(text) is not None
 
 
 def is_reachable_host(host: str) -> bool:

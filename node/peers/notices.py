@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from node.errors import DecodeError
 from node.identity.keys import NODE_ID_BYTES
 from node.messages.packing import Value, pack, unpack, unpack_list
-from node.peers.hello import is_name, is_reachable_host
-from node.types import NodeId
+from node.peers.hello import is_reachable_host
+from node.types import NodeId, is_name
 from node.wire.limits import ACCUSED_PER_MESSAGE_MAX
 
 __all__ = ["Accused", "Presence", "accusation", "parse_accusation", "parse_leave", "parse_presence"]

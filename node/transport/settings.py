@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, fields
 
 from node.crypto.suites import CIPHERS, Suite
 from node.errors import UsageError
 from node.transport.congestion import CONTROLLERS
-from node.types import MILLISECOND, SECOND, Duration
+from node.types import MILLISECOND, SECOND, Duration, is_name
 from node.wire.limits import (
     ACK_DELAY_MAX,
     HALF_OPEN_MAX,
@@ -39,7 +38,6 @@ _LEAST = {
 }
 
 _KINDS: dict[type, str] = {int: "a whole number", bool: "True or False", str: "a text", tuple: "a tuple"}
-_NETWORK_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +102,7 @@ class TransportSettings:
             raise UsageError(f"suites {self.suites}: this machine has {tuple(CIPHERS)}")
         if self.congestion not in CONTROLLERS:
             raise UsageError(f"congestion {self.congestion!r}: allowed are {', '.join(CONTROLLERS)}")
-        if not _NETWORK_ID.fullmatch(self.network_id):
+        if not is_name(self.network_id):
             allowed = "1 to 64 letters, digits, dots, dashes and underscores"
             raise UsageError(f"network_id {self.network_id[:80]!r}: allowed are {allowed}")
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from node.errors import DecodeError
 from node.messages.frame import encode_frame, parse_frame
 from node.messages.types import MessageType
-from node.peers.hello import Hello, is_name, is_reachable_host, parse_hello
+from node.peers.hello import Hello, is_reachable_host, parse_hello
+from node.types import is_name
 
 HELLO = Hello(name="node-3", udp_port=8888, tcp_port=8889, host="10.0.0.3", epoch=5, agent="positron-testnet")
 
