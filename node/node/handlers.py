@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeAlias
 
-from node.transport.handlers import Contained
+from node.transport.handlers import Contained, finish
 from node.wire.limits import HANDLER_QUEUE_MAX, HANDLERS_MAX
 
 __all__ = ["DataHandler", "DataHandlers"]
@@ -79,7 +79,7 @@ class DataHandlers:
                 rest = handler(payload, author)
             if rest is not None and inspect.isawaitable(rest):
                 # A group would end all its tasks with the first that fails; `close` ends those of this object.
-                task = asyncio.get_running_loop().create_task(_finish(rest))
+                task = asyncio.get_running_loop().create_task(finish(rest))
                 self._running[task] = None
                 task.add_done_callback(self._on_done)
 
@@ -90,7 +90,3 @@ class DataHandlers:
             self._witness.handler_failed(error)
         if not self._is_closed:
             self._start_waiting()
-
-
-async def _finish(rest: Awaitable[None]) -> None:
-    await rest

@@ -20,7 +20,7 @@ from node.transport.packet import Packet
 from node.types import Address
 from node.wire.limits import HANDLER_QUEUE_MAX, HANDLERS_MAX
 
-__all__ = ["Contained", "Handler", "HandlerStats", "Handlers"]
+__all__ = ["Contained", "Handler", "HandlerStats", "Handlers", "finish"]
 
 Handler = Callable[[Packet, Address], Awaitable[None] | None]
 """Called with each message and the address of the peer that sent it; may be a coroutine function."""
@@ -183,11 +183,12 @@ class Contained:
 def _new_task(rest: Awaitable[None]) -> asyncio.Task[None]:
     """A task that begins at once, where Python can do that: an answer should not wait for a turn of the loop."""
     loop = asyncio.get_running_loop()
-    coroutine = rest if inspect.iscoroutine(rest) else _await(rest)
+    coroutine = rest if inspect.iscoroutine(rest) else finish(rest)
     if sys.version_info >= (3, 12):
         return asyncio.Task(coroutine, loop=loop, eager_start=True)
     return loop.create_task(coroutine)
 
 
-async def _await(rest: Awaitable[None]) -> None:
+async def finish(rest: Awaitable[None]) -> None:
+    """What a task needs, which takes coroutines alone."""
     await rest

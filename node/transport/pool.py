@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from operator import itemgetter
 from typing import Protocol, TypeAlias, TypeVar
 
 from node.types import Instant
@@ -77,8 +78,6 @@ def most_stalled(
 
     end: ends a connection that holds so many bytes.
     """
-    worst = max(connections, key=lambda connection: connection.bytes_stalled(since), default=None)
-    if worst is None:
-        return 0, lambda: None
-    held = worst.bytes_stalled(since)
-    return held, partial(end, worst, held)
+    holders = ((connection.bytes_stalled(since), connection) for connection in connections)
+    held, worst = max(holders, key=itemgetter(0), default=(0, None))
+    return held, (lambda: None) if worst is None else partial(end, worst, held)

@@ -64,17 +64,10 @@ class RttEstimator:
             ack_delay = self.max_ack_delay
         adjusted_rtt = latest_rtt - ack_delay if latest_rtt >= self.min_rtt + ack_delay else latest_rtt
         self.adjusted_rtt = adjusted_rtt
-        # rttvar first: RFC 6298 §2.3 takes the deviation from the smoothed value as it was before this sample.
-        self.rttvar = (3 * self.rttvar + abs(self.smoothed_rtt - adjusted_rtt)) // 4
-        self.smoothed_rtt = (7 * self.smoothed_rtt + adjusted_rtt) // 8
-        if since > SAMPLE_TIME:
-            self._repeat(adjusted_rtt, min(SAMPLE_WEIGHT_MAX, (since + SAMPLE_TIME // 2) // SAMPLE_TIME))
-
-    def _repeat(self, adjusted_rtt: Duration, weight: int) -> None:
-        """Takes the same sample again until it counts so much; half as much in the deviation, or it falls too far."""
-        assert self.smoothed_rtt is not None
-        assert self.rttvar is not None
-        for step in range(1, weight):
+        is_rare = since > SAMPLE_TIME
+        for step in range(min(SAMPLE_WEIGHT_MAX, (since + SAMPLE_TIME // 2) // SAMPLE_TIME) if is_rare else 1):
+            # rttvar first: RFC 6298 §2.3 takes the deviation from the smoothed value as it was before this sample. It
+            # takes every other repetition only, or it falls too far.
             if step % 2 == 0:
                 self.rttvar = (3 * self.rttvar + abs(self.smoothed_rtt - adjusted_rtt)) // 4
             self.smoothed_rtt = (7 * self.smoothed_rtt + adjusted_rtt) // 8

@@ -74,8 +74,10 @@ STALLED_TIME: Duration = 10 * SECOND
 ROOM_INTERVAL: Duration = 1 * SECOND
 """Between two connections that are ended to make room."""
 
-RECEIVE_WINDOW_MAX = 16 << 20
 INITIAL_WINDOW_MAX = 64 << 20
+"""Bytes that a connection's receive window may begin with."""
+
+RECEIVE_WINDOW_MAX = 16 << 20
 """Bytes to which a connection's receive window may grow: 1 Gbit/s at a round trip of 130 ms."""
 
 REASSEMBLY_MESSAGES_MAX = 4096
