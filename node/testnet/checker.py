@@ -24,6 +24,8 @@ KILLS = ("kill", "memory")
 FORGOTTEN = 1.5
 """Seconds before a kill of which a node may know nothing afterwards: it writes down once a second what it delivered."""
 
+_TURNS = ("started", "stopped", "died")
+
 GRACE = 2.0
 """Seconds after a disturbance within which its consequences may still show."""
 
@@ -67,7 +69,11 @@ class Violation:
 
 def check(run: Run, invariants: Mapping[str, float]) -> list[Violation]:
     """The invariants that did not hold. invariants: names, with the limit of those that have one."""
-    run = replace(run, disturbances=[_until_it_ran(run, one) for one in run.disturbances])
+    turns: dict[str, list[Mapping[str, Any]]] = {}
+    for event in run.events:
+        if event["event"] in _TURNS:
+            turns.setdefault(event["node"], []).append(event)
+    run = replace(run, disturbances=[_until_it_ran(one, turns.get(one.node, ())) for one in run.disturbances])
     found = []
     for name, limit in invariants.items():
         examples = list(_CHECKS[name](run, limit))
@@ -216,20 +222,19 @@ def _is_disturbed(run: Run, node: str, start: float, end: float, kinds: Sequence
     )
 
 
-def _until_it_ran(run: Run, one: Disturbance) -> Disturbance:
+def _until_it_ran(one: Disturbance, turns: Iterable[Mapping[str, Any]]) -> Disturbance:
     """The disturbance, to the moment at which the node ran again: a process or container may take its time to start.
 
-    A node that never ran again is excused for no longer than was asked.
+    turns: the starts and ends of that node. One that never ran again is excused for no longer than was asked.
     """
     if one.kind != "down":
         return one
     end, stopped_at = one.end, None
-    for event in run.events:
-        if event["node"] != one.node:
-            continue
-        if event["event"] in ("stopped", "died") and one.start <= event["at"] <= one.end + GRACE:
-            stopped_at = event["at"]
-        elif event["event"] == "started" and stopped_at is not None:
+    for event in turns:
+        if event["event"] != "started":
+            if one.start <= event["at"] <= one.end + GRACE:
+                stopped_at = event["at"]
+        elif stopped_at is not None:
             end, stopped_at = max(end, event["at"]), None
     return replace(one, end=end)
 

@@ -38,7 +38,6 @@ def replay_metrics(arguments: argparse.Namespace) -> int:
     from node.testnet.report.replay import replayed
     from node.testnet.report.stored import load
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     run = load(Path(arguments.run))
     try:
         with replayed(run, port=arguments.port) as replay:
