@@ -170,7 +170,7 @@ class Link:
         stats.offered += 1
         stats.offered_bytes += len(data)
         copies = 1
-        if self.settings.duplicate and self._happens(self.settings.duplicate):
+        if self._happens(self.settings.duplicate):
             stats.duplicated += 1
             copies = 2
         arrivals = []
@@ -198,8 +198,7 @@ class Link:
         if len(data) > settings.mtu:
             self.stats.too_large += 1
             return None
-        # Most links do none of these things: each is asked for before it is drawn.
-        is_lost = self._is_lost() if settings.loss or settings.bursts is not None else False
+        is_lost = self._is_lost()
         if is_lost and settings.loss_at is LossAt.ENTRY:
             self.stats.lost += 1
             return None
@@ -209,7 +208,7 @@ class Link:
         if settings.ce_threshold and ecn in _ECT and self.queue_delay(now) >= settings.ce_threshold:
             ecn = _CE
             self.stats.marked += 1
-        if settings.corrupt and self._happens(settings.corrupt):
+        if self._happens(settings.corrupt):
             data = self._corrupted(data)
             self.stats.corrupted += 1
         arrive_at = self._arrival_of(len(data), now)
@@ -221,7 +220,7 @@ class Link:
 
     def _arrival_of(self, size: int, now: Instant) -> Instant:
         settings = self.settings
-        if settings.reorder and self._happens(settings.reorder):
+        if self._happens(settings.reorder):
             # Like netem: the chosen one goes ahead of everything that waits, and does not occupy the line.
             self.stats.reordered += 1
             return now
