@@ -20,8 +20,7 @@ from typing import Any
 from sides.memory_pair import Ours
 
 from node.transport.driver import Driver
-from node.transport.endpoint import Endpoint
-from node.transport.packet import Datagram, Packet
+from node.transport.packet import Packet
 from node.transport.udp_transport import UDPTransport
 from node.types import MICROSECOND, MILLISECOND, Address
 
@@ -69,21 +68,15 @@ class StandingClock:
 class LossyPair(Ours):
     """Loses a share of what crosses."""
 
+    wire_delay = ONE_WAY
+
     def __init__(self, loss: float) -> None:
         super().__init__(PACKET_BYTES)
         self.loss = loss
         self.chance = random.Random(5)
 
-    def _cross(self, here: Endpoint, there: Endpoint, address: Address) -> int:
-        datagrams = []
-        while (transmit := here.poll_transmit(self.now)) is not None:
-            datagrams += transmit.payloads()
-        self.now += ONE_WAY
-        self.packets += len(datagrams) if here is self.client else 0
-        for data in datagrams:
-            if self.chance.random() >= self.loss:
-                there.receive(Datagram(address, data), self.now)
-        return len(datagrams)
+    def passes(self) -> bool:
+        return self.chance.random() >= self.loss
 
 
 def of_a_packet(loss: float) -> tuple[float, float]:

@@ -38,7 +38,9 @@ class Carried:
 
 
 class Ours:
-    """Endpoints of this project."""
+    """Endpoints of this project. wire_delay: one way."""
+
+    wire_delay = WIRE_DELAY
 
     def __init__(self, packet_bytes: int) -> None:
         settings = TransportSettings(mtu=packet_bytes, mss=packet_bytes, initial_window=1 << 20)
@@ -87,12 +89,17 @@ class Ours:
         datagrams = []
         while (transmit := here.poll_transmit(self.now)) is not None:
             datagrams += [Datagram(address, data) for data in transmit.payloads()]
-        self.now += WIRE_DELAY
+        self.now += self.wire_delay
         if here is self.client:
             self.packets += len(datagrams)
         for datagram in datagrams:
-            there.receive(datagram, self.now)
+            if self.passes():
+                there.receive(datagram, self.now)
         return len(datagrams)
+
+    def passes(self) -> bool:
+        """Whether the next datagram arrives."""
+        return True
 
 
 def _events(endpoint: Endpoint) -> list[Event]:
