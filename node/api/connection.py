@@ -12,7 +12,8 @@ from http import HTTPStatus
 from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from node.api.problems import problem
+from node.api.limits import BODY_BYTES_MAX
+from node.api.problems import TOO_LARGE, problem
 
 __all__ = ["Connection", "expect", "is_defect"]
 
@@ -41,10 +42,12 @@ class Connection(web.RequestHandler):
 
 
 async def expect(request: web.Request) -> web.StreamResponse | None:
-    """Tells a client that waits with its body to go on (RFC 9110 §10.1.1); a problem for other expectations."""
+    """Tells a client that waits with its body to go on (RFC 9110 §10.1.1); a problem if it need not send it."""
     expected = request.headers.get("Expect", "")
     if expected.lower() != "100-continue":
         return problem(HTTPStatus.EXPECTATION_FAILED, f"Expect: {expected[:80]}: allowed is 100-continue")
+    if (request.content_length or 0) > BODY_BYTES_MAX:
+        return problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE)
     if request.version == HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         # That was no part of an answer yet.

@@ -16,8 +16,9 @@ from typing import Any, Protocol, cast
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from node.api.limits import BODY_BYTES_MAX
 from node.api.openapi import description
-from node.api.problems import Json, RequestProblem, parse_object, problem
+from node.api.problems import TOO_LARGE, Json, RequestProblem, parse_object, problem
 from node.api.routes import QLOG
 from node.api.schemas import CHAOS_COMMANDS, SCHEMAS
 from node.api.validation import check_body
@@ -200,6 +201,9 @@ class Handlers:
             raise RequestProblem(
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the content encoding is {encoding[:80]}; allowed is none"
             )
+        if (request.content_length or 0) > BODY_BYTES_MAX:
+            # At once, and not when so much of it is here.
+            raise RequestProblem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, TOO_LARGE)
         with self._bodies:
             try:
                 async with asyncio.timeout(BODY_TIMEOUT):

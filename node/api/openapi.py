@@ -19,6 +19,7 @@ API_VERSION = "1.0.0"
 _DESCRIPTION = """\
 Metrics, health, statistics and messages of one node.
 Every error is a problem document (RFC 9457).
+HEAD is answered wherever GET is.
 With the setting `api_token` or `api_token_file`, everything but /healthz and /readyz asks for that bearer token.
 """
 

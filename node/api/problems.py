@@ -12,9 +12,13 @@ from typing import TypeAlias
 
 from aiohttp import web
 
-__all__ = ["Json", "RequestProblem", "parse_object", "problem"]
+from node.api.limits import BODY_BYTES_MAX
+
+__all__ = ["TOO_LARGE", "Json", "RequestProblem", "parse_object", "problem"]
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
+
+TOO_LARGE = f"the body is too large; allowed are at most {BODY_BYTES_MAX} bytes"
 
 
 class RequestProblem(Exception):

@@ -20,7 +20,7 @@ from node.api.access import Access
 from node.api.connection import Connection, expect, is_defect
 from node.api.handlers import Handlers, Source
 from node.api.limits import BODY_BYTES_MAX
-from node.api.problems import RequestProblem, problem
+from node.api.problems import TOO_LARGE, RequestProblem, problem
 from node.api.routes import ROUTES, Route
 from node.api.validation import parse_query
 
@@ -61,7 +61,10 @@ class ApiServer:
         """Begins to serve on `listener`, a bound TCP socket."""
         application = web.Application(client_max_size=BODY_BYTES_MAX, middlewares=[self._guard])
         for route in ROUTES:
-            application.router.add_route(route.method, route.path, self._handler(route), expect_handler=expect)
+            handler = self._handler(route)
+            # What can be had can be asked after without its content (RFC 9110 §9.3.2), as probes of health do.
+            for method in (route.method, "HEAD") if route.method == "GET" else (route.method,):
+                application.router.add_route(method, route.path, handler, expect_handler=expect)
         self._runner = web.AppRunner(application, handle_signals=False, shutdown_timeout=STOP_TIMEOUT)
         await self._runner.setup()
         server = self._runner.server
@@ -144,7 +147,7 @@ _logger.addFilter(is_defect)
 def _restate(request: web.Request, error: web.HTTPException) -> web.Response:
     match error:
         case web.HTTPRequestEntityTooLarge():
-            detail = f"the body is too large; allowed are at most {BODY_BYTES_MAX} bytes"
+            detail = TOO_LARGE
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(error.allowed_methods))
             detail = f"{error.method[:20]} is not possible here; allowed is {allowed}"

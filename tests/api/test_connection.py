@@ -45,6 +45,8 @@ async def answer(port: int, *parts: bytes) -> tuple[bytes, bytes]:
         (415, [_POST + b"Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc"]),
         (415, [_POST + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(_BOMB) + _BOMB]),
         (415, [_POST + b"Content-Encoding: br\r\nContent-Length: 3\r\n\r\nabc"]),
+        (413, [_POST + b"Content-Length: 99999999999\r\n\r\n{}"]),
+        (413, [_POST + b"Expect: 100-continue\r\nContent-Length: 1064961\r\n\r\n"]),
         (417, [_POST + b"Expect: pony\r\nContent-Length: 2\r\n\r\n{}"]),
     ],
 )

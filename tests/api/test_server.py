@@ -106,6 +106,20 @@ async def test_web_pages_cannot_broadcast() -> None:
 
 
 @pytest.mark.asyncio
+async def test_what_can_be_had_can_be_asked_after_without_its_content() -> None:
+    source = FakeNode()
+    async with serving(source) as session:
+        for path in ("/healthz", "/metrics", "/api/v1/stats"):
+            async with session.head(path) as response:
+                assert (response.status, await response.read()) == (200, b"")
+        source.healthy = False
+        async with session.head("/healthz") as response:
+            assert response.status == 503
+        async with session.head("/api/v1/broadcast") as response:
+            assert response.status == 405
+
+
+@pytest.mark.asyncio
 async def test_unknown_paths_and_methods_are_problems() -> None:
     async with serving(FakeNode()) as session:
         async with session.get("/api/v2/stats") as response:
