@@ -15,7 +15,7 @@ from typing import Any
 
 from node.api.limits import BODY_BYTES_MAX
 from node.cli.errors import CommandMisused, until_interrupted
-from node.cli.tables import duration
+from node.cli.tables import clean, duration
 from node.cli.target import node_of
 from node.cli.views import peer_lines, stats_lines, trust_lines
 from node.config import parse_address
@@ -72,7 +72,7 @@ def send(arguments: argparse.Namespace) -> int:
         print(json.dumps(answer))
     else:
         word = "delivered to" if answer.get("is_acknowledged") else "on its way to"
-        print(f"{word} {str(answer.get('to', '-'))[:80]} in {duration(answer.get('seconds'))}")
+        print(f"{word} {clean(answer.get('to', '-'))} in {duration(answer.get('seconds'))}")
     return 0
 
 

@@ -112,7 +112,12 @@ class Client:
             detail = "it asks for its token; give it with --api-token-file or POSITRON_API_TOKEN"
         verb = "gave up waiting" if status == 504 else "refused"
         kind = CommandMisused if status == 400 else NodeRefused
-        raise kind(f"the node at {self.url} {verb} (status {status}): {' '.join(detail[:1000].split())}")
+        raise kind(f"the node at {self.url} {verb} (status {status}): {_printable(detail[:1000])}")
+
+
+def _printable(text: str) -> str:
+    """One line that moves no cursor and paints nothing: whatever answers may have written it."""
+    return "".join(character if character.isprintable() else "?" for character in " ".join(text.split()))
 
 
 @contextmanager

@@ -84,6 +84,7 @@ def test_an_object_is_returned() -> None:
         (302, b"", "is no node (status 302)"),
         (504, b'{"detail": "2 acknowledged"}', "gave up waiting (status 504): 2 acknowledged"),
         (503, b'{"detail": "the node is not running"}', "refused (status 503): the node is not running"),
+        (500, b'{"detail": "a\\u001b[31mb"}', "refused (status 500): a?[31mb"),
         (500, b"500 Internal Server Error", "is no node (status 500)"),
         (200, b"[" * 100_000 + b"]" * 100_000, "is no node (status 200)"),
     ],
