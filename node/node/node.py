@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack
@@ -118,6 +117,7 @@ class Node:
         self._stack = AsyncExitStack()
         self._stopping: asyncio.Task[None] | None = None
         self._ended = asyncio.Event()
+        self._opening = asyncio.Lock()
         self._failure: BaseException | None = None
 
     # --- life ---------------------------------------------------------------------------------------------------
@@ -140,7 +140,7 @@ class Node:
         self._handlers.open()
         has_opened = False
         try:
-            async with AsyncExitStack() as stack:
+            async with self._opening, AsyncExitStack() as stack:
                 await self._open(stack)
                 self._stack = stack.pop_all()
             has_opened = True
@@ -154,7 +154,12 @@ class Node:
         self._log.info("node_started", **self._introduction())
 
     async def stop(self) -> None:
-        """Takes leave of every peer and closes everything; ends in under a second, may be called again and again."""
+        """Takes leave of every peer and closes everything; ends in under a second, may be called again and again.
+
+        While the node starts, that is waited for first.
+        """
+        async with self._opening:
+            pass  # otherwise it would run on, and whoever stopped it would not know
         if self._stopping is None:
             if self._life is not _Life.RUNNING:
                 return
@@ -349,7 +354,7 @@ class Node:
         stack.callback(keeper.close)
         remembered = keeper.load()
         token = read_token(config)
-        listener = await self._open_listener()
+        listener = await open_http_listener(config.metrics_host, config.metrics_port) if config.enable_http else None
         if listener is not None:
             stack.callback(listener.close)
         earliest = max(self._epoch + 1, (time.monotonic_ns() + self.wall_offset) // MILLISECOND)
@@ -377,11 +382,6 @@ class Node:
             stack.push_async_callback(server.stop)
             await server.start(listener)
             self.http_address = listener.getsockname()[:2]
-
-    async def _open_listener(self) -> socket.socket | None:
-        if not self.config.enable_http:
-            return None
-        return await open_http_listener(self.config.metrics_host, self.config.metrics_port)
 
     async def _remember(self, engine: Engine, keeper: Keeper) -> None:
         self._remembered = engine.last_words
