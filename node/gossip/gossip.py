@@ -31,7 +31,7 @@ from node.gossip.spread import Spreader
 from node.gossip.stats import GossipStats
 from node.gossip.sync import DIGEST_BYTES
 from node.identity.keys import Identity
-from node.messages.envelope import Envelope, Sealer, message_id, parse_envelope
+from node.messages.envelope import Envelope, Sealer, checked_payload, message_id, parse_envelope
 from node.messages.packing import Value, pack, unpack
 from node.messages.skew import Clocks
 from node.messages.types import MessageType
@@ -123,7 +123,7 @@ class Gossip:
         """
         if not isinstance(payload, dict):
             raise UsageError(f"a broadcast is a dict, not a {type(payload).__name__}")
-        packed = pack(payload)
+        packed = checked_payload(pack(payload))
         if not self._spreader.has_room(len(packed)):
             raise Backpressure("more broadcasts wait for their turn than most peers accept")
         self.stats.published += 1

@@ -16,7 +16,7 @@ from hashlib import blake2b
 from typing import TypeGuard
 
 from node.crypto.cookie import NETWORK_TAG_BYTES, network_tag
-from node.errors import DecodeError, UsageError
+from node.errors import DecodeError, MessageTooLarge, UsageError
 from node.identity.keys import NODE_ID_BYTES, SIGNATURE_BYTES, Identity, verify
 from node.messages.packing import Value, pack, unpack_list
 from node.types import MILLISECOND, Duration, NodeId
@@ -28,6 +28,7 @@ __all__ = [
     "Sealer",
     "check_network",
     "check_signature",
+    "checked_payload",
     "is_authentic",
     "message_id",
     "parse_envelope",
@@ -87,8 +88,7 @@ class Sealer:
 
         UsageError over PAYLOAD_BYTES_MAX or TOPIC_BYTES_MAX; no sequence number is used up then.
         """
-        if len(payload) > PAYLOAD_BYTES_MAX:
-            raise UsageError(f"payload of {len(payload)} bytes: allowed are {PAYLOAD_BYTES_MAX}")
+        checked_payload(payload)
         if not _is_topic(topic):
             raise UsageError(f"topic {topic[:80]!r}: allowed are {TOPIC_BYTES_MAX} bytes of printable text")
         sequence = self._sequence + 1
@@ -115,6 +115,13 @@ class Sealer:
 def signing_domain(network_id: str) -> bytes:
     """What is signed in front of the body: the protocol and the network."""
     return _DOMAIN + network_tag(network_id)
+
+
+def checked_payload(payload: bytes) -> bytes:
+    """The payload, if one message can hold it; MessageTooLarge."""
+    if len(payload) > PAYLOAD_BYTES_MAX:
+        raise MessageTooLarge(f"payload of {len(payload)} bytes: allowed are {PAYLOAD_BYTES_MAX}")
+    return payload
 
 
 def message_id(body: bytes, signature: bytes) -> bytes:

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 import msgpack
 
-from node.errors import DecodeError, UsageError
+from node.errors import DecodeError, MessageTooLarge, UsageError
 from node.wire.limits import (
     PACKED_BYTES_MAX,
     VALUE_CONTAINERS_MAX,
@@ -40,7 +40,7 @@ def pack(value: Value | Sequence[Value]) -> bytes:
         raise UsageError(f"value of {containers} lists and maps: allowed are {VALUE_CONTAINERS_MAX}")
     packed: bytes = msgpack.packb(value, use_bin_type=True)
     if len(packed) > PACKED_BYTES_MAX:
-        raise UsageError(f"value of {len(packed)} bytes: allowed are {PACKED_BYTES_MAX}")
+        raise MessageTooLarge(f"value of {len(packed)} bytes: allowed are {PACKED_BYTES_MAX}")
     return packed
 
 

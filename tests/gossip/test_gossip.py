@@ -6,12 +6,12 @@ from random import Random
 
 import pytest
 
-from node.errors import Backpressure
+from node.errors import Backpressure, MessageTooLarge
 from node.gossip.actions import Send
 from node.gossip.frames import Act, Urgency
 from node.identity.keys import Identity
 from node.types import MILLISECOND, SECOND
-from node.wire.limits import LARGE_MESSAGE_BYTES
+from node.wire.limits import LARGE_MESSAGE_BYTES, PAYLOAD_BYTES_MAX
 from tests.gossip.world import EPOCH, WALL, Mesh, Single, make_gossip, seal
 
 
@@ -253,6 +253,13 @@ def test_a_publisher_that_outruns_the_network_is_told_so() -> None:
         publish_much()
     mesh.run(8)
     mesh.publish(0, {"n": -1})
+
+
+def test_what_no_message_can_hold_is_never_said_to_want_patience() -> None:
+    mesh = Mesh(2)
+    mesh.link_all()
+    with pytest.raises(MessageTooLarge, match=str(PAYLOAD_BYTES_MAX)):
+        mesh.publish(0, {"blob": bytes(PAYLOAD_BYTES_MAX)})
 
 
 def test_a_replayed_copy_of_what_an_earlier_life_delivered_is_passed_on_and_not_delivered() -> None:
