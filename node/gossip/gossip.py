@@ -155,9 +155,10 @@ class Gossip:
         self._spreader.failed(peer, message_ids, now)
 
     def send_acked(self, peer: NodeId, message_ids: Sequence[bytes]) -> None:
-        """That peer acknowledged a copy of these messages."""
+        """That peer acknowledged a copy of these messages; it may have refused them, so it is asked."""
         for identifier in message_ids if self._receipts else ():
             if self._receipts.acked(peer, identifier):
+                self._spreader.say([peer], encode_ids(Act.QUESTION, [identifier]), reliable=False)
                 self._report(identifier)
 
     def request_sent(self, peer: NodeId, message_id: bytes, now: Instant, *, is_acked: bool) -> None:
@@ -253,7 +254,7 @@ class Gossip:
                 self._reconciler.receive(peer, rest, now)
             case [int(act), list(listed), *_] if act == Act.QUESTION:
                 self._admit_ids(lane, len(listed), now)
-                known = [identifier for identifier in ids_of(listed) if identifier in self._admission.seen]
+                known = list(filter(self._admission.seen.is_accepted, ids_of(listed)))
                 self._spreader.tell([peer], known, Urgency.NOW)
             case [int(act), *_] if act > max(Act):
                 raise DecodeError("unknown_kind", f"gossip action {act}")
@@ -305,7 +306,7 @@ class Gossip:
             self._actions.append(Accuse(evidence=self._admission.evidence))
         if reason != "future":
             # The id names exactly these bytes, and these bytes will never be right: a copy costs one hash.
-            self._admission.seen.add(identifier)
+            self._admission.seen.add(identifier, is_accepted=False)
             self._pulls.arrived(identifier)
 
     def _accept(self, peer: NodeId, envelope: Envelope, hops: int, now: Instant) -> None:

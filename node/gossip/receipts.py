@@ -16,9 +16,7 @@ __all__ = ["Receipt", "Receipts"]
 
 @dataclass(slots=True)
 class Receipt:
-    """One broadcast. acked: peers that acknowledged a copy of this node. holders: those and all others known to have
-    it.
-    """
+    """One broadcast. acked: peers that acknowledged a copy of this node. holders: peers known to have accepted it."""
 
     acked: dict[NodeId, None] = field(default_factory=dict)
     holders: dict[NodeId, None] = field(default_factory=dict)
@@ -56,7 +54,7 @@ class Receipts:
         receipt = self._receipts.get(message_id)
         if receipt is None or peer in receipt.acked:
             return False
-        receipt.acked[peer] = receipt.holders[peer] = None
+        receipt.acked[peer] = None
         return True
 
     def holds(self, peer: NodeId, message_id: bytes) -> bool:

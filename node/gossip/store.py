@@ -16,10 +16,10 @@ __all__ = ["Retained", "SeenIds", "Store"]
 
 
 class SeenIds:
-    """The last SEEN_MESSAGES_MAX message ids."""
+    """The last SEEN_MESSAGES_MAX message ids, and whether the message was accepted."""
 
     def __init__(self) -> None:
-        self._ids: dict[bytes, None] = {}
+        self._ids: dict[bytes, bool] = {}
 
     def __contains__(self, message_id: bytes) -> bool:
         return message_id in self._ids
@@ -27,9 +27,13 @@ class SeenIds:
     def __len__(self) -> int:
         return len(self._ids)
 
-    def add(self, message_id: bytes) -> None:
+    def is_accepted(self, message_id: bytes) -> bool:
+        """Whether that message was accepted; one that was refused is known, and no more."""
+        return self._ids.get(message_id, False)
+
+    def add(self, message_id: bytes, *, is_accepted: bool = True) -> None:
         """Remembers an id, and forgets the oldest one if there are too many."""
-        self._ids[message_id] = None
+        self._ids[message_id] = is_accepted
         if len(self._ids) > SEEN_MESSAGES_MAX:
             del self._ids[next(iter(self._ids))]
 

@@ -262,6 +262,17 @@ def test_what_no_message_can_hold_is_never_said_to_want_patience() -> None:
         mesh.publish(0, {"blob": bytes(PAYLOAD_BYTES_MAX)})
 
 
+def test_who_acknowledged_a_copy_and_refused_it_is_not_said_to_have_it() -> None:
+    mesh = Mesh(3)
+    mesh.link_all()
+    mesh.nodes[mesh.ids[1]].set_wall_offset(WALL + 1200 * SECOND)  # a clock so far ahead that all of it is too old
+    message_id = mesh.nodes[mesh.ids[0]].publish({"n": 1}, mesh.now, follow=True)
+    mesh.run(2)
+    assert mesh.nodes[mesh.ids[1]].stats.rejected["stale"] == 1
+    assert mesh.followed[message_id].acked == 2
+    assert mesh.followed[message_id].holders == (mesh.ids[2],)
+
+
 def test_a_replayed_copy_of_what_an_earlier_life_delivered_is_passed_on_and_not_delivered() -> None:
     mesh = Mesh(2)
     mesh.link(0, 1)

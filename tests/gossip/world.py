@@ -49,6 +49,7 @@ class Mesh:
         self.hears: Callable[[NodeId, NodeId], bool] = lambda source, target: True
         self.delivered: dict[NodeId, list[Deliver]] = {node_id: [] for node_id in self.ids}
         self.blamed: list[Blame | LetDown | Accuse] = []
+        self.followed: dict[bytes, Followed] = {}
         self.copies = 0
         self.under_way: list[tuple[NodeId, NodeId, Send]] = []
         self.loses: Callable[[NodeId, NodeId], bool] = lambda source, target: False
@@ -94,6 +95,8 @@ class Mesh:
                     self.nodes[source].request_sent(target, message_id, self.now, is_acked=not is_lost)
             elif is_lost and send.message_ids:
                 self.nodes[source].send_failed(target, send.message_ids, self.now)
+            elif send.is_copy:
+                self.nodes[source].send_acked(target, send.message_ids)
             if not is_lost:
                 fields = parse_frame(send.data).fields
                 self.copies += fields[0] == 0
@@ -113,7 +116,9 @@ class Mesh:
                     self.delivered[node_id].append(action)
                 case Blame() | LetDown() | Accuse():
                     self.blamed.append(action)
-                case Notice() | Followed():
+                case Followed():
+                    self.followed[action.message_id] = action
+                case Notice():
                     pass
 
     def counts(self, message_id: bytes) -> list[int]:
