@@ -9,6 +9,7 @@ relays. One peer can fill no more than its share of the table. Knows nothing of 
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
@@ -96,6 +97,8 @@ class StatementTable:
 
     def __init__(self) -> None:
         self._entries: dict[Key, _Entry] = {}
+        # Kept in order, since sorting a full table for every page would cost more than whoever asks for one pays.
+        self._keys: list[Key] = []
         self._by_issuer: dict[NodeId, dict[NodeId, None]] = {}
         self._by_source: dict[NodeId, dict[Key, None]] = {}
 
@@ -117,8 +120,8 @@ class StatementTable:
 
     def page(self, after: bytes, limit: int) -> list[Statement]:
         """Up to `limit` statements in the order of their keys, those behind `after` (issuer and subject, or empty)."""
-        keys = sorted(key for key in self._entries if key[0] + key[1] > after)[:limit]
-        return [self._entries[key].statement for key in keys]
+        start = bisect_right(self._keys, (NodeId(after[:NODE_ID_BYTES]), NodeId(after[NODE_ID_BYTES:])))
+        return [self._entries[key].statement for key in self._keys[start : start + limit]]
 
     @staticmethod
     def is_too_soon(earlier: Statement, later: Statement) -> bool:
@@ -136,6 +139,7 @@ class StatementTable:
             loudest = max(self._by_source.values(), key=len)
             self.remove(next(iter(loudest)))
         self._entries[statement.key] = _Entry(statement, source)
+        insort(self._keys, statement.key)
         self._by_issuer.setdefault(issuer, {})[subject] = None
         self._by_source.setdefault(source, {})[statement.key] = None
 
@@ -149,6 +153,7 @@ class StatementTable:
         """Forgets a statement."""
         entry = self._entries.pop(key, None)
         if entry is not None:
+            del self._keys[bisect_left(self._keys, key)]
             _discard(self._by_issuer, key[0], key[1])
             _discard(self._by_source, entry.source, key)
 

@@ -69,7 +69,8 @@ WALK_INTERVAL: Duration = 1 * SECOND
 """Time between two walks, whatever changes."""
 
 QUESTION_INTERVAL: Duration = 100 * MILLISECOND
-"""A peer that asks for lists more often than this is not answered."""
+"""A peer that asks for lists more often than this is not answered; the next page of one is asked for that long after
+the last one came."""
 
 _BLAMELESS = ("stale", "future", "own_origin", "equivocating", "unexpected")
 """Refusals that honest peers cause too."""
@@ -121,6 +122,8 @@ class Trust:
         self._allowance = Allowance()
         self._asked_at: dict[NodeId, Instant] = {}
         self._pages_expected: dict[NodeId, int] = {}
+        self._further: dict[NodeId, tuple[Instant, bytes, int]] = {}
+        """Next pages of lists: when to ask for it, behind which key, and how many are expected from there on."""
         self._actions: deque[Action] = deque()
         self._opinion = Opinion()
         self._walked_at: Instant | None = None
@@ -141,7 +144,7 @@ class Trust:
 
     def peer_down(self, peer: NodeId) -> None:
         """An active peer is gone; what is known of it stays."""
-        for table in (self._peers, self._asked_at, self._pages_expected):
+        for table in (self._peers, self._asked_at, self._pages_expected, self._further):
             table.pop(peer, None)
         self._allowance.forget(peer)
 
@@ -267,7 +270,7 @@ class Trust:
                     raise
                 self.stats.rejected[error.reason] += 1
         if following and expected > 1:
-            self._ask(peer, following, expected - 1)
+            self._further[peer] = now + QUESTION_INTERVAL, following, expected - 1
 
     def _ask(self, peer: NodeId, after: bytes, pages: int) -> None:
         self._pages_expected[peer] = pages
@@ -278,6 +281,10 @@ class Trust:
     def handle_timeout(self, now: Instant) -> None:
         """States what has changed, asks somebody, and lets go of what is over."""
         self._now = now
+        for peer, (due, after, pages) in list(self._further.items()):
+            if due <= now:
+                del self._further[peer]
+                self._ask(peer, after, pages)
         if self._tick_at is None or now < self._tick_at:
             return
         self._tick_at = self._next_tick(now)
@@ -293,7 +300,11 @@ class Trust:
 
     def next_timeout(self) -> Instant | None:
         """When `handle_timeout` is due."""
-        return self._tick_at
+        earliest = self._tick_at
+        for due, _, _ in self._further.values():
+            if earliest is None or due < earliest:
+                earliest = due
+        return earliest
 
     def poll_action(self) -> Action | None:
         """The next thing to do, oldest first."""

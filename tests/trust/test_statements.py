@@ -147,6 +147,22 @@ def test_pages_cover_the_table_once() -> None:
     assert seen == sorted(set(seen))
 
 
+def test_pages_show_the_table_as_it_is_after_changes() -> None:
+    table, source = StatementTable(), NodeId(b"x" * 32)
+    for issuer in (3, 1, 2, 3):
+        for subject in (12, 10, 11):
+            table.add(statement(issuer, subject), source)
+    table.remove(statement(2, 11).key)
+    table.remove(statement(2, 11).key)
+    assert [(said.key[0][-1], said.key[1][-1]) for said in table.page(statement(1, 11).key[0][:32], 4)] == [
+        (1, 10),
+        (1, 11),
+        (1, 12),
+        (2, 10),
+    ]
+    assert [said.key[0][-1] for said in table.page(b"".join(statement(2, 11).key), 9)] == [2, 3, 3, 3]
+
+
 def test_what_is_over_is_forgotten_in_every_index() -> None:
     table, source = StatementTable(), NodeId(b"x" * 32)
     table.add(statement(1, 2), source)
