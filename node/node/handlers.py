@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeAlias
 
+from node.errors import UsageError
 from node.transport.handlers import Contained, finish
 from node.wire.limits import HANDLER_QUEUE_MAX, HANDLERS_MAX
 
@@ -46,6 +47,8 @@ class DataHandlers:
 
     def register(self, handler: DataHandler) -> None:
         """Calls `handler` for every later message, beside those registered before."""
+        if not callable(handler):
+            raise UsageError(f"handler of type {type(handler).__name__}: allowed is a function")
         self._handlers.append(handler)
 
     def dispatch(self, payload: Any, author: str) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import AsyncExitStack
 from enum import StrEnum
 from functools import partial
@@ -196,7 +196,7 @@ class Node:
         *,
         wait: str | None = None,
         timeout: float = SEND_TIMEOUT,  # noqa: ASYNC109 - the name that the callers know
-        exclude: Sequence[PeerName] = (),
+        exclude: Iterable[PeerName] | None = None,
     ) -> str:
         """Sends to every node, each of which delivers it once; returns the id of the message.
 
@@ -207,7 +207,7 @@ class Node:
         NotRunning, MessageTooLarge, UsageError for what no message can hold.
         """
         engine, goal, seconds = self._running(), parse_goal(wait), checked_timeout(timeout)
-        message_id = engine.broadcast(data, goal, exclude=[named(name) for name in exclude])
+        message_id = engine.broadcast(data, goal, exclude=[named(name) for name in exclude or ()])
         self.chronicle.published(message_id, engine.now())
         if goal is not None:
             await engine.pursue(message_id, seconds)

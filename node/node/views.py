@@ -6,11 +6,11 @@ changed is a command to it. Peers are named by node id (64 hexadecimal digits) o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from node.config import parse_address
-from node.config.kinds import Unacceptable
+from node.config.kinds import Unacceptable, is_host
 from node.core.settings import PORT_MAX
 from node.core.snapshot import NodeSnapshot, PeerSnapshot
 from node.errors import UsageError
@@ -37,7 +37,7 @@ def named(peer: PeerName) -> NodeId | Address:
             return parse_node_id(peer)
         case bytes() if len(peer) == NODE_ID_BYTES:
             return NodeId(peer)
-        case (str() as host, int() as port) if host and not isinstance(port, bool) and 0 < port <= PORT_MAX:
+        case (str() as host, int() as port) if is_host(host) and not isinstance(port, bool) and 0 < port <= PORT_MAX:
             return host, port
         case _:
             raise UsageError(f"{str(peer)[:80]!r} is neither a node id nor an address: host and port, 1 to {PORT_MAX}")
@@ -50,7 +50,7 @@ class Members(Protocol):
     def wall_offset(self) -> int: ...
     def snapshot(self) -> NodeSnapshot: ...
     async def connect(self, peer: PeerName, seconds: float) -> str: ...
-    async def broadcast(self, data: dict[str, Value], *, exclude: Sequence[PeerName] = ()) -> str: ...
+    async def broadcast(self, data: dict[str, Value], *, exclude: Iterable[PeerName] | None = None) -> str: ...
     def mark_slow(self, peer: PeerName) -> None: ...
     def mark_down(self, peer: PeerName) -> None: ...
     def take_statement(self, peer: PeerName, body: bytes, signature: bytes) -> None: ...
@@ -116,7 +116,7 @@ class GossipView:
     def __init__(self, members: Members) -> None:
         self._members = members
 
-    async def propagate(self, message: dict[str, Value], exclude: Sequence[PeerName] = ()) -> str:
+    async def propagate(self, message: dict[str, Value], exclude: Iterable[PeerName] | None = None) -> str:
         """Sends a message to every node; returns its id. exclude: peers that get no copy from this node itself."""
         return await self._members.broadcast(message, exclude=exclude)
 
@@ -164,11 +164,10 @@ def _active(snapshot: NodeSnapshot) -> list[PeerSnapshot]:
     return [peer for peer in snapshot.peers if peer.state in ("up", "slow")]
 
 
-def _is_called(peer: PeerSnapshot, name: object) -> bool:
-    match name:
-        case str():
-            return peer.node_id.hex() == name.lower()
-        case bytes():
-            return peer.node_id == name
-        case _:
-            return peer.address == name or name in peer.aliases
+def _is_called(peer: PeerSnapshot, name: PeerName) -> bool:
+    """Whether that is one of the peer's names, as `named` reads them; what names nobody is nobody's."""
+    try:
+        meant = named(name)
+    except UsageError:
+        return False
+    return peer.node_id == meant or peer.address == meant or meant in peer.aliases

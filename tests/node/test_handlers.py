@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from node.errors import UsageError
 from node.node.handlers import DataHandlers
 from node.wire.limits import HANDLER_QUEUE_MAX, HANDLERS_MAX
 
@@ -35,6 +36,12 @@ class Inbox:
         self.messages.append((payload, author))
         if len(self.messages) == self._expected:
             self.is_complete.set()
+
+
+@pytest.mark.parametrize("handler", [None, 5, "print"])
+def test_what_cannot_be_called_is_refused_when_it_is_registered(handler: Any) -> None:
+    with pytest.raises(UsageError, match="allowed is a function"):
+        DataHandlers(Witness()).register(handler)
 
 
 @pytest.mark.asyncio

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -28,7 +28,7 @@ class FakeNode:
     async def connect(self, peer: PeerName, seconds: float) -> str:
         return node_id(2).hex()
 
-    async def broadcast(self, data: dict[str, Value], *, exclude: Sequence[PeerName] = ()) -> str:
+    async def broadcast(self, data: dict[str, Value], *, exclude: Iterable[PeerName] | None = None) -> str:
         return "ab" * 16
 
     def mark_slow(self, peer: PeerName) -> None:
@@ -60,6 +60,18 @@ def test_connection_stats_are_those_of_the_best_link_or_empty() -> None:
     assert manager.get_connection_stats(node_id(3)) == {}
 
 
+def test_a_peer_is_looked_up_by_every_name_that_a_message_may_go_to() -> None:
+    manager, trust = PeerManager(FakeNode()), TrustView(FakeNode())
+    for name in ("127.0.0.1:9002", ["127.0.0.1", 9002], node_id(2).hex().upper()):
+        assert manager.get_connection_stats(name)["transport"] == "udp"  # type: ignore[arg-type]  # JSON has lists
+        assert manager.active_peers[name]["name"] == "node-2"  # type: ignore[index]  # as above
+        assert trust.get_trust(name) == 0.5  # type: ignore[arg-type]  # as above
+    nobody: tuple[Any, ...] = (None, 5, "nobody", ("127.0.0.1", "9002"), [], {})
+    for other in nobody:
+        assert other not in manager.active_peers
+        assert manager.get_connection_stats(other) == {}
+
+
 @pytest.mark.asyncio
 async def test_commands_reach_the_node() -> None:
     node = FakeNode()
@@ -76,7 +88,7 @@ async def test_commands_reach_the_node() -> None:
 async def test_gossip_propagates_and_counts() -> None:
     gossip = GossipView(FakeNode())
 
-    assert await gossip.propagate({"n": 1}) == "ab" * 16
+    assert await gossip.propagate({"n": 1}) == await gossip.propagate({"n": 1}, exclude=None) == "ab" * 16
     assert gossip.get_stats()["published"] == 0
 
 
@@ -106,7 +118,7 @@ def test_nobody_is_trusted_before_there_is_evidence() -> None:
     [
         None, 5, b"", b"k" * 31, "", "node-2", "127.0.0.1:0", ("h",), ("h", 1, 2, 3), ("127.0.0.1", "9"),
         ("127.0.0.1", 0), ("127.0.0.1", -1), ("127.0.0.1", 65536), ("127.0.0.1", True), ("", 9), (None, 9),
-        ["h", 2.5], {},
+        ["h", 2.5], {}, ("127.0.0.1\0", 9), ("no host", 9), ("[::1]", 9),
     ],
 )  # fmt: skip
 def test_what_names_no_peer_is_the_callers_mistake(name: Any) -> None:
