@@ -37,6 +37,8 @@ from node.wire.parameters import Parameters, encode_parameters
 
 __all__ = ["Endpoint"]
 
+_ENDED = (ConnectionState.CLOSING, ConnectionState.CLOSED)
+
 _TIMERS_MIN, _TIMERS_PER_CONNECTION = 64, 4
 """Timers kept, those that were replaced included, before the heap is made anew."""
 
@@ -147,6 +149,11 @@ class Endpoint:
             return self._answers.popleft()
         while self._pending:
             handle, connection = next(iter(self._pending.items()))
+            deadline = connection.sending.outbox.queue.next_deadline()
+            if deadline is not None and deadline <= now:
+                # The timer is late, and what is past its deadline must not leave before it.
+                connection.handle_timeout(now)
+                self._take_events(connection, now)
             transmit = connection.poll_transmit(now, self.segments_max)
             del self._pending[handle]
             if transmit is not None and connection.has_more:
@@ -176,7 +183,7 @@ class Endpoint:
 
     def connect(self, address: Address, now: Instant, expected: NodeId | None = None) -> int:
         """Begins a connection and returns its handle; UsageError when max_connections are there already."""
-        if len(self.connections) - self._half_open >= self.settings.max_connections:
+        if self._is_full:
             raise UsageError(f"{self.settings.max_connections} connections are open: max_connections allows no more")
         origin = self._new_origin(canonical_address(address), is_initiator=True)
         opening = Opening.initiate(
@@ -261,6 +268,15 @@ class Endpoint:
     def stats(self) -> EndpointStats:
         """Everything counted so far: connections that are gone and those that are there. A copy."""
         return self._retired.plus(connection.stats for connection in self.connections.values())
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether max_connections are open or on their way; those that have ended are only remembered for a moment."""
+        most = self.settings.max_connections
+        if len(self.connections) - self._half_open < most:
+            return False
+        ended = sum(connection.state in _ENDED for connection in self.connections.values())
+        return len(self.connections) - self._half_open - ended >= most
 
     # --- handshakes
 

@@ -35,8 +35,9 @@ class SendCredit:
 class ReceiveCredit:
     """What the peer may send, and whether it kept to it.
 
-    window: bytes that may be under way beside the announced rest of messages that have begun to arrive. Without that
-    rest, a message larger than the window could never be completed; its memory is bounded by REASSEMBLY_BYTES_MAX.
+    window: bytes that may be under way beside what waits: messages that have begun to arrive, in their announced size,
+    and ordered ones that came early. Without it, a message larger than the window could never be completed, and a
+    channel that waits would hold up all others; its memory is bounded by REASSEMBLY_BYTES_MAX.
     It doubles, up to RECEIVE_WINDOW_MAX, when half of it is used up within two round trips: then it is what limits the
     peer, rather than the path. Only bytes that arrived count, so announcing much gains nothing.
     """
@@ -61,16 +62,16 @@ class ReceiveCredit:
         """A message of that size was delivered or withdrawn: its memory is free."""
         self._released += size
 
-    def next_limit(self, reassembling: int, now: Instant, smoothed_rtt: Duration | None) -> int | None:
+    def next_limit(self, waiting: int, now: Instant, smoothed_rtt: Duration | None) -> int | None:
         """The limit to announce, or None while the present one leaves half a window or more.
 
-        reassembling: bytes that all partly received messages announce together.
+        waiting: bytes of messages that are not complete, as announced, and of those that cannot be delivered yet.
         """
         if self._received - self._counted >= self.window // 2:
             self._grow(now, smoothed_rtt)
         limit = self._released + self.window
-        if reassembling:
-            limit += min(reassembling, REASSEMBLY_BYTES_MAX)
+        if waiting:
+            limit += min(waiting, REASSEMBLY_BYTES_MAX)
         # The rest of a large message is given at once; otherwise half a window saves most announcements.
         if limit - self.limit < self.window // 2:
             return None

@@ -7,7 +7,7 @@ a first transmission and the next does no harm.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
 from node.errors import Code, MessageTooLarge, ProtocolViolation, QueueFull, UsageError
@@ -97,14 +97,41 @@ class _Lane:
         self.unsent: deque[OutgoingMessage] = deque()
         self.passed_over = 0
 
-    def has_sendable(self, credit: int) -> bool:
-        """Whether a packet could carry something of it."""
+    def has_sendable(self, credit: int, ahead: int) -> bool:
+        """Whether a packet could carry something of it. ahead: ordered messages that may wait at the peer."""
         lost, unsent = self.lost, self.unsent
         while unsent and unsent[0].is_finished:
             unsent.popleft()
         while lost and is_known(lost[0]):
             lost.popleft()
-        return bool(lost) or (bool(unsent) and (credit > 0 or not unsent[0].data))
+        if lost or not unsent:
+            return bool(lost)
+        first = unsent[0]
+        if ahead >= REASSEMBLY_MESSAGES_MAX and first.channel is not None and first.wire_id < 0:
+            return False
+        return credit > 0 or not first.data
+
+
+@dataclass(slots=True)
+class _Sequences:
+    """The messages of one channel. priority: of the last. following: sequence of the next.
+
+    oldest: the first that the peer may not have. early: those after it that the peer has.
+    """
+
+    priority: Priority
+    following: int = 0
+    oldest: int = 0
+    early: set[int] = field(default_factory=set)
+
+    def finish(self, sequence: int) -> int:
+        """The peer has that one; how many more it has surely delivered."""
+        before = self.oldest
+        self.early.add(sequence)
+        while self.oldest in self.early:
+            self.early.remove(self.oldest)
+            self.oldest += 1
+        return self.oldest - before
 
 
 class SendQueue:
@@ -113,7 +140,7 @@ class SendQueue:
     More urgent ones go first, but not for ever: see STARVATION_BYTES_MAX.
     """
 
-    __slots__ = ("_channels", "_deadlines", "_lanes", "_next_wire_id", "bytes_queued", "credit", "messages")
+    __slots__ = ("_ahead", "_channels", "_deadlines", "_lanes", "_next_wire_id", "bytes_queued", "credit", "messages")
 
     def __init__(self, credit: SendCredit) -> None:
         self.credit = credit
@@ -122,7 +149,9 @@ class SendQueue:
         # Made when first used: most connections use one or two.
         self._lanes: dict[Priority, _Lane] = {}
         self._deadlines: list[tuple[Instant, int]] = []
-        self._channels: dict[int, int] = {}
+        self._channels: dict[int, _Sequences] = {}
+        # Ordered messages that have begun, without those that the peer has surely delivered.
+        self._ahead = 0
         self._next_wire_id = 0
 
     def push(self, message_id: int, message: Message) -> None:
@@ -146,8 +175,8 @@ class SendQueue:
         if not self.messages:
             return False
         credit = self.credit.limit - self.credit.used
-        for lane in self._lanes.values():  # noqa: SIM110 - a generator costs more than what it asks
-            if (lane.unsent or lane.lost) and lane.has_sendable(credit):
+        for lane in self._lanes.values():
+            if (lane.unsent or lane.lost) and lane.has_sendable(credit, self._ahead):
                 return True
         return False
 
@@ -158,7 +187,7 @@ class SendQueue:
         credit = self.credit.limit - self.credit.used
         waiting: list[_Lane] = []
         for lane in self._lanes.values():  # no comprehension, which is a call
-            if (lane.unsent or lane.lost) and lane.has_sendable(credit):
+            if (lane.unsent or lane.lost) and lane.has_sendable(credit, self._ahead):
                 waiting.append(lane)  # noqa: PERF401
         if not waiting:
             return None
@@ -221,11 +250,29 @@ class SendQueue:
         if message.channel not in self._channels and len(self._channels) >= CHANNELS_MAX:
             raise UsageError(f"channel {message.channel}: allowed are {CHANNELS_MAX} channels per connection")
         outgoing.channel = message.channel
-        outgoing.sequence = self._channels.get(message.channel, 0)
-        self._channels[message.channel] = outgoing.sequence + 1
+        sequences = self._channels.setdefault(message.channel, _Sequences(message.priority))
+        if sequences.priority > message.priority:
+            self._hurry(message.channel, message.priority)
+        outgoing.sequence, sequences.priority = sequences.following, message.priority
+        sequences.following += 1
+
+    def _hurry(self, channel: int, priority: Priority) -> None:
+        """What a message has to wait for at the peer is as urgent as that message."""
+        urgent = self._lane(priority)
+        for lane in self._lanes.values():
+            if lane is not urgent:
+                urgent.lost += (part for part in lane.lost if part.message.channel == channel)
+                lane.lost = deque(part for part in lane.lost if part.message.channel != channel)
+                urgent.unsent += (message for message in lane.unsent if message.channel == channel)
+                lane.unsent = deque(message for message in lane.unsent if message.channel != channel)
+        for message in self.messages.values():
+            if message.channel == channel:
+                message.priority = priority
 
     def _finish(self, message: OutgoingMessage) -> None:
         message.is_finished = True
+        if message.channel is not None:
+            self._ahead -= self._channels[message.channel].finish(message.sequence)
         self.bytes_queued -= len(message.data)
         del self.messages[message.message_id]
 
@@ -242,6 +289,7 @@ class SendQueue:
         if message.wire_id < 0:
             message.begin(self._next_wire_id)
             self._next_wire_id += 1
+            self._ahead += message.channel is not None
         rest = len(message.data) - message.sent
         room = room_for_data(message, space)
         credit = self.credit
@@ -330,7 +378,7 @@ class Reassembly:
             if frame.message_id <= self._finished.largest and frame.message_id in self._finished:
                 return []
             if len(frame.data) == frame.total:
-                if frame.channel is not None:
+                if frame.channel is not None and not self._is_turn(frame):
                     self._take(frame.total)
                 self.credit.on_received(frame.total)
                 return self._complete(frame.message_id, frame.channel, frame.sequence, frame.data)
@@ -346,7 +394,7 @@ class Reassembly:
         if partial.received_bytes < partial.total:
             return []
         self._forget(frame.message_id)
-        if partial.channel is None:
+        if partial.channel is None or self._is_turn(frame):
             self._give(partial.total)
         return self._complete(frame.message_id, partial.channel, partial.sequence, bytes(partial.buffer))
 
@@ -364,6 +412,11 @@ class Reassembly:
             self._forget(frame.message_id)
             self._give(partial.total)
         self._mark_finished(frame.message_id)
+
+    def _is_turn(self, frame: MessageFrame) -> bool:
+        """Whether its channel waits for that very message, which therefore takes no memory once it is complete."""
+        channel = None if frame.channel is None else self._channels.get(frame.channel)
+        return frame.sequence == (0 if channel is None else channel.next_sequence)
 
     def _begin(self, frame: MessageFrame) -> _Partial:
         if len(self._partials) >= REASSEMBLY_MESSAGES_MAX or self.bytes_announced + frame.total > REASSEMBLY_BYTES_MAX:
@@ -413,13 +466,17 @@ class Reassembly:
             channel = self._channels[number] = _Channel(0, {})
         if sequence < channel.next_sequence or sequence in channel.held or self._held >= REASSEMBLY_MESSAGES_MAX:
             raise ProtocolViolation(Code.PROTOCOL_VIOLATION, f"sequence {sequence} of channel {number}")
-        channel.held[sequence] = data
-        self._held += 1
-        ready: list[bytes] = []
+        if sequence > channel.next_sequence:
+            channel.held[sequence] = data
+            self._held += 1
+            return []
+        ready = [data]
+        channel.next_sequence += 1
         while channel.next_sequence in channel.held:
             ready.append(channel.held.pop(channel.next_sequence))
             channel.next_sequence += 1
             self._held -= 1
             self._give(len(ready[-1]))
-            self.credit.on_released(len(ready[-1]))
+        for one in ready:
+            self.credit.on_released(len(one))
         return ready

@@ -104,7 +104,7 @@ class Outbox:
                 if isinstance(waiting, MaxDataFrame):
                     self._control[index] = MaxDataFrame(max(frame.limit, waiting.limit))
                     return
-        if len(self._control) >= CONTROL_QUEUE_MAX:
+        elif len(self._control) >= CONTROL_QUEUE_MAX:
             raise ProtocolViolation(Code.PROTOCOL_VIOLATION, f"{len(self._control)} control frames unacknowledged")
         self._control.append(frame)
 

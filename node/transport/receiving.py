@@ -11,6 +11,7 @@ from collections import deque
 from node.transport.ack import AckTracker
 from node.transport.events import Delivery, Event, MessageReceived
 from node.transport.fragments import Reassembly
+from node.transport.pool import NoRoom
 from node.transport.sending import Sending
 from node.types import Instant, NodeId
 from node.wire.frames import (
@@ -87,11 +88,19 @@ class Receiving:
         """
         is_eliciting, is_unhurried = False, True
         others: list[ConnectionFrame] = []
+        unreliable: list[bytes] = []
+        has_room = True
         for frame in parse_frames(payload):
             if type(frame) is MessageFrame:
                 is_eliciting = self.is_credit_due = True
                 is_unhurried = False
-                for data in self._reassembly.receive(frame):
+                try:
+                    complete = self._reassembly.receive(frame)
+                except NoRoom:
+                    # A frame behind it may be the one that all the others wait for.
+                    has_room = False
+                    continue
+                for data in complete:
                     self._deliver(data, Delivery.RELIABLE if frame.channel is None else Delivery.ORDERED)
                 # What had no room is no progress, however often it comes.
                 self.progress_at = now
@@ -99,7 +108,7 @@ class Receiving:
                 self._sending.on_ack(frame, now)
             elif type(frame) is DatagramFrame:
                 is_eliciting = True
-                self._deliver(frame.data, Delivery.UNRELIABLE)
+                unreliable.append(frame.data)
             elif isinstance(frame, (CloseFrame, PathChallengeFrame, PathResponseFrame)):
                 is_eliciting = is_eliciting or not isinstance(frame, CloseFrame)
                 is_unhurried = False
@@ -107,13 +116,18 @@ class Receiving:
             else:
                 is_eliciting, is_unhurried = True, False
                 self._apply(frame)
+        if not has_room:
+            raise NoRoom
+        # Not before: a packet that had no room may come again, and these must not.
+        for data in unreliable:
+            self._deliver(data, Delivery.UNRELIABLE)
         self._acks.on_received(number, is_eliciting, now, ecn, is_unhurried=is_unhurried)
         return others
 
     def grant_credit(self, now: Instant) -> None:
         """Queues the next limit for the peer, if it is time for one: once for all that has arrived together."""
         self.is_credit_due = False
-        limit = self._credit.next_limit(self._reassembly.bytes_announced, now, self._sending.rtt.smoothed_rtt)
+        limit = self._credit.next_limit(self._reassembly.bytes_taken, now, self._sending.rtt.smoothed_rtt)
         if limit is not None:
             self._sending.outbox.push_control(MaxDataFrame(limit))
 

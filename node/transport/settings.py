@@ -48,7 +48,7 @@ class TransportSettings:
         larger packets once it has carried a probe of their size.
     mss: upper bound for the frames in one packet, in bytes; the effective value is min(mss, mtu - 32).
     initial_window: receive window of a connection in bytes; at least 2 * mss, at most 64 MiB. Memory: that many bytes
-        undelivered per connection, beside the reassembly of large messages.
+        undelivered per connection, beside the reassembly of large messages and ordered ones that came early.
     reassembly_bytes_max: memory for messages of all connections, UDP and TCP, that have arrived in part, or ordered
         ones that came early; at least REASSEMBLY_BYTES_MAX. Packets that need more count as lost until there is room
         again; a TCP connection that needs more is ended.

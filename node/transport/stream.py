@@ -169,6 +169,8 @@ class StreamEndpoint:
         while not self._outputs and self._ready:
             connection = self._ready.popleft()
             connection.is_ready = False
+            # The timer may be late, and what is past its deadline must not leave before it.
+            connection.expire(now)
             if not connection.has_writes():
                 continue
             try:

@@ -59,6 +59,27 @@ def test_messages_sent_before_the_handshake_is_done_follow_it() -> None:
     assert kinds == [Connected, MessageReceived]
 
 
+@pytest.mark.must("M41")
+def test_nothing_leaves_past_its_deadline_though_the_timer_is_late(pair: Pair) -> None:
+    client, now = pair.client, pair.client.now
+    assert client.handle is not None
+    due = client.endpoint.send(client.handle, Message(b"due at once", Delivery.RELIABLE, now), now)
+    assert client.endpoint.poll_transmit(now) is None
+    large = client.endpoint.send(client.handle, Message(bytes(200_000), Delivery.RELIABLE, now + SECOND), now)
+    while client.endpoint.poll_transmit(now) is not None:
+        pass
+    later = now + SECOND
+    # The window opens in the same turn of the loop in which the timer would have come.
+    client.connection.sending.recovery.bytes_in_flight = 0
+    client.endpoint.send(client.handle, Message(b"other", Delivery.RELIABLE), later)
+    sent = 0
+    while (transmit := client.endpoint.poll_transmit(later)) is not None:
+        sent += len(transmit.data)
+    assert sent < 2 * client.connection.sending.packet_bytes
+    client.drain()
+    assert client.failed() == [due, large]
+
+
 def test_first_message_arrives_one_and_a_half_round_trips_after_the_dial() -> None:
     pair = Pair()
     pair.client.connect(SERVER)

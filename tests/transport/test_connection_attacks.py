@@ -122,11 +122,10 @@ def test_frames_that_are_none_close_the_connection(pair: Pair) -> None:
 def test_more_data_than_the_credit_closes_the_connection() -> None:
     pair = Pair(client_settings=TransportSettings(initial_window=20_000, mtu=9000, mss=9000))
     pair.connect()
-    for number in range(1, 100):
-        buffer = bytearray()
-        # Complete, but waiting for the first of the channel: never released.
-        append_message(buffer, MessageFrame(number, 8_000, 0, bytes(8_000), 3, number))
-        inject(pair, bytes(buffer))
+    buffer = bytearray()
+    for number in range(3):
+        append_message(buffer, MessageFrame(number, 8_000, 0, bytes(8_000)))
+    inject(pair, bytes(buffer))
     pair.run(1)
     event = pair.server.closed()
     assert event is not None

@@ -152,6 +152,16 @@ def test_control_queue_is_bounded() -> None:
         packer.outbox.push_control(WithdrawFrame(CONTROL_QUEUE_MAX, 0))
 
 
+def test_a_limit_has_room_in_a_full_control_queue() -> None:
+    packer = Packer()
+    for number in range(CONTROL_QUEUE_MAX):
+        packer.outbox.push_control(WithdrawFrame(number, 0))
+    # It is wanted while packets are built, where no connection could be ended.
+    packer.outbox.push_control(MaxDataFrame(5))
+    packer.outbox.push_control(MaxDataFrame(6))
+    assert packer.outbox._control[CONTROL_QUEUE_MAX:] == [MaxDataFrame(6)]
+
+
 def test_of_too_many_unreliable_messages_the_newest_are_kept() -> None:
     packer = Packer()
     for number in range(DATAGRAM_QUEUE_MAX + 5):

@@ -70,7 +70,7 @@ def test_an_ordered_message_takes_memory_for_as_long_as_it_waits(pool: Reassembl
     assert pool.used == reassembly.bytes_taken == 0
 
 
-@pytest.mark.parametrize("frame", [part(2, 600, 0, 100), part(2, 600, 0, 600, channel=0)], ids=["part", "ordered"])
+@pytest.mark.parametrize("frame", [part(2, 600, 0, 100), part(2, 600, 0, 600, 0, 1)], ids=["part", "ordered"])
 def test_what_has_no_room_changes_nothing_and_may_come_again(
     pool: ReassemblyPool, reassembly: Reassembly, frame: MessageFrame
 ) -> None:
@@ -85,6 +85,8 @@ def test_what_has_no_room_changes_nothing_and_may_come_again(
     reassembly.receive(frame)
     if frame.channel is None:
         assert reassembly.receive(part(2, 600, 100, 500)) == [bytes(600)]
+    else:
+        assert len(reassembly.receive(part(1, 9, 0, 9, channel=0))) == 2
     assert pool.used == 0
 
 

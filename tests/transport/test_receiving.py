@@ -12,7 +12,7 @@ from node.transport.events import Delivery, Event, MessageReceived
 from node.transport.flow_control import ReceiveCredit
 from node.transport.fragments import Reassembly
 from node.transport.packet import SentPacket
-from node.transport.pool import ReassemblyPool
+from node.transport.pool import NoRoom, ReassemblyPool
 from node.transport.receiving import ConnectionFrame, Receiving
 from node.transport.sending import Sending
 from node.transport.settings import TransportSettings
@@ -47,7 +47,8 @@ class Half:
         self.events: deque[Event] = deque()
         self.acks = AckTracker(settings.max_ack_delay)
         self.sending = Sending(HANDLE, settings, self.acks, self.events)
-        reassembly = Reassembly(ReceiveCredit(WINDOW), ReassemblyPool(1 << 30))
+        self.pool = ReassemblyPool(1 << 30)
+        reassembly = Reassembly(ReceiveCredit(WINDOW), self.pool)
         self.receiving = Receiving(HANDLE, PEER_ID, reassembly, self.acks, self.sending, self.events)
 
     def receive(self, payload: bytes, number: int = 0) -> list[ConnectionFrame]:
@@ -78,8 +79,8 @@ def test_messages_of_every_class_become_events(half: Half) -> None:
     assert half.receive(bytes(buffer)) == []
     assert half.messages() == [
         (b"reliable", Delivery.RELIABLE),
-        (b"unreliable", Delivery.UNRELIABLE),
         (b"ordered", Delivery.ORDERED),
+        (b"unreliable", Delivery.UNRELIABLE),
     ]
     assert half.sending.stats.messages_received == 3
 
@@ -114,6 +115,40 @@ def test_more_credit_is_granted_when_half_of_it_is_used(half: Half) -> None:
     assert not half.sending.outbox.has_eliciting()
     half.receive(message(1, bytes(WINDOW // 2)), number=1)
     assert half.sending.outbox.has_eliciting()
+
+
+@pytest.mark.must("M39")
+def test_a_channel_that_waits_takes_no_credit_from_others(half: Half) -> None:
+    buffer = bytearray()
+    append_message(buffer, MessageFrame(1, 6_000, 0, bytes(6_000), channel=0, sequence=1))
+    half.receive(bytes(buffer))
+    assert half.sending.outbox._control == [MaxDataFrame(WINDOW + 6_000)]
+
+
+@pytest.mark.must("M40")
+def test_an_unreliable_message_of_a_packet_that_had_no_room_comes_once(half: Half) -> None:
+    buffer = bytearray()
+    append_datagram(buffer, DatagramFrame(b"unreliable"))
+    append_message(buffer, MessageFrame(0, 100, 0, b"part"))
+    half.pool.take(half.pool.size)
+    for _ in range(3):
+        with pytest.raises(NoRoom):
+            half.receive(bytes(buffer))
+    half.pool.give(half.pool.size)
+    half.receive(bytes(buffer))
+    assert half.messages() == [(b"unreliable", Delivery.UNRELIABLE)]
+
+
+@pytest.mark.must("M38")
+def test_a_message_behind_one_without_room_is_taken(half: Half) -> None:
+    buffer = bytearray()
+    append_message(buffer, MessageFrame(0, 100, 0, b"part"))
+    append_message(buffer, MessageFrame(1, 5, 0, b"whole"))
+    half.pool.take(half.pool.size)
+    with pytest.raises(NoRoom):
+        half.receive(bytes(buffer))
+    assert half.messages() == [(b"whole", Delivery.RELIABLE)]
+    assert half.acks.ack_at is None
 
 
 def test_more_than_the_credit_is_a_violation(half: Half) -> None:

@@ -178,6 +178,17 @@ def dialled(number: int, **changed: Any) -> tuple[Pair, EndpointStats]:
     return pair, pair.server.endpoint.stats
 
 
+def test_a_connection_that_has_ended_makes_room_for_another_at_once() -> None:
+    pair = Pair(client_settings=TransportSettings(max_connections=1))
+    pair.connect()
+    pair.client.disconnect()
+    assert pair.client.snapshot.state == "closing"
+    pair.client.connect(SERVER)
+    with pytest.raises(UsageError, match="1 connections are open: max_connections allows no more"):
+        pair.client.connect(SERVER)
+    assert pair.run_until(lambda: len(pair.client.of(Connected)) == 2, 5)
+
+
 def test_max_connections_is_how_many_peers_are_kept() -> None:
     for most in (1, 3):
         pair = Pair(link=LinkSettings(delay=DELAY), server_settings=TransportSettings(max_connections=most))

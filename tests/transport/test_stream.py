@@ -70,6 +70,18 @@ def test_a_message_that_is_late_fails_and_a_later_one_still_arrives(network: Str
     assert bob.received()[-1] == b"next"
 
 
+@pytest.mark.must("M41")
+def test_nothing_leaves_past_its_deadline_though_the_timer_is_late(network: StreamNetwork) -> None:
+    alice, bob = network.add("alice"), network.add("bob")
+    handle = alice.endpoint.connect(bob.address, network.now)
+    network.run()
+    late = alice.endpoint.send(handle, reliable(b"late", network.now + SECOND), network.now)
+    network.now += SECOND
+    network.run()
+    assert bob.received() == []
+    assert [event.message_id for event in alice.of(MessageFailed)] == [late]
+
+
 def test_a_message_that_expires_before_the_handshake_is_never_sent(network: StreamNetwork) -> None:
     alice, bob = network.add("alice"), network.add("bob")
     network.is_blocked = True
