@@ -65,7 +65,12 @@ def export_watermarks(gossip: Gossip) -> Rows:
 
 
 def import_rows(services: Rememberers, rows: Rows, now: Instant) -> int:
-    """Takes up what an earlier life told; the number of rows that were of no use. Never raises for any rows."""
+    """Takes up what an earlier life told; the number of rows that were of no use. Never raises for any rows.
+
+    No section at all is no earlier life. One that left nothing is told as an empty `life`.
+    """
+    if not rows:
+        return 0
     peers, gossip, trust = services.peers, services.gossip, services.trust
     useless = 0
     try:

@@ -224,14 +224,14 @@ class Gossip:
         return [row for row in self._admission.origins.snapshot() if isinstance(row, list) and row[0] != self._own_id]
 
     def restore(self, remembered: Value, *, is_final: bool) -> None:
-        """Remembers what `snapshot` told; DecodeError, and no change, for anything else.
+        """Remembers what `snapshot` told; DecodeError, and only that there was an earlier life, for anything else.
 
         is_final: nothing was accepted after it was told, so that what was missed since is wanted now. Otherwise an
         earlier life may have delivered it already, and only what is newer than this life is.
         """
+        self._lives.has_past = True
         self._admission.origins.restore(remembered)
         self._reconciler.wants_history = is_final
-        self._lives.has_past = bool(remembered)
 
     # --- receiving ----------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from node.core.state import Rows, epoch_after
 from node.errors import StorageError
 from node.metrics.readings import RuntimeStats
 from node.node.log import EventLog
+from node.storage.keyfile import was_used
 from node.storage.state import StateFile
 from node.types import NodeId
 
@@ -36,10 +37,11 @@ FINAL_SAVE_TIMEOUT = 1.0
 
 
 class Keeper:
-    """The memory of one node in one directory; "" keeps nothing."""
+    """The memory of one node in one directory, which is not locked yet; "" keeps nothing."""
 
     def __init__(self, directory: str, node_id: NodeId, log: EventLog, stats: RuntimeStats) -> None:
         self._file = StateFile(Path(directory), node_id) if directory else None
+        self._was_used = bool(directory) and was_used(directory)
         self._log = log
         self._stats = stats
         self._problem = ""
@@ -56,6 +58,10 @@ class Keeper:
         loaded = self._file.load()
         if loaded.problem:
             self._log.warning("state_not_whole", text=loaded.problem)
+        elif self._was_used and not loaded.rows:
+            self._log.info("state_missing", text="a node held this directory before and left no state: it begins anew")
+        if not loaded.rows and (loaded.problem or self._was_used):
+            return {"life": {}}  # nothing is known of that life but that it may have delivered what is about
         return loaded.rows
 
     async def begin(self, rows: Rows, wall_milliseconds: int) -> int:

@@ -363,7 +363,7 @@ class Node:
         life = Life(
             epoch=self._epoch,
             wall_offset=self.wall_offset,
-            remembered=remembered or self._remembered,
+            remembered=self._remembered or remembered,
             arrange=self.arrange,
         )
         engine = await Engine.start(config, self.identity, self, name=self.name, life=life)

@@ -21,7 +21,7 @@ from pathlib import Path
 from node.errors import StartError
 from node.identity.keys import SEED_BYTES, Identity
 
-__all__ = ["create", "load", "load_or_create", "lock"]
+__all__ = ["create", "load", "load_or_create", "lock", "was_used"]
 
 _LOCK_NAME = "lock"
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
@@ -73,6 +73,11 @@ def load(path: Path | str) -> Identity:
         reason = "it is a symbolic link" if error.errno == errno.ELOOP and path.is_symlink() else error.strerror
         raise StartError(f"identity file {path} cannot be read: {reason}") from error
     return _parse(path, content)
+
+
+def was_used(directory: Path | str) -> bool:
+    """Whether a node has held that data directory before: its lock file is there."""
+    return os.path.lexists(Path(directory) / _LOCK_NAME)
 
 
 @contextmanager

@@ -76,6 +76,13 @@ def test_a_ban_outlives_the_process() -> None:
     assert network.is_active(0, 1)
 
 
+@pytest.mark.parametrize("rows", [{}, {"life": {}}, {"life": {b"epoch": 5}}, {"origins": {b"o": 7}, "life": {}}])
+def test_a_life_that_left_next_to_nothing_was_one_all_the_same(rows: Rows) -> None:
+    machine = blank_machine()
+    machine.import_state(rows, 0)
+    assert machine.gossip._lives.has_past == bool(rows)
+
+
 def test_what_was_told_is_taken_up_before_the_start_only() -> None:
     network = meshed(2)
     with pytest.raises(UsageError):
@@ -105,9 +112,8 @@ values = st.recursive(
 sections = st.sampled_from(["origins", "known", "anchors", "evidence", "statements", "proofs", "life", "later"])
 
 
-@given(st.dictionaries(sections, st.dictionaries(st.binary(max_size=32), values, max_size=4)))
-def test_any_rows_are_survived(rows: Rows) -> None:
-    machine = Machine(
+def blank_machine() -> Machine:
+    return Machine(
         Identity(b"m" * 32),
         CoreSettings(name="node"),
         entropy=bytes,
@@ -115,6 +121,11 @@ def test_any_rows_are_survived(rows: Rows) -> None:
         wall_offset=WALL,
         epoch=WALL // MILLISECOND,
     )
+
+
+@given(st.dictionaries(sections, st.dictionaries(st.binary(max_size=32), values, max_size=4)))
+def test_any_rows_are_survived(rows: Rows) -> None:
+    machine = blank_machine()
     useless = machine.import_state(rows, 0)
     assert 0 <= useless <= sum(len(rows_of) for rows_of in rows.values()) + 1
     machine.export_state(is_final=True)

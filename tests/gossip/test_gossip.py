@@ -291,6 +291,27 @@ def test_a_replayed_copy_of_what_an_earlier_life_delivered_is_passed_on_and_not_
     assert reborn.stats.accepted == 1
 
 
+@pytest.mark.parametrize("had_life", [True, False])
+def test_what_a_life_delivered_that_left_no_memory_waits_for_its_authors_clock(had_life: bool) -> None:
+    mesh = Mesh(2)
+    mesh.link(0, 1)
+    old = mesh.publish(0, {"n": 1})
+    mesh.run(3)
+    reborn = mesh.nodes[mesh.ids[1]] = make_gossip(mesh.identities[1], epoch=EPOCH + 3000)
+    if had_life:
+        reborn.restore([], is_final=False)
+    reborn.peer_up(mesh.ids[0], mesh.now)
+    kept = mesh.nodes[mesh.ids[0]]._admission.store.get(old)
+    assert kept is not None
+    reborn.receive(mesh.ids[0], [0, 1, kept.body, kept.signature], mesh.now)
+    mesh.drain(mesh.ids[1])
+    assert mesh.counts(old) == [0, 1 if had_life else 2]
+    wall = mesh.now + WALL
+    reborn.clocks.observe(mesh.ids[0], sent=wall, received_there=wall, sent_there=wall, received=wall)
+    mesh.run(5)
+    assert mesh.counts(old) == [0, 1 if had_life else 2]
+
+
 def test_what_is_numbered_after_a_message_of_this_life_is_of_this_life_whatever_its_clock_says() -> None:
     mesh = Mesh(2)
     mesh.link_all()

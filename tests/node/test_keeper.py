@@ -15,6 +15,7 @@ from node.node import Node
 from node.node.keeper import Keeper
 from node.node.log import EventLog
 from node.storage.files import Files
+from node.storage.keyfile import lock
 from node.storage.state import STATE_FILE, StateFile
 from node.types import NodeId
 from tests.node.network import Inbox, configuration, udp_address, until
@@ -104,6 +105,29 @@ async def test_a_damaged_state_file_is_said_and_the_node_starts(tmp_path: Path) 
         assert node.get_stats()["state_stats"]["saves"] == 1
         assert node.get_stats()["runtime"]["log_messages"]["warning"] == 1
     assert (tmp_path / "state.damaged").exists()
+
+
+@pytest.mark.parametrize("damage", ["lost", "damaged"])
+def test_a_life_whose_state_is_gone_is_remembered_to_have_been(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with lock(tmp_path):
+        pass
+    if damage == "damaged":
+        (tmp_path / STATE_FILE).write_bytes(b"nonsense")
+    kept, _ = keeper(str(tmp_path))
+    with caplog.at_level("INFO"):
+        rows = kept.load()
+    assert rows == {"life": {}}
+    assert [record.getMessage() for record in caplog.records] == [
+        "state_missing" if damage == "lost" else "state_not_whole"
+    ]
+
+
+def test_a_first_life_has_none_before(tmp_path: Path) -> None:
+    kept, _ = keeper(str(tmp_path))
+    with lock(tmp_path):
+        assert kept.load() == {}
 
 
 @pytest.mark.asyncio
