@@ -41,11 +41,12 @@ hypothesis.settings.load_profile("default")
 
 
 class Tally:
-    """Outcomes per tier of one run, and the reasons of the tiers that did not run."""
+    """Outcomes per tier of one run, why tiers did not run, and how many slow tests were left out."""
 
     def __init__(self) -> None:
         self.selected: tuple[str, ...] = TIERS
         self.missing: dict[str, str] = {}
+        self.left_out = 0
         self.outcomes: dict[str, Counter[str]] = {tier: Counter() for tier in TIERS}
 
     def resume(self, outcomes: dict[str, dict[str, int]]) -> None:
@@ -96,6 +97,7 @@ class Tally:
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("tiers")
     group.addoption("--tier", action="append", choices=TIERS, help="run this tier alone; may be repeated")
+    group.addoption("--slow", action="store_true", help="also run the tests that are slow for what they add")
     group.addoption("--longer", action="store_true", help="also run the tests that take minutes")
     group.addoption("--require-tiers", action="store_true", help="a selected tier that does not run wholly is an error")
     group.addoption("--part", choices=("first", "last"), help="of a run in two parts; the last one closes for both")
@@ -131,14 +133,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         tier = item.stash[TIER] = tier_of(item)
         item.add_marker(tier)
-        is_due = config.getoption("--longer") or item.get_closest_marker("longer") is None
-        (kept if tier in tally.selected and is_due else deselected).append(item)
+        is_due = tier in tally.selected and (config.getoption("--longer") or item.get_closest_marker("longer") is None)
+        is_left = is_due and item.get_closest_marker("slow") is not None and not config.getoption("--slow")
+        tally.left_out += is_left
+        (kept if is_due and not is_left else deselected).append(item)
     tiers = {item.stash[TIER] for item in kept}
     for tier in TIERS:
         if tier in tiers and (reason := why_not(tier)):
             tally.missing[tier] = reason
     if hasattr(config, "workeroutput"):
         config.workeroutput["missing"] = tally.missing
+        config.workeroutput["left_out"] = tally.left_out
     for item in kept:
         if item.stash[TIER] in tally.missing:
             item.add_marker(pytest.mark.skip(reason=tally.missing[item.stash[TIER]]))
@@ -250,7 +255,9 @@ class Closing:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """A process of pytest-xdist is done: it has looked at what this machine can run."""
-        self.tally.missing.update(getattr(node, "workeroutput", {}).get("missing", {}))
+        told = getattr(node, "workeroutput", {})
+        self.tally.missing.update(told.get("missing", {}))
+        self.tally.left_out = max(self.tally.left_out, told.get("left_out", 0))  # each process sorts all tests
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -264,7 +271,11 @@ class Closing:
 
     def pytest_unconfigure(self) -> None:
         terminal = self.config.pluginmanager.get_plugin("terminalreporter")
-        if terminal is None or self.part == "first" or self.config.option.collectonly or self.config.option.help:
+        if terminal is None or self.config.option.collectonly or self.config.option.help:
+            return
+        if self.tally.left_out:
+            terminal.write_line(f"{self.tally.left_out} slow tests were left out; --slow runs them")
+        if self.part == "first":
             return
         for line in self.tally.lines():
             terminal.write_line(line)

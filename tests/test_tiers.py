@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+PLUGINS = ("-p", "pytest_asyncio.plugin", "-p", "pytest_timeout", "-p", "xdist.plugin")
+"""Those that pyproject.toml has options for; to load every one that is installed takes longer than the tests do."""
+
 CONNECT = "socket.create_connection(('127.0.0.1', 9), timeout=1)"
 
 
@@ -33,9 +36,9 @@ class Run:
     def start(self, *arguments: str, path: str = os.environ["PATH"], keeps_cache: bool = False) -> None:
         cache = [] if keeps_cache else ["-p", "no:cacheprovider"]
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", *cache, *arguments],
+            [sys.executable, "-m", "pytest", *PLUGINS, *cache, *arguments],
             cwd=self.directory,
-            env={**os.environ, "PATH": path},
+            env={**os.environ, "PATH": path, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
             capture_output=True,
             text=True,
             check=False,
@@ -119,6 +122,20 @@ def test_the_last_part_closes_for_both_parts(run: Run) -> None:
         "loopback: ran (1 passed)",
         "browser: skipped: not selected",
     ]
+
+
+@pytest.mark.parametrize("processes", ["0", "2"])
+def test_slow_tests_run_when_they_are_asked_for_and_are_counted_otherwise(run: Run, processes: str) -> None:
+    run.add("test_a.py", "pass")
+    run.add("test_b.py", "assert False", mark="@pytest.mark.slow")
+    run.add("test_c.py", "assert False", mark="@pytest.mark.slow\n@pytest.mark.loopback")
+    run.start("--tier", "unit", "--numprocesses", processes)
+    assert run.status == 0
+    assert "1 slow tests were left out; --slow runs them" in run.output
+    assert "unit: ran (1 passed)" in run.closing_lines
+    run.start("--tier", "unit", "--slow", "--numprocesses", processes)
+    assert "left out" not in run.output
+    assert "unit: ran (1 passed, 1 failed)" in run.closing_lines
 
 
 def test_a_tier_that_the_first_part_did_not_run_is_missed_by_the_last(run: Run) -> None:

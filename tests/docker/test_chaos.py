@@ -163,6 +163,7 @@ def outlive(start: Callable[[str], subprocess.Popen[str]], faults: list[str], wa
     until(lambda: leftovers() == [], 60, "the testnet is gone")
 
 
+@pytest.mark.slow
 def test_what_a_keeper_or_a_node_does_ends_though_the_controller_is_killed(
     start: Callable[[str], subprocess.Popen[str]],
 ) -> None:
@@ -204,7 +205,9 @@ def test_an_interrupted_run_is_aborted_and_leaves_nothing(start: Callable[[str],
     assert volumes() <= before
 
 
-@pytest.mark.parametrize(("number", "is_for_all"), [(signal.SIGINT, True), (signal.SIGTERM, False)])
+@pytest.mark.parametrize(
+    ("number", "is_for_all"), [(signal.SIGINT, True), pytest.param(signal.SIGTERM, False, marks=pytest.mark.slow)]
+)
 def test_an_interrupted_start_leaves_nothing(
     number: signal.Signals,
     is_for_all: bool,

@@ -20,6 +20,7 @@ from node.testnet.report.server import free_port
 
 pytestmark = [
     pytest.mark.loopback,
+    pytest.mark.slow,
     pytest.mark.asyncio,
     pytest.mark.timeout(120),
     pytest.mark.skipif(shutil.which("prometheus") is None, reason="prometheus is not installed"),

@@ -9,7 +9,7 @@ import pytest
 from tests.lab.chaos_run import PROBES
 from tests.lab.lab import seen_in_lab
 
-pytestmark = pytest.mark.timeout(700)
+pytestmark = [pytest.mark.timeout(700), pytest.mark.slow]
 
 LAB_SECONDS = 500
 DEVIATIONS = 3.3

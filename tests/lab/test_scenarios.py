@@ -28,6 +28,7 @@ def played(
     return seen_in_lab(file, words, "--images", images["POSITRON_IMAGE"], seconds=LAB_SECONDS, images=images)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("played", [[MEDDLED]], indirect=True)
 def test_a_correlated_loss_that_somebody_slips_in_ends_as_not_applied(played: dict[str, Any]) -> None:
     outcome = played[MEDDLED]

@@ -124,6 +124,7 @@ async def test_a_tcp_link_shows_the_kernels_round_trips_in_statistics_and_metric
             assert {name for name in CATALOGUE if name.startswith("positron_tcp_link_")} <= names
 
 
+@pytest.mark.slow
 @pytest.mark.loopback
 @pytest.mark.asyncio
 async def test_a_thousand_identities_that_come_and_go_leave_no_series_behind() -> None:

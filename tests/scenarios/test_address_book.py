@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from node.sim.cheap import cheap_crypto
 from node.sim.hostile import SYBIL
 from node.sim.network import Network, NetworkSettings
@@ -22,6 +24,7 @@ def attacked() -> Network:
     return network
 
 
+@pytest.mark.slow
 def test_a_flood_of_peer_exchange_fills_a_bounded_share_and_the_next_life_finds_honest_nodes() -> None:
     with cheap_crypto():
         network = attacked()

@@ -25,6 +25,7 @@ def _scenarios() -> list[Scenario]:
     return distinct
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", _scenarios(), ids=range(len(_scenarios())))
 def test_the_same_scenario_is_green_without_the_defect(scenario: Scenario) -> None:
     assert [str(violation) for violation in violations(scenario)] == []

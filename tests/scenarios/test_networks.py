@@ -10,8 +10,11 @@ from node.sim.catalogue import SCENARIOS, scenario_named
 from node.sim.scenario import Scenario, Step, run
 from node.types import MILLISECOND
 
-SLOW = ("eclipse", "spammers")
+SHORTENED = ("eclipse", "spammers")
 """Rather seconds than minutes: the sweep runs these longer."""
+
+COSTLY = ("droppers-50", "replayers", "ring")
+"""Whose promises others ask for at half of the cost."""
 
 REGRESSIONS: tuple[tuple[str, int], ...] = (
     # Where two streams opened at once, the first bytes overtook the opening and the handshake waited for ever.
@@ -26,18 +29,27 @@ REGRESSIONS: tuple[tuple[str, int], ...] = (
 """Scenario and seed of every run that failed once, and why it did. Never shortened."""
 
 
-@pytest.mark.parametrize("name", [name for name in SCENARIOS if name not in SLOW])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name in COSTLY else [])
+        for name in SCENARIOS
+        if name not in SHORTENED
+    ],
+)
 def test_scenario_keeps_every_promise(name: str) -> None:
     outcome = run(scenario_named(name), 1)
     assert outcome.is_passed, "\n".join([*map(str, outcome.violations[:5]), f"replay: {outcome.command}"])
 
 
-@pytest.mark.parametrize("name", SLOW)
-def test_slow_scenario_keeps_every_promise_for_a_short_while(name: str) -> None:
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SHORTENED)
+def test_long_scenario_keeps_every_promise_for_a_short_while(name: str) -> None:
     outcome = run(scenario_named(name).changed(nodes=6 if name == "spammers" else 15, seconds=2), 1)
     assert outcome.is_passed, "\n".join([*map(str, outcome.violations[:5]), f"replay: {outcome.command}"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "seed"), REGRESSIONS)
 def test_what_failed_once_stays_mended(name: str, seed: int) -> None:
     outcome = run(scenario_named(name), seed)

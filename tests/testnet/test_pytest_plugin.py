@@ -37,7 +37,7 @@ class Project:
 
     def run(self, *arguments: str) -> tuple[int, str]:
         command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--testnet-runner", "sim", *arguments]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         done = subprocess.run(
             command, cwd=self.directory, env=environment, capture_output=True, text=True, check=False, timeout=60
         )

@@ -67,6 +67,7 @@ def test_a_scenario_passes_and_leaves_its_folder_and_nothing_else(
     assert sorted(one.name for one in testnets.glob("*")) == before
 
 
+@pytest.mark.slow
 def test_connections_are_traced_where_the_scenario_collects_it(testnets: Path, tmp_path: Path) -> None:
     file = tmp_path / "short.yaml"
     file.write_text(SCENARIO + "collect: [metrics, qlog]\n")
@@ -84,18 +85,21 @@ def test_connections_are_traced_where_the_scenario_collects_it(testnets: Path, t
     assert len(lives) == 2
 
 
+@pytest.mark.slow
 def test_a_node_that_delivers_every_copy_turns_it_red(testnets: Path) -> None:
     outcome = outcome_of(SCENARIO, "dedup_off")
     assert outcome.verdict is Verdict.FAILED
     assert "no_duplicate_delivery: " in outcome.reason
 
 
+@pytest.mark.slow
 def test_a_partition_that_never_heals_turns_it_red(testnets: Path) -> None:
     outcome = outcome_of(SCENARIO, "never_heals")
     assert outcome.verdict is Verdict.FAILED
     assert "every_message_everywhere" in outcome.reason
 
 
+@pytest.mark.slow
 def test_a_node_that_sends_nothing_again_turns_a_lossy_network_red(
     testnets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

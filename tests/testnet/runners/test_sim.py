@@ -111,6 +111,7 @@ def test_running_faults_and_what_is_asked_of_links_are_metrics() -> None:
     assert asked.at(origin + 5) == pytest.approx(1 - 0.98 * 0.8)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)  # half a minute of one processor, which others may want as well
 def test_thirty_nodes_are_whole_by_their_members_though_not_everybody_is_linked_with_everybody() -> None:
     head = HEAD.replace("nodes: 4", "nodes: 30").replace("loss: 2%", "loss: 1%")
