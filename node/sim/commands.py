@@ -1,19 +1,21 @@
 """The simulator's command line: list, run, sweep and replay scenarios.
 
 A run that breaks a promise prints the scenario, the seed, what was broken where and when, and the one command that
-replays it. Exit codes: 0 all promises kept, 1 some broken, 2 the command line makes no sense.
+replays it. Exit codes: 0 all promises kept, 1 some broken or nobody reads on, 2 the command line makes no sense.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 from node.errors import UsageError
 from node.sim.catalogue import SCENARIOS, scenario_named
@@ -22,12 +24,16 @@ from node.sim.history import History, Record
 from node.sim.network import Network
 from node.sim.scenario import Outcome, Scenario, run
 from node.types import SECOND
+from node.wire.limits import MEMBERS_MAX, PAYLOAD_BYTES_MAX
 
 __all__ = ["main"]
 
 OK, FAILED, USAGE = 0, 1, 2
 SHOWN_MAX = 10
 """Violations of one run that are printed; the rest is counted."""
+
+SECONDS_MAX, RATE_MAX, SIZE_MAX = 1e6, 1e4, PAYLOAD_BYTES_MAX - 1024
+"""What a scenario may be changed to: beyond that a run does not end, or no message holds it with its number."""
 
 CONTEXT_SECONDS = 3.0
 """History that a replay shows before the first violation."""
@@ -45,6 +51,10 @@ def main(arguments: Sequence[str] | None = None, out: IO[str] | None = None) -> 
     except UsageError as error:
         sys.stderr.write(f"error: {error}\n")
         return USAGE
+    except BrokenPipeError:
+        # What is buffered for a reader that is gone must not fail a second time at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return FAILED
@@ -180,7 +190,11 @@ def _writing(path: Path | None) -> Iterator[Callable[[Network], None] | None]:
     if path is None:
         yield None
         return
-    with path.open("w", encoding="utf-8") as file:
+    try:
+        opened = path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--history {str(path)!r}: {error.strerror}; allowed is a file that can be written") from error
+    with opened as file:
 
         def write(record: Record) -> None:
             file.write(json.dumps(record.as_json()) + "\n")
@@ -207,8 +221,15 @@ def _tell(outcome: Outcome, options: argparse.Namespace, say: _Printer) -> None:
         say(f"  replay: {outcome.command}")
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with a command line in one line, without the usage in front of it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(USAGE, f"error: {message}; see {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = _Parser(
         prog="python -m node.sim", description="Networks of whole nodes in virtual time, and the promises they keep."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -240,18 +261,31 @@ def _command(
 ) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text, description=text)
     parser.add_argument("--json", action="store_true", help="JSON instead of text")
-    parser.add_argument("--nodes", type=_positive, help="other than the scenario's")
-    parser.add_argument("--seconds", type=float, help="duration of the load, other than the scenario's")
-    parser.add_argument("--rate", type=float, help="messages per second, other than the scenario's")
-    parser.add_argument("--size", type=int, help="bytes of payload, other than the scenario's")
+    nodes, size = _Number(int, 2, MEMBERS_MAX), _Number(int, 0, SIZE_MAX)
+    parser.add_argument("--nodes", type=nodes, help="other than the scenario's")
+    parser.add_argument("--seconds", type=_Number(float, 0, SECONDS_MAX), help="of load, other than the scenario's")
+    parser.add_argument("--rate", type=_Number(float, 0.001, RATE_MAX), help="messages per second, other than its own")
+    parser.add_argument("--size", type=size, help="bytes of payload, other than the scenario's")
     parser.add_argument(
         "--cheap-crypto", action="store_true", help="stand-ins for the cryptography: faster, another run"
     )
     return parser
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("1 and more")
-    return number
+@dataclass(frozen=True, slots=True)
+class _Number:
+    """Reads numbers of that kind and range."""
+
+    kind: type[int] | type[float]
+    least: float
+    most: float
+
+    def __call__(self, text: str) -> float:
+        try:
+            number = self.kind(text)
+        except ValueError:
+            number = self.kind(-1)
+        if not self.least <= number <= self.most:
+            what = "a whole number" if self.kind is int else "a number"
+            raise argparse.ArgumentTypeError(f"{text!r}: allowed is {what} from {self.least:g} to {self.most:g}")
+        return number

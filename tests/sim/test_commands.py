@@ -106,14 +106,33 @@ def test_sweep_may_use_several_processes() -> None:
         (),
         ("dance",),
         ("run", "nope"),
-        ("run", "steady", "--nodes", "0"),
+        ("run", "steady", "--nodes", "1"),
+        ("run", "steady", "--nodes", "x"),
+        ("run", "steady", "--seconds", "nan"),
+        ("run", "steady", "--seconds", "inf"),
+        ("run", "steady", "--seconds", "-1"),
+        ("run", "steady", "--rate", "0"),
+        ("run", "steady", "--rate", "inf"),
+        ("run", "steady", "--size", "-1"),
+        ("run", "steady", "--size", "262144"),
+        ("run", "steady", "--history", "/dev/null/x"),
+        ("run", "steady", "--bogus"),
         ("sweep", "--seeds", "0"),
         ("replay", "steady"),
     ],
 )
 def test_command_line_without_sense_ends_with_2(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
     assert call(*arguments) == (2, "")
-    assert len(capsys.readouterr().err.splitlines()[-1]) > 10
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+
+
+def test_a_reader_that_goes_away_is_no_defect() -> None:
+    shell = "python -m node.sim list | head -1; exit ${PIPESTATUS[0]}"
+    done = subprocess.run(
+        ["bash", "-c", shell.replace("python", sys.executable)], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode in (0, 1), done.stderr) == (True, "")
 
 
 def test_digest_is_the_same_whatever_the_hash_seed_of_python() -> None:
