@@ -16,6 +16,7 @@ import sys
 import time
 
 from node import NetworkConfig, Node
+from node.errors import PositronError
 
 
 class Store:
@@ -60,8 +61,7 @@ async def main() -> None:
     async with Node(config) as node:
         store = Store(node)
         for address in arguments.join:
-            host, _, port = address.rpartition(":")
-            await store.catch_up(await node.peer_manager.connect_to_peer((host, int(port))))
+            await store.catch_up(await node.peer_manager.connect_to_peer(address))
         print(f"{node.name} with {len(node.peer_manager.active_peers)} peers", flush=True)
         while line := await asyncio.to_thread(sys.stdin.readline):
             match line.split(maxsplit=2):
@@ -76,4 +76,7 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    try:
+        asyncio.run(main())
+    except PositronError as error:  # an impossible address, a port that is taken, nobody there
+        sys.exit(f"{error}")

@@ -88,3 +88,17 @@ def test_what_one_node_sets_every_node_gets_and_a_newcomer_too(tmp_path: Path) -
         ask_until(first, "get colour", "red")
         assert say(first, "all") == "{'colour': 'red'}"
         assert say(first, "nonsense") == "set NAME VALUE, get NAME, or all"
+
+
+def test_a_store_that_cannot_join_says_so_in_one_line(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "key_value.py", "--port", "0", "--join", "nowhere"],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+        env=os.environ | {"XDG_STATE_HOME": str(tmp_path)},
+    )
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "nowhere" in done.stderr
