@@ -131,7 +131,8 @@ class Driver(Generic[InputT, EventT]):
                     return True
                 steps += 1
                 event = machine.poll_event() if steps < STEPS_PER_TURN_MAX else None
-            while steps < STEPS_PER_TURN_MAX and (output := machine.poll_transmit(now())) is not None:
+            # What a sink has to say comes first: it may concern the next output.
+            while steps < STEPS_PER_TURN_MAX and not inputs and (output := machine.poll_transmit(now())) is not None:
                 self._sinks[type(output)](output)
                 steps += 1
             if self._is_closed:

@@ -205,6 +205,13 @@ class Endpoint:
         self._after(target, now)
         return message_id
 
+    def withdraw(self, connection: int, message_id: int, now: Instant) -> None:
+        """Gives a message up as if its deadline had come; one whose fate is known, or an ordered one, is left alone."""
+        target = self.connections.get(connection)
+        if target is not None:
+            target.sending.outbox.queue.withdraw(message_id, now)
+            self._after(target, now)
+
     def disconnect(self, connection: int, now: Instant, code: Code = Code.OK, reason: str = "") -> None:
         """Ends a connection and tells the peer; one that is not there any more is left alone."""
         target = self.connections.get(connection)

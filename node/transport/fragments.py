@@ -20,6 +20,7 @@ from node.types import Instant
 from node.wire.frames import MessageFrame, WithdrawFrame, append_whole, part_beginning, part_middle
 from node.wire.limits import (
     CHANNELS_MAX,
+    DEADLINES_MIN,
     MESSAGE_BYTES_MAX,
     MESSAGE_ID_RANGES_MAX,
     REASSEMBLY_BYTES_MAX,
@@ -166,6 +167,13 @@ class SendQueue:
             self._assign_sequence(outgoing, message)
         if message.deadline is not None:
             heappush(self._deadlines, (message.deadline, message_id))
+            if len(self._deadlines) > DEADLINES_MIN + 2 * len(self.messages):
+                # Most are of messages that are done, and far from being due.
+                self._deadlines = sorted(
+                    (waiting.deadline, number)
+                    for number, waiting in self.messages.items()
+                    if waiting.deadline is not None
+                )
         self.messages[message_id] = outgoing
         self.bytes_queued += size
         self._lane(message.priority).unsent.append(outgoing)
@@ -223,6 +231,12 @@ class SendQueue:
         if not part.message.is_finished:
             lost = Part(part.message, part.offset, part.size, cause)
             self._lane(part.message.priority).lost.append(lost)
+
+    def withdraw(self, message_id: int, now: Instant) -> None:
+        """Its deadline has come; nothing where its fate is known, or where it is ordered: the gap would stop others."""
+        message = self.messages.get(message_id)
+        if message is not None and message.channel is None:
+            heappush(self._deadlines, (now, message_id))
 
     def next_deadline(self) -> Instant | None:
         """When the next message expires; None where none does."""

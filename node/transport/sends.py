@@ -31,6 +31,7 @@ class Commands(Protocol):
 
     def connect(self, address: Address, now: Instant, expected: NodeId | None = None) -> int: ...
     def send(self, connection: int, message: Message, now: Instant) -> int: ...
+    def withdraw(self, connection: int, message_id: int, now: Instant) -> None: ...
     def connection_of(self, peer_id: NodeId) -> int | None: ...
     def connection_at(self, address: Address) -> int | None: ...
     def snapshot(self, connection: int) -> ConnectionSnapshot | None: ...
@@ -160,6 +161,11 @@ class Sends:
         try:
             self._driver.pump()
             return await future
+        except asyncio.CancelledError:
+            # Nobody wants it any more.
+            self._endpoint.withdraw(connection, message_id, self._driver.now())
+            self._driver.pump()
+            raise
         finally:
             self._forget(connection, message_id)
 

@@ -38,6 +38,7 @@ __all__ = [
     "StreamInput",
     "StreamOpened",
     "StreamOutput",
+    "StreamRoom",
     "StreamShutdown",
     "StreamWrite",
 ]
@@ -61,6 +62,14 @@ class StreamData:
 
     stream: int
     data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRoom:
+    """Whether the kernel takes more bytes. What is to be sent waits here, where a deadline can still withdraw it."""
+
+    stream: int
+    has_room: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +103,7 @@ class StreamShutdown:
     stream: int
 
 
-StreamInput = StreamOpened | StreamData | StreamClosed
+StreamInput = StreamOpened | StreamData | StreamRoom | StreamClosed
 StreamOutput = StreamConnect | StreamWrite | StreamShutdown
 
 
@@ -143,6 +152,11 @@ class StreamEndpoint:
                 connection = self._streams.get(stream)
                 if connection is not None:
                     self._on_data(connection, data, now)
+            case StreamRoom(stream, has_room):
+                connection = self._streams.get(stream)
+                if connection is not None:
+                    connection.has_room = has_room
+                    self._mark_ready(connection)
             case StreamClosed(stream, reason):
                 connection = self._streams.get(stream)
                 if connection is not None:
@@ -156,7 +170,8 @@ class StreamEndpoint:
             if connection is None or connection.armed_at != instant:
                 continue
             connection.armed_at = None
-            connection.expire(now)
+            if connection.expire(now):
+                self._mark_ready(connection)
             if now < connection.expires_at:
                 self._arm(connection)
             elif connection.state is ConnectionState.HANDSHAKE:
@@ -217,6 +232,13 @@ class StreamEndpoint:
         self._arm(found)
         return message_id
 
+    def withdraw(self, connection: int, message_id: int, now: Instant) -> None:
+        """Gives a message up as if its deadline had come; one whose fate is known is left alone."""
+        found = self._connections.get(connection)
+        if found is not None:
+            found.outbox.withdraw(message_id, now)
+            self._arm(found)
+
     def disconnect(self, connection: int, now: Instant, code: Code = Code.OK, reason: str = "") -> None:
         """Ends a connection and tells the peer; an unknown handle is ignored."""
         found = self._connections.get(connection)
@@ -275,7 +297,7 @@ class StreamEndpoint:
         if rival is not None and not self._is_preferred(connection, rival):
             self._replace(connection, by=rival)
             return
-        if rival is None and len(self._connections) > self._settings.max_connections:
+        if rival is None and len(self._peers) >= self._settings.max_connections:
             self._end(connection, CloseRecord(Code.CONNECTION_LIMIT, ""))
             return
         self._peers[peer_id] = connection
@@ -330,7 +352,8 @@ class StreamEndpoint:
         origin = StreamOrigin(handle=self._take_handle(), stream=stream, address=address, is_initiator=False)
         connection = self._create(origin, None, now)
         self._half_open[origin.handle] = connection
-        is_full = len(self._connections) >= self._settings.max_connections
+        # Of a dial and a caller that cross, one will give way.
+        is_full = len(self._peers) >= self._settings.max_connections
         has_room = not is_full and len(self._half_open) <= self._settings.half_open_max
         # Whoever opens a stream has shown that it is at its address.
         if not has_room or not self._rates.may_begin(address, now, is_validated=True):

@@ -33,15 +33,17 @@ from node.transport.stream_records import (
     Frames,
     FrameType,
     MessageRecord,
+    PingRecord,
     check_preface,
     pack_ack,
     pack_close,
     pack_frame,
     pack_length,
+    pack_ping,
     pack_preface,
     parse_record,
 )
-from node.types import Address, Instant, NodeId
+from node.types import Address, Instant, NodeId, earlier
 from node.wire.handshake import RefusalReason
 from node.wire.limits import (
     HALF_OPEN_TIMEOUT,
@@ -99,14 +101,15 @@ def pack_parameters(dial_number: int, suites: Iterable[Suite]) -> bytes:
 class StreamConnection:
     """See the module. Bytes go in through `frames.feed` and `handle`, and come out of `poll_write`.
 
-    armed_at: for the endpoint's timer queue. progress_at: when a part of a message came last.
+    armed_at: for the endpoint's timer queue. has_room: whether the kernel takes more bytes. progress_at: when a part of
+    a message came last.
     """
 
     __slots__ = (
-        "_ack_due", "_assembly", "_events", "_expected", "_handshake", "_messages_received", "_next_message_id",
-        "_owner", "_receive_cipher", "_send_cipher", "_settings", "_writes",
-        "addresses", "armed_at", "claim", "established_at", "expires_at", "frames", "is_ready", "origin", "outbox",
-        "peer_id", "progress_at", "state", "stats",
+        "_ack_due", "_ask_at", "_assembly", "_events", "_expected", "_handshake", "_messages_received",
+        "_next_message_id", "_owner", "_ping_due", "_receive_cipher", "_send_cipher", "_settings", "_writes",
+        "addresses", "armed_at", "claim", "established_at", "expires_at", "frames", "has_room", "is_ready", "origin",
+        "outbox", "peer_id", "progress_at", "state", "stats",
     )  # fmt: skip
 
     def __init__(
@@ -126,6 +129,7 @@ class StreamConnection:
         self.armed_at: Instant | None = None
         self.progress_at = now
         self.is_ready = False
+        self.has_room = True
         self.addresses: list[Address] = []
         self._settings = settings
         self._handshake = handshake
@@ -137,6 +141,8 @@ class StreamConnection:
         self._receive_cipher: RecordCipher | None = None
         self._messages_received = 0
         self._ack_due = False
+        self._ping_due = False
+        self._ask_at: Instant | None = None
         self._assembly = bytearray()
         self._next_message_id = 0
 
@@ -159,6 +165,11 @@ class StreamConnection:
         """Something arrived: the connection is not idle. During the handshake the time limit stands."""
         if self.state is ConnectionState.ESTABLISHED:
             self.expires_at = now + self._settings.idle_timeout
+            self._ask_later(now)
+
+    def _ask_later(self, now: Instant) -> None:
+        if self._settings.keep_alive:
+            self._ask_at = now + self._settings.keep_alive
 
     def _handle_handshake(self, body: bytes, now: Instant) -> None:
         kind, content = body[0], body[1:]
@@ -208,7 +219,7 @@ class StreamConnection:
         self.frames.body_bytes_max = RECORD_BODY_BYTES_MAX
         self.state = ConnectionState.ESTABLISHED
         self.established_at = now
-        self.expires_at = now + self._settings.idle_timeout
+        self.touch(now)
         self._owner.on_established(self, now)
 
     def _handle_record(self, body: bytes, now: Instant) -> None:
@@ -220,6 +231,8 @@ class StreamConnection:
                 self._receive_part(record, now)
             case AckRecord(messages):
                 self._receive_ack(messages)
+            case PingRecord():
+                self._ack_due = True
             case CloseRecord() as record:
                 self._owner.on_closed_by_peer(self, record, now)
 
@@ -269,15 +282,20 @@ class StreamConnection:
         """Whether `poll_write` would return anything."""
         if self._writes:
             return True
-        return self.state is ConnectionState.ESTABLISHED and (self._ack_due or self.outbox.has_parts())
+        if self.state is not ConnectionState.ESTABLISHED or not self.has_room:
+            return False
+        return self._ack_due or self._ping_due or self.outbox.has_parts()
 
     def poll_write(self) -> bytes:
         """What to write next, about STREAM_WRITE_BYTES; ProtocolViolation(KEY_EXHAUSTED) when the key is used up."""
         writes, self._writes = self._writes, []
-        if self.state is ConnectionState.ESTABLISHED:
+        if self.state is ConnectionState.ESTABLISHED and self.has_room:
             if self._ack_due:
                 self._ack_due = False
                 writes.append(self._seal(pack_ack(self._messages_received)))
+            if self._ping_due:
+                self._ping_due = False
+                writes.append(self._seal(pack_ping()))
             size = 0
             while size < STREAM_WRITE_BYTES and self.outbox.has_parts():
                 writes.append(self._seal(self.outbox.next_part()))
@@ -286,11 +304,16 @@ class StreamConnection:
         self.stats.bytes_sent += len(data)
         return data
 
-    def expire(self, now: Instant) -> None:
-        """Gives up the messages whose deadline has passed."""
+    def expire(self, now: Instant) -> bool:
+        """Gives up messages whose deadline has passed; whether the peer is to be asked for a sign of life."""
         for message_id in self.outbox.expire(now):
             self.stats.messages_expired += 1
             self._events.append(MessageFailed(connection=self.origin.handle, message_id=message_id, expired=True))
+        is_silent = self._ask_at is not None and now >= self._ask_at
+        if is_silent:
+            self._ping_due = True
+            self._ask_later(now)
+        return is_silent
 
     def end(self, close: CloseRecord | None) -> bytes:
         """Closes: every unfinished message fails; the last bytes to write, with a CLOSE where the peer can read one."""
@@ -309,9 +332,9 @@ class StreamConnection:
         return data
 
     def next_timeout(self) -> Instant:
-        """When the connection or one of its messages expires, unless something happens before."""
-        deadline = self.outbox.next_deadline()
-        return self.expires_at if deadline is None else min(self.expires_at, deadline)
+        """When the connection or a message expires, or the peer is to be asked for a sign of life."""
+        due = earlier(self.outbox.next_deadline(), self._ask_at)
+        return self.expires_at if due is None else min(self.expires_at, due)
 
     def snapshot(self) -> ConnectionSnapshot:
         """The connection at this instant; the kernel owns round trips, timers and windows: they are None or 0 here."""

@@ -15,7 +15,7 @@ from node.transport.events import Delivery
 from node.transport.packet import Message
 from node.transport.stream_records import PART_BYTES_MAX, pack_message
 from node.types import Instant
-from node.wire.limits import MESSAGE_BYTES_MAX, SEND_QUEUE_MESSAGES_MAX, STREAM_QUEUE_BYTES_MAX
+from node.wire.limits import DEADLINES_MIN, MESSAGE_BYTES_MAX, SEND_QUEUE_MESSAGES_MAX, STREAM_QUEUE_BYTES_MAX
 
 __all__ = ["OutgoingMessage", "StreamOutbox"]
 
@@ -29,6 +29,7 @@ class OutgoingMessage:
     size: int
     delivery: Delivery
     offset: int = 0
+    deadline: Instant | None = None
     is_expired: bool = False
 
 
@@ -65,7 +66,19 @@ class StreamOutbox:
         if message.delivery is not Delivery.UNRELIABLE:
             self._waiting[message_id] = outgoing
         if message.deadline is not None:
+            outgoing.deadline = message.deadline
             heappush(self._deadlines, (message.deadline, message_id))
+            if len(self._deadlines) > DEADLINES_MIN + 2 * len(self._waiting):
+                self._deadlines = sorted(
+                    (waiting.deadline, number)
+                    for number, waiting in self._waiting.items()
+                    if waiting.deadline is not None
+                )
+
+    def withdraw(self, message_id: int, now: Instant) -> None:
+        """Its deadline has come; nothing where its fate is known."""
+        if message_id in self._waiting:
+            heappush(self._deadlines, (now, message_id))
 
     def has_parts(self) -> bool:
         """Whether anything is left to write."""

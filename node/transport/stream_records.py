@@ -13,6 +13,7 @@ with it. A record's plaintext is kind (1) | content:
     MESSAGE   flags (1): bit 0 the message ends here, bits 1 and 2 its delivery | bytes of the message
     ACK       messages received in full since the beginning (8)
     CLOSE     code (2) | reason, UTF-8
+    PING      nothing; asks for an ACK
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ __all__ = [
     "FrameType",
     "Frames",
     "MessageRecord",
+    "PingRecord",
     "Record",
     "check_preface",
     "pack_ack",
@@ -43,6 +45,7 @@ __all__ = [
     "pack_frame",
     "pack_length",
     "pack_message",
+    "pack_ping",
     "pack_preface",
     "parse_record",
 ]
@@ -60,7 +63,7 @@ _LENGTH = struct.Struct(">H")
 _PREFACE = struct.Struct(">HBB8s")
 _ACK = struct.Struct(">BQ")
 _CLOSE = struct.Struct(">BH")
-_MESSAGE_KIND, _ACK_KIND, _CLOSE_KIND = 1, 2, 3
+_MESSAGE_KIND, _ACK_KIND, _CLOSE_KIND, _PING_KIND = 1, 2, 3, 4
 _LAST = 0b001
 _DELIVERIES = {int(delivery): delivery for delivery in Delivery}
 _CODES = {int(code): code for code in Code}
@@ -99,7 +102,12 @@ class CloseRecord:
     reason: str
 
 
-Record = MessageRecord | AckRecord | CloseRecord
+@dataclass(slots=True)
+class PingRecord:
+    """The sender has heard nothing for long, and asks for an ACK."""
+
+
+Record = MessageRecord | AckRecord | CloseRecord | PingRecord
 
 
 class Frames:
@@ -179,6 +187,11 @@ def pack_close(code: Code, reason: str) -> bytes:
     return _CLOSE.pack(_CLOSE_KIND, code) + reason.encode()[:CLOSE_REASON_BYTES_MAX]
 
 
+def pack_ping() -> bytes:
+    """The plaintext of a PING."""
+    return bytes((_PING_KIND,))
+
+
 def parse_record(plaintext: bytes) -> Record:
     """The record; DecodeError(`malformed`) for anything else."""
     kind = plaintext[0] if plaintext else 0
@@ -193,4 +206,6 @@ def parse_record(plaintext: bytes) -> Record:
         code = _CLOSE.unpack_from(plaintext)[1]
         reason = plaintext[_CLOSE.size :].decode(errors="replace")
         return CloseRecord(_CODES.get(code, Code.APPLICATION), reason)
+    elif kind == _PING_KIND and len(plaintext) == 1:
+        return PingRecord()
     raise DecodeError("malformed", f"record of kind {kind} and {len(plaintext)} bytes")

@@ -14,6 +14,7 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from node.errors import StartError
@@ -26,11 +27,17 @@ from node.transport.stream import (
     StreamData,
     StreamInput,
     StreamOpened,
+    StreamRoom,
     StreamShutdown,
     StreamWrite,
 )
 from node.types import MICROSECOND, Address, format_address
-from node.wire.limits import ACCEPTS_PER_TURN_MAX, STREAM_BUFFER_BYTES_MAX, STREAM_READ_BYTES
+from node.wire.limits import (
+    ACCEPTS_PER_TURN_MAX,
+    STREAM_BUFFER_BYTES_MAX,
+    STREAM_READ_BYTES,
+    STREAM_UNSENT_BYTES,
+)
 
 __all__ = ["ACCEPT_ERRORS", "StreamStats", "TCPStreams", "open_tcp_listener"]
 
@@ -103,6 +110,7 @@ class _Stream:
     is_ending: bool = False
     is_reading: bool = False
     has_writer: bool = False
+    has_room: bool = True
     timer: asyncio.TimerHandle | None = None
 
 
@@ -174,6 +182,9 @@ class TCPStreams:
         stream.bytes_waiting += len(output.data)
         if len(stream.chunks) == 1 and not stream.is_connecting:
             self._write_waiting(stream)
+        if stream.chunks and stream.has_room and stream.number in self._streams:
+            stream.has_room = False
+            self._on_inputs([StreamRoom(stream.number, has_room=False)])
         if stream.bytes_waiting > STREAM_BUFFER_BYTES_MAX and stream.number in self._streams:
             self._cut(stream)
 
@@ -286,6 +297,9 @@ class TCPStreams:
     def _begin(self, stream: _Stream) -> None:
         # Small records must not wait for the acknowledgement of those before them.
         stream.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with suppress(OSError):
+            # Where a kernel cannot do that, more is beyond recall.
+            stream.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, STREAM_UNSENT_BYTES)
         if not self._is_paused:
             self._start_reading(stream)
         self._on_inputs([StreamOpened(stream.number, stream.address, stream.is_initiator)])
@@ -346,8 +360,11 @@ class TCPStreams:
         self._stop_writing(stream)
         if stream.is_ending:
             self._finish(stream)
-        else:
-            self._clear_timer(stream)
+            return
+        self._clear_timer(stream)
+        if not stream.has_room:
+            stream.has_room = True
+            self._on_inputs([StreamRoom(stream.number, has_room=True)])
 
     def _check_stall(self, stream: _Stream) -> None:
         if stream.bytes_written == stream.bytes_written_before:

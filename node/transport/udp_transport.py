@@ -61,6 +61,7 @@ class UDPTransport(MessageTransport[Datagram]):
         """Returns once the peer has the message; connects first if need be, and waits while the queue is full.
 
         data: up to 1 MiB. timeout: seconds for everything together.
+        Cancelled, it withdraws the message, as far as that has not arrived.
         Raises SendTimeout (the message was withdrawn), ConnectionFailed, MessageTooLarge, NotRunning, UsageError.
         """
         await self._deliver(peer_addr, data, timeout)

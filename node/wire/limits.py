@@ -188,6 +188,12 @@ STREAM_WRITE_BYTES = 65536
 DATAGRAMS_PER_TURN_MAX = 64
 """Reads of the UDP socket per turn of the event loop, counted whether or not they were useful."""
 
+STREAM_UNSENT_BYTES = 262144
+"""Bytes that the kernel takes of one TCP connection before it has sent them: they cannot be withdrawn any more."""
+
+DEADLINES_MIN = 64
+"""Deadlines of messages that a queue keeps before it looks which of them are still wanted."""
+
 STREAM_READ_BYTES = 65536
 """Bytes taken from one TCP connection per turn of the event loop."""
 

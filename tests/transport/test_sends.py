@@ -30,6 +30,7 @@ class FakeEndpoint:
     by_peer: dict[NodeId, int] = field(default_factory=dict)
     sent: list[tuple[int, bytes]] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
+    withdrawn: list[tuple[int, int]] = field(default_factory=list)
     handles: int = 0
     is_gone: bool = False
     sent_one: asyncio.Event = field(default_factory=asyncio.Event)
@@ -49,6 +50,9 @@ class FakeEndpoint:
         self.messages.append(message)
         self.sent_one.set()
         return len(self.sent) - 1
+
+    def withdraw(self, connection: int, message_id: int, now: Instant) -> None:
+        self.withdrawn.append((connection, message_id))
 
     def connection_of(self, peer_id: NodeId) -> int | None:
         return self.by_peer.get(peer_id)
@@ -229,6 +233,16 @@ async def test_a_caller_who_gives_up_passes_its_turn_on() -> None:
     assert endpoint.sent[1][1] == b"\2"
     sends.handle_event(MessageAcknowledged(connection=1, message_id=1))
     await asyncio.gather(tasks[0], tasks[2])
+
+
+@pytest.mark.asyncio
+async def test_what_a_cancelled_caller_has_sent_is_withdrawn() -> None:
+    endpoint, _sends, tasks = start(2)
+    await endpoint.wait_for(2)
+    tasks[1].cancel()
+    await asyncio.gather(tasks[1], return_exceptions=True)
+    assert endpoint.withdrawn == [(1, 1)]
+    tasks[0].cancel()
 
 
 @pytest.mark.asyncio

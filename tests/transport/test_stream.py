@@ -345,6 +345,45 @@ def test_connections_are_bounded_on_both_sides(network: StreamNetwork) -> None:
         hub.endpoint.connect(("spoke3", 1), network.now)
 
 
+@pytest.mark.must("M22")
+def test_two_that_have_room_for_one_peer_find_each_other_though_their_dials_cross(network: StreamNetwork) -> None:
+    alone = TransportSettings(max_connections=1)
+    alice, bob = network.add("alice", settings=alone), network.add("bob", settings=alone)
+    alice.endpoint.connect(bob.address, network.now)
+    bob.endpoint.connect(alice.address, network.now)
+    network.run()
+    assert [len(host.endpoint.snapshots()) for host in (alice, bob)] == [1, 1]
+    assert alice.endpoint.connection_of(bob.endpoint._identity.public_key) is not None
+
+
+# --- silence
+
+
+@pytest.mark.must("M67")
+@pytest.mark.parametrize("who", [(True, False), (False, True), (True, True)])
+def test_keep_alive_of_either_end_keeps_both(network: StreamNetwork, who: tuple[bool, bool]) -> None:
+    settings = [TransportSettings(idle_timeout=10 * SECOND, keep_alive=3 * SECOND * asks) for asks in who]
+    alice, bob = network.add("alice", settings=settings[0]), network.add("bob", settings=settings[1])
+    alice.endpoint.connect(bob.address, network.now)
+    network.run()
+    written = len(network.written[alice.address])
+    network.advance(60)
+    assert alice.codes() == bob.codes() == []
+    # 20 times in a minute, and 19 bytes or 27 each.
+    assert 20 * 19 <= len(network.written[alice.address]) - written <= 21 * 2 * 27
+
+
+@pytest.mark.must("M67")
+def test_a_peer_that_does_not_answer_is_not_kept_alive(network: StreamNetwork) -> None:
+    settings = TransportSettings(idle_timeout=10 * SECOND, keep_alive=3 * SECOND)
+    alice, bob = network.add("alice", settings=settings), network.add("bob", settings=settings)
+    alice.endpoint.connect(bob.address, network.now)
+    network.run()
+    network.is_blocked = True
+    network.advance(11)
+    assert alice.codes() == [Code.IDLE_TIMEOUT]
+
+
 def test_one_address_may_begin_so_many_handshakes_per_second_and_no_more(network: StreamNetwork) -> None:
     bob = network.add("bob", settings=TransportSettings(handshake_rate_per_address=10, handshake_rate=15))
     for stream in range(20):

@@ -15,11 +15,13 @@ from node.transport.stream_records import (
     Frames,
     FrameType,
     MessageRecord,
+    PingRecord,
     check_preface,
     pack_ack,
     pack_close,
     pack_frame,
     pack_message,
+    pack_ping,
     pack_preface,
     parse_record,
 )
@@ -41,6 +43,12 @@ def test_the_largest_part_fills_a_record() -> None:
 @given(st.integers(0, (1 << 64) - 1))
 def test_an_acknowledgement_comes_back_as_it_was(messages: int) -> None:
     assert parse_record(pack_ack(messages)) == AckRecord(messages)
+
+
+def test_a_ping_has_no_content() -> None:
+    assert parse_record(pack_ping()) == PingRecord()
+    with pytest.raises(DecodeError, match="record of kind 4 and 2 bytes"):
+        parse_record(pack_ping() + b"x")
 
 
 @given(st.sampled_from(Code), st.text(max_size=200))
