@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from node.api.limits import GOAL_PATTERN, GOAL_WORDS, PAGE_ENTRIES_MAX, SEND_TIMEOUT_MAX
 from node.cli.flags import HelpFormatter, add_config_flags
-from node.config.version import package_version
+from node.config.version import is_compiled, package_version
 
 __all__ = ["VersionAction", "parser"]
 
@@ -33,7 +33,7 @@ class VersionAction(argparse.Action):
     """Prints the version; looked up only when asked for."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> None:
-        print(f"{parser.prog} {package_version()}")
+        print(f"{parser.prog} {package_version()}{', compiled' if is_compiled() else ''}")
         parser.exit()
 
 

@@ -1,10 +1,10 @@
-"""The version of the installed package, for people and for metrics; never for decisions."""
+"""The version of the installed package and how it was built, for people and for metrics; never for decisions."""
 
 from __future__ import annotations
 
 from functools import cache
 
-__all__ = ["package_version"]
+__all__ = ["is_compiled", "package_version"]
 
 
 @cache
@@ -16,3 +16,10 @@ def package_version() -> str:
         return metadata.version("positron-testnet")
     except metadata.PackageNotFoundError:
         return "unknown"
+
+
+def is_compiled() -> bool:
+    """Whether the pure core runs as machine code (`scripts/compile`)."""
+    from node.wire import varint
+
+    return not varint.__file__.endswith(".py")

@@ -27,7 +27,6 @@ from node.gossip.gossip import Gossip
 from node.gossip.settings import GossipSettings
 from node.identity.keys import Identity
 from node.messages.envelope import Sealer, signing_domain
-from node.messages.packing import Value
 from node.messages.types import MessageType
 from node.peers.hello import Hello
 from node.peers.members import Member
@@ -211,7 +210,7 @@ class Machine:
 
     def broadcast(
         self,
-        payload: dict[str, Value],
+        payload: object,
         now: Instant,
         *,
         exclude: Sequence[NodeId] = (),
@@ -249,7 +248,7 @@ class Machine:
     def send(
         self,
         target: NodeId | Address,
-        payload: Value,
+        payload: object,
         now: Instant,
         *,
         reliable: bool = True,

@@ -57,7 +57,7 @@ class Outbox:
     # --- own messages -------------------------------------------------------------------------------------------
 
     def accept(
-        self, target: NodeId | Address, payload: Value, *, reliable: bool, deadline: Instant, wall: Duration
+        self, target: NodeId | Address, payload: object, *, reliable: bool, deadline: Instant, wall: Duration
     ) -> Pending:
         """Signs a message and takes it in. UsageError for what cannot travel, QueueFull when too much is pending."""
         packed = pack(payload)

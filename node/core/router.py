@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from node.core.delivery import DELIVERY, route_of
 from node.core.events import (
@@ -60,10 +59,7 @@ from node.trust.trust import Trust
 from node.types import SECOND, Address, Duration, Instant, NodeId, format_address, short_id
 from node.wire.limits import PROBLEM_REPEAT, PROBLEMS_MAX
 
-__all__ = ["Purpose", "Router", "Services"]
-
-Purpose: TypeAlias = gossip_actions.Send | int
-"""Whose frame it was: what gossip wanted sent, or the token of a direct message."""
+__all__ = ["Router", "Services"]
 
 CONTROL_TIMEOUT: Duration = 10 * SECOND
 """Time in which a peer must acknowledge a question or an answer that will be repeated anyway."""
@@ -108,7 +104,7 @@ class Router:
         self._trust = services.trust
         self._outbox = services.outbox
         self._stats = services.stats
-        self._switch: Switch[Purpose] = Switch(services.endpoints, services.stats)
+        self._switch = Switch(services.endpoints, services.stats)
         self.wall_offset = wall_offset
         self._carriers = [
             (carrier, endpoint) for carrier in Carrier if (endpoint := services.endpoints.of(carrier)) is not None
@@ -351,9 +347,7 @@ class Router:
             return
         data = encode_frame(action.kind, action.fields)
         deadline = None if action.kind in _UNREPEATED else now + CONTROL_TIMEOUT
-        parcel: Parcel[Purpose] = Parcel(
-            kind=action.kind, data=data, route=DELIVERY[action.kind], deadline=deadline, purpose=None
-        )
+        parcel = Parcel(kind=action.kind, data=data, route=DELIVERY[action.kind], deadline=deadline, purpose=None)
         try:
             self._switch.send(peer, parcel, now, link=action.link)
         except (UnknownPeer, QueueFull, MessageTooLarge):
@@ -412,7 +406,7 @@ class Router:
 
     def _spread(self, node_id: NodeId, action: gossip_actions.Send, now: Instant) -> None:
         peer = self._peers.table.get(node_id)
-        parcel: Parcel[Purpose] = Parcel(
+        parcel = Parcel(
             kind=MessageType.GOSSIP_MESSAGE,
             data=action.data,
             route=route_of(MessageType.GOSSIP_MESSAGE, len(action.data), reliable=action.is_reliable),
@@ -426,10 +420,11 @@ class Router:
         except (UnknownPeer, QueueFull, MessageTooLarge):
             self._on_spread(node_id, action, now, is_acked=False)
 
-    def _on_outcome(self, outcome: Outcome[Purpose], now: Instant) -> None:
+    def _on_outcome(self, outcome: Outcome, now: Instant) -> None:
+        # Its purpose is the token of a direct message, or what gossip wanted sent.
         if isinstance(outcome.purpose, int):
             self.finish(outcome.purpose, outcome.error)
-        else:
+        elif isinstance(outcome.purpose, gossip_actions.Send):
             self._on_spread(outcome.peer, outcome.purpose, now, is_acked=outcome.error is None)
 
     def _on_spread(self, node_id: NodeId, action: gossip_actions.Send, now: Instant, *, is_acked: bool) -> None:
@@ -465,7 +460,7 @@ class Router:
 
     def _hand_over(self, pending: Pending, peer: Peer, now: Instant) -> None:
         route = route_of(MessageType.CUSTOM_DATA, len(pending.data), reliable=pending.is_reliable)
-        parcel: Parcel[Purpose] = Parcel(
+        parcel = Parcel(
             kind=MessageType.CUSTOM_DATA,
             data=pending.data,
             route=route,

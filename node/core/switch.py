@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TypeAlias
 
 from node.core.delivery import Route
 from node.core.stats import CoreStats
@@ -36,8 +36,9 @@ from node.wire.limits import PEERS_KNOWN_MAX, TCP_BLOCKED_TIME
 
 __all__ = ["Endpoints", "Outcome", "Parcel", "Switch"]
 
-Purpose = TypeVar("Purpose")
-"""What the sender of a frame wants to be reminded of when its fate is known."""
+
+Purpose: TypeAlias = object
+"""What the sender of a frame wants to be reminded of when its fate is known; it knows the type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Endpoints:
 
 
 @dataclass(slots=True, kw_only=True)
-class Parcel(Generic[Purpose]):
+class Parcel:
     """One frame for one peer. deadline: when it is withdrawn, None for never. purpose: None if nobody asks."""
 
     kind: MessageType
@@ -64,7 +65,7 @@ class Parcel(Generic[Purpose]):
 
 
 @dataclass(slots=True)
-class Outcome(Generic[Purpose]):
+class Outcome:
     """What became of a frame. error: None when the peer acknowledged it."""
 
     peer: NodeId
@@ -73,27 +74,27 @@ class Outcome(Generic[Purpose]):
 
 
 @dataclass(slots=True)
-class _Tracked(Generic[Purpose]):
+class _Tracked:
     peer: Peer
-    parcel: Parcel[Purpose]
+    parcel: Parcel
 
 
-class Switch(Generic[Purpose]):
+class Switch:
     """The outgoing side of one node. After each call, drain `poll_outcome`."""
 
     def __init__(self, endpoints: Endpoints, stats: CoreStats) -> None:
         self._endpoints = endpoints
         self._stats = stats
-        self._tracked: dict[Link, dict[int, _Tracked[Purpose]]] = {}
-        self._orphans: dict[Link, list[_Tracked[Purpose]]] = {}
-        self._adrift: dict[NodeId, list[_Tracked[Purpose]]] = {}
+        self._tracked: dict[Link, dict[int, _Tracked]] = {}
+        self._orphans: dict[Link, list[_Tracked]] = {}
+        self._adrift: dict[NodeId, list[_Tracked]] = {}
         self._opening: dict[NodeId, Link] = {}
         self._blocked_until: dict[NodeId, Instant] = {}
-        self._outcomes: deque[Outcome[Purpose]] = deque()
+        self._outcomes: deque[Outcome] = deque()
 
     # --- sending ------------------------------------------------------------------------------------------------
 
-    def send(self, peer: Peer, parcel: Parcel[Purpose], now: Instant, *, link: Link | None = None) -> None:
+    def send(self, peer: Peer, parcel: Parcel, now: Instant, *, link: Link | None = None) -> None:
         """Hands a frame to the transport, over `link` or as its route says; its outcome follows.
 
         UnknownPeer without a connection, QueueFull, MessageTooLarge: nothing was sent then, and no outcome follows.
@@ -103,7 +104,7 @@ class Switch(Generic[Purpose]):
             raise UnknownPeer(f"there is no connection to {peer.node_id.hex()[:8]}")
         self._hand_over(peer, parcel, chosen, now)
 
-    def poll_outcome(self) -> Outcome[Purpose] | None:
+    def poll_outcome(self) -> Outcome | None:
         """The next outcome, oldest first."""
         return self._outcomes.popleft() if self._outcomes else None
 
@@ -161,7 +162,7 @@ class Switch(Generic[Purpose]):
 
     # --- choosing -----------------------------------------------------------------------------------------------
 
-    def _choose(self, peer: Peer, parcel: Parcel[Purpose], now: Instant, *, avoid: Link | None) -> Link | None:
+    def _choose(self, peer: Peer, parcel: Parcel, now: Instant, *, avoid: Link | None) -> Link | None:
         udp = self._newest(peer, Carrier.UDP, avoid)
         if udp is not None and parcel.route.carrier is Carrier.UDP:
             return udp
@@ -207,7 +208,7 @@ class Switch(Generic[Purpose]):
 
     # --- tracking -----------------------------------------------------------------------------------------------
 
-    def _hand_over(self, peer: Peer, parcel: Parcel[Purpose], link: Link, now: Instant) -> None:
+    def _hand_over(self, peer: Peer, parcel: Parcel, link: Link, now: Instant) -> None:
         endpoint = self._endpoints.of(link.carrier)
         assert endpoint is not None
         delivery = parcel.route.delivery
@@ -221,7 +222,7 @@ class Switch(Generic[Purpose]):
         elif parcel.purpose is not None:
             self._report(_Tracked(peer, parcel), None)
 
-    def _send_again(self, tracked: _Tracked[Purpose], failed: Link | None, now: Instant) -> bool:
+    def _send_again(self, tracked: _Tracked, failed: Link | None, now: Instant) -> bool:
         link = self._choose(tracked.peer, tracked.parcel, now, avoid=failed)
         if link is None:
             return False
@@ -232,10 +233,10 @@ class Switch(Generic[Purpose]):
         self._stats.resent += 1
         return True
 
-    def _take(self, link: Link, message_id: int) -> _Tracked[Purpose] | None:
+    def _take(self, link: Link, message_id: int) -> _Tracked | None:
         return self._tracked.get(link, {}).pop(message_id, None)
 
-    def _report(self, tracked: _Tracked[Purpose], error: PositronError | None) -> None:
+    def _report(self, tracked: _Tracked, error: PositronError | None) -> None:
         purpose = tracked.parcel.purpose
         if purpose is not None:
             self._outcomes.append(Outcome(tracked.peer.node_id, purpose, error))

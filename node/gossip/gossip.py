@@ -113,9 +113,7 @@ class Gossip:
         self._promises.forget(peer)
         self._graft(self.mesh.remove(peer, now))
 
-    def publish(
-        self, payload: dict[str, Value], now: Instant, *, exclude: Sequence[NodeId] = (), follow: bool = False
-    ) -> bytes:
+    def publish(self, payload: object, now: Instant, *, exclude: Sequence[NodeId] = (), follow: bool = False) -> bytes:
         """Sends a message of this node's own to everybody; its id.
 
         exclude: peers that get no copy from this node itself. follow: report who has it, until `unfollow`.

@@ -9,7 +9,6 @@ hashes cover bytes.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TypeAlias
 
 import msgpack
@@ -33,7 +32,7 @@ INTEGER_MIN = -(1 << 63)
 INTEGER_MAX = (1 << 64) - 1
 
 
-def pack(value: Value | Sequence[Value]) -> bytes:
+def pack(value: object) -> bytes:
     """The value in msgpack; UsageError names the part that cannot travel. Tuples are packed as lists."""
     containers = _check(value, "value", VALUE_DEPTH_MAX)
     if containers > VALUE_CONTAINERS_MAX:

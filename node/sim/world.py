@@ -30,7 +30,7 @@ OUTPUTS_PER_DRAIN_MAX = 100_000
 """Transmits and events that one drain may yield; a machine has far smaller queues."""
 
 
-class Stalled(AssertionError):
+class Stalled(Exception):
     """A machine makes no progress: it would spin a real event loop at full load."""
 
 

@@ -147,7 +147,7 @@ def measure(name: str, python: str, link: Link, load: Load, kind: str) -> dict[s
 
 
 def start(hosts: Hosts, side: str, command: list[str]) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {"PYTHONPATH": str(ROOT), **os.environ}
     return subprocess.Popen(
         hosts.command(side, *command), env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -142,7 +142,7 @@ class Cubic:
 
     def on_persistent_congestion(self, now: Instant) -> None:
         """Starts again from the minimum window; the next loss begins another period (RFC 9002 §7.6.2)."""
-        self._window = MINIMUM_WINDOW_PACKETS
+        self._window = float(MINIMUM_WINDOW_PACKETS)
         self._episode.end()
         self._publish()
 
@@ -150,7 +150,7 @@ class Cubic:
         """Starts again from the minimum window, towards what beta leaves of the present one (§4.8)."""
         self._episode.on_timeout(packets, now, self._state())
         self._shrink()
-        self._window = MINIMUM_WINDOW_PACKETS
+        self._window = float(MINIMUM_WINDOW_PACKETS)
         self._publish()
 
     def pacing_rate(self, rtt: RttEstimator) -> int:

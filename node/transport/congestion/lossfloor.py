@@ -343,7 +343,8 @@ class LossFloor:
     def _renew_min_rtt(self, min_rtt: Duration, sample: RateSample) -> None:
         # A queue of others may hide the propagation delay for one such period, hardly for two.
         measured = sample.latest_rtt or min_rtt
-        self._older_min_rtt, self._min_rtt = min_rtt, min(measured, self._older_min_rtt or measured)
+        self._min_rtt = min(measured, self._older_min_rtt or measured)
+        self._older_min_rtt = min_rtt
         if sample.is_app_limited:
             # With so little to send there is no queue of ours: the latest round trip is the propagation delay.
             self._min_rtt_at = sample.now
