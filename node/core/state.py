@@ -6,7 +6,8 @@
     evidence    by node: what this node has seen of it, and whether it is banned
     statements  by id: what others say, signed
     proofs      by digest: two messages that one author signed with one number
-    life        "epoch": of this life; "is_final": whether nothing happened after these rows were told
+    life        "epoch": of this life; "is_final": whether nothing happened after these rows were told; "since": from
+                which wall millisecond on it wanted messages, as an earlier life that was killed may have had older ones
 
 Sections and keys that are not known are left alone: a later version may have written them. Knows nothing of files.
 """
@@ -28,7 +29,7 @@ __all__ = ["Rememberers", "Rows", "epoch_after", "export_rows", "export_watermar
 
 Rows: TypeAlias = dict[str, dict[bytes, Value]]
 
-_LIFE, _EPOCH, _IS_FINAL = "life", b"epoch", b"is_final"
+_LIFE, _EPOCH, _IS_FINAL, _SINCE = "life", b"epoch", b"is_final", b"since"
 _EPOCH_MAX = (1 << 63) - 1
 
 
@@ -54,7 +55,7 @@ def export_rows(services: Rememberers, *, epoch: int, is_final: bool) -> Rows:
         "evidence": _by_first(told["evidence"]),
         "statements": _by_digest(told["statements"]),
         "proofs": _by_digest(told["proofs"]),
-        _LIFE: {_EPOCH: epoch, _IS_FINAL: is_final},
+        _LIFE: {_EPOCH: epoch, _IS_FINAL: is_final, _SINCE: gossip.since()},
     }
 
 
@@ -74,7 +75,7 @@ def import_rows(services: Rememberers, rows: Rows, now: Instant) -> int:
     peers, gossip, trust = services.peers, services.gossip, services.trust
     useless = 0
     try:
-        gossip.restore([*rows.get("origins", {}).values()], is_final=rows.get(_LIFE, {}).get(_IS_FINAL) is True)
+        gossip.restore([*rows.get("origins", {}).values()], since=_wanted_since(rows.get(_LIFE, {})))
     except DecodeError:
         useless += len(rows["origins"])
     known, anchors = [*rows.get("known", {}).values()], rows.get("anchors", {}).get(b"", [])
@@ -82,6 +83,14 @@ def import_rows(services: Rememberers, rows: Rows, now: Instant) -> int:
     told = {name: [*rows.get(name, {}).values()] for name in ("evidence", "statements", "proofs")}
     useless += trust.restore(told, now)
     return useless
+
+
+def _wanted_since(life: dict[bytes, Value]) -> int | None:
+    """From when on the next life wants messages; None for its own beginning. 0 where the last one did not tell."""
+    if life.get(_IS_FINAL) is not True:
+        return None
+    since = life.get(_SINCE)
+    return since if isinstance(since, int) and since >= 0 else 0
 
 
 def epoch_after(rows: Rows, wall_milliseconds: int) -> int:

@@ -85,6 +85,7 @@ class Gossip:
         self._actions: deque[Action] = deque()
         self._spreader = Spreader(self.mesh, self._admission.store, self.stats, self._actions, random=random)
         self._reconciler = Reconciler(self._admission, self.mesh, self._spreader, self.stats, settings, random=random)
+        self.since = self._reconciler.since
         self._receipts = Receipts()
         self._follow_at: Instant | None = None
         self._maintain_at: Instant | None = None
@@ -221,15 +222,15 @@ class Gossip:
         """What must be remembered across a restart, as plain data."""
         return [row for row in self._admission.origins.snapshot() if isinstance(row, list) and row[0] != self._own_id]
 
-    def restore(self, remembered: Value, *, is_final: bool) -> None:
+    def restore(self, remembered: Value, *, since: int | None) -> None:
         """Remembers what `snapshot` told; DecodeError, and only that there was an earlier life, for anything else.
 
-        is_final: nothing was accepted after it was told, so that what was missed since is wanted now. Otherwise an
-        earlier life may have delivered it already, and only what is newer than this life is.
+        since: what `since()` told with it, if nothing was accepted afterwards: what was missed from then on is wanted.
+        None where an earlier life may have delivered more than it told: only what is newer than this one is wanted.
         """
         self._lives.has_past = True
         self._admission.origins.restore(remembered)
-        self._reconciler.wants_history = is_final
+        self._reconciler.wanted_since = since
 
     # --- receiving ----------------------------------------------------------------------------------------------
 
@@ -252,8 +253,7 @@ class Gossip:
                 self._reconciler.receive(peer, rest, now)
             case [int(act), list(listed), *_] if act == Act.QUESTION:
                 self._admit_ids(lane, len(listed), now)
-                known = list(filter(self._admission.seen.is_accepted, ids_of(listed)))
-                self._spreader.tell([peer], known, Urgency.NOW)
+                self._spreader.tell([peer], list(filter(self._admission.seen.is_accepted, ids_of(listed))), Urgency.NOW)
             case [int(act), *_] if act > max(Act):
                 raise DecodeError("unknown_kind", f"gossip action {act}")
             case _:

@@ -32,7 +32,9 @@ node's whole mesh does not own those."""
 
 
 class Reconciler:
-    """The syncs of one node. wants_history: whether messages older than this life of the node are wanted."""
+    """The syncs of one node. wanted_since: wall milliseconds from which on messages are wanted that were made before
+    this life of the node; None for none of them.
+    """
 
     def __init__(
         self,
@@ -44,7 +46,7 @@ class Reconciler:
         *,
         random: Random,
     ) -> None:
-        self.wants_history = False
+        self.wanted_since: int | None = None
         self._admission = admission
         self._mesh = mesh
         self._spreader = spreader
@@ -75,7 +77,11 @@ class Reconciler:
 
     def wants(self, timestamp: int) -> bool:
         """Whether a message that only a sync brings is wanted, by its wall milliseconds."""
-        return timestamp >= self._since()
+        return timestamp >= self.since()
+
+    def since(self) -> int:
+        """The wall millisecond from which on this node wants messages: what is older may be delivered already."""
+        return self._began_at if self.wanted_since is None else min(self.wanted_since, self._began_at)
 
     def digest(self) -> bytes:
         """What this node has, in 8 bytes."""
@@ -143,8 +149,5 @@ class Reconciler:
         self._say(peer, Flag.ANSWER | frame.flags, frame.page.low, frame.page.high, rows, told=told)
 
     def _say(self, peer: NodeId, flags: Flag, low: bytes, high: bytes, rows: list[Value], *, told: int) -> None:
-        data = encode(Act.SYNC, int(flags), self._syncs.digest(), self._since(), low, high, rows, told)
+        data = encode(Act.SYNC, int(flags), self._syncs.digest(), self.since(), low, high, rows, told)
         self._spreader.say([peer], data)
-
-    def _since(self) -> int:
-        return 0 if self.wants_history else self._began_at

@@ -182,11 +182,31 @@ def test_a_node_that_remembers_gets_what_it_missed_and_nothing_twice(is_final: b
     missed = mesh.publish(0, {"n": 2})
     mesh.run(1)
     reborn = mesh.nodes[mesh.ids[1]] = make_gossip(mesh.identities[1], epoch=EPOCH + 2000)
-    reborn.restore(remembered, is_final=is_final)
+    reborn.restore(remembered, since=0 if is_final else None)
     mesh.link(0, 1)
     mesh.run(5)
     assert mesh.counts(seen) == [0, 1]
     assert mesh.counts(missed) == [0, int(is_final)]
+
+
+def test_a_clean_stop_does_not_bring_back_what_a_killed_life_before_it_delivered() -> None:
+    mesh = Mesh(2)
+    mesh.link(0, 1)
+    remembered = mesh.nodes[mesh.ids[1]].snapshot()
+    seen = mesh.publish(0, {"n": 1})
+    mesh.run(1)  # and is killed, before the number of that message was written down
+    mesh.cut(0, 1)
+    short = make_gossip(mesh.identities[1], epoch=EPOCH + 1000)
+    short.restore(remembered, since=None)
+    mesh.run(1)
+    missed = mesh.publish(0, {"n": 2})
+    mesh.run(1)
+    reborn = mesh.nodes[mesh.ids[1]] = make_gossip(mesh.identities[1], epoch=EPOCH + 3000)
+    reborn.restore(short.snapshot(), since=short.since())
+    mesh.link(0, 1)
+    mesh.run(5)
+    assert mesh.counts(seen) == [0, 1]
+    assert mesh.counts(missed) == [0, 1]
 
 
 def test_a_large_message_is_told_of_and_pulled_once_by_each() -> None:
@@ -299,7 +319,7 @@ def test_what_a_life_delivered_that_left_no_memory_waits_for_its_authors_clock(h
     mesh.run(3)
     reborn = mesh.nodes[mesh.ids[1]] = make_gossip(mesh.identities[1], epoch=EPOCH + 3000)
     if had_life:
-        reborn.restore([], is_final=False)
+        reborn.restore([], since=None)
     reborn.peer_up(mesh.ids[0], mesh.now)
     kept = mesh.nodes[mesh.ids[0]]._admission.store.get(old)
     assert kept is not None
