@@ -85,7 +85,7 @@ class Book:
         peer.state, peer.heard_at, peer.down_at = PeerState.DOWN, heard_at, heard_at
         self.tried.admit(record.node_id, record.host, heard_at)
         self._table.forget_addresses()
-        self._members.heard_of(record, dial_at)
+        self._members.recall(record, dial_at)
         self._dialer.learn(record.node_id, record, dial_at)
 
     def _heard_at(self, node_id: NodeId) -> Instant | None:

@@ -47,8 +47,11 @@ class Dialer:
         self._stats = stats
         self._random = random
         self._targets = Targets(random, is_met=self._is_met)
+        self._targets.doubts = self._doubts
         self.is_desired: Callable[[NodeId], bool] = lambda node_id: True
         self.is_confirmed: Callable[[NodeId], bool] = lambda node_id: True
+        self.on_failed: Callable[[NodeId, Instant], None] = lambda node_id, now: None
+        self.on_greeted: Callable[[NodeId], None] = lambda node_id: None
         self.on_unreachable: Callable[[NodeId, Instant], None] = lambda node_id, now: None
         self.is_present: Callable[[NodeId], bool] = lambda node_id: False
 
@@ -131,6 +134,7 @@ class Dialer:
 
     def greeted(self, peer: Peer, now: Instant) -> None:
         """That peer has introduced itself; its targets are fulfilled."""
+        self.on_greeted(peer.node_id)
         if peer.record is not None:
             self.learn(peer.node_id, peer.record, now)
         for target in self._targets.all():
@@ -222,6 +226,8 @@ class Dialer:
             text = _EXPLAINED[hint].format(address=format_address(address), network=self._settings.network_id)
             self._actions.append(Report(kind=hint, text=text))
         expected = target.key.expected
+        if expected is not None:
+            self.on_failed(expected, now)
         if not is_planned and expected is not None:
             self.on_unreachable(expected, now)
             self._forget(expected)
@@ -237,6 +243,12 @@ class Dialer:
     def _is_met(self, node_id: NodeId) -> bool:
         peer = self._table.get(node_id)
         return peer is not None and peer.is_met and self.is_confirmed(node_id)
+
+    def _doubts(self, node_id: NodeId) -> int:
+        peer = self._table.get(node_id)
+        if peer is not None and peer.is_met:
+            return 0
+        return 1 if self.is_confirmed(node_id) else 2
 
     def _politeness(self, node_id: NodeId) -> Duration:
         base = 0 if self._settings.own_id < node_id else POLITENESS

@@ -5,6 +5,9 @@ who watch it and whom it watches, and LINKS_RANDOM nodes picked at random, which
 too, so it has about twenty links whatever the size of the network; `peers_max` is never exceeded for long. What others
 choose has its own share of it, so that whoever dials in cannot take the room of the links that this node chose.
 
+A neighbour that cannot be reached is passed over for the one behind it. One that was never met may be an invention, and
+is wanted beside the nearest one that was met, as far as `trials` allow.
+
 Works on the member list, the peer table and the dialer; what is to be closed is returned.
 """
 
@@ -14,12 +17,13 @@ from collections.abc import Callable
 
 from node.peers.dialer import Dialer
 from node.peers.groups import group_of
-from node.peers.hearsay import Hearsay
-from node.peers.members import Members
+from node.peers.members import Member, Members
+from node.peers.rings import EVERYBODY_MAX
 from node.peers.settings import PeersSettings
 from node.peers.table import Peer, PeerTable
+from node.peers.trials import Trials
 from node.types import SECOND, Duration, Instant, NodeId, Random
-from node.wire.limits import LINKS_ALL_MAX, LINKS_RANDOM
+from node.wire.limits import DIALS_OF_STRANGER_MAX, LINKS_ALL_MAX, LINKS_RANDOM
 
 __all__ = ["Links"]
 
@@ -35,18 +39,20 @@ CROWD_FACTOR = 4
 LINKS_FEW = 3
 """Links up to which any link is wanted."""
 
+REACH = 8
+"""Members in each direction of a ring of which one is wanted: so many crashes in a row are stepped over."""
+
 
 class Links:
     """The links of one node.
 
-    is_precious: whether a link is used beyond what is decided here. hearsay: nodes known by the word of others alone.
+    is_precious: whether a link is used beyond what is decided here. trials: what came of dials.
     """
 
     def __init__(
         self, settings: PeersSettings, members: Members, table: PeerTable, dialer: Dialer, *, random: Random
     ) -> None:
         self.is_precious: Callable[[NodeId], bool] = lambda node_id: False
-        self.hearsay = Hearsay(b"")
         self.rank: Callable[[NodeId], float] = lambda node_id: 0.0
         self.neighbours: dict[NodeId, None] = {}
         self._settings = settings
@@ -54,12 +60,16 @@ class Links:
         self._table = table
         self._dialer = dialer
         self._random = random
+        self.trials = Trials(random)
         self._picked: dict[NodeId, None] = {}
+        self._strangers: dict[NodeId, None] = {}
         self._refused: dict[NodeId, Instant] = {}
         self._is_small = True
         self._counted: list[Peer] = []
         self._outbound = 0
         dialer.is_desired = self.is_desired
+        dialer.on_failed = self.failed
+        dialer.on_greeted = self.reached
 
     def is_desired(self, node_id: NodeId) -> bool:
         """Whether this node wants a link with that one."""
@@ -78,6 +88,10 @@ class Links:
         """Whether a peer that has dialled this node may introduce itself; who stays is decided later."""
         return peer.is_active or self._count()[1] < CROWD_FACTOR * self._settings.inbound_room
 
+    def is_watched(self, node_id: NodeId) -> bool:
+        """Whether that node's silence is noticed soon: of the neighbours, and of the few who were met in a crowd."""
+        return node_id in self.neighbours or (self.trials.are_doubted and self._has_met_few)
+
     def refused(self, node_id: NodeId, now: Instant) -> None:
         """That node has no room for this one, which picks another."""
         self._picked.pop(node_id, None)
@@ -88,19 +102,35 @@ class Links:
     def refresh(self, now: Instant) -> None:
         """Follows the member list: asks the dialer for what is missing, and to forget what is not wanted any more."""
         members = self._members
-        self.neighbours = dict.fromkeys(members.rings.neighbours(self._settings.own_id))
+        self.neighbours = self._around(now)
         self._is_small = members.population - 1 <= min(LINKS_ALL_MAX, self._settings.peers_max)
         if self._is_small:
             self._picked.clear()
             wanted = [member.node_id for member in members.present()]
         else:
-            self._pick()
+            self._pick(now)
             wanted = [*self.neighbours, *self._picked]
+        self._strangers = {node_id: None for node_id in wanted if not self._members.is_met(node_id)}
         for node_id in wanted:
             member, peer = members.get(node_id), self._table.get(node_id)
             if member is not None and member.record is not None and (peer is None or not peer.links):
                 self._dialer.learn(node_id, member.record, now)
         self._dialer.forget_undesired()
+
+    def failed(self, node_id: NodeId, now: Instant) -> None:
+        """A dial of that node failed."""
+        member = self._members.get(node_id)
+        if member is None or not member.is_present:
+            return
+        self._picked.pop(node_id, None)
+        self.neighbours.pop(node_id, None)
+        failures = self.trials.failed(node_id, now, is_met=member.is_met)
+        if failures >= DIALS_OF_STRANGER_MAX and not member.is_met:
+            self._dialer.on_unreachable(node_id, now)
+
+    def reached(self, node_id: NodeId) -> None:
+        """That node introduced itself."""
+        self.trials.reached(node_id, is_new=self._strangers.pop(node_id, 0) is None)
 
     def surplus(self, now: Instant) -> list[Peer]:
         """Active peers whose links are to be given up: those that this node made and needs no more, and whoever is
@@ -138,19 +168,64 @@ class Links:
 
     def _is_needed(self, peer: Peer) -> bool:
         node_id = peer.node_id
-        return node_id in self.neighbours or node_id in self._picked or self.is_precious(node_id)
+        if node_id in self.neighbours or node_id in self._picked or self.is_precious(node_id):
+            return True
+        # Among a crowd that may be invented, the few who were met are worth more than a place at random.
+        return self._has_met_few and self._members.is_met(node_id)
+
+    @property
+    def _has_met_few(self) -> bool:
+        return len(self._members.met) - 1 <= LINKS_ALL_MAX
 
     def _worth(self, node_id: NodeId) -> tuple[bool, bool, float]:
         """What a link that somebody else made is worth to this node, which dials its neighbours itself if need be."""
         return node_id in self.neighbours, self.is_precious(node_id), self.rank(node_id)
 
-    def _pick(self) -> None:
+    def _around(self, now: Instant) -> dict[NodeId, None]:
+        """The neighbours on the rings: of those that can be reached the nearest, and the nearest that was met."""
+        own, members = self._settings.own_id, self._members
+        if members.population <= EVERYBODY_MAX:
+            return dict.fromkeys(members.rings.neighbours(own))
+        found: dict[NodeId, None] = {}
+        if self.trials.are_doubted and len(members.met) <= EVERYBODY_MAX:
+            found.update(dict.fromkeys(members.met.neighbours(own)))
+        for near, met in zip(members.rings.around(own, REACH), members.met.around(own, REACH), strict=True):
+            nearest = self._first(near, now)
+            if nearest is not None and (self._members.is_met(nearest) or self._may_try(nearest, now)):
+                found[nearest] = None
+            if nearest is None or not self._members.is_met(nearest):
+                nearest = self._first(met, now)
+                found.update({} if nearest is None else {nearest: None})
+        return found
+
+    def _first(self, near: list[NodeId], now: Instant) -> NodeId | None:
+        """The first of them that can be reached, as far as known."""
+        for node_id in near:
+            member, peer = self._members.get(node_id), self._table.get(node_id)
+            if peer is not None and peer.links:
+                return node_id
+            if member is not None and member.record is not None and not self.trials.is_passed_over(node_id, now):
+                return node_id
+        return None
+
+    def _may_try(self, node_id: NodeId, now: Instant) -> bool:
+        if node_id in self._strangers:
+            return True
+        if not self.trials.may_try(now):
+            return False
+        self._strangers[node_id] = None
+        self.trials.tries(now)
+        return True
+
+    def _pick(self, now: Instant) -> None:
         for node_id in list(self._picked):
             member = self._members.get(node_id)
             if member is None or not member.is_present or node_id in self.neighbours:
                 del self._picked[node_id]
         # Few that showed themselves among a crowd of others: the crowd may be invented, and all of the few are wanted.
-        is_crowd_told = self._members.population - 1 - len(self.hearsay) <= LINKS_ALL_MAX
+        is_doubted, signed = self.trials.are_doubted, self._members.signed
+        is_word_enough = not is_doubted or signed <= LINKS_ALL_MAX
+        is_crowd_told = signed <= LINKS_ALL_MAX or (is_doubted and self._has_met_few)
         lacking = (LINKS_ALL_MAX if is_crowd_told else LINKS_RANDOM) - len(self._picked)
         if lacking <= 0:
             for node_id in list(self._picked)[lacking:] if lacking else ():
@@ -159,19 +234,24 @@ class Links:
         shown: dict[bytes, list[NodeId]] = {}
         told: dict[bytes, list[NodeId]] = {}
         for member in self._members.present():
-            node_id, record = member.node_id, member.record
-            if record is not None and not (
-                node_id in self.neighbours or node_id in self._picked or node_id in self._refused
-            ):
-                free = told if node_id in self.hearsay else shown
-                free.setdefault(group_of(record.host), []).append(node_id)
+            if self._is_free(member, now):
+                assert member.record is not None
+                free = shown if member.is_met or (member.incarnation and is_word_enough) else told
+                free.setdefault(group_of(member.record.host), []).append(member.node_id)
         # Only who runs short of nodes that showed themselves tries what others tell: that may be anybody's invention.
         chosen = self._sample(shown, 2 * lacking)
-        if not chosen:
-            lacking = max(0, LINKS_RANDOM - len(self._picked))
+        if not chosen and self.trials.may_try(now):
+            lacking = min(1 if is_doubted else LINKS_RANDOM, max(0, LINKS_RANDOM - len(self._picked)))
             chosen = self._sample(told, 2 * lacking)
+            self.trials.tries(now)
         chosen.sort(key=self.rank, reverse=True)
         self._picked.update(dict.fromkeys(chosen[:lacking]))
+
+    def _is_free(self, member: Member, now: Instant) -> bool:
+        node_id = member.node_id
+        if member.record is None or node_id in self.neighbours or node_id in self._picked or node_id in self._refused:
+            return False
+        return not self.trials.is_passed_over(node_id, now)
 
     def _sample(self, free: dict[bytes, list[NodeId]], count: int) -> list[NodeId]:
         """Members at random, each of a group at random: an attacker with few groups is picked seldom, however many."""

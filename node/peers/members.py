@@ -5,12 +5,15 @@ evidence, by the word of DEAD_ACCUSERS independent accusers, or when a suspicion
 which its own word would have come by any path that is left: so nobody can talk a living node to death. The dead are
 remembered for DEAD_MEMORY, so that whoever comes back is found again however long it was away.
 
-Knows nothing of links and probes; those who have evidence tell it here. Bounded: the dead and those who left go first.
+Whoever proved its key over a connection with this node is met. Anybody can make keys and sign for them, so members that
+were not met make room for those that were, never the other way round, and are kept on rings of all, not of the met.
+
+Knows nothing of links and probes; those who have evidence tell it here. Bounded: the gone that were never met go first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -41,6 +44,7 @@ class Member:
 
     incarnation: the highest that the node itself told; 0 while it is known by hearsay alone. record: where it can be
     dialled. suspected_by, dead_by: who accuses it at this incarnation. since: when its state last changed.
+    is_met: this node had a connection with it, in this life or one before.
     """
 
     node_id: NodeId
@@ -49,6 +53,7 @@ class Member:
     incarnation: int = 0
     record: Record | None = None
     name: str = ""
+    is_met: bool = False
     suspected_by: dict[NodeId, None] = field(default_factory=dict)
     dead_by: dict[NodeId, None] = field(default_factory=dict)
 
@@ -71,17 +76,20 @@ class Members:
     """The membership as one node sees it, itself apart.
 
     digest: exclusive or over the keys of all who take part: equal for nodes that see the same network.
-    on_forgotten: told who is no member any more.
+    rings, met: of all who take part, and of those among them that this node met. on_forgotten: told who is no member
+    any more.
     """
 
     def __init__(self, own: NodeId) -> None:
         self.counts: dict[MemberState, int] = dict.fromkeys(MemberState, 0)
         self.changes: list[Change] = []
         self.rings = Rings(own)
+        self.met = Rings(own)
         self.digest = int.from_bytes(own[:8], "big")
         self.on_forgotten: Callable[[NodeId], None] = lambda node_id: None
         self._own = own
         self._members: dict[NodeId, Member] = {}
+        self._unsigned: dict[NodeId, None] = {}
         self._suspects: dict[NodeId, None] = {}
         self._gone: dict[NodeId, None] = {}
 
@@ -93,6 +101,11 @@ class Members:
         """Nodes that take part, this one included."""
         return len(self.rings)
 
+    @property
+    def signed(self) -> int:
+        """Others that take part and said so themselves, so that they are known by more than hearsay."""
+        return len(self.rings) - 1 - len(self._unsigned)
+
     def get(self, node_id: NodeId) -> Member | None:
         """The member with that key."""
         return self._members.get(node_id)
@@ -101,6 +114,11 @@ class Members:
         """Whether that node takes part."""
         member = self._members.get(node_id)
         return member is not None and member.is_present
+
+    def is_met(self, node_id: NodeId) -> bool:
+        """Whether this node had a connection with that one."""
+        member = self._members.get(node_id)
+        return member is not None and member.is_met
 
     def is_confirmed(self, node_id: NodeId) -> bool:
         """Whether that node has shown itself, so that it is known by more than hearsay."""
@@ -125,10 +143,9 @@ class Members:
 
     # --- good news ----------------------------------------------------------------------------------------------
 
-    @property
-    def is_full(self) -> bool:
-        """Whether a newcomer takes the place of somebody else."""
-        return len(self._members) >= MEMBERS_MAX
+    def find_room(self) -> bool:
+        """Whether there is a place, or somebody who is gone and was never met can give up his."""
+        return len(self._members) < MEMBERS_MAX or self._give_up(self._gone)
 
     def forget(self, node_id: NodeId) -> None:
         """That node is no member any more."""
@@ -140,7 +157,7 @@ class Members:
         """Somebody says that a node exists; that alone revives nobody, and takes nobody's place."""
         member = self._members.get(record.node_id)
         if member is None:
-            if self.is_full:
+            if not self.find_room():
                 return False
             member = self._add(record.node_id, now)
             if member is None:
@@ -151,12 +168,29 @@ class Members:
             member.record = record
         return False
 
+    def recall(self, record: Record, now: Instant) -> None:
+        """A node that was met in an earlier life of this one."""
+        if self.heard_of(record, now):
+            self.meet(record.node_id, now)
+
+    def meet(self, node_id: NodeId, now: Instant) -> Member | None:
+        """That node, which proved its key over a connection with this one; None if there is no room for it."""
+        member = self._members.get(node_id)
+        if member is None and (self.find_room() or self._make_room()):
+            member = self._add(node_id, now)
+        if member is not None and not member.is_met:
+            member.is_met = True
+            if member.is_present:
+                self.met.add(node_id)
+        return member
+
     def present_again(self, node_id: NodeId, incarnation: int, now: Instant) -> bool:
         """The node itself told that incarnation, over its own connection or signed; whether that is news."""
         member = self._members.get(node_id) or self._add(node_id, now)
         if member is None or incarnation <= member.incarnation:
             return False
         member.incarnation = incarnation
+        self._unsigned.pop(node_id, None)
         self._clear(member, now)
         return True
 
@@ -219,27 +253,32 @@ class Members:
     # --- private ------------------------------------------------------------------------------------------------
 
     def _add(self, node_id: NodeId, now: Instant) -> Member | None:
-        if node_id == self._own or (self.is_full and not self._make_room()):
+        if node_id == self._own or not self.find_room():
             return None
         member = self._members[node_id] = Member(node_id, now)
         self.counts[MemberState.ALIVE] += 1
-        self._appear(node_id)
+        self._appear(member)
         self.changes.append(Change(node_id, MemberState.ALIVE, 0))
         return member
 
     def _make_room(self) -> bool:
-        gone = next((member for member in self._members.values() if not member.is_present), None)
-        if gone is None:
-            # Somebody known by hearsay alone costs nothing to lose.
-            gone = next((member for member in self._members.values() if not member.incarnation), None)
-        if gone is None:
-            return False
-        self._forget(gone)
-        return True
+        if self._give_up(self._members):
+            return True
+        oldest = next(iter(self._gone), None)
+        if oldest is not None:
+            self._forget(self._members[oldest])
+        return oldest is not None
+
+    def _give_up(self, candidates: Iterable[NodeId]) -> bool:
+        """Forgets the first of them that was never met: nobody here knows whether it ever was."""
+        stranger = next((node_id for node_id in candidates if not self._members[node_id].is_met), None)
+        if stranger is not None:
+            self._forget(self._members[stranger])
+        return stranger is not None
 
     def _forget(self, member: Member) -> None:
         if member.is_present:
-            self._vanish(member.node_id)
+            self._vanish(member)
         self.counts[member.state] -= 1
         self._suspects.pop(member.node_id, None)
         self._gone.pop(member.node_id, None)
@@ -259,7 +298,7 @@ class Members:
         self.counts[state] += 1
         member.state, member.since = state, now
         if was_present != member.is_present:
-            (self._appear if member.is_present else self._vanish)(member.node_id)
+            (self._appear if member.is_present else self._vanish)(member)
         self._suspects.pop(member.node_id, None)
         self._gone.pop(member.node_id, None)
         if state is MemberState.SUSPECT:
@@ -268,10 +307,17 @@ class Members:
             self._gone[member.node_id] = None
         self.changes.append(Change(member.node_id, state, member.incarnation))
 
-    def _appear(self, node_id: NodeId) -> None:
-        self.rings.add(node_id)
-        self.digest ^= int.from_bytes(node_id[:8], "big")
+    def _appear(self, member: Member) -> None:
+        self.rings.add(member.node_id)
+        self.digest ^= int.from_bytes(member.node_id[:8], "big")
+        if member.is_met:
+            self.met.add(member.node_id)
+        if not member.incarnation:
+            self._unsigned[member.node_id] = None
 
-    def _vanish(self, node_id: NodeId) -> None:
-        self.rings.remove(node_id)
-        self.digest ^= int.from_bytes(node_id[:8], "big")
+    def _vanish(self, member: Member) -> None:
+        self.rings.remove(member.node_id)
+        self.digest ^= int.from_bytes(member.node_id[:8], "big")
+        if member.is_met:
+            self.met.remove(member.node_id)
+        self._unsigned.pop(member.node_id, None)

@@ -62,6 +62,7 @@ class Membership:
     def __init__(self, settings: PeersSettings, actions: deque[Action], stats: PeerStats) -> None:
         self.members = Members(settings.own_id)
         self.hearsay = Hearsay(settings.book_secret)
+        self.hearsay.is_signed = self.members.is_confirmed
         self.members.on_forgotten = self.hearsay.remove
         self.incarnation = max(1, settings.hello.epoch)
         self.host = settings.hello.host
@@ -92,9 +93,9 @@ class Membership:
         """Begins among these nodes as if all had met: their records, incarnations and names. Nobody is told of it."""
         self._is_announced = True
         for record, incarnation, name in others:
-            self.members.present_again(record.node_id, incarnation, now)
-            member = self.members.get(record.node_id)
+            member = self.members.meet(record.node_id, now)
             if member is not None:
+                self.members.present_again(record.node_id, incarnation, now)
                 member.record, member.name = record, name
         self._settle(now)
 
@@ -116,9 +117,9 @@ class Membership:
         members = self.members
         known = members.get(node_id)
         was_gone = known is not None and not known.is_present
-        members.present_again(node_id, incarnation, now)
-        member = members.get(node_id)
+        member = members.meet(node_id, now)
         if member is not None:
+            members.present_again(node_id, incarnation, now)
             member.record, member.name = record or member.record, name
             members.answered(member, now)
         self._own_suspicions.pop(node_id, None)
@@ -174,11 +175,14 @@ class Membership:
 
     # --- of others, by their word -------------------------------------------------------------------------------
 
-    def notice(self, kind: int, origin: NodeId, payload: bytes, now: Instant) -> None:
-        """Signed gossip about members. DecodeError for a payload that no honest node signs."""
+    def notice(self, kind: int, origin: NodeId, payload: bytes, teller: bytes, now: Instant) -> None:
+        """Signed gossip about members, brought by a peer in that group of addresses.
+
+        DecodeError for a payload that no honest node signs.
+        """
         match kind:
             case MessageType.MEMBER:
-                self._receive_presence(origin, parse_presence(payload), now)
+                self._receive_presence(origin, parse_presence(payload), teller, now)
             case MessageType.SUSPECT | MessageType.DEAD:
                 for accused in parse_accusation(payload):
                     self._receive_accused(kind, origin, accused, now)
@@ -254,15 +258,18 @@ class Membership:
 
     # --- private ------------------------------------------------------------------------------------------------
 
-    def _receive_presence(self, origin: NodeId, presence: Presence, now: Instant) -> None:
+    def _receive_presence(self, origin: NodeId, presence: Presence, teller: bytes, now: Instant) -> None:
         known = self.members.get(origin)
         was_suspect = known is not None and known.state is MemberState.SUSPECT
-        if not self.members.present_again(origin, presence.incarnation, now):
+        if origin == self._settings.own_id or (known is not None and presence.incarnation <= known.incarnation):
             return
+        # A signature proves a key, and anybody can make keys: until it is met, it has its place among the hearsay.
+        if not (known is not None and known.is_met) and not self._admit(origin, teller, is_signed=True):
+            return
+        self.members.present_again(origin, presence.incarnation, now)
         if was_suspect:
             self._stats.refutations += 1
         self._own_suspicions.pop(origin, None)
-        self.hearsay.remove(origin)
         member = self.members.get(origin)
         assert member is not None
         member.name = presence.name
@@ -291,19 +298,21 @@ class Membership:
 
     def _hear_of(self, teller: bytes, record: Record, *, is_gone: bool, now: Instant) -> None:
         known = self.members.get(record.node_id)
-        if is_gone or (known is not None and known.is_present and record.node_id not in self.hearsay):
+        if is_gone or (known is not None and (known.is_met or not known.is_present)):
             # Whoever was met in an earlier life is looked for where it was met: nobody else can have it moved.
             return
-        admission = self.hearsay.admit(record.node_id, teller, has_room=not self.members.is_full)
+        if self._admit(record.node_id, teller) and self.members.heard_of(record, now):
+            self._stats.addresses_learned += 1
+
+    def _admit(self, node_id: NodeId, teller: bytes, *, is_signed: bool = False) -> bool:
+        """Whether there is room among the hearsay for a node of which a peer in the group `teller` tells."""
+        is_known = self.members.get(node_id) is not None
+        has_room = is_known or self.members.find_room()
+        admission = self.hearsay.admit(node_id, teller, has_room=has_room, is_signed=is_signed)
         if admission.displaced is not None:
             self.members.forget(admission.displaced)
-        if not admission.is_admitted:
-            self._stats.addresses_refused += 1
-        elif self.members.heard_of(record, now):
-            self._stats.addresses_learned += 1
-        elif self.members.get(record.node_id) is None:
-            self.hearsay.remove(record.node_id)
-            self._stats.addresses_refused += 1
+        self._stats.addresses_refused += not admission.is_admitted
+        return admission.is_admitted
 
     def _may_challenge(self, member: Member, now: Instant) -> bool:
         asked_at = self._challenged_at.pop(member.node_id, None)

@@ -103,7 +103,6 @@ class Peers:
         self._rivals = Rivals()
         self.membership.on_change = self._on_change
         self.membership.is_lively = lambda node_id: self.watch.is_lively(node_id, self._now)
-        self.links.hearsay = self.membership.hearsay
         self._dialer.is_present = self.members.is_present
         self._dialer.is_confirmed = self.members.is_confirmed
         self._dialer.on_unreachable = self.membership.unreachable
@@ -254,7 +253,7 @@ class Peers:
         """Signed gossip about members, with its author and the peer that brought it; never raises."""
         self._now = now
         try:
-            self.membership.notice(kind, origin, payload, now)
+            self.membership.notice(kind, origin, payload, group_of(self.table.host_of(via)), now)
         except DecodeError as error:
             # It was the author who signed it, and nobody who passed it on.
             self.stats.rejected[error.reason] += 1
@@ -426,7 +425,7 @@ class Peers:
         others: list[Peer] = []
         for peer in self.table.active():
             if peer.links:
-                (neighbours if peer.node_id in self.links.neighbours else others).append(peer)
+                (neighbours if self.links.is_watched(peer.node_id) else others).append(peer)
         is_calm = self.watch.tick(neighbours, others, now)
         for peer in self.table.linked():
             is_calm = is_calm and peer.ended is None
@@ -454,6 +453,7 @@ class Peers:
         """Dials somebody who is gone: a partition is over for everybody as soon as one dial succeeds."""
         self._heal_at = now + round(HEAL_INTERVAL * self._random.uniform(0.5, 1.5))
         gone = self.members.gone()
+        gone = [node_id for node_id in gone if self.members.is_met(node_id)] or gone
         if gone:
             member = self.members.get(gone[self._random.randrange(0, len(gone))])
             if member is not None and member.record is not None:

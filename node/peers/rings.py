@@ -47,14 +47,19 @@ class Rings:
         """Up to eight nodes around a member, each once, without itself."""
         if len(self) <= EVERYBODY_MAX:
             return [other for _, other in self._rings[0] if other != node_id]
-        found: dict[NodeId, None] = {}
+        return list(dict.fromkeys(other for near in self.around(node_id, 1) for other in near))
+
+    def around(self, node_id: NodeId, reach: int) -> list[list[NodeId]]:
+        """Up to `reach` others in each of eight directions, two on each ring, the nearest first."""
+        found: list[list[NodeId]] = []
         for number, ring in enumerate(self._rings):
             position = bisect_left(ring, (_place(node_id, number), node_id))
             is_member = position < len(ring) and ring[position][1] == node_id
-            for step in (-1, 1 if is_member else 0):
-                found[ring[(position + step) % len(ring)][1]] = None
-        found.pop(node_id, None)
-        return list(found)
+            for step in (-1, 1):
+                first = position + (step if step < 0 or is_member else 0)
+                near = (ring[(first + step * turn) % len(ring)][1] for turn in range(min(reach, len(ring))))
+                found.append([other for other in near if other != node_id])
+        return found
 
 
 def _place(node_id: NodeId, ring: int) -> bytes:

@@ -145,6 +145,11 @@ class PeerTable:
             self._active = [peer for peer in self._linked.values() if peer.is_active]
         return self._active
 
+    def host_of(self, node_id: NodeId) -> str:
+        """The other end of that peer's newest connection; "" without one."""
+        peer = self._peers.get(node_id)
+        return "" if peer is None else next((state.address[0] for state in reversed(peer.links.values())), "")
+
     def linked(self) -> list[Peer]:
         """The peers with a connection, and active ones whose next connection is awaited."""
         return list(self._linked.values())

@@ -59,11 +59,15 @@ class Target:
 
 
 class Targets:
-    """The table of targets. `is_met` tells whether a node was ever an active peer."""
+    """The table of targets. `is_met` tells whether a node was ever an active peer.
+
+    doubts: how little is known of a node, 0 to 2: was met here, said itself that it is there, was told of by others.
+    """
 
     def __init__(self, random: Random, *, is_met: Callable[[NodeId], bool]) -> None:
         self._random = random
         self._is_met = is_met
+        self.doubts: Callable[[NodeId], int] = lambda node_id: 0
         self._targets: dict[TargetKey, Target] = {}
         self._dialling: dict[tuple[Carrier, int], Target] = {}
 
@@ -127,19 +131,33 @@ class Targets:
         return True
 
     def due(self, now: Instant, is_wanted: Callable[[Target], bool]) -> list[Target]:
-        """Whom to dial now, the least unsuccessful first, as many as may be under way at once."""
+        """Whom to dial now, the best known and least unsuccessful first, as many as may be under way at once."""
         waiting = [target for target in self._targets.values() if target.next_at <= now and self._is_idle(target)]
         wanted = [target for target in waiting if is_wanted(target)]
-        wanted.sort(key=lambda target: (not target.is_manual, target.failures))
-        room = max(0, DIALS_MAX - len(self._dialling))
-        return [target for index, target in enumerate(wanted) if index < room or target.is_manual]
+        wanted.sort(key=lambda target: (not target.is_manual, self._doubts(target), target.failures))
+        chosen: list[Target] = []
+        for target in wanted:
+            if target.is_manual or self._has_room(target, len(chosen)):
+                chosen.append(target)
+        return chosen
 
     def next_timeout(self, is_wanted: Callable[[Target], bool]) -> Instant | None:
         """When the next dial is due; None while as many as allowed are under way."""
         if len(self._dialling) >= DIALS_MAX:
             return None
-        times = [target.next_at for target in self._targets.values() if self._is_idle(target) and is_wanted(target)]
+        times = [
+            target.next_at
+            for target in self._targets.values()
+            if self._is_idle(target) and self._has_room(target) and is_wanted(target)
+        ]
         return min(times, default=None)
+
+    def _doubts(self, target: Target) -> int:
+        return 0 if target.key.expected is None else self.doubts(target.key.expected)
+
+    def _has_room(self, target: Target, more: int = 0) -> bool:
+        # A dial of nobody ends after many seconds: inventions may not hold up those of whom more is known.
+        return len(self._dialling) + more < DIALS_MAX * (4 - self._doubts(target)) // 4
 
     def _is_idle(self, target: Target) -> bool:
         if target.connection is not None or target.is_self:

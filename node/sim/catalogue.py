@@ -145,7 +145,13 @@ _ALL = (
         within=10,
         without=("mesh-is-sound",),  # captured meshes are the point: digests carry the messages
     ),
-    Scenario(name="sybils", title="two nodes tell of thousands that do not exist", roles=((SYBIL, 2),)),
+    Scenario(
+        name="sybils",
+        title="two nodes tell of thousands that do not exist and sign for hundreds, while two others lose power",
+        seconds=26,
+        roles=((SYBIL, 2),),
+        steps=(Step(8, steps.crash(2, back_after=8, is_silent=True), "power failure of two"),),
+    ),
     Scenario(
         name="slanderers",
         title="two nodes and crowds behind them speak ill of everybody else, and well of each other",

@@ -20,6 +20,7 @@ from node.messages.envelope import Envelope, Sealer, message_id, parse_envelope
 from node.messages.frame import encode_frame, is_frame, parse_frame
 from node.messages.packing import Value, pack, unpack_list
 from node.messages.types import Carrier, MessageType
+from node.peers.notices import Presence
 from node.peers.table import Peer
 from node.sim.nodes import WALL, Role, SimNode, address_of
 from node.transport.endpoint import Endpoint
@@ -51,6 +52,12 @@ HEARD_MAX = 500
 
 NETWORK_ID = "positron"
 
+INVENTED_PER_ACT = 3
+"""Members that a sybil invents and signs for at a time, six per second."""
+
+INVENTED_AFTER = 10
+"""Half seconds after its start when it begins: who joins a flooded network has nobody's word that is worth anything."""
+
 CROWD = 12
 """Identities without a node of their own that a slanderer speaks for."""
 
@@ -73,8 +80,9 @@ class Mouth:
         self._is_stopped = False
         self._life = node.life
         self._host = node.host
-        self._listen(node.machine.udp)
-        self._listen(node.machine.tcp)
+        self._sends: dict[Carrier, Callable[[int, Message, Instant], int]] = {}
+        self._listen(Carrier.UDP, node.machine.udp)
+        self._listen(Carrier.TCP, node.machine.tcp)
         node.bag["mouth"] = self
 
     def every(self, seconds: float, act: Callable[[], None]) -> None:
@@ -101,11 +109,11 @@ class Mouth:
     def say(self, peer: Peer, frame: bytes) -> None:
         """Says anything to that peer, past every service of the node."""
         link = peer.link(Carrier.UDP) or peer.link(Carrier.TCP)
-        endpoint = self.node.machine.udp if link is not None and link.carrier is Carrier.UDP else self.node.machine.tcp
-        if link is None or endpoint is None:
+        if link is None:
             return
         try:
-            endpoint.send(link.connection, Message(frame, Delivery.RELIABLE, self.now + 5 * SECOND), self.now)
+            message = Message(frame, Delivery.RELIABLE, self.now + 5 * SECOND)
+            self._sends[link.carrier](link.connection, message, self.now)
             self.said += 1
         except PositronError:
             pass
@@ -123,10 +131,11 @@ class Mouth:
     def wall(self) -> Instant:
         return WALL + self.network.world.now
 
-    def _listen(self, endpoint: Endpoint | StreamEndpoint | None) -> None:
+    def _listen(self, carrier: Carrier, endpoint: Endpoint | StreamEndpoint | None) -> None:
         if endpoint is None:
             return
         send, poll_event = endpoint.send, endpoint.poll_event
+        self._sends[carrier] = send
         pretended: deque[Event] = deque()
 
         def tapped_send(connection: int, message: Message, now: Instant) -> int:
@@ -289,10 +298,17 @@ def _eclipse(network: Network, node: SimNode) -> None:
 
 
 def _multiply(network: Network, node: SimNode) -> None:
-    """Passes nothing on, and tells everybody of a crowd of nodes that do not exist."""
-    mouth = _drop(network, node)
+    """Passes nothing on, and tells everybody of a crowd of nodes that do not exist: in rows, and in notices that each
+    of them has signed.
+    """
+    mouth, turns = _drop(network, node), count()
 
     def act() -> None:
+        for _ in range(INVENTED_PER_ACT if next(turns) >= INVENTED_AFTER else 0):
+            envelope = _invented_member(mouth)
+            frame = encode(Act.MESSAGE, 1, envelope.body, envelope.signature)
+            for peer in mouth.peers():
+                mouth.say(peer, frame)
         for peer in mouth.peers():
             records: list[Value] = []
             for _ in range(14):
@@ -301,6 +317,14 @@ def _multiply(network: Network, node: SimNode) -> None:
             mouth.say(peer, encode_frame(MessageType.PEER_ANNOUNCEMENT, [records]))
 
     mouth.every(0.5, act)
+
+
+def _invented_member(mouth: Mouth) -> Envelope:
+    identity = Identity(mouth.random.randbytes(32))
+    host, port = address_of(mouth.random.randrange(1 << 16, 1 << 20))
+    presence = Presence(incarnation=1, host=host, udp_port=port, tcp_port=port + 1, name="invented")
+    sealer = Sealer(identity, network_id=NETWORK_ID, epoch=mouth.node.epoch)
+    return sealer.seal(MessageType.MEMBER, presence.packed(), mouth.wall)
 
 
 def _slander(network: Network, node: SimNode) -> None:

@@ -356,7 +356,7 @@ ADDRESSES_PER_PEER_MAX = 4
 HEARSAY_BUCKETS = 64
 HEARSAY_PER_BUCKET = 64
 HEARSAY_REACH = 24
-"""Buckets of nodes known by hearsay, nodes in each, and buckets that the peers of one group of addresses share: 1,536
+"""Buckets of nodes that were not met, nodes in each, and buckets that the peers of one group of addresses share: 1,536
 nodes of 4,096, since whoever joins learns of a whole network from one seed."""
 
 TRIED_BUCKETS = 64
@@ -365,7 +365,10 @@ TRIED_REACH = 8
 """Buckets of nodes that were met, nodes in each, and buckets of one group of addresses: 512 nodes of 4,096."""
 
 MEMBERS_MAX = 4096
-"""Nodes in the list of members; the gone, then those known by hearsay alone, are forgotten first."""
+"""Nodes in the list of members; those that were never met are forgotten first, of them the gone."""
+
+TRIALS_MAX = 1024
+"""Members that could not be reached, each with the time for which it is passed over; the oldest is forgotten first."""
 
 ROWS_PER_MESSAGE_MAX = 128
 """Members in one announcement."""

@@ -172,3 +172,87 @@ def test_links_of_others_give_way_when_there_are_too_many_in_all() -> None:
     accept_dials(desk, 1.5)
     keep_hearing(desk, 8.0)
     assert sum(directions(desk)) <= 8
+
+
+def crowd(desk: Desk, count: int, first: int = 0) -> None:
+    """Invented members that a peer brings notices of, each signed with its own key."""
+    random = Random(f"crowd {first}")
+    for number in range(first, first + count):
+        host = f"10.{9 + number // 62500}.{number // 250 % 250}.{number % 250 + 1}"
+        presence = pack([7, host, 8, 9, "invented"])
+        desk.peers.notice(MessageType.MEMBER, NodeId(random.randbytes(32)), presence, key("a"), desk.now)
+
+
+def refuse_dials(desk: Desk, seconds: float) -> int:
+    """Lets every dial fail after a while; how many there were."""
+    count = 0
+    for _ in range(round(seconds / 0.5)):
+        desk.run(0.5)
+        dials = desk.take(Dial)
+        for handle, dial in enumerate(dials, desk.next_handle - len(dials)):
+            count += 1
+            desk.closed(Link(dial.target.carrier, handle), None, Code.HANDSHAKE_TIMEOUT, address=dial.target.address)
+        for heard in desk.peers.table.active():
+            desk.peers.heard(heard.node_id, desk.now)
+    return count
+
+
+def test_a_crowd_of_invented_members_is_hardly_dialled() -> None:
+    desk, met = Desk(), people(12)
+    desk.greet(key("a"))
+    for number, node_id in enumerate(met):
+        desk.greet(node_id, 5000 + number, address=(f"10.3.0.{number + 1}", 8888))
+    crowd(desk, 1000)
+    first = refuse_dials(desk, 20)
+    assert 8 <= first <= 40
+    dials = 0
+    for turn in range(1, 11):
+        crowd(desk, 100, 1000 * turn)
+        dials += refuse_dials(desk, 20)
+    assert dials <= 20
+
+
+def test_the_nearest_who_were_met_are_watched_among_a_crowd() -> None:
+    desk, met = Desk(), people(12)
+    desk.greet(key("a"))
+    for number, node_id in enumerate(met):
+        desk.greet(node_id, 5000 + number, address=(f"10.3.0.{number + 1}", 8888))
+    crowd(desk, 1000)
+    refuse_dials(desk, 20)
+    nearest = set(desk.peers.members.met.neighbours(desk.peers._settings.own_id))
+    assert len(nearest) >= 4
+    assert nearest <= set(desk.peers.links.neighbours)
+
+
+def test_the_few_who_were_met_all_watch_each_other_among_a_crowd() -> None:
+    desk, met = Desk(), people(7)
+    desk.greet(key("a"))
+    for number, node_id in enumerate(met):
+        desk.greet(node_id, 5000 + number, address=(f"10.3.0.{number + 1}", 8888))
+    crowd(desk, 1000)
+    refuse_dials(desk, 20)
+    assert {key("a"), *met} <= set(desk.peers.links.neighbours)
+
+
+def test_a_neighbour_that_cannot_be_reached_is_passed_over_for_the_next_and_asked_again() -> None:
+    desk, _ = told_of(200)
+    desk.run(0.1)
+    first = dict(desk.peers.links.neighbours)
+    dials = desk.take(Dial)
+    gone = next(dial for dial in dials if dial.target.expected in first)
+    handle = desk.next_handle - len(dials) + dials.index(gone)
+    assert gone.target.expected is not None
+    desk.closed(Link(gone.target.carrier, handle), None, Code.HANDSHAKE_TIMEOUT, address=gone.target.address)
+    accept_dials(desk, 1.2)
+    assert gone.target.expected not in desk.peers.links.neighbours
+    assert len(desk.peers.links.neighbours) == len(first)
+    accept_dials(desk, 5)
+    assert gone.target.expected in {peer.node_id for peer in desk.peers.table.active()}
+    assert gone.target.expected in desk.peers.links.neighbours
+
+
+def test_strangers_that_are_there_are_linked_as_ever() -> None:
+    desk, _ = told_of(900)
+    assert accept_dials(desk, 3) <= 8 + LINKS_RANDOM + 2
+    assert desk.peers.links.trials.doubts == 0
+    assert list(desk.peers.links.neighbours) == desk.peers.members.rings.neighbours(desk.peers._settings.own_id)

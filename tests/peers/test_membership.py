@@ -19,7 +19,7 @@ from node.peers.records import Record, Row
 from node.peers.settings import PeersSettings
 from node.peers.stats import PeerStats
 from node.types import MILLISECOND, SECOND, Instant, NodeId
-from node.wire.limits import HEARSAY_PER_BUCKET, HEARSAY_REACH
+from node.wire.limits import HEARSAY_PER_BUCKET, HEARSAY_REACH, MEMBERS_MAX
 
 GROUP, SHARE = b"group", HEARSAY_REACH * HEARSAY_PER_BUCKET
 OWN, ANN, BEN, CAT = (NodeId(letter.encode() * 32) for letter in "oabc")
@@ -59,7 +59,7 @@ class Desk:
         return member.state
 
     def accused(self, kind: MessageType, accuser: NodeId, node_id: NodeId, incarnation: int, now: Instant = 0) -> None:
-        self.membership.notice(kind, accuser, accusation([Accused(node_id, incarnation)]), now)
+        self.membership.notice(kind, accuser, accusation([Accused(node_id, incarnation)]), GROUP, now)
 
 
 def test_whoever_stays_silent_is_accused_and_dies_when_it_does_not_refute() -> None:
@@ -152,15 +152,15 @@ def test_whoever_is_dead_for_a_peer_and_alive_here_is_asked_aloud_to_show_itself
 def test_a_leave_is_believed_of_the_node_itself() -> None:
     desk = Desk()
     desk.greet(ANN)
-    desk.membership.notice(MessageType.LEAVE, ANN, pack([5]), 0)
+    desk.membership.notice(MessageType.LEAVE, ANN, pack([5]), GROUP, 0)
     assert desk.state(ANN) is MemberState.LEFT
-    desk.membership.notice(MessageType.LEAVE, BEN, pack([5]), 0)
+    desk.membership.notice(MessageType.LEAVE, BEN, pack([5]), GROUP, 0)
     assert desk.membership.members.get(BEN) is None
 
 
 def test_a_presence_places_a_node_and_its_address() -> None:
     desk = Desk()
-    desk.membership.notice(MessageType.MEMBER, ANN, pack([7, "10.0.0.9", 8, 9, "ann"]), 0)
+    desk.membership.notice(MessageType.MEMBER, ANN, pack([7, "10.0.0.9", 8, 9, "ann"]), GROUP, 0)
     member = desk.membership.members.get(ANN)
     assert member is not None
     assert (member.incarnation, member.record, member.name) == (7, Record(ANN, "10.0.0.9", 8, 9), "ann")
@@ -185,22 +185,97 @@ def test_hearsay_takes_the_place_of_nobody_who_showed_itself_and_is_gone() -> No
     for group in range(16):
         for number in range(SHARE):
             desk.membership.receive_rows(bytes([group]), hearsay(group << 16 | number), 0)
-    assert desk.membership.members.is_full
+    assert len(desk.membership.members) > MEMBERS_MAX * 9 // 10
     assert desk.membership.members.get(ANN) is not None
 
 
-def test_who_showed_itself_is_no_hearsay_and_leaves_its_place_to_others() -> None:
+def test_who_was_met_is_no_hearsay_and_leaves_its_place_to_others() -> None:
     desk = Desk()
     desk.membership.receive_rows(GROUP, [Row(Record(ANN, "10.0.0.1", 1, 1), 1, 0)], 0)
+    desk.membership.notice(MessageType.MEMBER, ANN, pack([7, "10.0.0.9", 8, 9, "ann"]), GROUP, 0)
     assert desk.membership.hearsay.all() == [ANN]
-    desk.membership.notice(MessageType.MEMBER, ANN, pack([7, "10.0.0.9", 8, 9, "ann"]), 0)
+    desk.greet(ANN)
     assert desk.membership.hearsay.all() == []
+
+
+def invent(desk: Desk, number: int, group: bytes = GROUP, kind: MessageType = MessageType.MEMBER) -> None:
+    payload = pack([1, "10.9.9.9", 8, 9, "x"] if kind is MessageType.MEMBER else [2])
+    desk.membership.notice(kind, NodeId(number.to_bytes(32, "big")), payload, group, 0)
+
+
+def test_signed_members_that_nobody_met_are_bounded_per_group_of_those_who_bring_them() -> None:
+    desk = Desk()
+    for number in range(3 * SHARE):
+        invent(desk, number)
+    assert SHARE * 9 // 10 < desk.membership.members.population <= SHARE + 1
+
+
+def test_who_signed_finds_room_among_a_flood_of_rows_and_keeps_it() -> None:
+    desk = Desk()
+    for number in range(3 * SHARE):
+        desk.membership.receive_rows(GROUP, hearsay(number), 0)
+    for number in range(1 << 20, (1 << 20) + 200):
+        invent(desk, number)
+    for group in (GROUP, b"other"):
+        for number in range(1 << 21, (1 << 21) + 3 * SHARE):
+            desk.membership.receive_rows(group, hearsay(number), 0)
+    members = desk.membership.members
+    assert all(members.is_present(NodeId(number.to_bytes(32, "big"))) for number in range(1 << 20, (1 << 20) + 200))
+
+
+def test_a_crowd_of_invented_members_keeps_nobody_out_who_is_met() -> None:
+    desk = Desk()
+    desk.greet(ANN)
+    desk.membership.left(ANN, 0)
+    for number in range(2 * MEMBERS_MAX):
+        invent(desk, number, group=bytes([number % 16]))
+    assert desk.membership.members.get(ANN) is not None
+    for number in range(1 << 20, (1 << 20) + 300):
+        assert desk.greet(NodeId(number.to_bytes(32, "big"))) is False
+        assert desk.membership.members.is_present(NodeId(number.to_bytes(32, "big")))
+    assert len(desk.membership.members) <= MEMBERS_MAX
+
+
+def test_invented_members_that_take_leave_fill_nothing_either() -> None:
+    desk = Desk()
+    desk.greet(ANN)
+    desk.membership.left(ANN, 0)
+    for number in range(2 * MEMBERS_MAX):
+        invent(desk, number)
+        invent(desk, number, kind=MessageType.LEAVE)
+    assert len(desk.membership.members) <= MEMBERS_MAX
+    assert desk.membership.members.get(ANN) is not None
+    desk.greet(BEN)
+    assert desk.state(BEN) is MemberState.ALIVE
+
+
+def test_a_group_that_floods_leaves_room_for_what_others_tell() -> None:
+    desk = Desk()
+    for number in range(2 * MEMBERS_MAX):
+        invent(desk, number)
+    others = range(1 << 20, (1 << 20) + 200)
+    for number in others:
+        invent(desk, number, group=b"other")
+    members = desk.membership.members
+    assert sum(members.is_present(NodeId(number.to_bytes(32, "big"))) for number in others) > 190
+
+
+def test_who_was_never_met_and_is_gone_comes_back_within_the_same_bound() -> None:
+    desk = Desk()
+    invent(desk, 1)
+    invent(desk, 1, kind=MessageType.LEAVE)
+    assert desk.membership.hearsay.all() == []
+    desk.membership.notice(
+        MessageType.MEMBER, NodeId((1).to_bytes(32, "big")), pack([3, "10.9.9.9", 8, 9, "x"]), GROUP, 0
+    )
+    assert len(desk.membership.hearsay) == 1
+    assert desk.membership.members.population == 2
 
 
 def test_who_was_met_in_an_earlier_life_is_moved_by_no_hearsay() -> None:
     desk = Desk()
     met = Record(ANN, "10.0.0.1", 1, 1)
-    desk.membership.members.heard_of(met, 0)
+    desk.membership.members.recall(met, 0)
     desk.membership.receive_rows(GROUP, [Row(Record(ANN, "6.6.6.6", 6, 6), 1, 0)], 0)
     member = desk.membership.members.get(ANN)
     assert member is not None
@@ -211,4 +286,4 @@ def test_a_notice_of_another_kind_or_shape_is_refused() -> None:
     desk = Desk()
     for kind in (MessageType.HEARTBEAT, MessageType.MEMBER, MessageType.SUSPECT, MessageType.LEAVE):
         with pytest.raises(DecodeError):
-            desk.membership.notice(kind, ANN, b"\xc1", 0)
+            desk.membership.notice(kind, ANN, b"\xc1", GROUP, 0)

@@ -58,3 +58,21 @@ def test_the_places_around_somebody_who_is_not_there_are_known() -> None:
         rings.add(other)
     assert 1 <= len(rings.neighbours(gone)) <= 8
     assert gone not in rings.neighbours(gone)
+
+
+def test_those_around_a_member_come_in_eight_directions_the_nearest_first() -> None:
+    own, *others = keys(40)
+    rings = Rings(own)
+    for other in others:
+        rings.add(other)
+    around = rings.around(own, 3)
+    assert [len(near) for near in around] == [3] * 8
+    assert list(dict.fromkeys(near[0] for near in around)) == rings.neighbours(own)
+    for nearest in {near[0] for near in around}:
+        rings.remove(nearest)
+    assert {near[1] for near in around} - set(rings.neighbours(own)) <= {near[0] for near in around}
+
+
+def test_nobody_is_around_a_node_alone() -> None:
+    (own,) = keys(1)
+    assert Rings(own).around(own, 8) == [[]] * 8

@@ -139,3 +139,28 @@ def test_hearsay_makes_room_for_others_when_the_table_is_full() -> None:
     assert targets.get(first.key) is None
     assert targets.add(key(5001, MET), 0) is None
     assert len(targets) == PEERS_KNOWN_MAX
+
+
+def test_dials_of_strangers_leave_room_for_those_of_whom_more_is_known() -> None:
+    targets = make()
+    doubts = {MET: 0, STRANGER: 1}
+    targets.doubts = lambda node_id: doubts.get(node_id, 2)
+    for number in range(DIALS_MAX):
+        add(targets, key(number, NodeId(number.to_bytes(32, "big"))))
+    for turn in range(DIALS_MAX):
+        add(targets, key(1000 + turn, STRANGER))
+        add(targets, key(2000 + turn, MET))
+    due = targets.due(0, wanted)
+    assert [target.key.expected for target in due] == [MET] * DIALS_MAX
+    for target in targets.all():
+        if target.key.expected in (MET, STRANGER):
+            targets.remove(target)
+    due = targets.due(0, wanted)
+    assert len(due) == DIALS_MAX // 2
+    for handle, target in enumerate(due):
+        targets.began(target, handle)
+    assert targets.due(0, wanted) == []
+    assert targets.next_timeout(wanted) is None
+    add(targets, key(1000, STRANGER))
+    assert targets.next_timeout(wanted) == 0
+    assert [target.key.expected for target in targets.due(0, wanted)] == [STRANGER]

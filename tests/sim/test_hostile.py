@@ -19,6 +19,7 @@ from node.sim.hostile import (
 )
 from node.sim.network import Network, NetworkSettings
 from node.sim.nodes import Role
+from node.wire.limits import HEARSAY_PER_BUCKET, HEARSAY_REACH
 
 VILLAIN = 4
 
@@ -89,11 +90,25 @@ def test_eclipser_asks_to_be_in_every_mesh() -> None:
     assert mouth.said > 20
 
 
+def test_sybils_cost_few_dials_and_no_link_between_the_honest() -> None:
+    network, _ = attacked(SYBIL, 12)
+    network.run(20)
+    honest = network.nodes[:VILLAIN]
+    before = [node.machine.peers.stats.dials for node in honest]
+    network.run(40)
+    for node, dials in zip(honest, before, strict=True):
+        peers = node.machine.peers
+        assert sum(member.incarnation > 0 for member in peers.members.all()) > 100
+        assert peers.stats.dials - dials <= 12
+        linked = {peer.node_id for peer in peers.table.active()}
+        assert {other.node_id for other in honest if other is not node} <= linked
+
+
 def test_sybil_fills_no_table() -> None:
     network, mouth = attacked(SYBIL)
     assert mouth.said > 20
     for node in network.nodes[:VILLAIN]:
-        assert len(node.machine.peers.table) < 400
+        assert len(node.machine.peers.table) <= HEARSAY_REACH * HEARSAY_PER_BUCKET + 4
 
 
 @pytest.mark.parametrize("role", HOSTILE, ids=lambda role: role.name)
