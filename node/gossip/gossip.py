@@ -110,7 +110,7 @@ class Gossip:
         """An active peer is gone."""
         self._spreader.lanes.pop(peer, None)
         self._reconciler.peer_down(peer)
-        self._pulls.forget(peer)
+        self._pulls.forget(peer, now)
         self._promises.forget(peer)
         self._graft(self.mesh.remove(peer, now))
 

@@ -73,11 +73,20 @@ class Pulls:
         want = self._wants.pop(message_id, None)
         return want.is_missed if want is not None and want.asked else None
 
-    def forget(self, peer: NodeId) -> None:
-        """That peer is gone; whoever else announced a message is asked instead."""
-        for want in self._wants.values():
-            if peer in want.announcers:
-                want.announcers.remove(peer)
+    def forget(self, peer: NodeId, now: Instant) -> None:
+        """That peer is gone; whoever else announced a message is asked instead, at once if it had been asked."""
+        for message_id, want in self._wants.items():
+            if peer not in want.announcers:
+                continue
+            count, place = len(want.announcers), want.announcers.index(peer)
+            was_asked = want.asked > 0 and (want.asked - 1) % count == place
+            # Whose turn it is stays the same.
+            rounds, turn = divmod(want.asked, count)
+            want.asked = rounds * (count - 1) + turn - (place < turn)
+            del want.announcers[place]
+            if was_asked and now < want.ask_at:
+                want.ask_at = now
+                heappush(self._deadlines, (now, message_id))
 
     def overdue(self, now: Instant) -> dict[NodeId, list[bytes]]:
         """Whom to ask now for what."""

@@ -75,9 +75,9 @@ def test_a_peer_that_is_gone_is_not_asked() -> None:
     pulls = Pulls()
     announce(pulls, PEERS[0])
     announce(pulls, PEERS[1])
-    pulls.forget(PEERS[0])
+    pulls.forget(PEERS[0], 0)
     assert pulls.overdue(0) == {PEERS[1]: [ID]}
-    pulls.forget(PEERS[1])
+    pulls.forget(PEERS[1], 0)
     assert pulls.overdue(SECOND) == {}
     assert ID not in pulls
 
@@ -104,3 +104,38 @@ def test_announcers_wishes_and_deadlines_are_bounded() -> None:
         announce(pulls, PEERS[0], message_id=b"x" * 16)
         pulls.arrived(b"x" * 16)
     assert len(pulls._deadlines) < 4 * WANTED_MESSAGES_MAX + 100
+
+
+def test_where_the_asked_peer_is_gone_the_next_one_is_asked_at_once() -> None:
+    pulls = Pulls()
+    announce(pulls, PEERS[0])
+    announce(pulls, PEERS[1])
+    announce(pulls, PEERS[2])
+    pulls.overdue(0)
+    pulls.forget(PEERS[0], 5)
+    assert pulls.next_timeout() == 5
+    assert pulls.overdue(5) == {PEERS[1]: [ID]}
+    pulls.forget(PEERS[2], 6)
+    assert pulls.next_timeout() == 5 + SECOND
+    assert pulls.overdue(5 + SECOND) == {PEERS[1]: [ID]}
+
+
+def test_whose_turn_it_is_stays_the_same_when_another_is_gone() -> None:
+    pulls = Pulls()
+    for peer in PEERS[:4]:
+        announce(pulls, peer)
+    for second in range(6):
+        pulls.overdue(second * SECOND)
+    pulls.forget(PEERS[0], 5 * SECOND)
+    assert [*pulls.overdue(6 * SECOND)] == [PEERS[2]]
+    assert [*pulls.overdue(7 * SECOND)] == [PEERS[3]]
+    assert [*pulls.overdue(8 * SECOND)] == [PEERS[1]]
+
+
+def test_a_wish_that_only_the_gone_could_fulfil_ends() -> None:
+    pulls = Pulls()
+    announce(pulls, PEERS[0])
+    pulls.overdue(0)
+    pulls.forget(PEERS[0], 1)
+    assert pulls.overdue(1) == {}
+    assert ID not in pulls
