@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, fields
 from node.config.fields import FIELDS, PROFILES
 from node.config.kinds import Secret, Unacceptable, format_address, parse_address
 from node.errors import ConfigError
-from node.types import Address
-from node.wire.limits import HEADER_BYTES, RETAINED_BYTES_MAX, TAG_BYTES
+from node.types import Address, to_seconds
+from node.wire.limits import HEADER_BYTES, KEEP_ALIVE_MIN, RETAINED_BYTES_MAX, TAG_BYTES
 
 __all__ = ["KEY_FILE", "METRICS_PORT_OFFSET", "Conflict", "ConflictError", "NetworkConfig", "describe"]
 
@@ -219,6 +219,8 @@ def _conflicts(config: NetworkConfig) -> Iterator[Conflict]:
             f"initial_window = {config.initial_window}: allowed is {window_min} and more, two packets",
         )
     yield from _conflicts_of_links(config)
+    if 0 < config.keep_alive < to_seconds(KEEP_ALIVE_MIN):
+        yield Conflict(("keep_alive",), f"keep_alive = {config.keep_alive:g}: allowed is 0, or 0.01 and more")
     if config.keep_alive >= config.connection_timeout:
         yield Conflict(
             ("keep_alive", "connection_timeout"),

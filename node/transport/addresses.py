@@ -13,7 +13,9 @@ from node.types import Address, format_address
 
 __all__ = [
     "SocketAddress",
+    "host_of",
     "is_literal",
+    "listening",
     "listening_address",
     "literal_address",
     "plain_host",
@@ -30,6 +32,12 @@ SocketAddress = tuple[str, int] | tuple[str, int, int, int]
 def plain_host(host: str) -> str:
     """An IPv4 address as IPv4 writes it, also where an IPv6 socket reports it."""
     return host[7:] if host.startswith("::ffff:") and "." in host else host
+
+
+def host_of(name: SocketAddress) -> str:
+    """The host in what a socket reports; one that is known on a link alone (RFC 4007) with the number of that link."""
+    host = plain_host(name[0])
+    return f"{host}%{name[3]}" if len(name) == 4 and name[3] else host
 
 
 def is_literal(host: str) -> bool:
@@ -54,11 +62,17 @@ def socket_address(family: int, address: Address) -> SocketAddress | None:
     return str(name[0]), int(name[1])
 
 
+def listening(family: int, host: str, port: int) -> SocketAddress:
+    """What to bind to listen there, port 0 included; as it is where that is no IP address, for the kernel to refuse."""
+    name = socket_address(family, (host, 1))
+    return (host, port) if name is None else (name[0], port, *name[2:])
+
+
 def literal_address(address: Address) -> Address | None:
     """The address as the peer's datagrams will name it, since "127.1" is one, too; None for a name."""
     host, port = address
     name = socket_address(socket.AF_INET6 if ":" in host else socket.AF_INET, (host, 1))
-    return None if name is None else (plain_host(name[0]), port)
+    return None if name is None else (host_of(name), port)
 
 
 async def resolve(address: Address, *, family: int = socket.AF_UNSPEC, seconds: float) -> Address:

@@ -13,6 +13,7 @@ from node.wire.limits import (
     HALF_OPEN_MAX,
     HEADER_BYTES,
     INITIAL_WINDOW_MAX,
+    KEEP_ALIVE_MIN,
     MSS_MIN,
     MTU_MAX,
     MTU_MIN,
@@ -61,8 +62,8 @@ class TransportSettings:
     min_rto, max_rto: clamp of the effective retransmission timeout.
     max_retries: expiries of the effective timeout in a row before the connection fails.
     idle_timeout: silence after which a connection is closed.
-    keep_alive: silence after which a connection asks its peer for a sign of life; 0 for never. Below idle_timeout, or
-        it comes too late.
+    keep_alive: silence after which a connection asks its peer for a sign of life, at least 10 ms; 0 for never. Below
+        idle_timeout, or it comes too late.
     max_ack_delay: longest time an acknowledgement is held back on purpose; at most a second.
     segments_max: datagrams of one size handed to the kernel in one call (UDP_SEGMENT), 1 to 64 and never more than
         65,507 bytes together; 1 switches it off.
@@ -122,8 +123,9 @@ class TransportSettings:
         least = 2 * self.packet_payload
         if not least <= self.initial_window <= INITIAL_WINDOW_MAX:
             raise UsageError(f"initial_window {self.initial_window}: allowed is {least} to {INITIAL_WINDOW_MAX}")
-        if not 0 <= self.keep_alive < self.idle_timeout:
-            raise UsageError(f"keep_alive {self.keep_alive}: allowed is 0 to idle_timeout {self.idle_timeout}")
+        if self.keep_alive and not KEEP_ALIVE_MIN <= self.keep_alive < self.idle_timeout:
+            allowed = f"0, or {KEEP_ALIVE_MIN} to less than idle_timeout {self.idle_timeout}"
+            raise UsageError(f"keep_alive {self.keep_alive}: allowed is {allowed}")
         if not 0 < self.min_rto <= self.max_rto:
             raise UsageError(f"min_rto {self.min_rto}: allowed is more than 0 and at most max_rto {self.max_rto}")
 

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from node.errors import StartError
-from node.transport.addresses import plain_host, socket_address
+from node.transport.addresses import host_of, listening, socket_address
 from node.transport.stats import KernelInfo
 from node.transport.stream import (
     SLOW_READER,
@@ -85,7 +85,7 @@ def open_tcp_listener(host: str, port: int) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
-        sock.bind((host, port))
+        sock.bind(listening(family, host, port))
         sock.listen(BACKLOG)
         sock.setblocking(False)
     except OSError as error:
@@ -142,7 +142,7 @@ class TCPStreams:
         self._all_gone = asyncio.Event()
         self.stats = StreamStats()
         name = listener.getsockname()
-        self.address: Address = plain_host(name[0]), name[1]
+        self.address: Address = host_of(name), name[1]
         self._accept_again()
 
     def __len__(self) -> int:
@@ -280,7 +280,7 @@ class TCPStreams:
                 self._loop.remove_reader(self._listener)
                 self._accept_timer = self._loop.call_later(ACCEPT_PAUSE, self._accept_again)
                 return
-            self._on_accepted(sock, (plain_host(name[0]), name[1]))
+            self._on_accepted(sock, (host_of(name), name[1]))
 
     def _on_accepted(self, sock: socket.socket, address: Address) -> None:
         if len(self._streams) >= self._streams_max:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from node.errors import StartError
-from node.transport.addresses import SocketAddress, plain_host, socket_address
+from node.transport.addresses import SocketAddress, host_of, listening, socket_address
 from node.transport.packet import Datagram, Transmit
 from node.types import Address, format_address
 from node.wire.limits import DATAGRAMS_PER_TURN_MAX
@@ -110,7 +110,7 @@ def open_udp_socket(host: str, port: int) -> socket.socket:
     try:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
-        sock.bind((host, port))
+        sock.bind(listening(family, host, port))
         sock.setblocking(False)
     except (OSError, OverflowError) as error:
         sock.close()
@@ -150,7 +150,7 @@ class UDPSocket:
         self.stats = stats or SocketStats()
         _configure(sock, self.stats)
         name = sock.getsockname()
-        self.address: Address = plain_host(name[0]), name[1]
+        self.address: Address = host_of(name), name[1]
         self.resume()
 
     def send(self, transmit: Transmit) -> None:
@@ -231,7 +231,7 @@ class UDPSocket:
             segment_size, ecn = self._read_control(control) if control else (0, 0)
             stats.bytes_received += size
             count += 1 if not segment_size or size <= segment_size else -(-size // segment_size)
-            address = name if len(name) == 2 else (plain_host(name[0]), name[1])
+            address = name if len(name) == 2 else (host_of(name), name[1])
             datagrams.append(Datagram(address, bytes(view[:size]), ecn, segment_size))
             # Mostly a lone datagram has nothing behind it, and to ask costs less than a read that fails.
             if count >= _DATAGRAMS_PER_TURN or (count == 1 and not self._waiting.poll(0)):

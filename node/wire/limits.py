@@ -191,6 +191,9 @@ DATAGRAMS_PER_TURN_MAX = 64
 STREAM_UNSENT_BYTES = 262144
 """Bytes that the kernel takes of one TCP connection before it has sent them: they cannot be withdrawn any more."""
 
+KEEP_ALIVE_MIN: Duration = 10 * MILLISECOND
+"""Silence after which a sign of life may be asked for, at least: a process would soon do nothing else."""
+
 DEADLINES_MIN = 64
 """Deadlines of messages that a queue keeps before it looks which of them are still wanted."""
 

@@ -75,6 +75,7 @@ def test_all_mistakes_are_reported_at_once() -> None:
         ({"initial_window": 2000}, "initial_window"),
         ({"connection_timeout": 1.0, "heartbeat_interval": 1.0}, "connection_timeout"),
         ({"connection_timeout": 9.0, "keep_alive": 9.0}, "keep_alive"),
+        ({"keep_alive": 0.001}, "keep_alive"),
         ({"peers_max": 8, "outbound_max": 9}, "outbound_max"),
         ({"peers_max": 8, "inbound_max": 8}, "inbound_max"),
         ({"metrics_port": 9001, "port": 9000}, "metrics_port"),

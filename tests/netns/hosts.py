@@ -65,6 +65,13 @@ class Hosts:
     def plug(self, side: str) -> None:
         _call("ip", "-n", self._names[side], "link", "set", INTERFACE, "up")
 
+    def link_address(self, side: str) -> str:
+        """The IPv6 address that the host has on the cable alone, once it may be used."""
+        while True:
+            words = self.run(side, "ip", "-6", "address", "show", "dev", INTERFACE, "scope", "link").split()
+            if "inet6" in words and "tentative" not in words:
+                return words[words.index("inet6") + 1].partition("/")[0]
+
     def unplug(self, side: str) -> None:
         _call("ip", "-n", self._names[side], "link", "set", INTERFACE, "down")
 

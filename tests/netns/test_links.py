@@ -9,9 +9,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from node.errors import ConnectionFailed, SendTimeout
+from node.transport.tcp_transport import TCPTransport
 from node.transport.udp_transport import UDPTransport
 from node.types import Address
-from tests.netns.hosts import IPV4, IPV6, LEFT, RIGHT, Hosts
+from tests.netns.hosts import INTERFACE, IPV4, IPV6, LEFT, RIGHT, Hosts
 
 ELSEWHERE = "10.77.0.3"
 PATIENCE = 30.0  # seconds; what a send may take on a busy machine before it counts as failed
@@ -48,6 +49,37 @@ async def test_messages_cross_an_ipv6_link(hosts: Hosts) -> None:
     async with ends(hosts, IPV6) as (left, right, address):
         await left.transport.send_reliable(address, b"over IPv6", PATIENCE)
         assert right.received == [b"over IPv6"]
+
+
+@pytest.mark.asyncio
+async def test_neighbours_reach_each_other_by_the_addresses_of_their_link(hosts: Hosts) -> None:
+    # Nothing but the link itself tells where such an address is: without its number there is no way.
+    udp, tcp = {}, {}
+    for side in (LEFT, RIGHT):
+        with hosts.on(side):
+            udp[side], tcp[side] = UDPTransport("::", 9000), TCPTransport("::", 9001)
+            await udp[side].start()
+            await tcp[side].start()
+    received: list[tuple[bytes, str]] = []
+    transports: list[UDPTransport | TCPTransport] = [*udp.values(), *tcp.values()]
+    for transport in transports:
+        transport.register_handler(lambda packet, address: received.append((packet.payload, address[0])))
+    try:
+        host = f"{hosts.link_address(RIGHT)}%{INTERFACE}"
+        with hosts.on(LEFT):
+            await udp[LEFT].send_reliable((host, 9000), b"over UDP", PATIENCE)
+            await tcp[LEFT].send((host, 9001), b"over TCP", PATIENCE)
+        assert [payload for payload, _ in received] == [b"over UDP", b"over TCP"]
+        (back,) = udp[RIGHT].connections
+        assert {address for _, address in received} == {back[0]}
+        assert back[0].startswith(f"{hosts.link_address(LEFT)}%")
+        with hosts.on(RIGHT):
+            await udp[RIGHT].send_reliable(back, b"and back", PATIENCE)
+        assert received[-1][0] == b"and back"
+        assert len(udp[LEFT].connections) == 1
+    finally:
+        for transport in transports:
+            await transport.stop()
 
 
 @pytest.mark.asyncio

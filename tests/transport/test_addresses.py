@@ -7,7 +7,16 @@ import socket
 import pytest
 
 from node.errors import ConnectionFailed, StartError
-from node.transport.addresses import is_literal, listening_address, plain_host, resolve, socket_address
+from node.transport.addresses import (
+    host_of,
+    is_literal,
+    listening,
+    listening_address,
+    literal_address,
+    plain_host,
+    resolve,
+    socket_address,
+)
 from node.types import Address
 
 
@@ -44,6 +53,17 @@ def test_an_address_fits_the_family_of_the_socket_or_none_is_given(
     family: int, address: Address, expected: tuple[str | int, ...] | None
 ) -> None:
     assert socket_address(family, address) == expected
+
+
+def test_an_address_of_one_link_keeps_the_number_of_the_link() -> None:
+    link = socket.if_nametoindex("lo")
+    named, numbered = ("fe80::1%lo", 80), (f"fe80::1%{link}", 80)
+    assert literal_address(named) == literal_address(numbered) == numbered
+    assert socket_address(socket.AF_INET6, numbered) == ("fe80::1", 80, 0, link)
+    assert host_of(("fe80::1", 80, 0, link)) == numbered[0]
+    assert host_of(("2001:db8::1", 80, 0, 0)) == "2001:db8::1"
+    assert listening(socket.AF_INET6, named[0], 0) == ("fe80::1", 0, 0, link)
+    assert listening(socket.AF_INET, "192.0.2.1", 0) == ("192.0.2.1", 0)
 
 
 @pytest.mark.asyncio
