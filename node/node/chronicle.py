@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Callable
-from typing import Any, Generic, NamedTuple, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar, overload
 
 from node.core.events import DataReceived, PeerDown, PeerUp
 from node.messages.packing import Value, pack, unpack
@@ -149,21 +149,45 @@ class Feed(Generic[EntryT]):
 
     def _readable(self, page: Page[EntryT]) -> dict[str, Any]:
         return {
-            self._name: [self._render(number, entry) for number, entry in page.entries],
+            self._name: _Rendered(page.entries, self._render),
             "cursor": page.cursor,
             "missed": page.missed,
             "is_reset": page.is_reset,
         }
 
 
+class _Rendered(Sequence[dict[str, Any]], Generic[EntryT]):
+    """Entries for JSON, each made when it is asked for: a page of the largest would hold up the node for seconds."""
+
+    def __init__(self, entries: list[tuple[int, EntryT]], render: Callable[[int, EntryT], dict[str, Any]]) -> None:
+        self._entries = entries
+        self._render = render
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @overload
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[dict[str, Any]]: ...
+    def __getitem__(self, index: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
+        if isinstance(index, slice):
+            return [self._render(*entry) for entry in self._entries[index]]
+        return self._render(*self._entries[index])
+
+
+_PLAIN = frozenset((int, float, str, bool, type(None)))
+
+
 def readable(value: Value) -> Any:
     """The value for JSON, which has no bytes: they become {"base64": "..."}."""
+    # A message may hold a quarter of a million numbers, of which none needs a call.
     match value:
         case bytes():
             return {"base64": base64.b64encode(value).decode()}
         case list():
-            return [readable(part) for part in value]
+            return [part if type(part) in _PLAIN else readable(part) for part in value]
         case dict():
-            return {key: readable(part) for key, part in value.items()}
+            return {key: part if type(part) in _PLAIN else readable(part) for key, part in value.items()}
         case _:
             return value

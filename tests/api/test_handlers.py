@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from node.api.access import Access
-from node.api.handlers import WAITS_MAX
+from node.api.handlers import TURN_CHARACTERS, WAITS_MAX
 from node.api.limits import GOAL_WORDS
 from node.errors import (
     AmbiguousPeer,
@@ -245,3 +248,45 @@ async def test_links_are_impaired_only_where_that_is_switched_on() -> None:
         async with session.get("/api/v1/chaos") as response:
             assert response.status == 404
             assert "chaos_control is off" in (await response.json())["detail"]
+
+
+class Slow(Sequence[str]):
+    """Entries that take note of the turns that others had before each was made."""
+
+    def __init__(self, count: int) -> None:
+        self.turns, self._count = 0, count
+        self.seen: list[int] = []
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Any) -> Any:
+        if index >= self._count:
+            raise IndexError
+        self.seen.append(self.turns)
+        return "x" * TURN_CHARACTERS
+
+    async def take_turns(self) -> None:
+        while True:
+            self.turns += 1
+            await asyncio.sleep(0)
+
+
+async def test_large_entries_leave_the_peers_their_turn_however_many_ask() -> None:
+    entries, source = Slow(8), FakeNode()
+    page = {"entries": entries, "cursor": "a-8", "missed": 0, "is_reset": False}
+    source.messages.tail = lambda number: page  # type: ignore[method-assign]  # a page of large entries
+    counting = asyncio.create_task(entries.take_turns())
+    async with serving(source) as session:
+
+        async def ask() -> dict[str, Any]:
+            async with session.get("/api/v1/messages?tail=8") as response:
+                found: dict[str, Any] = await response.json()
+                return found
+
+        answers = await asyncio.gather(ask(), ask(), ask())
+    counting.cancel()
+    assert all(answer == {**page, "entries": ["x" * TURN_CHARACTERS] * 8} for answer in answers)
+    # Of each page the last entry is followed by a turn too, and the next page begins after it.
+    assert all(later > earlier for earlier, later in pairwise(entries.seen))
+    assert len(entries.seen) == 24

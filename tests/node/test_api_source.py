@@ -72,7 +72,7 @@ async def test_the_histories_of_two_nodes_tell_one_story() -> None:
             message_id = (await response.json())["message_id"]
         await inbox.wait_for(1)
 
-        told = {node.name: node.chronicle.history.page(None, 100)["events"] for node in (one, two)}
+        told = {node.name: list(node.chronicle.history.page(None, 100)["events"]) for node in (one, two)}
 
         assert [event["kind"] for event in told[one.name]] == ["started", "peer_up", "published"]
         assert [event["kind"] for event in told[two.name]] == ["started", "peer_up", "delivered"]

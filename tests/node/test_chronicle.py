@@ -53,7 +53,7 @@ def test_the_history_tells_what_happened_in_order_on_both_clocks() -> None:
         "is_broadcast": True,
     }
     assert (events[4]["node_id"], events[4]["reason"]) == (AUTHOR.hex(), "left")
-    json.dumps(events, allow_nan=False)
+    json.dumps(list(events), allow_nan=False)
 
 
 def test_a_message_is_kept_as_it_came_whatever_the_application_does_with_it() -> None:
