@@ -118,6 +118,9 @@ def _refuse_extension(code: int, data: bytes) -> object:
     raise DecodeError("malformed", f"extension type {code} of {len(data)} bytes")
 
 
+_HARMLESS = frozenset((int, str, bytes, bool, type(None)))
+
+
 def _verify(value: object, depth: int) -> None:
     if isinstance(value, float):
         if not math.isfinite(value):
@@ -125,10 +128,12 @@ def _verify(value: object, depth: int) -> None:
     elif isinstance(value, (list, dict)):
         if depth == 0:
             raise DecodeError("too_deep", f"more than {VALUE_DEPTH_MAX} levels")
-        for part in value if isinstance(value, list) else value.values():
-            # Of other types the decoder has made nothing that could be wrong.
-            if isinstance(part, (float, list, dict)):
-                _verify(part, depth - 1)
+        parts = value if isinstance(value, list) else value.values()
+        # Of these types the decoder has made nothing that could be wrong, and most lists hold nothing else.
+        if not _HARMLESS.issuperset(map(type, parts)):
+            for part in parts:
+                if isinstance(part, (float, list, dict)):
+                    _verify(part, depth - 1)
 
 
 def _check(value: object, path: str, depth: int) -> int:
