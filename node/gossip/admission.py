@@ -46,7 +46,9 @@ class Admission:
             raise DecodeError("own_origin")
         check_network(envelope, self._domain)
         check_freshness(envelope, now + self.wall_offset, self._clocks)
-        if not self.origins.is_new(envelope.origin, envelope.epoch, envelope.sequence):
+        number = envelope.epoch, envelope.sequence
+        # A message that is kept is known by its number, too, where so many authors came that its own was forgotten.
+        if number in self.store.of(envelope.origin) or not self.origins.is_new(envelope.origin, *number):
             self._check_again(peer, envelope)
             raise DecodeError("replayed")
         check_signature(envelope, self._domain, peer)

@@ -84,6 +84,7 @@ class Store:
         self._messages: dict[bytes, Retained] = {}
         self._by_origin: dict[NodeId, dict[tuple[int, int], bytes]] = {}
         self._newest: dict[NodeId, dict[int, int]] = {}
+        self._counts: dict[NodeId, dict[int, int]] = {}
         self._sorted: list[NodeId] | None = None
         self.size = 0
 
@@ -109,16 +110,19 @@ class Store:
         return self._by_origin.get(origin, {})
 
     def add(self, message_id: bytes, message: Retained) -> None:
-        """Keeps a message, and lets the oldest go while there is too much."""
+        """Keeps a message whose number is not kept yet, and lets the oldest go while there is too much."""
         self._messages[message_id] = message
         siblings = self._by_origin.get(message.origin)
         if siblings is None:
             siblings = self._by_origin[message.origin] = {}
-            self._newest[message.origin] = {}
+            self._newest[message.origin], self._counts[message.origin] = {}, {}
             self._sorted = None
+        assert (message.epoch, message.sequence) not in siblings, "two messages with one number"
         siblings[(message.epoch, message.sequence)] = message_id
         newest = self._newest[message.origin]
         newest[message.epoch] = max(message.sequence, newest.get(message.epoch, 0))
+        counts = self._counts[message.origin]
+        counts[message.epoch] = counts.get(message.epoch, 0) + 1
         self.size += message.size
         while len(self._messages) > RETAINED_MESSAGES_MAX or self.size > self._bytes_max:
             self._drop_oldest()
@@ -134,14 +138,17 @@ class Store:
     def _drop_oldest(self) -> None:
         message = self._messages.pop(next(iter(self._messages)))
         self.size -= message.size
-        siblings = self._by_origin[message.origin]
-        del siblings[(message.epoch, message.sequence)]
+        origin, epoch = message.origin, message.epoch
+        siblings, newest, counts = self._by_origin[origin], self._newest[origin], self._counts[origin]
+        del siblings[(epoch, message.sequence)]
+        counts[epoch] -= 1
         if not siblings:
-            del self._by_origin[message.origin], self._newest[message.origin]
+            del self._by_origin[origin], self._newest[origin], self._counts[origin]
             self._sorted = None
-        elif self._newest[message.origin][message.epoch] == message.sequence:
-            rest = [sequence for epoch, sequence in siblings if epoch == message.epoch]
-            if rest:
-                self._newest[message.origin][message.epoch] = max(rest)
-            else:
-                del self._newest[message.origin][message.epoch]
+        elif not counts[epoch]:
+            del newest[epoch], counts[epoch]
+        elif newest[epoch] == message.sequence:
+            # What is left of that epoch came later and was in the author's window then, so it is not far below. A look
+            # at everything that is kept of an author would let it make each message cost as much as 30,000.
+            below = range(message.sequence - 1, 0, -1)
+            newest[epoch] = next(sequence for sequence in below if (epoch, sequence) in siblings)

@@ -55,6 +55,26 @@ def test_a_forged_copy_that_comes_first_does_not_block_the_true_one() -> None:
     assert any(isinstance(action, Deliver) for action in actions)
 
 
+def test_a_kept_message_is_known_when_a_crowd_of_authors_had_its_author_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("node.gossip.window.ORIGINS_MAX", 3)
+    single, first, second = Single(), seal(pack({"n": 1})), seal(pack({"n": 2}))
+    single.message(first)
+    for number in range(4):
+        single.message(seal(author=Identity(bytes([number + 1]) * 32)))
+    assert STRANGER.public_key not in single.node._admission.origins.origins()
+
+    actions = single.message(second)
+    assert [action for action in actions if isinstance(action, Deliver)] == []
+    assert any(isinstance(action, Accuse) for action in actions)
+    single.node._admission.seen._ids.clear()
+    assert single.message(first) == []
+    assert single.node.stats.rejected["replayed"] == 1
+    single.node.handle_timeout(2 * MESSAGE_AGE_MAX)  # and whatever was kept can be let go
+    assert single.node.stats.cached == 0
+
+
 def test_a_forged_copy_is_verified_once() -> None:
     single, envelope = Single(), seal()
     for _ in range(3):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -85,3 +87,19 @@ def test_the_highest_number_of_an_author_is_that_of_the_kept_messages(
     assert store.newest(ALICE) == {
         epoch: max(sequence for of, sequence in kept if of == epoch) for epoch in {of for of, _ in kept}
     }
+
+
+def test_letting_go_of_a_message_does_not_look_at_all_others_of_its_author() -> None:
+    class Counted(dict[tuple[int, int], bytes]):
+        looks = 0
+
+        def __iter__(self) -> Iterator[tuple[int, int]]:
+            Counted.looks += 1
+            return super().__iter__()
+
+    store = make_store()
+    for epoch in range(1, 50):
+        store.add(identifier(epoch), Retained(bytes(10), b"", ALICE, epoch, 1, 0, 1, epoch))
+        store._by_origin[ALICE] = Counted(store._by_origin[ALICE])
+    store.expire(RETENTION + 40)
+    assert (len(store), Counted.looks) == (10, 0)
