@@ -1,9 +1,10 @@
 """Everybody who belongs to the network, as far as this node knows, and who says what against whom (after SWIM).
 
 A member is ALIVE, SUSPECT, DEAD or LEFT, at an incarnation that it alone raises. It dies here by this node's own
-evidence, by the word of DEAD_ACCUSERS independent accusers, or when a suspicion stays unrefuted for SUSPICION_MAX, in
-which its own word would have come by any path that is left: so nobody can talk a living node to death. The dead are
-remembered for DEAD_MEMORY, so that whoever comes back is found again however long it was away.
+evidence, by the word of DEAD_ACCUSERS accusers, or when a suspicion stays unrefuted for SUSPICION_MAX. Whatever others
+say, it is suspected first for as long as its own word needs to come by any path that is left, since anybody can make
+keys that accuse: so nobody can talk a living node to death. The dead are remembered for DEAD_MEMORY, so that whoever
+comes back is found again however long it was away.
 
 Whoever proved its key over a connection with this node is met. Anybody can make keys and sign for them, so members that
 were not met make room for those that were, never the other way round, and are kept on rings of all, not of the met.
@@ -77,10 +78,10 @@ class Members:
 
     digest: exclusive or over the keys of all who take part: equal for nodes that see the same network.
     rings, met: of all who take part, and of those among them that this node met. on_forgotten: told who is no member
-    any more.
+    any more. refute_time: of a suspicion before the word of others kills.
     """
 
-    def __init__(self, own: NodeId) -> None:
+    def __init__(self, own: NodeId, refute_time: Duration = 0) -> None:
         self.counts: dict[MemberState, int] = dict.fromkeys(MemberState, 0)
         self.changes: list[Change] = []
         self.rings = Rings(own)
@@ -88,6 +89,7 @@ class Members:
         self.digest = int.from_bytes(own[:8], "big")
         self.on_forgotten: Callable[[NodeId], None] = lambda node_id: None
         self._own = own
+        self._refute_time = refute_time
         self._members: dict[NodeId, Member] = {}
         self._unsigned: dict[NodeId, None] = {}
         self._suspects: dict[NodeId, None] = {}
@@ -218,17 +220,22 @@ class Members:
         return True
 
     def accuse(self, node_id: NodeId, accuser: NodeId, incarnation: int, now: Instant) -> bool:
-        """That accuser holds a node for dead; whether it is dead here now."""
+        """That accuser holds a node for dead; whether it is dead here now, and not only once it had time to refute."""
         member = self._members.get(node_id)
         if member is None or not member.is_present or incarnation < member.incarnation:
             return False
         if len(member.dead_by) < ACCUSERS_MAX:
             member.dead_by[accuser] = None
         self._move(member, MemberState.SUSPECT, now)
-        if len(member.dead_by) < DEAD_ACCUSERS and self._own not in member.dead_by:
+        if not self._is_condemned(member, now):
             return False
         self._move(member, MemberState.DEAD, now)
         return True
+
+    def _is_condemned(self, member: Member, now: Instant) -> bool:
+        if self._own in member.dead_by or now - member.since >= SUSPICION_MAX:
+            return True
+        return len(member.dead_by) >= DEAD_ACCUSERS and now - member.since >= self._refute_time
 
     def leave(self, node_id: NodeId, incarnation: int, now: Instant) -> bool:
         """The node itself took leave."""
@@ -240,9 +247,9 @@ class Members:
         return True
 
     def expire(self, now: Instant) -> None:
-        """Gives up suspects that did not refute in SUSPICION_MAX, and forgets the long dead."""
+        """Gives up suspects that did not refute in time, and forgets the long dead."""
         for member in self.suspects():
-            if now - member.since >= SUSPICION_MAX:
+            if self._is_condemned(member, now):
                 self._move(member, MemberState.DEAD, now)
         while self._gone:
             oldest = self._members[next(iter(self._gone))]

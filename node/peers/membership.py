@@ -60,7 +60,7 @@ class Membership:
     """
 
     def __init__(self, settings: PeersSettings, actions: deque[Action], stats: PeerStats) -> None:
-        self.members = Members(settings.own_id)
+        self.members = Members(settings.own_id, settings.heartbeat_interval)
         self.hearsay = Hearsay(settings.book_secret)
         self.hearsay.is_signed = self.members.is_confirmed
         self.members.on_forgotten = self.hearsay.remove

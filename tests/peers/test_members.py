@@ -55,6 +55,31 @@ def test_two_accusers_or_own_evidence_are_enough() -> None:
     assert members.accuse(ANN, OWN, 5, 0)
 
 
+def test_any_number_of_accusers_leaves_time_to_refute() -> None:
+    members = Members(OWN, SECOND)
+    members.present_again(ANN, 5, 0)
+    for number in range(9):
+        assert not members.accuse(ANN, NodeId(bytes([number]) * 32), 5, 0)
+    members.expire(SECOND - 1)
+    assert state(members) is MemberState.SUSPECT
+    assert members.present_again(ANN, 6, SECOND - 1)
+    members.expire(SECOND)
+    assert state(members) is MemberState.ALIVE
+
+
+def test_who_did_not_refute_in_time_is_dead_by_the_word_of_two() -> None:
+    members = Members(OWN, SECOND)
+    members.present_again(ANN, 5, 0)
+    members.accuse(ANN, BEN, 5, 0)
+    members.accuse(ANN, CAT, 5, 0)
+    members.expire(SECOND)
+    assert state(members) is MemberState.DEAD
+    members.present_again(ANN, 6, SECOND)
+    members.suspect(ANN, BEN, 6, SECOND)
+    members.accuse(ANN, BEN, 6, 2 * SECOND)
+    assert members.accuse(ANN, CAT, 6, 2 * SECOND)
+
+
 def test_a_refutation_voids_the_words_of_before() -> None:
     members = members_with()
     members.accuse(ANN, BEN, 5, 0)

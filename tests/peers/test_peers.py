@@ -341,8 +341,8 @@ def test_a_node_tells_everybody_once_that_it_is_there_and_where_it_is_seen() -> 
 def test_a_node_that_was_held_for_dead_learns_of_it_and_both_show_their_lists() -> None:
     desk = Desk()
     link = desk.greet(key("a"), 1, epoch=5)
-    for accuser in ("x", "y"):
-        desk.now = 10 * SECOND
+    for seconds, accuser in ((10, "x"), (11, "y")):
+        desk.now = seconds * SECOND
         desk.peers.notice(MessageType.DEAD, key(accuser), accusation([Accused(key("a"), 5)]), key("x"), desk.now)
     desk.drain()
     assert {drop.link for drop in desk.take(Drop)} == {link}
