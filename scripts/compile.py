@@ -56,7 +56,7 @@ def main() -> int:
     directory: Path = arguments.directory.absolute()
     if directory.exists() and not (directory / STAMP).is_file() and not is_empty(directory):
         parser.error(f"DIRECTORY: {directory} is there and was not made by scripts/compile; give an empty or a new one")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         bring_up_to_date(directory)
     except KeyboardInterrupt:
@@ -198,6 +198,8 @@ def build(product: Path) -> None:
             script_args=["--quiet", "bdist_wheel", "--dist-dir", str(product.resolve())],
         )
     except SystemExit as ending:  # what both end with after they have said why
+        if ending.code == "interrupted":  # setuptools' word for it
+            raise KeyboardInterrupt from None
         if ending.code:
             reason = ending.code if isinstance(ending.code, str) else printed.getvalue()
             raise Impossible(f"the sources could not be compiled: {reason}") from None

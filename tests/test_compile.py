@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
+HEADER = Path(sysconfig.get_path("include"), "Python.h")
 
 
 def compile_into(*words: str, **environment: str) -> tuple[int, str, str]:
@@ -58,4 +61,18 @@ def test_without_a_compiler_it_says_what_is_missing(tmp_path: Path) -> None:
     assert status == 1
     assert said.startswith("scripts/compile: no C compiler: no-such-compiler is not on PATH")
     assert len(said.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not HEADER.is_file(), reason="no headers of Python: it would end before it begins")
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_whoever_interrupts_it_finds_nothing_left_behind(tmp_path: Path, ending: signal.Signals) -> None:
+    command = [sys.executable, "scripts/compile.py", str(tmp_path / "new")]
+    compiler = {"CC": "true", "PYTHONUNBUFFERED": "1"}  # looked for, and not reached
+    with subprocess.Popen(command, cwd=ROOT, env=os.environ | compiler, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        if running.stderr.readline().startswith("scripts/compile: translating"):
+            running.send_signal(ending)
+        assert running.stderr.read() == "scripts/compile: interrupted; nothing was left behind\n"
+    assert running.returncode == 130
     assert list(tmp_path.iterdir()) == []
