@@ -312,7 +312,7 @@ class Connection:
         keys = agreed_keys(agreement, self._settings.suites, parameters.suites)
         self._protection = Protection(keys, parameters.connection_id, self.sending.rtt, self.stats, now)
         self.reset_token = parameters.reset_token
-        self.sending.start(self._protection, parameters, _likely_mtu(self.path.address))
+        self.sending.start(self._protection, parameters, _likely_mtu(self.path.address), self.path.entropy)
         reassembly = Reassembly(ReceiveCredit(self._settings.initial_window), self.pool)
         self._receiving = Receiving(
             self.origin.handle, agreement.peer_id, reassembly, self._acks, self.sending, self.events

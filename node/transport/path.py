@@ -44,16 +44,16 @@ class Candidate:
 class Path:
     """address: where packets go. candidate: an address under validation, of which there is one at most.
 
-    response: to a challenge of the peer, not yet sent.
+    response: to a challenge of the peer, not yet sent. entropy: where challenges come from.
     """
 
-    __slots__ = ("_asked", "_entropy", "address", "candidate", "response")
+    __slots__ = ("_asked", "address", "candidate", "entropy", "response")
 
     def __init__(self, address: Address, entropy: Entropy) -> None:
         self.address = address
         self.candidate: Candidate | None = None
         self._asked = b""
-        self._entropy = entropy
+        self.entropy = entropy
         self.response: bytes | None = None
 
     def on_elsewhere(
@@ -69,7 +69,7 @@ class Path:
         elif is_newest:
             self.candidate = Candidate(
                 address=address,
-                challenge=self._entropy(PATH_CHALLENGE_BYTES),
+                challenge=self.entropy(PATH_CHALLENGE_BYTES),
                 allowed=AMPLIFICATION_MAX * size,
                 send_at=now,
                 expires_at=now + _VALIDATION_PTOS * max(probe_timeout, _UNKNOWN_PTO),

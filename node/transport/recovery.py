@@ -97,6 +97,7 @@ class Recovery:
         "bytes_in_flight",
         "expiries",
         "largest_acked",
+        "left_out",
         "lost_at",
         "rate",
         "rtt",
@@ -131,6 +132,8 @@ class Recovery:
         self.rtt = rtt
         self.bytes_in_flight = 0
         self.largest_acked = -1
+        # The packet number that was left out last, to see whether the peer acknowledges what it never received.
+        self.left_out = -1
         self.lost_at: Instant | None = None
         self.expiries = 0
 
@@ -179,6 +182,9 @@ class Recovery:
         largest = frame.ranges[0][1]
         if largest > self._largest_sent:
             raise ProtocolViolation(Code.ACK_OF_UNSENT, f"acknowledged {largest}, largest sent {self._largest_sent}")
+        left_out = self.left_out
+        if left_out >= frame.ranges[-1][0] and any(first <= left_out <= last for first, last in frame.ranges):
+            raise ProtocolViolation(Code.ACK_OF_UNSENT, f"acknowledged {left_out}, which was left out")
         if now - self._awake_at > STANDSTILL:
             self._look_for_standstill(self.next_timeout(), now)
         self._awake_at = now

@@ -22,9 +22,9 @@ from node.transport.rtt import RttEstimator
 from node.transport.settings import TransportSettings
 from node.transport.stats import ConnectionStats
 from node.transport.trace import Trace
-from node.types import SECOND, Duration, Instant, earlier
+from node.types import SECOND, Duration, Entropy, Instant, earlier
 from node.wire.frames import AckFrame, CloseFrame
-from node.wire.limits import BASE_MTU, HEADER_BYTES, TAG_BYTES
+from node.wire.limits import BASE_MTU, HEADER_BYTES, SKIP_PERIOD_MAX, SKIP_PERIOD_MIN, TAG_BYTES
 from node.wire.parameters import Parameters
 
 __all__ = ["Sending"]
@@ -48,8 +48,8 @@ class Sending:
     """
 
     __slots__ = (
-        "_acks", "_events", "_handle", "_pacer", "_payload_max", "_probes_due", "_protection", "_settings",
-        "controller", "ecn", "mtu", "outbox", "recovery", "rtt", "stats", "trace",
+        "_acks", "_entropy", "_events", "_handle", "_pacer", "_payload_max", "_probes_due", "_protection", "_settings",
+        "_skip_at", "_skip_period", "controller", "ecn", "mtu", "outbox", "recovery", "rtt", "stats", "trace",
     )  # fmt: skip
 
     def __init__(self, handle: int, settings: TransportSettings, acks: AckTracker, events: deque[Event]) -> None:
@@ -67,6 +67,9 @@ class Sending:
         self.ecn = EcnValidation(is_enabled=settings.ecn)
         self.trace: Trace | None = None
         self._probes_due = 0
+        self._entropy: Entropy | None = None
+        self._skip_at = 0
+        self._skip_period = SKIP_PERIOD_MIN
         self._payload_max = settings.packet_payload
         self.mtu = MtuSearch(settings.mtu, settings.mtu)
 
@@ -75,9 +78,11 @@ class Sending:
         """Size of a full packet, envelope included."""
         return self.outbox.packet_payload + _ENVELOPE_BYTES
 
-    def start(self, protection: Protection, peer: Parameters, likely_mtu: int) -> None:
+    def start(self, protection: Protection, peer: Parameters, likely_mtu: int, entropy: Entropy) -> None:
         """The handshake is complete: the peer said what it takes. likely_mtu: what the path probably carries."""
         self._protection = protection
+        self._entropy = entropy
+        self._plan_skip()
         self.rtt.max_ack_delay = peer.max_ack_delay
         self.outbox.credit.raise_limit(peer.max_data)
         self._payload_max = min(self._settings.packet_payload, peer.max_datagram - HEADER_BYTES - TAG_BYTES)
@@ -303,8 +308,21 @@ class Sending:
             in_flight + self.outbox.packet_payload + _ENVELOPE_BYTES <= self.controller.congestion_window
         )
 
+    def _plan_skip(self) -> None:
+        """Another packet number will be left out, within a period of which the peer does not know the end."""
+        assert self._protection is not None
+        assert self._entropy is not None
+        period = self._skip_period
+        self._skip_at = self._protection.next_number + period // 2 + int.from_bytes(self._entropy(4), "big") % period
+        self._skip_period = min(2 * period, SKIP_PERIOD_MAX)
+
     def _new_packet(self, now: Instant) -> SentPacket:
         assert self._protection is not None
+        if self._protection.next_number >= self._skip_at:
+            # Whoever acknowledges it acknowledges what it has not received (RFC 9000 §21.4).
+            self.recovery.left_out = self._protection.next_number
+            self._protection.next_number += 1
+            self._plan_skip()
         return SentPacket(self._protection.next_number, now, 0, is_ack_eliciting=False)
 
     def _seal(self, packet: SentPacket, buffer: bytearray) -> bytes:

@@ -191,6 +191,10 @@ DATAGRAMS_PER_TURN_MAX = 64
 STREAM_UNSENT_BYTES = 262144
 """Bytes that the kernel takes of one TCP connection before it has sent them: they cannot be withdrawn any more."""
 
+SKIP_PERIOD_MIN, SKIP_PERIOD_MAX = 8192, 131072
+"""Packets within which one packet number is left out, at first and later. To the receiver each is a gap, for which it
+acknowledges more eagerly for 10 s; and who lies has to do so for megabytes to gain anything."""
+
 KEEP_ALIVE_MIN: Duration = 10 * MILLISECOND
 """Silence after which a sign of life may be asked for, at least: a process would soon do nothing else."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from random import Random
 
 import pytest
 
@@ -31,7 +32,7 @@ class Half:
         self.events: deque[Event] = deque()
         self.acks = AckTracker(settings.max_ack_delay)
         self.sending = Sending(HANDLE, settings, self.acks, self.events)
-        self.sending.start(make_protection(KEY, OTHER_KEY, peer.connection_id), peer, 1_472)
+        self.sending.start(make_protection(KEY, OTHER_KEY, peer.connection_id), peer, 1_472, Random(1).randbytes)
         self.peer = make_protection(OTHER_KEY, KEY, 8)
 
     def push(self, data: bytes, message_id: int = 0, deadline: Instant | None = None) -> None:
