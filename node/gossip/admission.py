@@ -46,9 +46,7 @@ class Admission:
             raise DecodeError("own_origin")
         check_network(envelope, self._domain)
         check_freshness(envelope, now + self.wall_offset, self._clocks)
-        number = envelope.epoch, envelope.sequence
-        # A message that is kept is known by its number, too, where so many authors came that its own was forgotten.
-        if number in self.store.of(envelope.origin) or not self.origins.is_new(envelope.origin, *number):
+        if self._is_known(envelope):
             self._check_again(peer, envelope)
             raise DecodeError("replayed")
         check_signature(envelope, self._domain, peer)
@@ -60,6 +58,11 @@ class Admission:
         message = Retained.of(envelope, hops, now)
         self.store.add(envelope.message_id, message)
         return message
+
+    def _is_known(self, envelope: Envelope) -> bool:
+        """Whether that number of that author was seen. What is kept is known where a crowd had its author forgotten."""
+        number = envelope.epoch, envelope.sequence
+        return number in self.store.of(envelope.origin) or not self.origins.is_new(envelope.origin, *number)
 
     def _check_again(self, peer: NodeId, envelope: Envelope) -> None:
         """Another message with a number that was seen: evidence against its author, if that author signed it."""

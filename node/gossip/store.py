@@ -110,14 +110,15 @@ class Store:
         return self._by_origin.get(origin, {})
 
     def add(self, message_id: bytes, message: Retained) -> None:
-        """Keeps a message whose number is not kept yet, and lets the oldest go while there is too much."""
+        """Keeps a message, unless one of its number is kept, and lets the oldest go while there is too much."""
+        if (message.epoch, message.sequence) in self.of(message.origin):
+            return
         self._messages[message_id] = message
         siblings = self._by_origin.get(message.origin)
         if siblings is None:
             siblings = self._by_origin[message.origin] = {}
             self._newest[message.origin], self._counts[message.origin] = {}, {}
             self._sorted = None
-        assert (message.epoch, message.sequence) not in siblings, "two messages with one number"
         siblings[(message.epoch, message.sequence)] = message_id
         newest = self._newest[message.origin]
         newest[message.epoch] = max(message.sequence, newest.get(message.epoch, 0))

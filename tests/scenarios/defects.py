@@ -21,7 +21,6 @@ from node.gossip.mesh import Mesh
 from node.gossip.reconcile import Reconciler
 from node.gossip.spread import Spreader
 from node.gossip.store import Retained, SeenIds, Store
-from node.gossip.window import OriginTable
 from node.impairment.link import LinkSettings
 from node.peers.dialer import Dialer
 from node.peers.membership import Membership
@@ -65,7 +64,7 @@ def small(**changes: Any) -> Scenario:
 
 def _no_dedup(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(SeenIds, "__contains__", lambda _, __: False)
-    monkeypatch.setattr(OriginTable, "is_new", lambda *_: True)
+    monkeypatch.setattr(Admission, "_is_known", lambda *_: False)
 
 
 def _no_retransmission(monkeypatch: pytest.MonkeyPatch) -> None:

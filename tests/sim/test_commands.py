@@ -29,7 +29,7 @@ def last(output: str) -> Any:
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("node.gossip.store.SeenIds.__contains__", lambda _, __: False)
-    monkeypatch.setattr("node.gossip.window.OriginTable.is_new", lambda *_: True)
+    monkeypatch.setattr("node.gossip.admission.Admission._is_known", lambda *_: False)
 
 
 def test_list_names_scenarios_and_invariants() -> None:

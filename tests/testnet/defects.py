@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
+from node.gossip.admission import Admission
 from node.gossip.store import SeenIds
-from node.gossip.window import OriginTable
 from node.impairment.wire import Wire
 from node.node.engine import Engine
 from node.peers.dialer import Dialer
@@ -67,7 +67,7 @@ DEFECTS: Mapping[str, Defect] = {
     ),
     # Every copy of a message is a new message.
     "dedup_off": Defect(
-        ((SeenIds, "__contains__", lambda _, __: False), (OriginTable, "is_new", lambda *_: True)),
+        ((SeenIds, "__contains__", lambda _, __: False), (Admission, "_is_known", lambda *_: False)),
         "duplicate",
         "no_duplicate_delivery: ",
     ),
