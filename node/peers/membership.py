@@ -42,6 +42,10 @@ CONFIRM_INTERVALS, CONFIRM_INTERVALS_MIN = 4, 1
 CONFIRMATIONS = 2
 """Heartbeat intervals that a suspect has to refute, shrinking with each of CONFIRMATIONS others that suspect it too."""
 
+REFUTE_PERCENT = 75
+"""Of an interval that a suspect has to refute whatever others say: less than accusers wait, so that a path that jitters
+does not put the end off."""
+
 ACCUSERS_ENOUGH = 3
 """Accusers after which one more adds nothing."""
 
@@ -60,7 +64,7 @@ class Membership:
     """
 
     def __init__(self, settings: PeersSettings, actions: deque[Action], stats: PeerStats) -> None:
-        self.members = Members(settings.own_id, settings.heartbeat_interval)
+        self.members = Members(settings.own_id, settings.heartbeat_interval * REFUTE_PERCENT // 100)
         self.hearsay = Hearsay(settings.book_secret)
         self.hearsay.is_signed = self.members.is_confirmed
         self.members.on_forgotten = self.hearsay.remove
