@@ -9,6 +9,7 @@ covers something new. The exit status is 0 only if nothing was found, something 
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import subprocess
 import sys
@@ -35,7 +36,13 @@ COMMITTED_BYTES_MAX = 1_300
 NAMES = ("datagram", "frames", "handshake", "messages", "tcp")
 
 
+MERGED_TARGET = "POSITRON_FUZZ_TARGET"
+"""Tells the processes that libFuzzer starts for a merge, with flags of its own, which target it is."""
+
+
 def main() -> int:
+    if MERGED_TARGET in os.environ:
+        fuzz(os.environ[MERGED_TARGET], sys.argv)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("target", nargs="?", choices=NAMES)
     parser.add_argument("--list", action="store_true", help="print the targets")
@@ -94,18 +101,25 @@ def supervise(options: argparse.Namespace) -> int:
 
 def run_atheris(options: argparse.Namespace) -> None:
     """Never returns."""
-    with atheris.instrument_imports(include=["node"]):
-        target = load(options.target)
     kept = FOUND / options.target
     kept.mkdir(parents=True, exist_ok=True)
     committed = CORPUS / options.target
     flags = [f"-artifact_prefix={kept}/crash-", "-timeout=20", f"-seed={options.seed}"]
     if options.merge:
+        os.environ[MERGED_TARGET] = options.target
         flags += ["-merge=1", f"-max_len={COMMITTED_BYTES_MAX}", str(committed), str(kept)]
     else:
         flags += [f"-max_total_time={options.seconds}", f"-max_len={INPUT_BYTES_MAX}", "-print_final_stats=1"]
         flags += [str(kept), str(committed)]
-    atheris.Setup([sys.argv[0], *flags], target)
+    # A merge starts it again through a shell.
+    fuzz(options.target, [f"{sys.executable} {Path(__file__).resolve()}", *flags])
+
+
+def fuzz(name: str, arguments: list[str]) -> None:
+    """Never returns."""
+    with atheris.instrument_imports(include=["node"]):
+        target = load(name)
+    atheris.Setup(arguments, target)
     atheris.Fuzz()
 
 
