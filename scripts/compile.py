@@ -47,7 +47,7 @@ class Impossible(Exception):
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/compile", usage="scripts/compile [DIRECTORY] | --list | --help")
-    parser.add_argument("directory", nargs="?", type=Path, default=Path("out/compiled"))
+    parser.add_argument("directory", nargs="?", type=Path, default=ROOT / "out/compiled")
     parser.add_argument("--list", action="store_true")
     arguments = parser.parse_args()
     if arguments.list:

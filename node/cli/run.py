@@ -16,6 +16,7 @@ from typing import Any
 from node.cli.ending import Ending
 from node.cli.errors import CommandFailed
 from node.cli.flags import config_flags
+from node.cli.heap import map_large_blocks
 from node.cli.logs import set_up_logging
 from node.config import load
 from node.node import Node
@@ -29,6 +30,7 @@ def run(arguments: argparse.Namespace, ending: Ending) -> int:
     """Runs a node; 0 once a signal has ended it, at whatever moment it came."""
     config = load(flags=config_flags(arguments), path=arguments.config, unknown_flags=arguments.unknown).config
     set_up_logging(config.log_level, config.log_format)
+    map_large_blocks()
     node = Node(config)
     if ending.is_wished:
         return 0

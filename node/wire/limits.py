@@ -278,7 +278,7 @@ SEEN_MESSAGES_MAX = 1 << 16
 """Message ids remembered to drop copies before anything is verified; 16 bytes and about 100 of bookkeeping each."""
 
 RETAINED_MESSAGES_MAX = 1 << 15
-RETAINED_BYTES_MAX = 64 << 20
+RETAINED_BYTES_MAX = 48 << 20
 RETAINED_OVERHEAD_BYTES = 700
 """Messages kept for peers that were cut off, by number and bytes. Each counts with what Python spends on keeping it."""
 

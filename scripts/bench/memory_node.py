@@ -21,6 +21,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from node.cli.heap import map_large_blocks
 from node.config import NetworkConfig
 from node.node import Node
 
@@ -58,7 +59,8 @@ def main() -> int:
 
 
 async def be_victim() -> None:
-    """Runs a node until its standard input ends."""
+    """Runs a node until its standard input ends, as `positron run` does."""
+    map_large_blocks()
     config = NetworkConfig(host="127.0.0.1", port=0, metrics_port=0, is_seed=True, profile="testnet", log_level="ERROR")
     async with Node(config) as node:
         assert node.udp_transport is not None
