@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from heapq import heappop, heappush
 
 from node.errors import Code, MessageTooLarge, ProtocolViolation, QueueFull, UsageError
+from node.transport.deadlines import Deadlines
 from node.transport.events import Delivery
 from node.transport.flow_control import ReceiveCredit, SendCredit
 from node.transport.packet import Message, Priority
@@ -20,7 +20,6 @@ from node.types import Instant
 from node.wire.frames import MessageFrame, WithdrawFrame, append_whole, part_beginning, part_middle
 from node.wire.limits import (
     CHANNELS_MAX,
-    DEADLINES_MIN,
     MESSAGE_BYTES_MAX,
     MESSAGE_ID_RANGES_MAX,
     REASSEMBLY_BYTES_MAX,
@@ -149,7 +148,7 @@ class SendQueue:
         self.bytes_queued = 0
         # Made when first used: most connections use one or two.
         self._lanes: dict[Priority, _Lane] = {}
-        self._deadlines: list[tuple[Instant, int]] = []
+        self._deadlines = Deadlines(self.messages)
         self._channels: dict[int, _Sequences] = {}
         # Ordered messages that have begun, without those that the peer has surely delivered.
         self._ahead = 0
@@ -165,16 +164,9 @@ class SendQueue:
         outgoing = OutgoingMessage(message_id, message.data, message.deadline, None, message.priority)
         if message.delivery is Delivery.ORDERED:
             self._assign_sequence(outgoing, message)
-        if message.deadline is not None:
-            heappush(self._deadlines, (message.deadline, message_id))
-            if len(self._deadlines) > DEADLINES_MIN + 2 * len(self.messages):
-                # Most are of messages that are done, and far from being due.
-                self._deadlines = sorted(
-                    (waiting.deadline, number)
-                    for number, waiting in self.messages.items()
-                    if waiting.deadline is not None
-                )
         self.messages[message_id] = outgoing
+        if message.deadline is not None:
+            self._deadlines.add(message.deadline, message_id)
         self.bytes_queued += size
         self._lane(message.priority).unsent.append(outgoing)
 
@@ -236,23 +228,17 @@ class SendQueue:
         """Its deadline has come; nothing where its fate is known, or where it is ordered: the gap would stop others."""
         message = self.messages.get(message_id)
         if message is not None and message.channel is None:
-            heappush(self._deadlines, (now, message_id))
+            self._deadlines.add(now, message_id)
 
     def next_deadline(self) -> Instant | None:
         """When the next message expires; None where none does."""
-        deadlines, messages = self._deadlines, self.messages
-        while deadlines:
-            deadline, message_id = deadlines[0]
-            if message_id in messages:
-                return deadline
-            heappop(deadlines)
-        return None
+        return self._deadlines.earliest()
 
     def expire(self, now: Instant) -> list[tuple[OutgoingMessage, WithdrawFrame | None]]:
         """Withdraws what is past its deadline; the frame tells a peer that may have seen parts of it."""
         expired: list[tuple[OutgoingMessage, WithdrawFrame | None]] = []
-        while (deadline := self.next_deadline()) is not None and deadline <= now:
-            message = self.messages[heappop(self._deadlines)[1]]
+        while (message_id := self._deadlines.take_due(now)) is not None:
+            message = self.messages[message_id]
             frame = WithdrawFrame(message.wire_id, message.sent) if message.wire_id >= 0 else None
             self._finish(message)
             expired.append((message, frame))

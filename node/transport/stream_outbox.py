@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from heapq import heappop, heappush
 
 from node.errors import Code, MessageTooLarge, ProtocolViolation, QueueFull, UsageError
+from node.transport.deadlines import Deadlines
 from node.transport.events import Delivery
 from node.transport.packet import Message
 from node.transport.stream_records import PART_BYTES_MAX, pack_message
 from node.types import Instant
-from node.wire.limits import DEADLINES_MIN, MESSAGE_BYTES_MAX, SEND_QUEUE_MESSAGES_MAX, STREAM_QUEUE_BYTES_MAX
+from node.wire.limits import MESSAGE_BYTES_MAX, SEND_QUEUE_MESSAGES_MAX, STREAM_QUEUE_BYTES_MAX
 
 __all__ = ["OutgoingMessage", "StreamOutbox"]
 
@@ -29,7 +29,6 @@ class OutgoingMessage:
     size: int
     delivery: Delivery
     offset: int = 0
-    deadline: Instant | None = None
     is_expired: bool = False
 
 
@@ -43,7 +42,7 @@ class StreamOutbox:
         self._queue: deque[OutgoingMessage] = deque()
         self._unacknowledged: deque[OutgoingMessage] = deque()
         self._waiting: dict[int, OutgoingMessage] = {}
-        self._deadlines: list[tuple[Instant, int]] = []
+        self._deadlines = Deadlines(self._waiting)
         self._messages_acknowledged = 0
 
     def __len__(self) -> int:
@@ -66,19 +65,12 @@ class StreamOutbox:
         if message.delivery is not Delivery.UNRELIABLE:
             self._waiting[message_id] = outgoing
         if message.deadline is not None:
-            outgoing.deadline = message.deadline
-            heappush(self._deadlines, (message.deadline, message_id))
-            if len(self._deadlines) > DEADLINES_MIN + 2 * len(self._waiting):
-                self._deadlines = sorted(
-                    (waiting.deadline, number)
-                    for number, waiting in self._waiting.items()
-                    if waiting.deadline is not None
-                )
+            self._deadlines.add(message.deadline, message_id)
 
     def withdraw(self, message_id: int, now: Instant) -> None:
         """Its deadline has come; nothing where its fate is known."""
         if message_id in self._waiting:
-            heappush(self._deadlines, (now, message_id))
+            self._deadlines.add(now, message_id)
 
     def has_parts(self) -> bool:
         """Whether anything is left to write."""
@@ -111,18 +103,15 @@ class StreamOutbox:
         return acknowledged
 
     def next_deadline(self) -> Instant | None:
-        """When the next message expires; may name one that is acknowledged by now."""
-        return self._deadlines[0][0] if self._deadlines else None
+        """When the next message expires; None where none does."""
+        return self._deadlines.earliest()
 
     def expire(self, now: Instant) -> list[int]:
         """The ids whose deadline has passed; what is not begun of them is withdrawn."""
         expired: list[int] = []
         must_withdraw = False
-        while self._deadlines and self._deadlines[0][0] <= now:
-            _, message_id = heappop(self._deadlines)
-            message = self._waiting.pop(message_id, None)
-            if message is None:
-                continue
+        while (message_id := self._deadlines.take_due(now)) is not None:
+            message = self._waiting.pop(message_id)
             expired.append(message_id)
             message.is_expired = True
             # A message that is partly written has to be finished: the receiver could not find the next one.
