@@ -78,8 +78,9 @@ class Handlers:
         if self._is_full and packet.delivery is Delivery.UNRELIABLE:
             self.stats.dropped += 1
             return
-        if lane is None and not self._queue and len(self._running) < HANDLERS_MAX:
-            self._call(packet, address, None)
+        if lane not in self._lanes and not self._queue and len(self._running) < HANDLERS_MAX:
+            if self._call(packet, address, lane) and lane is not None:
+                self._lanes[lane] = deque()
             return
         self._waiting += 1
         self._queue.append(_Call(packet, address, lane))

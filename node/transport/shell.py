@@ -199,6 +199,9 @@ class MessageTransport(ABC, Generic[InputT]):
         checked_timeout(seconds)
         await sends.deliver(await self._resolve(checked_address(peer_addr), seconds), data, seconds)
 
+    def _post(self, peer_addr: Address, data: bytes, seconds: float | None) -> None:
+        self._running_sends().post(self._known(peer_addr), checked_data(data), seconds)
+
     async def _resolve(self, address: Address, seconds: float) -> Address:
         """The IP address of a peer; a name is looked up once and remembered."""
         known = self._names.get(address)

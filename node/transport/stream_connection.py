@@ -23,6 +23,7 @@ from node.transport.protection import agreed_keys
 from node.transport.settings import TransportSettings
 from node.transport.state import ConnectionState
 from node.transport.stats import ConnectionSnapshot, ConnectionStats
+from node.transport.stream_acks import StreamAcks
 from node.transport.stream_cipher import RecordCipher
 from node.transport.stream_outbox import StreamOutbox
 from node.transport.stream_records import (
@@ -106,10 +107,10 @@ class StreamConnection:
     """
 
     __slots__ = (
-        "_ack_due", "_ask_at", "_assembly", "_events", "_expected", "_handshake", "_messages_received",
-        "_next_message_id", "_owner", "_ping_due", "_receive_cipher", "_send_cipher", "_settings", "_writes",
-        "addresses", "armed_at", "claim", "established_at", "expires_at", "frames", "has_room", "is_ready", "origin",
-        "outbox", "peer_id", "progress_at", "state", "stats",
+        "_acks", "_ask_at", "_assembly", "_events", "_expected", "_handshake", "_next_message_id", "_owner",
+        "_ping_due", "_receive_cipher", "_send_cipher", "_settings", "_writes", "addresses", "armed_at", "claim",
+        "established_at", "expires_at", "frames", "has_room", "is_ready", "origin", "outbox", "peer_id",
+        "progress_at", "state", "stats",
     )  # fmt: skip
 
     def __init__(
@@ -139,8 +140,7 @@ class StreamConnection:
         self._writes: list[bytes] = []
         self._send_cipher: RecordCipher | None = None
         self._receive_cipher: RecordCipher | None = None
-        self._messages_received = 0
-        self._ack_due = False
+        self._acks = StreamAcks()
         self._ping_due = False
         self._ask_at: Instant | None = None
         self._assembly = bytearray()
@@ -226,13 +226,18 @@ class StreamConnection:
         assert self._receive_cipher is not None
         plaintext = self._receive_cipher.open(body, pack_length(len(body)))
         self.stats.packets_received += 1
+        self._handle_plaintext(plaintext, now)
+
+    def _handle_plaintext(self, plaintext: bytes, now: Instant) -> None:
         match parse_record(plaintext):
             case MessageRecord() as record:
                 self._receive_part(record, now)
-            case AckRecord(messages):
+            case AckRecord(messages, following):
                 self._receive_ack(messages)
+                if following:
+                    self._handle_plaintext(following, now)
             case PingRecord():
-                self._ack_due = True
+                self._acks.is_due = True
             case CloseRecord() as record:
                 self._owner.on_closed_by_peer(self, record, now)
 
@@ -251,8 +256,7 @@ class StreamConnection:
             return
         data = b"".join((self._assembly, record.data))
         self._drop_assembly()
-        self._messages_received += 1
-        self._ack_due = True
+        self._acks.on_received(now)
         self.stats.messages_received += 1
         assert self.peer_id is not None
         self._events.append(
@@ -275,6 +279,7 @@ class StreamConnection:
         message_id = self._next_message_id
         self.outbox.push(message_id, message)
         self._next_message_id += 1
+        self._acks.on_sent()
         self.stats.messages_sent += 1
         return message_id
 
@@ -284,28 +289,30 @@ class StreamConnection:
             return True
         if self.state is not ConnectionState.ESTABLISHED or not self.has_room:
             return False
-        return self._ack_due or self._ping_due or self.outbox.has_parts()
+        return self._acks.is_due or self._ping_due or self.outbox.has_parts()
 
     def poll_write(self) -> bytes:
         """What to write next, about STREAM_WRITE_BYTES; ProtocolViolation(KEY_EXHAUSTED) when the key is used up."""
         writes, self._writes = self._writes, []
         if self.state is ConnectionState.ESTABLISHED and self.has_room:
-            if self._ack_due:
-                self._ack_due = False
-                writes.append(self._seal(pack_ack(self._messages_received)))
+            head = self._take_ack()
             if self._ping_due:
                 self._ping_due = False
-                writes.append(self._seal(pack_ping()))
+                writes.append(self._seal(head + pack_ping()))
+                head = b""
             size = 0
             while size < STREAM_WRITE_BYTES and self.outbox.has_parts():
-                writes.append(self._seal(self.outbox.next_part()))
+                writes.append(self._seal(head + self.outbox.next_part()))
                 size += len(writes[-1])
+                head = b""
+            if head:
+                writes.append(self._seal(head))
         data = b"".join(writes)
         self.stats.bytes_sent += len(data)
         return data
 
     def expire(self, now: Instant) -> bool:
-        """Gives up messages whose deadline has passed; whether the peer is to be asked for a sign of life."""
+        """Gives up messages whose deadline has passed; whether the peer is to be told or asked something now."""
         for message_id in self.outbox.expire(now):
             self.stats.messages_expired += 1
             self._events.append(MessageFailed(connection=self.origin.handle, message_id=message_id, expired=True))
@@ -313,16 +320,14 @@ class StreamConnection:
         if is_silent:
             self._ping_due = True
             self._ask_later(now)
-        return is_silent
+        return self._acks.expire(now) or is_silent
 
     def end(self, close: CloseRecord | None) -> bytes:
         """Closes: every unfinished message fails; the last bytes to write, with a CLOSE where the peer can read one."""
         writes, self._writes = self._writes, []
         if self.state is ConnectionState.ESTABLISHED and close is not None and not self._is_exhausted:
-            if self._ack_due:
-                # What has arrived must not be sent again over another connection.
-                writes.append(self._seal(pack_ack(self._messages_received)))
-            writes.append(self._seal(pack_close(close.code, close.reason)))
+            # What has arrived must not be sent again over another connection.
+            writes.append(self._seal(self._take_ack() + pack_close(close.code, close.reason)))
         self.state = ConnectionState.CLOSED
         self._drop_assembly()
         for message_id in self.outbox.unfinished():
@@ -332,8 +337,8 @@ class StreamConnection:
         return data
 
     def next_timeout(self) -> Instant:
-        """When the connection or a message expires, or the peer is to be asked for a sign of life."""
-        due = earlier(self.outbox.next_deadline(), self._ask_at)
+        """When the connection or a message expires, or the peer is to be told or asked something."""
+        due = earlier(earlier(self.outbox.next_deadline(), self._ask_at), self._acks.next_timeout())
         return self.expires_at if due is None else min(self.expires_at, due)
 
     def snapshot(self) -> ConnectionSnapshot:
@@ -360,6 +365,11 @@ class StreamConnection:
             send_queue_messages=len(self.outbox),
             stats=self.stats,
         )
+
+    def _take_ack(self) -> bytes:
+        """What goes in front of the next record: an acknowledgement, or nothing."""
+        messages = self._acks.take()
+        return b"" if messages is None else pack_ack(messages)
 
     @property
     def _is_exhausted(self) -> bool:

@@ -11,7 +11,7 @@ Afterwards a body is one ChaCha20-Poly1305 record, numbered from 0 in each direc
 with it. A record's plaintext is kind (1) | content:
 
     MESSAGE   flags (1): bit 0 the message ends here, bits 1 and 2 its delivery | bytes of the message
-    ACK       messages received in full since the beginning (8)
+    ACK       messages received in full since the beginning (8) | nothing, or another kind of record
     CLOSE     code (2) | reason, UTF-8
     PING      nothing; asks for an ACK
 """
@@ -56,14 +56,15 @@ HANDSHAKE_FRAME_BYTES_MAX = 1024
 RECORD_BODY_BYTES_MAX = STREAM_RECORD_BYTES_MAX + TAG_BYTES
 
 _MESSAGE_HEAD = 2
-PART_BYTES_MAX = STREAM_RECORD_BYTES_MAX - _MESSAGE_HEAD
-"""Bytes of a message in one record."""
-
 _LENGTH = struct.Struct(">H")
 _PREFACE = struct.Struct(">HBB8s")
 _ACK = struct.Struct(">BQ")
 _CLOSE = struct.Struct(">BH")
+PART_BYTES_MAX = STREAM_RECORD_BYTES_MAX - _MESSAGE_HEAD - _ACK.size
+"""Bytes of a message in one record, which has room for an acknowledgement in front of them."""
+
 _MESSAGE_KIND, _ACK_KIND, _CLOSE_KIND, _PING_KIND = 1, 2, 3, 4
+_ACK_BYTE = bytes((_ACK_KIND,))
 _LAST = 0b001
 _DELIVERIES = {int(delivery): delivery for delivery in Delivery}
 _CODES = {int(code): code for code in Code}
@@ -89,9 +90,10 @@ class MessageRecord:
 
 @dataclass(slots=True)
 class AckRecord:
-    """How many messages the sender of this record has received in full."""
+    """How many messages the sender of this record has received in full. following: the plaintext of another record."""
 
     messages: int
+    following: bytes = b""
 
 
 @dataclass(slots=True)
@@ -124,21 +126,27 @@ class Frames:
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The bodies that are now complete; DecodeError(`malformed` or `too_large`), after which the stream is lost."""
-        self._buffer += data
-        buffer, offset = self._buffer, 0
+        held, offset = self._buffer, 0
+        if held:
+            held += data
+        # Mostly whole frames arrive, which need no copy.
+        source: bytes | bytearray = held or data
         try:
-            while len(buffer) - offset >= _LENGTH.size:
-                (length,) = _LENGTH.unpack_from(buffer, offset)
+            while len(source) - offset >= _LENGTH.size:
+                (length,) = _LENGTH.unpack_from(source, offset)
                 if not 0 < length <= self.body_bytes_max:
                     raise DecodeError("too_large" if length else "malformed", f"frame of {length} bytes")
                 end = offset + _LENGTH.size + length
-                if end > len(buffer):
+                if end > len(source):
                     break
-                body = bytes(buffer[offset + _LENGTH.size : end])
+                body = bytes(source[offset + _LENGTH.size : end])
                 offset = end
                 yield body
         finally:
-            del buffer[:offset]
+            if source is held:
+                del held[:offset]
+            else:
+                held += source[offset:]
 
 
 def pack_length(length: int) -> bytes:
@@ -178,7 +186,7 @@ def pack_message(delivery: Delivery, *, is_last: bool, data: bytes) -> bytes:
 
 
 def pack_ack(messages: int) -> bytes:
-    """The plaintext of an ACK."""
+    """The plaintext of an ACK; that of another record may follow."""
     return _ACK.pack(_ACK_KIND, messages)
 
 
@@ -200,8 +208,8 @@ def parse_record(plaintext: bytes) -> Record:
         delivery = _DELIVERIES.get(flags >> 1)
         if delivery is not None:
             return MessageRecord(delivery, bool(flags & _LAST), plaintext[_MESSAGE_HEAD:])
-    elif kind == _ACK_KIND and len(plaintext) == _ACK.size:
-        return AckRecord(_ACK.unpack(plaintext)[1])
+    elif kind == _ACK_KIND and len(plaintext) >= _ACK.size and plaintext[_ACK.size : _ACK.size + 1] != _ACK_BYTE:
+        return AckRecord(_ACK.unpack_from(plaintext)[1], plaintext[_ACK.size :])
     elif kind == _CLOSE_KIND and 0 <= len(plaintext) - _CLOSE.size <= CLOSE_REASON_BYTES_MAX:
         code = _CLOSE.unpack_from(plaintext)[1]
         reason = plaintext[_CLOSE.size :].decode(errors="replace")

@@ -178,11 +178,15 @@ class TCPStreams:
         stream = self._streams.get(output.stream)
         if stream is None or stream.is_ending or not output.data:
             return
-        stream.chunks.append(memoryview(output.data))
-        stream.bytes_waiting += len(output.data)
-        if len(stream.chunks) == 1 and not stream.is_connecting:
-            self._write_waiting(stream)
-        if stream.chunks and stream.has_room and stream.number in self._streams:
+        written = 0
+        if not stream.chunks and not stream.is_connecting:
+            written = self._try_write(stream, output.data)
+            if written < 0 or written == len(output.data):
+                return
+            self._await_room(stream)
+        stream.chunks.append(memoryview(output.data)[written:])
+        stream.bytes_waiting += len(output.data) - written
+        if stream.has_room:
             stream.has_room = False
             self._on_inputs([StreamRoom(stream.number, has_room=False)])
         if stream.bytes_waiting > STREAM_BUFFER_BYTES_MAX and stream.number in self._streams:
@@ -338,25 +342,15 @@ class TCPStreams:
     def _write_waiting(self, stream: _Stream) -> None:
         while stream.chunks:
             chunk = stream.chunks[0]
-            try:
-                written = stream.sock.send(chunk)
-            except BlockingIOError:
-                break
-            except OSError as error:
-                self._fail(stream, _text(error))
+            written = self._try_write(stream, chunk)
+            if written < 0:
                 return
-            stream.bytes_written += written
             stream.bytes_waiting -= written
             if written < len(chunk):
                 stream.chunks[0] = chunk[written:]
-                break
+                self._await_room(stream)
+                return
             stream.chunks.popleft()
-        if stream.chunks:
-            self._want_writable(stream)
-            if stream.timer is None:
-                stream.bytes_written_before = stream.bytes_written
-                self._set_timer(stream, self._stall_timeout, self._check_stall)
-            return
         self._stop_writing(stream)
         if stream.is_ending:
             self._finish(stream)
@@ -365,6 +359,24 @@ class TCPStreams:
         if not stream.has_room:
             stream.has_room = True
             self._on_inputs([StreamRoom(stream.number, has_room=True)])
+
+    def _try_write(self, stream: _Stream, data: bytes | memoryview) -> int:
+        """How many bytes the kernel took; -1 of a stream that has failed."""
+        try:
+            written = stream.sock.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            self._fail(stream, _text(error))
+            return -1
+        stream.bytes_written += written
+        return written
+
+    def _await_room(self, stream: _Stream) -> None:
+        self._want_writable(stream)
+        if stream.timer is None:
+            stream.bytes_written_before = stream.bytes_written
+            self._set_timer(stream, self._stall_timeout, self._check_stall)
 
     def _check_stall(self, stream: _Stream) -> None:
         if stream.bytes_written == stream.bytes_written_before:

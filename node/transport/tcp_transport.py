@@ -67,6 +67,15 @@ class TCPTransport(MessageTransport[StreamInput]):
         """
         await self._deliver(peer_addr, data, timeout)
 
+    def post(self, peer_addr: Address, data: bytes, timeout: float = 5.0) -> None:
+        """As `send`, but returns at once: a handler that is a plain function answers with it.
+
+        peer_addr: an IP address, as handlers are given it. Nobody is told what became of the message; the peer gets it
+        once or, where it cannot be reached for `timeout` seconds, not at all.
+        Raises QueueFull where `send` waits, MessageTooLarge, NotRunning, UsageError for a host name.
+        """
+        self._post(peer_addr, data, timeout)
+
     @property
     def stream_stats(self) -> StreamStats:
         """What the sockets counted; zeros before `start`."""

@@ -73,7 +73,7 @@ class UDPTransport(MessageTransport[Datagram]):
         once or, where it cannot be reached for `timeout` seconds, not at all.
         Raises QueueFull where `send_reliable` waits, MessageTooLarge, NotRunning, UsageError for a host name.
         """
-        self._running_sends().post(self._known(peer_addr), checked_data(data), timeout)
+        self._post(peer_addr, data, timeout)
 
     async def send_unreliable(self, peer_addr: Address, data: bytes) -> None:
         """Sends one datagram and forgets it; connects first if need be. MessageTooLarge: it is never cut in pieces."""

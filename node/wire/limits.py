@@ -188,6 +188,9 @@ STREAM_WRITE_BYTES = 65536
 DATAGRAMS_PER_TURN_MAX = 64
 """Reads of the UDP socket per turn of the event loop, counted whether or not they were useful."""
 
+STREAM_ACK_DELAY: Duration = 5 * MILLISECOND
+"""How long an acknowledgement over TCP may wait for a message to travel with, while both ends take turns."""
+
 STREAM_UNSENT_BYTES = 262144
 """Bytes that the kernel takes of one TCP connection before it has sent them: they cannot be withdrawn any more."""
 

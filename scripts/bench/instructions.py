@@ -1,9 +1,10 @@
 """Prints how many instructions of the interpreter an exchange and a packet take, both sides together.
 
 Usage: scripts/bench/run instructions [--json]
-An exchange is a request of 256 bytes and its response over loopback sockets and an event loop, one after the other. A
-packet is one of 1,200 bytes in memory, on a path that loses nothing and on one that loses 10 % each way. Time stands
-still but for what each of them is given, so that a busy machine changes nothing: each run prints the same again.
+An exchange is a request of 256 bytes and its response over loopback sockets and an event loop, one after the other,
+over UDP and over TCP. A packet is one of 1,200 bytes in memory, on a path that loses nothing and on one that loses 10 %
+each way. Time stands still but for what each of them is given, so that a busy machine changes nothing: each run prints
+the same again.
 """
 
 from __future__ import annotations
@@ -17,18 +18,17 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from sides import ours
 from sides.memory_pair import Ours
 
 from node.transport.driver import Driver
 from node.transport.packet import Packet
-from node.transport.udp_transport import UDPTransport
 from node.types import MICROSECOND, MILLISECOND, Address
 
 EXCHANGES = 200
 EXCHANGE_TIME = 150 * MICROSECOND
 READ_TIME = 2 * MICROSECOND
 MESSAGE = bytes(256)
-PATIENCE = 30.0
 PACKET_BYTES = 1200
 WARM_UP_BYTES, BYTES = 4 << 20, 2 << 20
 ONE_WAY = 10 * MILLISECOND
@@ -89,16 +89,16 @@ def of_a_packet(loss: float) -> tuple[float, float]:
     return counter.instructions / packets, counter.calls / packets
 
 
-async def of_an_exchange() -> tuple[float, float]:
+async def of_an_exchange(options: dict[str, str]) -> tuple[float, float]:
     """Instructions and calls per exchange; those of the event loop are among them."""
     clock, loop = StandingClock(), asyncio.get_running_loop()
     Driver.now = staticmethod(clock.read)  # type: ignore[method-assign]
     loop.time = lambda: clock.read() / 1e9  # type: ignore[method-assign]
-    server, client = UDPTransport("127.0.0.1", 0), UDPTransport("127.0.0.1", 0)
+    server, client = ours.made("127.0.0.1", options), ours.made("127.0.0.1", options)
     response: asyncio.Future[bytes] = loop.create_future()
 
     def answer(packet: Packet, address: Address) -> None:
-        server.post_reliable(address, packet.payload, PATIENCE)
+        ours.post(server, address, packet.payload)
 
     server.register_handler(answer)
     client.register_handler(lambda packet, _: response.set_result(packet.payload))
@@ -110,7 +110,7 @@ async def of_an_exchange() -> tuple[float, float]:
         for _ in range(count):
             response = loop.create_future()
             clock.now += EXCHANGE_TIME
-            client.post_reliable(server.local_address, MESSAGE, PATIENCE)
+            ours.post(client, server.local_address, MESSAGE)
             await response
 
     await exchange(5 * EXCHANGES)
@@ -122,7 +122,8 @@ async def of_an_exchange() -> tuple[float, float]:
 
 
 MEASUREMENTS: dict[str, Callable[[], tuple[float, float]]] = {
-    "exchange of 256 bytes": lambda: asyncio.run(of_an_exchange()),
+    "exchange of 256 bytes": lambda: asyncio.run(of_an_exchange({})),
+    "exchange of 256 bytes over TCP": lambda: asyncio.run(of_an_exchange({"tcp": "yes"})),
     "packet of 1,200 bytes": lambda: of_a_packet(0.0),
     "packet of 1,200 bytes, 10 % lost each way": lambda: of_a_packet(0.1),
 }

@@ -1,7 +1,7 @@
 """Prints how many requests of 256 bytes get their responses one after the other over loopback, and how long each takes.
 
 Usage: scripts/bench/run request_response [--json] [--seconds S] [--uvloop]
-Beside aioquic and qh3 (a stream each) and asyncio's TLS over TCP. The ratio is of rates in the same run.
+Beside aioquic and qh3 (a stream each), and ours over TCP beside asyncio's TLS. The ratio is of rates in the same run.
 `awaited` is ours where both ends wait for the acknowledgement of what they sent, which no peer does.
 """
 
@@ -15,8 +15,11 @@ from typing import Any
 
 from sides.pairs import is_installed, measure
 
-OURS = {"ours": "ours", "awaited": "ours"}
+OURS = {"ours": [], "awaited": ["--option", "awaited=yes"], "ours_tcp": ["--option", "tcp=yes"]}
+"""Flags of what is measured of ours."""
 PEERS = ("aioquic", "qh3", "tls")
+BESIDE = {"tls": "ours_tcp"}
+"""What of ours a peer's ratio is with, where that is not `ours`."""
 
 
 def main() -> int:
@@ -32,8 +35,8 @@ def main() -> int:
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in present}
     for _ in range(arguments.rounds):
         for name in present:
-            flags = [*common, "--option", "awaited=yes"] if name == "awaited" else common
-            results[name].append(measure(OURS.get(name, name), "exchange", arguments.seconds, flags=flags))
+            flags = [*common, *OURS.get(name, [])]
+            results[name].append(measure("ours" if name in OURS else name, "exchange", arguments.seconds, flags=flags))
     medians = {name: median(several) for name, several in results.items()}
     for name in (*OURS, *PEERS):
         report(name, medians, as_json=arguments.json)
@@ -49,13 +52,14 @@ def report(name: str, medians: dict[str, dict[str, float]], *, as_json: bool) ->
         print(json.dumps({"name": name}) if as_json else f"{name:8} is not installed", flush=True)
         return
     found = medians[name]
-    ratio = round(medians["ours"]["rate"] / found["rate"], 2)
+    ours = BESIDE.get(name, "ours")
+    ratio = round(medians[ours]["rate"] / found["rate"], 2)
     if as_json:
         print(json.dumps({"name": name, **found, "ratio": ratio}), flush=True)
         return
     print(
         f"{name:8} {found['rate']:6.0f}/s  p50 {found['p50'] / 1e3:.3f} ms  p99 {found['p99'] / 1e3:.3f} ms  "
-        f"client {found['cpu']:.0f} µs CPU" + ("" if name == "ours" else f"  ours is x{ratio}"),
+        f"client {found['cpu']:.0f} µs CPU" + ("" if name in ("ours", "ours_tcp") else f"  {ours} is x{ratio}"),
         flush=True,
     )
 

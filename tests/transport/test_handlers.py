@@ -69,6 +69,22 @@ async def test_messages_of_one_lane_are_handled_one_after_the_other() -> None:
 
 
 @pytest.mark.asyncio
+async def test_a_plain_function_is_called_where_a_message_of_a_free_lane_is_dispatched() -> None:
+    gate, calls = Gate(), list[bytes]()
+    gate.handlers.handler = lambda packet, _: calls.append(packet.payload)
+    gate.dispatch(b"1", b"2", lane=7)
+    assert calls == [b"1", b"2"]
+    gate.handlers.handler = gate
+    gate.dispatch(b"3", lane=7)
+    gate.handlers.handler = lambda packet, _: calls.append(packet.payload)
+    gate.dispatch(b"4", lane=7)
+    assert calls == [b"1", b"2"]
+    gate.open.set()
+    await gate.finish()
+    assert calls == [b"1", b"2", b"4"]
+
+
+@pytest.mark.asyncio
 async def test_a_lane_keeps_its_order_when_every_place_is_taken() -> None:
     gate = Gate()
     gate.dispatch(*[b"x"] * (HANDLERS_MAX - 1))

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.errors import Code
-from node.transport.events import Closed, Delivery, MessageAcknowledged, MessageFailed, MessageReceived
+from node.transport.events import Closed, Connected, Delivery, MessageAcknowledged, MessageFailed, MessageReceived
 from node.transport.packet import Message
 from node.transport.stream import StreamData, StreamWrite
-from node.wire.limits import (
-    MESSAGE_BYTES_MAX,
-)
+from node.transport.stream_records import pack_ack, pack_length, pack_message
+from node.types import SECOND
+from node.wire.limits import MESSAGE_BYTES_MAX, STREAM_ACK_DELAY, TAG_BYTES
 from tests.transport.streams import StreamNetwork, connected, reliable
 
 
@@ -57,6 +57,38 @@ def test_no_acknowledgement_before_the_peer_has_the_message(network: StreamNetwo
     network.is_blocked = False
     network.run()
     assert alice.of(MessageAcknowledged)
+
+
+def test_an_answer_travels_in_one_record_with_the_acknowledgement_of_its_question(network: StreamNetwork) -> None:
+    alice, bob, handle = connected(network)
+    alice.endpoint.send(handle, reliable(b"question"), network.now)
+    question, answer = alice.endpoint.poll_transmit(network.now), bytes(100)
+    assert isinstance(question, StreamWrite)
+    bob.endpoint.receive(StreamData(1, question.data), network.now)
+    received = bob.endpoint.poll_event()
+    assert isinstance(received, MessageReceived)
+    bob.endpoint.send(received.connection, reliable(answer), network.now)
+    before = len(network.written[bob.address])
+    network.run()
+    assert alice.received() == [answer]
+    assert alice.of(MessageAcknowledged)
+    plaintext = len(pack_ack(1)) + len(pack_message(Delivery.RELIABLE, is_last=True, data=answer))
+    assert len(network.written[bob.address]) - before == len(pack_length(plaintext)) + plaintext + TAG_BYTES
+
+
+def test_while_both_ends_take_turns_acknowledgements_travel_with_messages_or_come_a_little_later(
+    network: StreamNetwork,
+) -> None:
+    alice, bob, handle = connected(network)
+    other = bob.of(Connected)[0].connection
+    for _ in range(9):
+        alice.endpoint.send(handle, reliable(b"question"), network.now)
+        network.run()
+        bob.endpoint.send(other, reliable(b"answer"), network.now)
+        network.run()
+    assert len(bob.of(MessageAcknowledged)) == 8
+    network.advance(STREAM_ACK_DELAY / SECOND)
+    assert len(bob.of(MessageAcknowledged)) == 9
 
 
 def test_what_arrived_before_a_disconnect_is_acknowledged(network: StreamNetwork) -> None:
@@ -118,7 +150,7 @@ def test_a_message_without_an_end_is_cut_at_the_limit(network: StreamNetwork) ->
 def test_an_acknowledgement_of_what_was_never_sent_is_a_violation(network: StreamNetwork) -> None:
     alice, bob, _handle = connected(network)
     connection = next(iter(bob.endpoint._connections.values()))
-    connection._messages_received, connection._ack_due = 7, True
+    connection._acks.messages, connection._acks.is_due = 7, True
     bob.endpoint._mark_ready(connection)
     network.run()
     assert alice.codes() == [Code.ACK_OF_UNSENT]

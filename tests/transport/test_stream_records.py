@@ -35,14 +35,25 @@ def test_a_message_part_comes_back_as_it_was(delivery: Delivery, is_last: bool, 
     assert parse_record(packed) == MessageRecord(delivery, is_last, data)
 
 
-def test_the_largest_part_fills_a_record() -> None:
+def test_the_largest_part_fills_a_record_together_with_an_acknowledgement() -> None:
     packed = pack_message(Delivery.RELIABLE, is_last=True, data=bytes(PART_BYTES_MAX))
-    assert len(packed) == STREAM_RECORD_BYTES_MAX
+    assert len(pack_ack(1) + packed) == STREAM_RECORD_BYTES_MAX
 
 
 @given(st.integers(0, (1 << 64) - 1))
 def test_an_acknowledgement_comes_back_as_it_was(messages: int) -> None:
     assert parse_record(pack_ack(messages)) == AckRecord(messages)
+
+
+@given(st.integers(0, (1 << 64) - 1), st.binary(max_size=50))
+def test_another_record_follows_an_acknowledgement(messages: int, data: bytes) -> None:
+    following = pack_message(Delivery.RELIABLE, is_last=True, data=data)
+    assert parse_record(pack_ack(messages) + following) == AckRecord(messages, following)
+
+
+def test_no_acknowledgement_follows_an_acknowledgement() -> None:
+    with pytest.raises(DecodeError, match="record of kind 2 and 18 bytes"):
+        parse_record(pack_ack(1) + pack_ack(2))
 
 
 def test_a_ping_has_no_content() -> None:

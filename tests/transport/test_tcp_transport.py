@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from node.errors import Code, ConnectionFailed, MessageTooLarge, NotRunning, SendTimeout, StartError
+from node.errors import Code, ConnectionFailed, MessageTooLarge, NotRunning, SendTimeout, StartError, UsageError
 from node.identity.keys import Identity
 from node.transport.driver import Driver
 from node.transport.events import Event, MessageAcknowledged
@@ -35,6 +35,26 @@ async def test_a_message_of_any_size_is_there_when_the_send_returns(size: int) -
     async with pair() as (first, second, _, inbox):
         await first.send(second.local_address, data)
         assert await inbox.wait_for(1) == [data]
+
+
+@pytest.mark.asyncio
+async def test_a_handler_that_is_a_plain_function_answers_with_a_message() -> None:
+    async with pair() as (first, second, inbox, _):
+        second.register_handler(lambda packet, address: second.post(address, packet.payload[::-1]))
+        for number in range(3):
+            await first.send(second.local_address, b"request %d" % number)
+        assert await inbox.wait_for(3) == [b"0 tseuqer", b"1 tseuqer", b"2 tseuqer"]
+
+
+@pytest.mark.asyncio
+async def test_a_message_is_posted_to_addresses_only_and_by_a_running_transport_only() -> None:
+    async with transport() as (one, _):
+        with pytest.raises(UsageError, match=r"localhost.*is a name"):
+            one.post(("localhost", 9), b"x")
+        with pytest.raises(MessageTooLarge):
+            one.post(("127.0.0.1", 9), bytes((1 << 20) + 1))
+    with pytest.raises(NotRunning):
+        one.post(("127.0.0.1", 9), b"x")
 
 
 @pytest.mark.asyncio

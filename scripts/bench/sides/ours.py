@@ -1,4 +1,4 @@
-"""The UDP transport of this project, through its public interface."""
+"""The UDP transport of this project, or with option `tcp` its TCP transport, through their public interface."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from node.transport.packet import Packet
 from node.transport.settings import TransportSettings
+from node.transport.tcp_transport import TCPTransport
 from node.transport.udp_transport import UDPTransport
 from node.types import Address
 from sides.blocks import EXCHANGE, send_blocks
@@ -26,17 +27,37 @@ def settings(options: dict[str, str]) -> TransportSettings:
     )
 
 
+def post(transport: UDPTransport | TCPTransport, address: Address, data: bytes) -> None:
+    """A message that arrives, and for which nobody waits."""
+    if isinstance(transport, TCPTransport):
+        transport.post(address, data, PATIENCE)
+    else:
+        transport.post_reliable(address, data, PATIENCE)
+
+
+async def send(transport: UDPTransport | TCPTransport, address: Address, data: bytes) -> None:
+    """Returns once the peer has the message."""
+    if isinstance(transport, TCPTransport):
+        await transport.send(address, data, PATIENCE)
+    else:
+        await transport.send_reliable(address, data, PATIENCE)
+
+
+def made(host: str, options: dict[str, str]) -> UDPTransport | TCPTransport:
+    return (TCPTransport if "tcp" in options else UDPTransport)(host, 0, settings=settings(options))
+
+
 async def serve(host: str, options: dict[str, str]) -> int:
     """Takes everything; answers what is as long as a request with the same bytes."""
-    transport = UDPTransport(host, 0, settings=settings(options))
+    transport = made(host, options)
 
     def answer(packet: Packet, address: Address) -> None:
         if len(packet.payload) == EXCHANGE:
-            transport.post_reliable(address, packet.payload, PATIENCE)
+            post(transport, address, packet.payload)
 
     async def answer_awaited(packet: Packet, address: Address) -> None:
         if len(packet.payload) == EXCHANGE:
-            await transport.send_reliable(address, packet.payload, PATIENCE)
+            await send(transport, address, packet.payload)
 
     transport.register_handler(answer_awaited if "awaited" in options else answer)
     await transport.start()
@@ -58,7 +79,7 @@ async def exchange(address: Address, seconds: float, options: dict[str, str]) ->
 
     Option `awaited`: both ends wait for the acknowledgements of their messages, too.
     """
-    transport = UDPTransport("0.0.0.0", 0, settings=settings(options))
+    transport = made("0.0.0.0", options)
     response: asyncio.Future[bytes] | None = None
     loop, is_awaited = asyncio.get_running_loop(), "awaited" in options
 
@@ -70,9 +91,9 @@ async def exchange(address: Address, seconds: float, options: dict[str, str]) ->
         nonlocal response
         response = loop.create_future()
         if is_awaited:
-            await transport.send_reliable(address, request, PATIENCE)
+            await send(transport, address, request)
         else:
-            transport.post_reliable(address, request, PATIENCE)
+            post(transport, address, request)
         await response
 
     transport.register_handler(take)
