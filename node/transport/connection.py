@@ -242,10 +242,10 @@ class Connection:
         """The peer has shown that it lost this connection: it was started again."""
         self._end(Code.PEER_RESTARTED, "the peer does not know this connection any more", now, tell_peer=False)
 
-    def repeat_response(self) -> None:
+    def repeat_response(self, now: Instant) -> None:
         """The peer's INIT came again: our RESPONSE may have been lost."""
         if self._opening is not None:
-            self._opening.repeat()
+            self._opening.repeat(now)
 
     def snapshot(self) -> ConnectionSnapshot:
         """The connection at this instant."""
@@ -290,9 +290,9 @@ class Connection:
         # The CONFIRMED frame is on its way and repeated until it is acknowledged.
         raise DecodeError("duplicate", "CONFIRM")
 
-    def _receive_late_response(self, _header: Header, _datagram: Datagram, _now: Instant) -> None:
+    def _receive_late_response(self, _header: Header, _datagram: Datagram, now: Instant) -> None:
         if self._opening is not None:
-            self._opening.repeat()
+            self._opening.repeat(now)
         raise DecodeError("duplicate", "RESPONSE")
 
     def _establish(self, opening: Opening, now: Instant) -> Parameters:

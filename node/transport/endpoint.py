@@ -296,7 +296,7 @@ class Endpoint:
         # A copy from another address is another handshake: it must not make us answer where nobody has asked.
         known = self._by_init.get((init.noise, datagram.address))
         if known is not None:
-            known.repeat_response()
+            known.repeat_response(now)
             self._after(known, now)
             raise DecodeError("duplicate", "INIT")
         self._admit(init, datagram.address, now)

@@ -13,6 +13,7 @@ from node.types import ConnectionId, Duration, Instant
 from node.wire.handshake import ANSWER_TAG_BYTES, InitClear, init_without_mac, pack_clear, pack_init, parse_retry
 from node.wire.header import PacketType, pack_header
 from node.wire.limits import (
+    CONFIRM_RETRY_MAX,
     COOKIES_PER_DIAL_MAX,
     HALF_OPEN_TIMEOUT,
     HANDSHAKE_RETRY_INITIAL,
@@ -34,8 +35,8 @@ class Opening:
     """
 
     __slots__ = (
-        "_allowed", "_cookies", "_expires_at", "_init_at", "_init_key", "_init_mac", "_retry_after", "_retry_at",
-        "_should_send", "datagram", "handshake", "init",
+        "_allowed", "_cookies", "_expires_at", "_init_at", "_init_key", "_init_mac", "_latest_at", "_retry_after",
+        "_retry_at", "_should_send", "datagram", "handshake", "init",
     )  # fmt: skip
 
     def __init__(self, handshake: Handshake, init: bytes, expires_at: Instant) -> None:
@@ -53,6 +54,8 @@ class Opening:
         self._init_at: Instant | None = None
         # Bytes that a responder may still send to an address that has proved nothing; None at an initiator.
         self._allowed: int | None = None
+        # As long as the initiator asks, a responder waits for it: so long at most.
+        self._latest_at = expires_at
 
     @classmethod
     def initiate(cls, handshake: Handshake, local_id: ConnectionId, network_id: str, now: Instant) -> Opening:
@@ -69,6 +72,7 @@ class Opening:
         opening = cls(handshake, init, now + HALF_OPEN_TIMEOUT)
         opening.datagram = pack_header(PacketType.RESPONSE, peer_cid, 0) + handshake.write_response()
         opening._allowed = INIT_BYTES
+        opening._latest_at = now + HANDSHAKE_TIMEOUT
         opening._retry_at = now + opening._retry_after
         return opening
 
@@ -110,10 +114,11 @@ class Opening:
         self._retry_at = now + self._retry_after
         self._should_send = True
 
-    def repeat(self) -> None:
+    def repeat(self, now: Instant) -> None:
         """The other side has sent its last message again: so must we."""
         if self._allowed is not None:
             self._allowed += INIT_BYTES
+            self._expires_at = min(now + HALF_OPEN_TIMEOUT, self._latest_at)
         self._should_send = True
 
     def shorten(self, now: Instant) -> None:
@@ -140,6 +145,8 @@ class Opening:
         if self._retry_at is not None and now >= self._retry_at:
             self._should_send = self._allowed is None or self._allowed >= len(self.datagram)
             self._init_at = None
-            self._retry_after = min(2 * self._retry_after, HANDSHAKE_RETRY_MAX)
+            # A responder waits for a CONFIRM half as long as an initiator for its answer.
+            longest = CONFIRM_RETRY_MAX if self.handshake.is_complete else HANDSHAKE_RETRY_MAX
+            self._retry_after = min(2 * self._retry_after, longest)
             self._retry_at = now + self._retry_after
         return True

@@ -167,6 +167,10 @@ HANDSHAKE_RETRY_MIN: Duration = 50 * MILLISECOND
 """First retransmission of a CONFIRM at least: three round trips may be less than what an event loop is late by."""
 
 HANDSHAKE_RETRY_MAX: Duration = 1 * SECOND
+
+CONFIRM_RETRY_MAX: Duration = 500 * MILLISECOND
+"""A CONFIRM is small, and the responder waits for it for HALF_OPEN_TIMEOUT only."""
+
 REFUSED_PATIENCE: Duration = 1 * SECOND
 """How long a dial that was refused, by whomever, still waits for a genuine answer."""
 

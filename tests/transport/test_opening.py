@@ -7,6 +7,7 @@ import pytest
 from node.errors import Code
 from node.impairment.link import LinkSettings
 from node.transport.events import Closed, Connected
+from node.transport.packet import Datagram
 from node.types import MILLISECOND, SECOND, Address, Instant
 from node.wire.header import PacketType, parse_header
 from node.wire.limits import HALF_OPEN_TIMEOUT, HANDSHAKE_TIMEOUT, INIT_BYTES
@@ -22,6 +23,7 @@ class Wiretap:
 
     def __init__(self, pair: Pair) -> None:
         self.seen: list[tuple[Instant, Address, PacketType, int]] = []
+        self.datagrams: list[bytes] = []
         self._pair = pair
         self._inject = pair.world.inject
         pair.world.inject = self._note  # type: ignore[method-assign]
@@ -31,6 +33,7 @@ class Wiretap:
 
     def _note(self, source: Address, target: Address, data: bytes, ecn: int = 0) -> None:
         self.seen.append((self._pair.world.now, source, parse_header(data).packet_type, len(data)))
+        self.datagrams.append(data)
         self._inject(source, target, data, ecn)
 
 
@@ -140,3 +143,27 @@ def test_data_before_the_confirmation_is_there_is_repeated_and_not_lost() -> Non
     pair.run(5)
     assert pair.server.received() == [b"early"]
     assert pair.world.hosts.keys() == {CLIENT, SERVER}
+
+
+@pytest.mark.must("M19")
+@pytest.mark.parametrize(("seed", "delay"), [(42, 5 * DELAY), (661, DELAY)])
+def test_a_responder_waits_for_as_long_as_it_is_asked(seed: int, delay: int) -> None:
+    """Two dials at 40 % loss each way whose RESPONSE came late, or whose CONFIRM was lost seven times."""
+    pair = Pair(seed=seed, link=LinkSettings(delay=delay, loss=0.4))
+    pair.connect(HANDSHAKE_TIMEOUT / SECOND)
+
+
+@pytest.mark.must("M17")
+def test_nobody_keeps_a_handshake_half_open_by_asking_for_ever() -> None:
+    pair = Pair()
+    tap = Wiretap(pair)
+    pair.client.connect(SERVER)
+    pair.run(0.015)
+    pair.set_link(CUT)
+    for _ in range(39):
+        pair.run(0.25)
+        pair.server.endpoint.receive(Datagram(CLIENT, tap.datagrams[0]), pair.server.now)
+        pair.server.drain()
+    assert len(pair.server.endpoint.snapshots()) == 1
+    pair.run(0.25)
+    assert pair.server.endpoint.snapshots() == []
