@@ -79,6 +79,7 @@ class Recovery:
         "_acked",
         "_awake_at",
         "_controller",
+        "_first_on_path",
         "_first_sampled",
         "_hurried",
         "_largest_sent",
@@ -120,6 +121,7 @@ class Recovery:
         self._lost: dict[int, SentPacket] = {}
         self._hurried = 0
         self._largest_sent = -1
+        self._first_on_path = 0
         self._first_sampled = 0
         self._last_eliciting_at: Instant = 0
         self._loss_at: Instant | None = None
@@ -165,9 +167,10 @@ class Recovery:
         return self._hurried > 0
 
     def on_path_change(self, controller: Controller) -> None:
-        """The path is another one: a new controller, and no round trips of packets that took the old path."""
+        """The path is another one: a new controller, which learns nothing of packets that took the old path."""
         self._controller = controller
-        self._first_sampled = self._largest_sent + 1
+        self._first_on_path = self._first_sampled = self._largest_sent + 1
+        self._sampled_at = None
 
     def oldest_eliciting(self) -> SentPacket | None:
         """The oldest packet whose fate is unknown and that carried something, for a probe to repeat."""
@@ -179,12 +182,8 @@ class Recovery:
 
     def on_ack(self, frame: AckFrame, now: Instant) -> AckOutcome:
         """Settles what the frame acknowledges (RFC 9002 §A.7); ProtocolViolation for a packet never sent."""
+        self._check_honesty(frame)
         largest = frame.ranges[0][1]
-        if largest > self._largest_sent:
-            raise ProtocolViolation(Code.ACK_OF_UNSENT, f"acknowledged {largest}, largest sent {self._largest_sent}")
-        left_out = self.left_out
-        if left_out >= frame.ranges[-1][0] and any(first <= left_out <= last for first, last in frame.ranges):
-            raise ProtocolViolation(Code.ACK_OF_UNSENT, f"acknowledged {left_out}, which was left out")
         if now - self._awake_at > STANDSTILL:
             self._look_for_standstill(self.next_timeout(), now)
         self._awake_at = now
@@ -209,11 +208,22 @@ class Recovery:
         if not outcome.acked:
             return outcome
         outcome.lost = self._detect_lost(now)
-        self._controller.on_packets_acked(outcome.acked, is_window_limited)
+        # What took another path tells nothing of this one, and is answered without a sample (RFC 9000 §9.4).
+        acked = self._on_path(outcome.acked)
+        if acked:
+            self._controller.on_packets_acked(acked, is_window_limited)
         if outcome.lost:
             self._report_lost(outcome.lost, now)
-        self._controller.on_sample(self.rate.on_acked(outcome.acked, now, latest_rtt, self.bytes_in_flight))
+        if acked:
+            self._controller.on_sample(self.rate.on_acked(acked, now, latest_rtt, self.bytes_in_flight))
         return outcome
+
+    def _check_honesty(self, frame: AckFrame) -> None:
+        largest, left_out = frame.ranges[0][1], self.left_out
+        if largest > self._largest_sent:
+            raise ProtocolViolation(Code.ACK_OF_UNSENT, f"acknowledged {largest}, largest sent {self._largest_sent}")
+        if left_out >= frame.ranges[-1][0] and any(first <= left_out <= last for first, last in frame.ranges):
+            raise ProtocolViolation(Code.ACK_OF_UNSENT, f"acknowledged {left_out}, which was left out")
 
     def next_timeout(self) -> Instant | None:
         """When `on_timeout` is due: the time threshold, else the retransmission timer; None with nothing in flight."""
@@ -247,8 +257,16 @@ class Recovery:
         lost = self.in_flight()
         for packet in lost:
             self._declare_lost(packet, "pto_expired")
-        self._controller.on_timeout(lost, now)
+        if not lost or lost[-1].number >= self._first_on_path:
+            self._controller.on_timeout(self._on_path(lost), now)
         return Expiry.TIMEOUT, lost
+
+    def _on_path(self, packets: list[SentPacket]) -> list[SentPacket]:
+        """Those of the present path; the others tell its controller nothing (RFC 9000 §9.4). In order of sending."""
+        first = self._first_on_path
+        if not packets or packets[0].number >= first:
+            return packets
+        return [packet for packet in packets if packet.number >= first]
 
     def _look_for_standstill(self, due: Instant | None, now: Instant) -> None:
         """A timer that is overdue by so much shows that this host stood still, whatever the path did meanwhile."""
@@ -369,19 +387,34 @@ class Recovery:
         if newest.number > self._recovery_until:
             self._recovery_until = self._largest_sent
             self._reordering.on_recovery()
+        lost = self._on_path(lost)
+        if not lost:
+            return
         self._controller.on_packets_lost(lost, now)
-        if self._is_persistent(newest):
+        if self._is_persistent(lost):
             self._stats.persistent_congestions += 1
             self._controller.on_persistent_congestion(now)
 
-    def _is_persistent(self, newest: SentPacket) -> bool:
-        """Whether everything sent over more than three probe timeouts up to that packet was lost (RFC 9002 §7.6.2)."""
-        duration = PERSISTENT_CONGESTION_THRESHOLD * self.rtt.computed_rto()
-        first = self._acked.below(newest.number) + 1
-        oldest = next((self._lost[number] for number in range(first, newest.number) if number in self._lost), newest)
+    def _is_persistent(self, lost: list[SentPacket]) -> bool:
+        """Whether everything sent over more than three probe timeouts was lost, these packets at the end of that time.
+
+        RFC 9002 §7.6.2: none in between was acknowledged, and a sample was there before the first of them was sent.
+        """
         # Before the first sample the probe timeout is a guess.
-        is_measured = self._sampled_at is not None and oldest.sent_at > self._sampled_at
-        return is_measured and newest.sent_at - oldest.sent_at > duration
+        if self._sampled_at is None:
+            return False
+        duration = PERSISTENT_CONGESTION_THRESHOLD * self.rtt.computed_rto()
+        reach = lost[-1].number
+        for newest in reversed(lost):
+            if newest.number > reach:
+                # Nothing was acknowledged between it and one that was sent later.
+                continue
+            reach = self._acked.below(newest.number)
+            run = (self._lost[number] for number in range(reach + 1, newest.number) if number in self._lost)
+            oldest = next((packet for packet in run if packet.sent_at > self._sampled_at), newest)
+            if newest.sent_at - oldest.sent_at > duration:
+                return True
+        return False
 
     def _declare_lost(self, packet: SentPacket, trigger: str) -> None:
         del self._sent[packet.number]
@@ -402,7 +435,7 @@ class Recovery:
 
     def _on_spurious(self, packets: list[SentPacket]) -> None:
         self._stats.spurious_losses += len(packets)
-        self._controller.on_packets_spurious(packets)
+        self._controller.on_packets_spurious(self._on_path(packets))
         # Once per round trip, as RFC 8985 §6.2 has it.
         if max(packet.number for packet in packets) > self._spurious_until:
             self._spurious_until = self._largest_sent
