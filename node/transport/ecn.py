@@ -1,8 +1,8 @@
 """Explicit congestion notification of the sending side: whether the path carries marks, and what they say.
 
 RFC 9000 §13.4.2 and appendix A.4: the first packets are marked ECT(0) to try it out; counts in the peer's
-acknowledgements show whether the marks arrived. Where they did not, nothing is marked any more. A growing count of CE
-marks is congestion.
+acknowledgements show whether the marks arrived. Where they did not, or all of them arrived as CE, nothing is marked any
+more. A growing count of CE marks is congestion.
 
 The peer counts per connection, not per path. So on another path everything begins anew but the counts: what is judged
 there is how they grow, and by packets that were sent there.
@@ -37,13 +37,15 @@ class EcnState(Enum):
 class EcnValidation:
     """mark: the ECN bits of packets that leave now; settled by `choose` once per datagram that may hold several."""
 
-    __slots__ = ("_first_on_path", "_limit", "_lost", "_seen", "_tried", "mark", "state")
+    __slots__ = ("_first_on_path", "_limit", "_lost", "_marked_by_path", "_seen", "_tried", "mark", "state")
 
     def __init__(self, *, is_enabled: bool) -> None:
         self.state = EcnState.TESTING if is_enabled else EcnState.FAILED
         self.mark = 0
         self._tried = 0
         self._lost = 0
+        # Packets that tried it out and arrived as CE, while none arrived as it was sent.
+        self._marked_by_path = 0
         self._first_on_path = 0
         self._seen = (0, 0, 0)
         # What the counts of ECT(0) and CE can add up to at most.
@@ -52,7 +54,7 @@ class EcnValidation:
     def on_path_change(self, first_number: int, *, is_enabled: bool) -> None:
         """Packets from that number on take another path, which is tried out like the first (RFC 9000 §9.4)."""
         self.state = EcnState.TESTING if is_enabled else EcnState.FAILED
-        self._tried = self._lost = 0
+        self._tried = self._lost = self._marked_by_path = 0
         self._first_on_path = first_number
 
     def choose(self, *, is_ack_eliciting: bool) -> int:
@@ -72,8 +74,7 @@ class EcnValidation:
         """Packets were lost; if all that were marked to try it out are, the marks may be the reason (§13.4.2)."""
         if self.state is EcnState.TESTING:
             self._lost += sum(packet.is_marked and packet.number >= self._first_on_path for packet in packets)
-            if self._lost >= _TEST_PACKETS:
-                self.state = EcnState.FAILED
+            self._judge_test()
 
     def on_ack(self, frame: AckFrame, acked: Iterable[SentPacket], *, is_newest: bool) -> bool:
         """Checks the counts of an acknowledgement; whether they tell of congestion since the last one (§13.4.2.1).
@@ -99,11 +100,17 @@ class EcnValidation:
             self._limit = ect_0 + ce
         if is_wrong:
             self.state = EcnState.FAILED
-        if self.state is EcnState.FAILED:
-            return False
-        if marked:
+        elif ect_0 > seen_0 and marked and self.state is EcnState.TESTING:
             self.state = EcnState.CAPABLE
-        return ce > seen_ce and not has_old
+        elif self.state is EcnState.TESTING:
+            self._marked_by_path += marked
+            self._judge_test()
+        return self.state is not EcnState.FAILED and ce > seen_ce and not has_old
+
+    def _judge_test(self) -> None:
+        """Where no mark of the test arrives as it was sent, a device on the path drops or rewrites them all."""
+        if self._lost + self._marked_by_path >= _TEST_PACKETS:
+            self.state = EcnState.FAILED
 
     def _marked(self, acked: Iterable[SentPacket]) -> tuple[int, bool]:
         """How many of them left on this path with a mark, and whether any left on another."""

@@ -95,6 +95,25 @@ def test_losing_every_packet_that_tried_it_ends_it() -> None:
     assert states == [EcnState.TESTING] * 9 + [EcnState.FAILED]
 
 
+@pytest.mark.parametrize("lost", [0, 4])
+def test_a_device_that_rewrites_every_mark_to_ce_ends_it(lost: int) -> None:
+    ecn = EcnValidation(is_enabled=True)
+    sent = send(ecn, 10)
+    ecn.on_lost(sent[:lost])
+    for number, packet in enumerate(sent[lost:], 1):
+        assert state_of(ecn) is EcnState.TESTING
+        assert ecn.on_ack(ack((0, 0, number)), [packet], is_newest=True) == (packet is not sent[-1])
+    assert state_of(ecn) is EcnState.FAILED
+
+
+def test_one_mark_that_arrives_as_it_was_sent_makes_the_others_congestion() -> None:
+    ecn = EcnValidation(is_enabled=True)
+    sent = send(ecn, 10)
+    assert ecn.on_ack(ack((0, 0, 9)), sent[:9], is_newest=True)
+    assert not ecn.on_ack(ack((1, 0, 9)), sent[9:], is_newest=True)
+    assert ecn.state is EcnState.CAPABLE
+
+
 def test_each_growth_of_the_count_is_congestion_once() -> None:
     ecn = EcnValidation(is_enabled=True)
     assert ecn.on_ack(ack((8, 0, 2)), send(ecn, 10), is_newest=True)
@@ -240,6 +259,23 @@ def test_a_path_that_bleaches_marks_is_noticed_and_nothing_is_lost() -> None:
     pair.run(1)
     pair.assert_delivered([bytes(2_000)] * 20)
     assert pair.client.connection.sending.ecn.state is EcnState.FAILED
+
+
+@pytest.mark.parametrize("congestion", ["newreno", "cubic", "lossfloor"])
+def test_a_path_that_marks_everything_holds_the_rate_down_for_a_moment_only(congestion: str) -> None:
+    link = LinkSettings(delay=10 * MILLISECOND, rate=1_250_000)
+    pair = Pair(link=link, client_settings=TransportSettings(congestion=congestion))
+    inject = pair.world.inject
+
+    def mark(source: Address, target: Address, data: bytes, ecn: int = 0) -> None:
+        inject(source, target, data, 0b11 if ecn else 0)
+
+    pair.world.inject = mark  # type: ignore[method-assign]
+    pair.connect()
+    for _ in range(20):
+        pair.client.send(bytes(100_000))
+    # 1.6 s at the rate of the link; 8 s where the marks are believed.
+    assert pair.run_until(lambda: len(pair.client.acknowledged()) == 20, 2.5)
 
 
 MARKING = LinkSettings(delay=10 * MILLISECOND, rate=1_250_000, limit=300, ce_threshold=2 * MILLISECOND)
