@@ -359,18 +359,10 @@ class Router:
             case gossip_actions.Send(peers=node_ids):
                 for node_id in node_ids:
                     self._spread(node_id, action, now)
+            case gossip_actions.Withdraw(peer=node_id, message_id=message_id):
+                self._switch.withdraw(self._peers.table.get(node_id), message_id, now)
             case gossip_actions.Deliver():
-                self._trust.delivered(action.via, action.origin, now)
-                self.events.append(
-                    DataReceived(
-                        message_id=action.message_id.hex(),
-                        origin=action.origin,
-                        payload=action.payload,
-                        hops=action.hops,
-                        age=action.age,
-                        is_broadcast=True,
-                    )
-                )
+                self._on_delivered(action, now)
             case gossip_actions.Blame(peer=node_id, reason=reason):
                 self._peers.blame(node_id, reason)
             case gossip_actions.LetDown(peer=node_id):
@@ -382,6 +374,19 @@ class Router:
                 self._peers.notice(kind, origin, payload, via, now)
             case gossip_actions.Followed():
                 self._on_followed(action)
+
+    def _on_delivered(self, action: gossip_actions.Deliver, now: Instant) -> None:
+        self._trust.delivered(action.via, action.origin, now)
+        self.events.append(
+            DataReceived(
+                message_id=action.message_id.hex(),
+                origin=action.origin,
+                payload=action.payload,
+                hops=action.hops,
+                age=action.age,
+                is_broadcast=True,
+            )
+        )
 
     def _on_followed(self, action: gossip_actions.Followed) -> None:
         members = self._peers.members
@@ -412,6 +417,7 @@ class Router:
             route=route_of(MessageType.GOSSIP_MESSAGE, len(action.data), reliable=action.is_reliable),
             deadline=now + self._gossip_timeout,
             purpose=action if action.message_ids else None,
+            name=action.message_ids[0] if action.is_copy else None,
         )
         try:
             if peer is None:

@@ -20,6 +20,7 @@ class CoreStats:
     sent, received: messages by type, in lower case. rejected: frames and direct messages refused, by reason.
     delivered: direct messages handed to the application. duplicates: direct messages that arrived again.
     sends_finished, sends_failed: outcomes of `send`. resent: messages given to another connection of the peer.
+    withdrawn: copies that were given up since their peer had the message meanwhile.
     unsent: the node's own questions and answers that found no connection or a full queue.
     ignored: inputs that came before the start or after the stop.
     """
@@ -32,5 +33,6 @@ class CoreStats:
     sends_finished: int = 0
     sends_failed: int = 0
     resent: int = 0
+    withdrawn: int = 0
     unsent: int = 0
     ignored: int = 0

@@ -55,13 +55,17 @@ class Endpoints:
 
 @dataclass(slots=True, kw_only=True)
 class Parcel:
-    """One frame for one peer. deadline: when it is withdrawn, None for never. purpose: None if nobody asks."""
+    """One frame for one peer. deadline: when it is withdrawn, None for never. purpose: None if nobody asks.
+
+    name: by which it can be withdrawn before, None if nobody will.
+    """
 
     kind: MessageType
     data: bytes
     route: Route
     deadline: Instant | None
     purpose: Purpose | None
+    name: bytes | None = None
 
 
 @dataclass(slots=True)
@@ -75,8 +79,11 @@ class Outcome:
 
 @dataclass(slots=True)
 class _Tracked:
+    """is_withdrawn: the peer does not need it any more, so that its fate is settled whatever becomes of it."""
+
     peer: Peer
     parcel: Parcel
+    is_withdrawn: bool = False
 
 
 class Switch:
@@ -104,6 +111,18 @@ class Switch:
             raise UnknownPeer(f"there is no connection to {peer.node_id.hex()[:8]}")
         self._hand_over(peer, parcel, chosen, now)
 
+    def withdraw(self, peer: Peer | None, name: bytes, now: Instant) -> None:
+        """Repeats no more of that frame for that peer, and reports it as acknowledged: the peer has what it carries."""
+        for link in peer.links if peer is not None else ():
+            for transport_id, tracked in self._tracked.get(link, {}).items():
+                if tracked.parcel.name == name and not tracked.is_withdrawn:
+                    tracked.is_withdrawn = True
+                    endpoint = self._endpoints.of(link.carrier)
+                    assert endpoint is not None
+                    endpoint.withdraw(link.connection, transport_id, now)
+                    self._stats.withdrawn += 1
+                    return
+
     def poll_outcome(self) -> Outcome | None:
         """The next outcome, oldest first."""
         return self._outcomes.popleft() if self._outcomes else None
@@ -124,7 +143,9 @@ class Switch:
         tracked = self._take(link, event.message_id)
         if tracked is None:
             return False
-        if event.expired:
+        if tracked.is_withdrawn:
+            self._report(tracked, None)
+        elif event.expired:
             if carrier is Carrier.TCP:
                 # Its other end may be gone without a word, which the kernel notices late.
                 self._block(tracked.peer.node_id, now)
@@ -154,6 +175,9 @@ class Switch:
                 del self._opening[peer]
         lost = [*self._orphans.pop(link, ()), *self._tracked.pop(link, {}).values()]
         for tracked in lost:
+            if tracked.is_withdrawn:
+                self._report(tracked, None)
+                continue
             has_other = any(other != link for other in tracked.peer.links)
             if event.code in (Code.REPLACED, Code.PEER_RESTARTED) and tracked.peer.is_active and not has_other:
                 self._adrift.setdefault(tracked.peer.node_id, []).append(tracked)

@@ -9,7 +9,7 @@ from node.messages.equivocation import Equivocation
 from node.messages.packing import Value
 from node.types import Duration, NodeId
 
-__all__ = ["Accuse", "Action", "Blame", "Deliver", "Followed", "LetDown", "Notice", "Send"]
+__all__ = ["Accuse", "Action", "Blame", "Deliver", "Followed", "LetDown", "Notice", "Send", "Withdraw"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +29,14 @@ class Send:
     is_reliable: bool = True
     is_copy: bool = False
     is_request: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdraw:
+    """Repeat no more of the copy of that message that is under way to that peer: it has it from somebody else."""
+
+    peer: NodeId
+    message_id: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,4 +96,4 @@ class Accuse:
     evidence: Equivocation
 
 
-Action: TypeAlias = Send | Deliver | Notice | Followed | Blame | LetDown | Accuse
+Action: TypeAlias = Send | Withdraw | Deliver | Notice | Followed | Blame | LetDown | Accuse

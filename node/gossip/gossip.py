@@ -155,6 +155,7 @@ class Gossip:
 
     def send_acked(self, peer: NodeId, message_ids: Sequence[bytes]) -> None:
         """That peer acknowledged a copy of these messages; it may have refused them, so it is asked."""
+        self._spreader.done(peer, message_ids)
         for identifier in message_ids if self._receipts else ():
             if self._receipts.acked(peer, identifier):
                 self._spreader.say([peer], encode_ids(Act.QUESTION, [identifier]), reliable=False)
@@ -269,7 +270,7 @@ class Gossip:
                 self._actions.append(Blame(peer=peer, reason="rate_limited"))
             return
         identifier = message_id(body, signature)
-        self._settle(peer, lane, identifier)
+        self._settle(peer, identifier)
         self._promises.served(peer, identifier)
         if identifier in self._admission.seen:
             self._receive_again(peer, identifier, len(body), now)
@@ -284,9 +285,9 @@ class Gossip:
             raise
         self._accept(peer, envelope, hops, now)
 
-    def _settle(self, peer: NodeId, lane: Lane, identifier: bytes) -> None:
+    def _settle(self, peer: NodeId, identifier: bytes) -> None:
         """That peer has shown that it has that message."""
-        lane.settle(identifier)
+        self._spreader.settle(peer, identifier)
         if self._receipts and self._receipts.holds(peer, identifier):
             self._report(identifier)
 
@@ -377,7 +378,7 @@ class Gossip:
         ask_at = now + self._grace(rtt) if urgency == Urgency.SOON else now
         patience = max(PATIENCE_MIN, 4 * rtt) if urgency == Urgency.SOON else WANT_TIMEOUT + 4 * rtt
         for identifier in listed:
-            self._settle(peer, lane, identifier)
+            self._settle(peer, identifier)
             if identifier not in self._admission.seen:
                 self._pulls.announced(identifier, peer, ask_at, patience, is_missed=is_missed)
             elif urgency == Urgency.SOON:

@@ -61,13 +61,27 @@ class _Allowance:
 
 
 class Lane:
-    """One peer. owed: ids to tell it, oldest first. excess: messages beyond its allowance in a row."""
+    """One peer. owed: ids to tell it, oldest first. excess: messages beyond its allowance in a row.
 
-    __slots__ = ("_inbound", "_inbound_ids", "_outbound", "_waiting", "excess", "is_outbound", "owed", "size")
+    under_way: large copies that it has not acknowledged, as many as its connection takes.
+    """
+
+    __slots__ = (
+        "_inbound",
+        "_inbound_ids",
+        "_outbound",
+        "_waiting",
+        "excess",
+        "is_outbound",
+        "owed",
+        "size",
+        "under_way",
+    )
 
     def __init__(self, now: Instant, *, is_outbound: bool) -> None:
         self.is_outbound = is_outbound
         self.owed: dict[bytes, None] = {}
+        self.under_way: dict[bytes, None] = {}
         self.size = 0
         self.excess = 0
         self._waiting: tuple[dict[bytes, int], ...] = ({}, {}, {})

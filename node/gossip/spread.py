@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-from node.gossip.actions import Action, Send
+from node.gossip.actions import Action, Send, Withdraw
 from node.gossip.frames import Act, Urgency, encode, encode_ids
 from node.gossip.lane import Lane, Rank
 from node.gossip.mesh import Mesh
@@ -112,6 +112,7 @@ class Spreader:
         if lane is None:
             return
         for message_id in message_ids:
+            lane.under_way.pop(message_id, None)
             message = self._store.get(message_id)
             if message is None:
                 continue
@@ -119,11 +120,20 @@ class Spreader:
             if message.served is not None and message.served.get(peer):
                 message.served[peer] -= 1
 
-    def settle(self, peer: NodeId, message_id: bytes) -> None:
-        """That peer has that message."""
+    def done(self, peer: NodeId, message_ids: Iterable[bytes]) -> None:
+        """That peer has acknowledged a copy of these messages."""
         lane = self.lanes.get(peer)
         if lane is not None:
-            lane.settle(message_id)
+            for message_id in message_ids:
+                lane.under_way.pop(message_id, None)
+
+    def settle(self, peer: NodeId, message_id: bytes) -> None:
+        """That peer has that message: what waits for it is not sent, and what was lost of a large copy not repeated."""
+        lane = self.lanes[peer]
+        lane.settle(message_id)
+        if message_id in lane.under_way:
+            del lane.under_way[message_id]
+            self._actions.append(Withdraw(peer=peer, message_id=message_id))
 
     # --- ids ----------------------------------------------------------------------------------------------------
 
@@ -213,6 +223,9 @@ class Spreader:
 
     def _send(self, peers: list[NodeId], message_id: bytes, message: Retained) -> None:
         if peers:
+            if len(message.body) > SMALL_BODY_BYTES:
+                for peer in peers:
+                    self.lanes[peer].under_way[message_id] = None
             data = encode(Act.MESSAGE, message.hops + 1, message.body, message.signature)
             self._actions.append(Send(peers=tuple(peers), data=data, message_ids=(message_id,), is_copy=True))
 

@@ -297,6 +297,7 @@ _SERVICES = (
         Label("result", ("acknowledged", "failed")),
     ),
     _counter("resent_messages_total", "messages", "Messages given to another connection of the same peer."),
+    _counter("withdrawn_messages_total", "messages", "Copies given up since their peer had the message meanwhile."),
     _counter(
         "dials_total", "dials", "Connections begun by this node, by result.", Label("result", ("begun", "failed"))
     ),

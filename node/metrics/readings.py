@@ -266,6 +266,7 @@ def _messages(snapshot: NodeSnapshot) -> Iterator[Reading]:
     yield Reading("positron_direct_sends_total", stats.sends_finished, ("acknowledged",))
     yield Reading("positron_direct_sends_total", stats.sends_failed, ("failed",))
     yield Reading("positron_resent_messages_total", stats.resent)
+    yield Reading("positron_withdrawn_messages_total", stats.withdrawn)
 
 
 def _peering(snapshot: NodeSnapshot) -> Iterator[Reading]:

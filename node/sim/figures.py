@@ -21,6 +21,7 @@ class Figures:
     """published, delivered: messages, deliveries. p50, p99: of all deliveries. full: until the last node, p50 of it.
 
     full_max: the slowest message at its last node. duplicates: copies received per delivery.
+    duplicates_large: copies of bodies over SMALL_BODY_BYTES per such body; notices about members are small bodies.
     """
 
     published: int
@@ -30,6 +31,7 @@ class Figures:
     full: float
     full_max: float
     duplicates: float
+    duplicates_large: float
 
 
 class Propagation:
@@ -46,9 +48,8 @@ class Propagation:
         """What was measured so far; zeros where nothing was."""
         last = sorted(self._last.values())
         every = sorted(self._latencies)
-        duplicates, delivered = _copies(self._network)
-        duplicates_before, delivered_before = self._copies_before
-        deliveries = max(1, delivered - delivered_before)
+        pairs = zip(_copies(self._network), self._copies_before, strict=True)
+        duplicates, delivered, duplicates_large, accepted_large = (after - before for after, before in pairs)
         return Figures(
             published=len(last),
             delivered=len(every),
@@ -56,7 +57,8 @@ class Propagation:
             p99=to_seconds(percentile(every, 0.99)),
             full=to_seconds(percentile(last, 0.5)),
             full_max=to_seconds(last[-1]) if last else 0.0,
-            duplicates=(duplicates - duplicates_before) / deliveries,
+            duplicates=duplicates / max(1, delivered),
+            duplicates_large=duplicates_large / max(1, accepted_large),
         )
 
     def _observe(self, record: Record) -> None:
@@ -74,6 +76,12 @@ def percentile(ordered: Sequence[int], share: float) -> int:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0
 
 
-def _copies(network: Network) -> tuple[int, int]:
+def _copies(network: Network) -> tuple[int, int, int, int]:
+    """Copies that came again and deliveries; the same of large bodies, where what was accepted counts."""
     stats = [node.machine.gossip.stats for node in network.alive()]
-    return sum(one.duplicates for one in stats), sum(one.delivered for one in stats)
+    return (
+        sum(one.duplicates for one in stats),
+        sum(one.delivered for one in stats),
+        sum(one.duplicates_large for one in stats),
+        sum(one.accepted_large for one in stats),
+    )

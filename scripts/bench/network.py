@@ -249,7 +249,7 @@ def duplicates(choice: Choice) -> Iterator[Row]:
         for loss in choice.of_losses(0.0, 0.2):
             name = f"duplicates per delivery, {nodes} nodes, {loss:.0%} loss"
             yield Row(f"{name}, small", spread(nodes, loss, messages).duplicates, 5.8)
-            yield Row(f"{name}, {LARGE} B", spread(nodes, loss, messages, size=LARGE, every=0.5).duplicates, 1.2)
+            yield Row(f"{name}, {LARGE} B", spread(nodes, loss, messages, size=LARGE, every=0.5).duplicates_large, 1.2)
 
 
 def detection(choice: Choice) -> Iterator[Row]:

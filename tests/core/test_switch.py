@@ -6,9 +6,13 @@ from typing import Any
 
 import pytest
 
+from node.core.delivery import DELIVERY
 from node.core.events import DataReceived, PeerDown, SendFinished
+from node.core.stats import CoreStats
+from node.core.switch import Endpoints, Outcome, Parcel, Switch
 from node.errors import QueueFull
-from node.messages.types import Carrier
+from node.messages.types import Carrier, MessageType
+from node.transport.events import Closed, MessageFailed
 from node.wire.limits import LARGE_MESSAGE_BYTES, PENDING_SENDS_MAX
 from tests.core.network import Network, link, meshed
 
@@ -155,6 +159,66 @@ def test_nothing_is_lost_or_doubled_while_connections_replace_each_other(seed: i
         assert sorted(outcome.token for outcome in finished) == tokens[number]
         assert [outcome.error for outcome in finished if outcome.error is not None] == []
         assert len(network.events(number, DataReceived)) == sent[number]
+
+
+class Hand:
+    """A switch of its own on the UDP connection of the first of two nodes, which nothing leaves any more."""
+
+    def __init__(self) -> None:
+        self.network = meshed(2)
+        machine = self.network.machine(0)
+        self.now = self.network.world.now
+        assert machine.udp is not None
+        self.endpoint = machine.udp
+        peer = machine.peers.table.get(self.network.identities[1].public_key)
+        assert peer is not None
+        self.peer = peer
+        self.stats = CoreStats()
+        self.switch = Switch(Endpoints(udp=machine.udp, tcp=None), self.stats)
+
+    def send(self, name: bytes) -> None:
+        route = DELIVERY[MessageType.GOSSIP_MESSAGE]
+        parcel = Parcel(
+            kind=MessageType.GOSSIP_MESSAGE, data=bytes(4000), route=route, deadline=None, purpose=name, name=name
+        )
+        self.switch.send(self.peer, parcel, self.now)
+
+    def outcomes(self) -> list[Outcome]:
+        while self.endpoint.poll_transmit(self.now) is not None:
+            pass
+        while (event := self.endpoint.poll_event()) is not None:
+            assert isinstance(event, MessageFailed)
+            assert self.switch.failed(Carrier.UDP, event, self.now)
+        return list(iter(self.switch.poll_outcome, None))
+
+
+def test_what_the_peer_has_from_others_is_given_up_as_if_it_were_acknowledged() -> None:
+    hand = Hand()
+    hand.send(b"first")
+    hand.send(b"second")
+    hand.switch.withdraw(hand.peer, b"second", hand.now)
+    hand.switch.withdraw(hand.peer, b"second", hand.now)
+    hand.switch.withdraw(hand.peer, b"third", hand.now)
+    assert hand.outcomes() == [Outcome(hand.peer.node_id, b"second", None)]
+    assert hand.stats.withdrawn == 1
+
+
+def test_what_was_given_up_is_not_said_to_be_lost_with_its_connection() -> None:
+    hand = Hand()
+    hand.send(b"first")
+    hand.send(b"second")
+    hand.switch.withdraw(hand.peer, b"second", hand.now)
+    (used,) = hand.peer.links
+    hand.endpoint.disconnect(used.connection, hand.now)
+    closed = hand.endpoint.poll_event()
+    while not isinstance(closed, Closed):
+        assert closed is not None
+        closed = hand.endpoint.poll_event()
+    hand.switch.closed(used, closed)
+    assert {outcome.purpose: outcome.error is None for outcome in iter(hand.switch.poll_outcome, None)} == {
+        b"first": False,
+        b"second": True,
+    }
 
 
 def test_pending_messages_are_bounded() -> None:

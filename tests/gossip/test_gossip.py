@@ -7,11 +7,11 @@ from random import Random
 import pytest
 
 from node.errors import Backpressure, MessageTooLarge
-from node.gossip.actions import Send
+from node.gossip.actions import Send, Withdraw
 from node.gossip.frames import Act, Urgency
 from node.identity.keys import Identity
 from node.types import MILLISECOND, SECOND
-from node.wire.limits import LARGE_MESSAGE_BYTES, PAYLOAD_BYTES_MAX
+from node.wire.limits import LARGE_MESSAGE_BYTES, PAYLOAD_BYTES_MAX, SMALL_BODY_BYTES
 from tests.gossip.world import EPOCH, WALL, Mesh, Single, make_gossip, seal
 
 
@@ -56,6 +56,28 @@ def test_who_told_of_a_message_is_sent_no_copy_of_it() -> None:
     single.node.receive(single.other, [0, 1, envelope.body, envelope.signature], 1)
     single.node.handle_timeout(SECOND)
     assert [action for action in single.actions() if isinstance(action, Send)] == []
+
+
+@pytest.mark.parametrize(("size", "is_withdrawn"), [(SMALL_BODY_BYTES // 2, False), (2 * SMALL_BODY_BYTES, True)])
+def test_a_large_copy_is_repeated_no_more_for_who_tells_of_the_message(size: int, *, is_withdrawn: bool) -> None:
+    single = Single()
+    message_id = single.node.publish({"blob": bytes(size)}, 0)
+    single.actions()
+    withdraw = Withdraw(peer=single.peer, message_id=message_id)
+    assert (withdraw in single.receive(Act.HAVE, [message_id], int(Urgency.SOON))) is is_withdrawn
+    assert withdraw not in single.receive(Act.HAVE, [message_id], int(Urgency.SOON))
+
+
+@pytest.mark.parametrize("is_acked", [True, False])
+def test_a_copy_whose_fate_is_known_is_not_withdrawn(*, is_acked: bool) -> None:
+    single = Single()
+    message_id = single.node.publish({"blob": bytes(4000)}, 0)
+    if is_acked:
+        single.node.send_acked(single.peer, [message_id])
+    else:
+        single.node.send_failed(single.peer, [message_id], 0)
+    single.actions()
+    assert not any(isinstance(action, Withdraw) for action in single.receive(Act.HAVE, [message_id], int(Urgency.SOON)))
 
 
 @pytest.mark.parametrize(("loss", "round_trips"), [(0.0, 1.5), (0.05, 3.0)])

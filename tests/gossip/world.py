@@ -6,7 +6,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from node.gossip.actions import Accuse, Blame, Deliver, Followed, LetDown, Notice, Send
+from node.gossip.actions import Accuse, Blame, Deliver, Followed, LetDown, Notice, Send, Withdraw
 from node.gossip.gossip import Gossip
 from node.gossip.settings import GossipSettings
 from node.identity.keys import Identity
@@ -118,7 +118,7 @@ class Mesh:
                     self.blamed.append(action)
                 case Followed():
                     self.followed[action.message_id] = action
-                case Notice():
+                case Notice() | Withdraw():
                     pass
 
     def counts(self, message_id: bytes) -> list[int]:

@@ -26,3 +26,18 @@ def test_latency_and_copies_of_a_small_network() -> None:
     assert 0.022 <= figures.p50 <= figures.full <= figures.full_max < 0.1
     assert figures.p50 <= figures.p99 <= figures.full_max
     assert 0 <= figures.duplicates <= 3
+
+
+def test_copies_of_large_bodies_are_counted_by_themselves() -> None:
+    network = Network(NetworkSettings(nodes=20, has_met=True))
+    network.start_all()
+    network.run(6)
+    propagation = Propagation(network)
+    network.publish(1)
+    network.run(1)
+    assert propagation.figures().duplicates > 0
+    assert propagation.figures().duplicates_large == 0
+    network.publish(1, size=4000)
+    network.run(1)
+    figures = propagation.figures()
+    assert 0 < figures.duplicates_large < figures.duplicates
