@@ -40,7 +40,8 @@ __all__ = ["Membership"]
 
 CONFIRM_INTERVALS, CONFIRM_INTERVALS_MIN = 4, 1
 CONFIRMATIONS = 2
-"""Heartbeat intervals that a suspect has to refute, shrinking with each of CONFIRMATIONS others that suspect it too."""
+"""Heartbeat intervals that a suspect has to refute, shrinking with each of CONFIRMATIONS others that suspect it too, or
+of as many as there are that this node does not suspect itself (as memberlist does in small clusters)."""
 
 REFUTE_PERCENT = 75
 """Of an interval that a suspect has to refute whatever others say: less than accusers wait, so that a path that jitters
@@ -255,8 +256,11 @@ class Membership:
         self._settle(now)
 
     def _window(self, member: Member) -> Duration:
-        confirmations = min(max(0, len(member.suspected_by) - 1), CONFIRMATIONS)
-        shrunk = math.log(confirmations + 1) / math.log(CONFIRMATIONS + 1)
+        # Nobody can confirm it where nobody is left, or nobody whom this node still hears.
+        others = max(0, self.members.population - 1 - len(self._own_suspicions))
+        expected = min(CONFIRMATIONS, others)
+        confirmations = min(max(0, len(member.suspected_by) - 1), expected)
+        shrunk = math.log(confirmations + 1) / math.log(expected + 1) if expected else 1.0
         intervals = CONFIRM_INTERVALS - (CONFIRM_INTERVALS - CONFIRM_INTERVALS_MIN) * shrunk
         return round(intervals * self._settings.heartbeat_interval * self.health())
 

@@ -51,8 +51,8 @@ class Probes:
             del self._open[number]
         return probe
 
-    def forget(self, target: NodeId) -> bool:
-        """Forgets this node's questions about that one; whether relays were among those who did not answer."""
+    def forget(self, target: NodeId) -> list[NodeId]:
+        """Forgets this node's questions about that one; the relays among those who did not answer."""
         mine = [number for number, probe in self._open.items() if probe.target == target and probe.asker is None]
         closed = [self._open.pop(number) for number in mine]
-        return any(probe.relay is not None for probe in closed)
+        return list(dict.fromkeys(probe.relay for probe in closed if probe.relay is not None))

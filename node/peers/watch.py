@@ -127,10 +127,22 @@ class Watch:
     def _condemn(self, node_id: NodeId, now: Instant) -> None:
         if self._membership.is_suspected_here(node_id):
             return
-        if self._probes.forget(node_id) and not self._answers.pop(node_id, 0):
-            # Not even those who are well answered: it is this node that nobody hears, or that hears nobody.
+        relays, answers = self._probes.forget(node_id), self._answers.pop(node_id, 0)
+        if not answers and self._is_deaf_to(relays, now):
             self.detector.worse()
         self._membership.silent(node_id, now)
+
+    def _is_deaf_to(self, relays: list[NodeId], now: Instant) -> bool:
+        """Whether those who were well when they were asked have shown nothing since: then this node is the problem.
+
+        Relays that were silent already say nothing: either they are gone as well, or this node is cut off, and nobody
+        hears its verdict.
+        """
+        asked_at = now - self._interval * self.detector.health
+        peers = [peer for relay in relays if (peer := self._table.get(relay)) is not None]
+        heard = [peer.heard_at for peer in peers if peer.is_active and peer.heard_at is not None]
+        well = [at for at in heard if asked_at - at <= LIVELY_INTERVALS * self._interval]
+        return bool(well) and max(well) < asked_at
 
     def _ask_relays(self, target: NodeId) -> None:
         around = dict.fromkeys(self._membership.members.rings.neighbours(target))

@@ -22,7 +22,7 @@ from node.types import MILLISECOND, SECOND, Instant, NodeId
 from node.wire.limits import HEARSAY_PER_BUCKET, HEARSAY_REACH, MEMBERS_MAX
 
 GROUP, SHARE = b"group", HEARSAY_REACH * HEARSAY_PER_BUCKET
-OWN, ANN, BEN, CAT = (NodeId(letter.encode() * 32) for letter in "oabc")
+OWN, ANN, BEN, CAT, DAN = (NodeId(letter.encode() * 32) for letter in "oabcd")
 DEAD = 2
 
 
@@ -48,6 +48,11 @@ class Desk:
         record = Record(node_id, "10.0.0.1", 1, 1)
         return self.membership.greeted(node_id, incarnation, record, "name", now)
 
+    def among(self, *node_ids: NodeId) -> Desk:
+        for node_id in node_ids:
+            self.greet(node_id)
+        return self
+
     def told(self, kind: MessageType) -> list[bytes]:
         taken = [action.payload for action in self.actions if isinstance(action, Publish) and action.kind == kind]
         self.actions.clear()
@@ -63,8 +68,7 @@ class Desk:
 
 
 def test_whoever_stays_silent_is_accused_and_dies_when_it_does_not_refute() -> None:
-    desk = Desk()
-    desk.greet(ANN)
+    desk = Desk().among(ANN, BEN, CAT)
     desk.membership.silent(ANN, 0)
     (payload,) = desk.told(MessageType.SUSPECT)
     assert parse_accusation(payload) == [Accused(ANN, 5)]
@@ -78,8 +82,7 @@ def test_whoever_stays_silent_is_accused_and_dies_when_it_does_not_refute() -> N
 
 @pytest.mark.parametrize(("others", "seconds"), [(0, 4.0), (1, 2.107), (2, 1.0), (5, 1.0)])
 def test_every_other_accuser_shortens_the_time_to_refute(others: int, seconds: float) -> None:
-    desk = Desk()
-    desk.greet(ANN)
+    desk = Desk().among(ANN, BEN, CAT)
     desk.membership.silent(ANN, 0)
     for number in range(others):
         desk.accused(MessageType.SUSPECT, NodeId(bytes([number]) * 32), ANN, 5)
@@ -89,10 +92,28 @@ def test_every_other_accuser_shortens_the_time_to_refute(others: int, seconds: f
     assert desk.state(ANN) is MemberState.DEAD
 
 
+@pytest.mark.parametrize(
+    ("others", "silent", "accusers", "seconds"),
+    [((), (), 0, 1.0), ((BEN,), (), 0, 4.0), ((BEN,), (), 1, 1.0), ((BEN, CAT, DAN), (BEN, CAT, DAN), 0, 1.0)],
+    ids=["of two", "of three, alone", "of three, together", "the last one"],
+)
+def test_nobody_waits_for_more_accusers_than_there_can_be(
+    others: tuple[NodeId, ...], silent: tuple[NodeId, ...], accusers: int, seconds: float
+) -> None:
+    desk = Desk().among(ANN, *others)
+    for node_id in (ANN, *silent):
+        desk.membership.silent(node_id, 0)
+    for accuser in others[:accusers]:
+        desk.accused(MessageType.SUSPECT, accuser, ANN, 5)
+    desk.membership.tick(round(seconds * SECOND) - MILLISECOND)
+    assert desk.state(ANN) is MemberState.SUSPECT
+    desk.membership.tick(round(seconds * SECOND) + MILLISECOND)
+    assert desk.state(ANN) is MemberState.DEAD
+
+
 def test_a_node_in_bad_health_gives_more_time() -> None:
-    desk = Desk()
+    desk = Desk().among(ANN, BEN, CAT)
     desk.membership.health = lambda: 3
-    desk.greet(ANN)
     desk.membership.silent(ANN, 0)
     desk.membership.tick(12 * SECOND - 1)
     assert desk.state(ANN) is not MemberState.ALIVE

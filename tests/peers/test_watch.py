@@ -80,12 +80,36 @@ def test_a_peer_that_takes_leave_is_not_asked_after() -> None:
     assert beats(desk, RELAY) == []
 
 
-def test_a_node_whose_relays_are_silent_too_doubts_itself() -> None:
+def test_a_node_whose_relays_fall_silent_when_they_are_asked_doubts_itself() -> None:
     desk = Desk()
     for number, letter in enumerate("abcd", 1):
         desk.greet(key(letter), number)
-    desk.run(5)
+    desk.run(3)
+    for letter in "bcd":
+        desk.peers.heard(key(letter), desk.now)
+    desk.run(2)
     assert desk.peers.stats.local_health > 1
+
+
+def test_a_node_that_hears_its_relays_does_not_doubt_itself_though_their_answers_are_lost() -> None:
+    desk = Desk()
+    for number, letter in enumerate("abcd", 1):
+        desk.greet(key(letter), number)
+    for _ in range(20):
+        desk.run(0.25)
+        for letter in "bcd":
+            desk.peers.heard(key(letter), desk.now)
+    assert desk.peers.stats.accusations == 1
+    assert desk.peers.stats.local_health == 1
+
+
+def test_the_last_of_several_does_not_doubt_itself_and_soon_knows_that_it_is_alone() -> None:
+    desk = Desk()
+    for number, letter in enumerate("abcd", 1):
+        desk.greet(key(letter), number)
+    desk.run(6)
+    assert desk.peers.stats.local_health == 1
+    assert desk.peers.members.gone() == [key(letter) for letter in "abcd"]
 
 
 def test_a_heartbeat_brings_a_digest_and_the_time() -> None:

@@ -56,6 +56,13 @@ def test_what_failed_once_stays_mended(name: str, seed: int) -> None:
     assert outcome.is_passed, "\n".join([*map(str, outcome.violations[:5]), f"replay: {outcome.command}"])
 
 
+@pytest.mark.parametrize("nodes", [2, 3, 4])
+@pytest.mark.parametrize("name", ["crash", "power-failure"])
+def test_the_last_of_a_few_nodes_knows_as_soon_that_the_others_are_gone(name: str, nodes: int) -> None:
+    outcome = run(scenario_named(name).changed(nodes=nodes), 1, is_cheap=True)
+    assert outcome.is_passed, "\n".join([*map(str, outcome.violations[:5]), f"replay: {outcome.command}"])
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_nothing_is_delivered_again_by_nodes_that_die_and_return_while_it_still_spreads(seed: int) -> None:
     # Bodies that are pulled, and a fifth of all datagrams lost: the last second before a crash comes again after it.
