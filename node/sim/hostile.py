@@ -1,32 +1,26 @@
 """Nodes that misuse the protocol on authenticated links: what an attacker with a key of its own can do.
 
 Each role takes a whole machine and changes what goes out of its mouth: frames are withheld, invented, altered or said
-again. Handshakes, heartbeats and everything else stay as they are, so that the others accept the node as a peer. Roles
-know the wire format of frames and the five verbs; what they count is in the node's `bag`.
+again. Roles know the wire format of frames; what they count is in the node's `bag`.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from itertools import count
 from random import Random
 from typing import TYPE_CHECKING
 
-from node.errors import DecodeError, PositronError
+from node.core.mouth import Mouth
 from node.gossip.frames import Act, Urgency, encode, encode_ids
 from node.identity.keys import Identity
-from node.messages.envelope import Envelope, Sealer, message_id, parse_envelope
-from node.messages.frame import encode_frame, is_frame, parse_frame
+from node.messages.envelope import Envelope, Sealer, message_id
+from node.messages.frame import encode_frame
 from node.messages.packing import Value, pack, unpack_list
-from node.messages.types import Carrier, MessageType
+from node.messages.types import MessageType
 from node.peers.notices import Presence
 from node.peers.table import Peer
 from node.sim.nodes import WALL, Role, SimNode, address_of
-from node.transport.endpoint import Endpoint
-from node.transport.events import Delivery, Event, MessageAcknowledged, MessageReceived
-from node.transport.packet import Message
-from node.transport.stream import StreamEndpoint
 from node.trust.statements import statement_payload
 from node.types import SECOND, Instant, NodeId
 from node.wire.limits import ANNOUNCED_IDS_MAX, STATEMENT_LIFE
@@ -44,11 +38,8 @@ __all__ = [
     "SLANDERER",
     "SPAMMER",
     "SYBIL",
-    "Mouth",
+    "Villain",
 ]
-
-HEARD_MAX = 500
-"""Messages of others that a hostile node keeps for later misuse."""
 
 NETWORK_ID = "positron"
 
@@ -62,28 +53,18 @@ CROWD = 12
 """Identities without a node of their own that a slanderer speaks for."""
 
 
-class Mouth:
-    """What a hostile node hears and says.
-
-    withholds: tells of an outgoing gossip frame whether it is dropped; the node believes that it was acknowledged.
-    heard: the bodies and signatures of the latest messages that came by.
-    """
+class Villain:
+    """A hostile node in virtual time, and its mouth."""
 
     def __init__(self, network: Network, node: SimNode) -> None:
         self.network = network
         self.node = node
         self.random = Random(node.random.getrandbits(64))  # noqa: S311  # a simulation must repeat itself
-        self.heard: deque[tuple[bytes, bytes]] = deque(maxlen=HEARD_MAX)
-        self.withholds: Callable[[list[Value]], bool] = lambda _: False
-        self.said = 0
-        self.withheld = 0
+        self.mouth = Mouth(node.machine)
         self._is_stopped = False
         self._life = node.life
         self._host = node.host
-        self._sends: dict[Carrier, Callable[[int, Message, Instant], int]] = {}
-        self._listen(Carrier.UDP, node.machine.udp)
-        self._listen(Carrier.TCP, node.machine.tcp)
-        node.bag["mouth"] = self
+        node.bag["villain"] = self
 
     def every(self, seconds: float, act: Callable[[], None]) -> None:
         """Does that again and again for as long as the node lives, and carries out what it said."""
@@ -100,23 +81,15 @@ class Mouth:
     def stop(self) -> None:
         """Behaves from now on."""
         self._is_stopped = True
-        self.withholds = lambda _: False
+        self.mouth.withholds = lambda _: False
 
     def peers(self) -> list[Peer]:
         """Whom it can speak to."""
-        return self.node.machine.peers.table.active()
+        return self.mouth.peers()
 
     def say(self, peer: Peer, frame: bytes) -> None:
         """Says anything to that peer, past every service of the node."""
-        link = peer.link(Carrier.UDP) or peer.link(Carrier.TCP)
-        if link is None:
-            return
-        try:
-            message = Message(frame, Delivery.RELIABLE, self.now + 5 * SECOND)
-            self._sends[link.carrier](link.connection, message, self.now)
-            self.said += 1
-        except PositronError:
-            pass
+        self.mouth.say(peer, frame, self.now)
 
     def sealer(self) -> Sealer:
         """Signs as the node itself, apart from its own numbers."""
@@ -131,103 +104,50 @@ class Mouth:
     def wall(self) -> Instant:
         return WALL + self.network.world.now
 
-    def _listen(self, carrier: Carrier, endpoint: Endpoint | StreamEndpoint | None) -> None:
-        if endpoint is None:
-            return
-        send, poll_event = endpoint.send, endpoint.poll_event
-        self._sends[carrier] = send
-        pretended: deque[Event] = deque()
-
-        def tapped_send(connection: int, message: Message, now: Instant) -> int:
-            fields = _gossip_fields(message.data)
-            if fields is not None and self.withholds(fields):
-                self.withheld += 1
-                pretended.append(MessageAcknowledged(connection=connection, message_id=-self.withheld))
-                return -self.withheld
-            return send(connection, message, now)
-
-        def tapped_poll_event() -> Event | None:
-            if pretended:
-                return pretended.popleft()
-            event = poll_event()
-            if isinstance(event, MessageReceived):
-                self._hear(event)
-            return event
-
-        # The instance's own attributes come before the methods of its class; the class stays as it is.
-        setattr(endpoint, "send", tapped_send)  # noqa: B010
-        setattr(endpoint, "poll_event", tapped_poll_event)  # noqa: B010
-
-    def _hear(self, event: MessageReceived) -> None:
-        match _gossip_fields(event.data):
-            case [int(act), int(), bytes(body), bytes(signature), *_] if act == Act.MESSAGE:
-                self.heard.append((body, signature))
-            case _:
-                pass
-
-
-def _gossip_fields(data: bytes) -> list[Value] | None:
-    if not is_frame(data):
-        return None
-    try:
-        frame = parse_frame(data)
-    except DecodeError:
-        return None
-    return frame.fields if frame.kind is MessageType.GOSSIP_MESSAGE else None
-
 
 # --- the roles
 
 
-def _drop(network: Network, node: SimNode) -> Mouth:
+def _drop(network: Network, node: SimNode) -> Villain:
     """Takes every message, tells of it, and passes none on."""
-    mouth = Mouth(network, node)
-    own = node.node_id
-
-    def withholds(fields: list[Value]) -> bool:
-        match fields:
-            case [int(act), int(), bytes(body), bytes(signature), *_] if act == Act.MESSAGE:
-                return parse_envelope(body, signature).origin != own
-            case _:
-                return False
-
-    mouth.withholds = withholds
-    return mouth
+    villain = Villain(network, node)
+    villain.mouth.withholds = villain.mouth.is_of_others
+    return villain
 
 
 def _spam(network: Network, node: SimNode) -> None:
     """Ten times as much as anybody may say: valid messages of its own, ids of nothing, requests, and noise."""
-    mouth = Mouth(network, node)
-    sealer = mouth.sealer()
+    villain = Villain(network, node)
+    sealer = villain.sealer()
 
     def act() -> None:
-        random = mouth.random
+        random = villain.random
         for _ in range(10):
-            envelope = sealer.seal(MessageType.GOSSIP_MESSAGE, pack({"spam": random.randbytes(200)}), mouth.wall)
+            envelope = sealer.seal(MessageType.GOSSIP_MESSAGE, pack({"spam": random.randbytes(200)}), villain.wall)
             frame = encode(Act.MESSAGE, 1, envelope.body, envelope.signature)
-            for peer in mouth.peers():
-                mouth.say(peer, frame)
+            for peer in villain.peers():
+                villain.say(peer, frame)
         ids = [random.randbytes(16) for _ in range(ANNOUNCED_IDS_MAX)]
-        for peer in mouth.peers():
-            mouth.say(peer, encode_ids(Act.HAVE, ids, int(Urgency.NOW)))
-            mouth.say(peer, encode_ids(Act.REQUEST, ids))
-            mouth.say(peer, random.randbytes(random.randrange(1, 200)))
+        for peer in villain.peers():
+            villain.say(peer, encode_ids(Act.HAVE, ids, int(Urgency.NOW)))
+            villain.say(peer, encode_ids(Act.REQUEST, ids))
+            villain.say(peer, random.randbytes(random.randrange(1, 200)))
 
-    mouth.every(0.05, act)
+    villain.every(0.05, act)
 
 
 def _replay(network: Network, node: SimNode) -> None:
     """Says again what others said, seconds and minutes later, with another hop count."""
-    mouth = Mouth(network, node)
+    villain = Villain(network, node)
 
     def act() -> None:
-        heard = list(mouth.heard)
-        for body, signature in mouth.random.sample(heard, min(20, len(heard))):
-            frame = encode(Act.MESSAGE, mouth.random.randrange(1, 8), body, signature)
-            for peer in mouth.peers():
-                mouth.say(peer, frame)
+        heard = list(villain.mouth.heard)
+        for body, signature in villain.random.sample(heard, min(20, len(heard))):
+            frame = encode(Act.MESSAGE, villain.random.randrange(1, 8), body, signature)
+            for peer in villain.peers():
+                villain.say(peer, frame)
 
-    mouth.every(0.5, act)
+    villain.every(0.5, act)
 
 
 def _forge(network: Network, node: SimNode) -> None:
@@ -235,33 +155,33 @@ def _forge(network: Network, node: SimNode) -> None:
 
     Bad signatures come one per second to each peer: fewer than what costs it its connections at once.
     """
-    mouth = Mouth(network, node)
+    villain = Villain(network, node)
     others = [other.node_id for other in network.nodes if other is not node]
     foreign = Sealer(node.identity, network_id="elsewhere", epoch=node.epoch + 1)
-    own = mouth.sealer()
+    own = villain.sealer()
 
     def act() -> None:
-        forgeries = [_invented(mouth, NodeId(mouth.random.choice(others)))]
-        if mouth.heard:
-            forgeries.append(_altered(mouth, *mouth.random.choice(list(mouth.heard))))
-        for sealer, wall in ((foreign, mouth.wall), (own, mouth.wall + 3_600 * SECOND), (own, SECOND)):
+        forgeries = [_invented(villain, NodeId(villain.random.choice(others)))]
+        if villain.mouth.heard:
+            forgeries.append(_altered(villain, *villain.random.choice(list(villain.mouth.heard))))
+        for sealer, wall in ((foreign, villain.wall), (own, villain.wall + 3_600 * SECOND), (own, SECOND)):
             envelope = sealer.seal(MessageType.GOSSIP_MESSAGE, pack({"x": 1}), wall)
             forgeries.append((envelope.body, envelope.signature))
-        for peer in mouth.peers():
-            body, signature = mouth.random.choice(forgeries)
-            mouth.say(peer, encode(Act.MESSAGE, 1, body, signature))
+        for peer in villain.peers():
+            body, signature = villain.random.choice(forgeries)
+            villain.say(peer, encode(Act.MESSAGE, 1, body, signature))
 
-    mouth.every(1.0, act)
+    villain.every(1.0, act)
 
 
-def _invented(mouth: Mouth, author: NodeId) -> tuple[bytes, bytes]:
-    envelope = mouth.sealer().seal(MessageType.GOSSIP_MESSAGE, pack({"i": "never said this"}), mouth.wall)
+def _invented(villain: Villain, author: NodeId) -> tuple[bytes, bytes]:
+    envelope = villain.sealer().seal(MessageType.GOSSIP_MESSAGE, pack({"i": "never said this"}), villain.wall)
     fields = unpack_list(envelope.body, 9)
-    fields[2], fields[4] = author, mouth.random.randrange(1, 1000)
+    fields[2], fields[4] = author, villain.random.randrange(1, 1000)
     return pack(fields), envelope.signature
 
 
-def _altered(mouth: Mouth, body: bytes, signature: bytes) -> tuple[bytes, bytes]:
+def _altered(villain: Villain, body: bytes, signature: bytes) -> tuple[bytes, bytes]:
     changed = bytearray(body)
     changed[-20] ^= 1
     return bytes(changed), signature
@@ -269,89 +189,89 @@ def _altered(mouth: Mouth, body: bytes, signature: bytes) -> tuple[bytes, bytes]
 
 def _equivocate(network: Network, node: SimNode) -> None:
     """Signs two messages with one number, and tells one half of its peers this and the other half that."""
-    mouth = Mouth(network, node)
-    first, second = mouth.sealer(), mouth.sealer()
+    villain = Villain(network, node)
+    first, second = villain.sealer(), villain.sealer()
 
     def act() -> None:
         twins = [
-            sealer.seal(MessageType.GOSSIP_MESSAGE, pack({"side": side}), mouth.wall)
+            sealer.seal(MessageType.GOSSIP_MESSAGE, pack({"side": side}), villain.wall)
             for side, sealer in enumerate((first, second))
         ]
         names = [message_id(twin.body, twin.signature).hex() for twin in twins]
         network.history.add(network.world.now, node.number, "equivocated", {"first": names[0], "second": names[1]})
-        for index, peer in enumerate(mouth.peers()):
+        for index, peer in enumerate(villain.peers()):
             twin = twins[index % 2]
-            mouth.say(peer, encode(Act.MESSAGE, 1, twin.body, twin.signature))
+            villain.say(peer, encode(Act.MESSAGE, 1, twin.body, twin.signature))
 
-    mouth.every(2.0, act)
+    villain.every(2.0, act)
 
 
 def _eclipse(network: Network, node: SimNode) -> None:
     """Forces itself into every mesh, whatever it is told, and passes nothing on."""
-    mouth = _drop(network, node)
+    villain = _drop(network, node)
 
     def act() -> None:
-        for peer in mouth.peers():
-            mouth.say(peer, encode(Act.GRAFT, 1))
+        for peer in villain.peers():
+            villain.say(peer, encode(Act.GRAFT, 1))
 
-    mouth.every(0.5, act)
+    villain.every(0.5, act)
 
 
 def _multiply(network: Network, node: SimNode) -> None:
     """Passes nothing on, and tells everybody of a crowd of nodes that do not exist: in rows, and in notices that each
     of them has signed.
     """
-    mouth, turns = _drop(network, node), count()
+    villain, turns = _drop(network, node), count()
 
     def act() -> None:
         for _ in range(INVENTED_PER_ACT if next(turns) >= INVENTED_AFTER else 0):
-            envelope = _invented_member(mouth)
+            envelope = _invented_member(villain)
             frame = encode(Act.MESSAGE, 1, envelope.body, envelope.signature)
-            for peer in mouth.peers():
-                mouth.say(peer, frame)
-        for peer in mouth.peers():
+            for peer in villain.peers():
+                villain.say(peer, frame)
+        for peer in villain.peers():
             records: list[Value] = []
             for _ in range(14):
-                host, port = address_of(mouth.random.randrange(1 << 16, 1 << 20))
-                records.append([mouth.random.randbytes(32), host, port, port + 1])
-            mouth.say(peer, encode_frame(MessageType.PEER_ANNOUNCEMENT, [records]))
+                host, port = address_of(villain.random.randrange(1 << 16, 1 << 20))
+                records.append([villain.random.randbytes(32), host, port, port + 1])
+            villain.say(peer, encode_frame(MessageType.PEER_ANNOUNCEMENT, [records]))
 
-    mouth.every(0.5, act)
+    villain.every(0.5, act)
 
 
-def _invented_member(mouth: Mouth) -> Envelope:
-    identity = Identity(mouth.random.randbytes(32))
-    host, port = address_of(mouth.random.randrange(1 << 16, 1 << 20))
+def _invented_member(villain: Villain) -> Envelope:
+    identity = Identity(villain.random.randbytes(32))
+    host, port = address_of(villain.random.randrange(1 << 16, 1 << 20))
     presence = Presence(incarnation=1, host=host, udp_port=port, tcp_port=port + 1, name="invented")
-    sealer = Sealer(identity, network_id=NETWORK_ID, epoch=mouth.node.epoch)
-    return sealer.seal(MessageType.MEMBER, presence.packed(), mouth.wall)
+    sealer = Sealer(identity, network_id=NETWORK_ID, epoch=villain.node.epoch)
+    return sealer.seal(MessageType.MEMBER, presence.packed(), villain.wall)
 
 
 def _slander(network: Network, node: SimNode) -> None:
     """Serves well, and speaks ill of everybody but a crowd of its own, which praises itself and slanders, too."""
-    mouth = Mouth(network, node)
-    crowd = [Identity(mouth.random.randbytes(32)) for _ in range(CROWD)]
+    villain = Villain(network, node)
+    crowd = [Identity(villain.random.randbytes(32)) for _ in range(CROWD)]
     names = [identity.public_key for identity in crowd]
     honest = [other.node_id for other in network.nodes if other is not node]
     hearsay: list[Value] = []
     for identity in crowd:
         own = Sealer(identity, network_id=NETWORK_ID, epoch=node.epoch)
         for subject, score in _verdicts(honest, [name for name in names if name != identity.public_key]):
-            envelope = _statement(own, subject, score, mouth.wall)
+            envelope = _statement(own, subject, score, villain.wall)
             hearsay.append([envelope.body, envelope.signature])
     # Whoever asks this node for what it knows is told what its crowd says.
-    node.machine.trust.restore({"statements": hearsay}, mouth.now)
-    sealer, turns = mouth.sealer(), count()
+    node.machine.trust.restore({"statements": hearsay}, villain.now)
+    sealer, turns = villain.sealer(), count()
 
     def act() -> None:
         if next(turns) % 13:
             return
         for subject, score in _verdicts(honest, names):
-            envelope = _statement(sealer, subject, score, mouth.wall)
-            for peer in mouth.peers():
-                mouth.say(peer, encode_frame(MessageType.TRUST_UPDATE, [envelope.body, envelope.signature]))
+            envelope = _statement(sealer, subject, score, villain.wall)
+            for peer in villain.peers():
+                villain.say(peer, encode_frame(MessageType.TRUST_UPDATE, [envelope.body, envelope.signature]))
 
-    mouth.every(5.0, act)
+    villain.every(5.0, act)
 
 
 def _verdicts(honest: list[NodeId], crowd: list[NodeId]) -> list[tuple[NodeId, float]]:

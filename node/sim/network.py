@@ -189,7 +189,7 @@ class Network:
         node, _ = self._running(number)
         self._note(number, "turned", life=node.life, role=role.name)
         role.arrange(self, node)
-        self.at(seconds, _stop_mouth, node.bag["mouth"])
+        self.at(seconds, _stop_villain, node.bag["villain"])
 
     def set_clock(self, number: int, *, skew: float = 0.0, drift: int = 0) -> None:
         """Sets how wrong a node's wall clock is, and how fast its clocks run (ppm), from now on."""
@@ -352,8 +352,8 @@ class Network:
         self.history.add(self.world.now, number, kind, facts)
 
 
-def _stop_mouth(mouth: Any) -> None:
-    mouth.stop()
+def _stop_villain(villain: Any) -> None:
+    villain.stop()
 
 
 def _ignore_result(function: Callable[..., object], *arguments: object) -> None:

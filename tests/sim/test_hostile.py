@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from node.core.mouth import Mouth
 from node.sim.checks.suite import Suite
 from node.sim.hostile import (
     DROPPER,
@@ -15,7 +16,6 @@ from node.sim.hostile import (
     SLANDERER,
     SPAMMER,
     SYBIL,
-    Mouth,
 )
 from node.sim.network import Network, NetworkSettings
 from node.sim.nodes import Role
@@ -36,7 +36,7 @@ def attacked(role: Role, seconds: float = 8.0) -> tuple[Network, Mouth]:
         network.run(1)
     suite.tick()
     assert [str(one) for one in suite.violations] == []
-    mouth = network.nodes[VILLAIN].bag["mouth"]
+    mouth = network.nodes[VILLAIN].bag["villain"].mouth
     assert isinstance(mouth, Mouth)
     return network, mouth
 
@@ -118,9 +118,9 @@ def test_role_ends_with_the_life_of_its_node(role: Role) -> None:
     network.start_all()
     network.run(2)
     network.crash(2)
-    said = network.nodes[2].bag["mouth"].said
+    said = network.nodes[2].bag["villain"].mouth.said
     network.run(2)
-    assert network.nodes[2].bag["mouth"].said == said
+    assert network.nodes[2].bag["villain"].mouth.said == said
 
 
 def test_slanderer_is_heard_and_moves_nobody() -> None:

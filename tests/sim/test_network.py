@@ -192,11 +192,11 @@ def test_node_is_hostile_for_as_long_as_it_was_told() -> None:
     made = network()
     made.turn_hostile(2, FORGER, 3)
     made.run(5)
-    said = made.nodes[2].bag["mouth"].said
+    said = made.nodes[2].bag["villain"].mouth.said
     assert said > 0
     assert made.history.of("turned", 2)[0].facts["role"] == "forger"
     made.run(3)
-    assert made.nodes[2].bag["mouth"].said == said
+    assert made.nodes[2].bag["villain"].mouth.said == said
 
 
 def test_clock_that_is_set_while_the_node_runs_shows_in_its_next_message() -> None:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 
+from node.core import mouth
 from node.gossip.frames import Act, Urgency, encode, encode_ids
 from node.identity.keys import Identity
 from node.messages.envelope import Envelope, Sealer, message_id
@@ -16,7 +17,6 @@ from node.messages.frame import encode_frame
 from node.messages.packing import pack, unpack_list
 from node.messages.types import MessageType
 from node.node import Node
-from node.node.hostile import say
 from node.peers.notices import Accused, Presence, accusation
 from node.trust.statements import statement_payload
 from node.types import MILLISECOND, NodeId
@@ -32,13 +32,17 @@ class Mouth:
     """What one hostile peer can say, past every service of its node. spoken: frames that the transport took."""
 
     def __init__(self, node: Node) -> None:
-        self.spoken = 0
         self._engine = node._running()
         machine = self._engine.machine
+        self._mouth = mouth.Mouth(machine)
         self.network_id = machine.settings.network_id
         self.identity = machine.identity
         self.epoch = self.wall // MILLISECOND + 1
         self.own = self.sealer(self.identity)
+
+    @property
+    def spoken(self) -> int:
+        return self._mouth.said
 
     @property
     def wall(self) -> int:
@@ -54,7 +58,7 @@ class Mouth:
         """Says that to the node under attack."""
         peer = self._engine.machine.peers.table.get(to)
         if peer is not None:
-            self.spoken += say(self._engine, peer, frame)
+            self._mouth.say(peer, frame, self._engine.now())
 
     def pump(self) -> None:
         """Sends what was said."""
