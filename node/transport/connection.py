@@ -16,12 +16,12 @@ from node.transport.ack import AckTracker
 from node.transport.duplicates import Claim
 from node.transport.events import AddressChanged, Closed, Connected, Event, MessageFailed
 from node.transport.flow_control import ReceiveCredit
-from node.transport.fragments import Reassembly
 from node.transport.opening import Opening
 from node.transport.packet import Datagram, Message, Transmit
 from node.transport.path import PATH_PACKET_BYTES, Path
 from node.transport.pool import NoRoom, ReassemblyPool
 from node.transport.protection import Protection, agreed_keys
+from node.transport.reassembly import Reassembly
 from node.transport.receiving import ConnectionFrame, Receiving
 from node.transport.sending import Sending
 from node.transport.settings import TransportSettings

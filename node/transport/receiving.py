@@ -10,8 +10,8 @@ from collections import deque
 
 from node.transport.ack import AckTracker
 from node.transport.events import Delivery, Event, MessageReceived
-from node.transport.fragments import Reassembly
 from node.transport.pool import NoRoom
+from node.transport.reassembly import Reassembly
 from node.transport.sending import Sending
 from node.types import Instant, NodeId
 from node.wire.frames import (

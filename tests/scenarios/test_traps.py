@@ -49,8 +49,8 @@ TRAPS = {
     "an event loop that stalls": (
         "sim/test_goodput.py::test_an_event_loop_that_stalls_for_200_ms_loses_no_more_than_that"
     ),
-    "credit spent on sparse offsets": "transport/test_fragments.py::test_memory_that_parts_may_announce_is_bounded",
-    "reassembly without a bound": "transport/test_fragments.py::test_number_of_open_messages_is_bounded",
+    "credit spent on sparse offsets": "transport/test_reassembly.py::test_memory_that_parts_may_announce_is_bounded",
+    "reassembly without a bound": "transport/test_reassembly.py::test_number_of_open_messages_is_bounded",
     "a key update during loss": (
         "transport/test_protection.py::test_keys_change_under_loss_and_reordering_without_losing_a_message"
     ),

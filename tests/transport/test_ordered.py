@@ -8,9 +8,10 @@ from node.errors import QueueFull
 from node.impairment.link import LinkSettings
 from node.transport.events import Delivery
 from node.transport.flow_control import ReceiveCredit, SendCredit
-from node.transport.fragments import Reassembly, SendQueue
+from node.transport.fragments import SendQueue
 from node.transport.packet import Message, Priority
 from node.transport.pool import NoRoom, ReassemblyPool
+from node.transport.reassembly import Reassembly
 from node.transport.settings import TransportSettings
 from node.types import MILLISECOND
 from node.wire.frames import MessageFrame

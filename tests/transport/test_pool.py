@@ -17,9 +17,9 @@ from node.sim.world import Host, World
 from node.transport.endpoint import Endpoint
 from node.transport.events import Closed, Delivery, MessageReceived
 from node.transport.flow_control import ReceiveCredit
-from node.transport.fragments import Reassembly
 from node.transport.packet import Message
 from node.transport.pool import NoRoom, ReassemblyPool
+from node.transport.reassembly import Reassembly
 from node.transport.settings import TransportSettings
 from node.transport.stream import StreamData
 from node.transport.stream_records import PART_BYTES_MAX

@@ -10,9 +10,9 @@ from node.errors import DecodeError, ProtocolViolation
 from node.transport.ack import AckTracker
 from node.transport.events import Delivery, Event, MessageReceived
 from node.transport.flow_control import ReceiveCredit
-from node.transport.fragments import Reassembly
 from node.transport.packet import SentPacket
 from node.transport.pool import NoRoom, ReassemblyPool
+from node.transport.reassembly import Reassembly
 from node.transport.receiving import ConnectionFrame, Receiving
 from node.transport.sending import Sending
 from node.transport.settings import TransportSettings

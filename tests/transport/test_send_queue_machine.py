@@ -9,9 +9,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from node.transport.events import Delivery
 from node.transport.flow_control import ReceiveCredit, SendCredit
-from node.transport.fragments import Part, Reassembly, SendQueue
+from node.transport.fragments import Part, SendQueue
 from node.transport.packet import Message, Priority
 from node.transport.pool import ReassemblyPool
+from node.transport.reassembly import Reassembly
 from node.types import Instant
 from node.wire.frames import MessageFrame
 

@@ -10,9 +10,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from node.transport.ack import AckTracker
 from node.transport.events import Delivery
 from node.transport.flow_control import ReceiveCredit, SendCredit
-from node.transport.fragments import OutgoingMessage, Part, Reassembly, SendQueue
+from node.transport.fragments import OutgoingMessage, Part, SendQueue
 from node.transport.packet import Message
 from node.transport.pool import ReassemblyPool
+from node.transport.reassembly import Reassembly
 from node.types import MILLISECOND
 from node.wire.frames import MessageFrame, WithdrawFrame
 from node.wire.limits import REPLAY_WINDOW
