@@ -12,7 +12,14 @@ from enum import StrEnum
 from node.gossip.stats import AGE_BOUNDS, REPAIR_PATHS
 from node.messages.types import REJECTION_REASONS, Carrier, MessageType
 from node.peers.members import MemberState
-from node.transport.stats import DROP_REASONS, LOSS_TRIGGERS, REFUSAL_REASONS, RETRANSMISSION_CAUSES, RTT_BOUNDS
+from node.transport.stats import (
+    CREDIT_LEVELS,
+    DROP_REASONS,
+    LOSS_TRIGGERS,
+    REFUSAL_REASONS,
+    RETRANSMISSION_CAUSES,
+    RTT_BOUNDS,
+)
 from node.trust.evidence import PENALTIES
 from node.trust.stats import BANDS
 from node.types import MILLISECOND, Duration, to_seconds
@@ -220,6 +227,12 @@ _TRANSPORT_TOTALS = (
         "spurious_retransmissions_total",
         "packets",
         "UDP packets declared lost and acknowledged later: sending their data again was needless.",
+    ),
+    _counter(
+        "credit_used_up_total",
+        "times",
+        "Times that the credit of a UDP connection, or of a channel of it, had been used up when more came.",
+        Label("level", CREDIT_LEVELS),
     ),
     _counter("expired_messages_total", "messages", "Reliable messages withdrawn because their deadline passed."),
     _counter(

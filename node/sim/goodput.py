@@ -24,7 +24,7 @@ from node.types import MILLISECOND, Address, from_seconds, to_seconds
 
 __all__ = ["Bulk", "Outcome", "add_endpoint", "jain", "measure", "observe"]
 
-_MESSAGE = Message(bytes(16_000), Delivery.RELIABLE)
+_MESSAGE_BYTES = 16_000
 _CONNECT_SECONDS = 10.0
 _STEP = 0.01
 _PACKET_BYTES = 1_400
@@ -37,7 +37,7 @@ class Bulk:
 
     flows: senders at once, each begun a tenth of a second after the one before. buffer: of the queue, in
     bandwidth-delay products. loss_at: whether what is lost has used up the rate. stall: length of a pause of every
-    sender's event loop, once a second.
+    sender's event loop, once a second. delivery: of the messages; ordered ones go in one channel.
     """
 
     rate: float
@@ -51,6 +51,7 @@ class Bulk:
     warm_up: float = 1.0
     loss_at: LossAt = LossAt.ENTRY
     stall: float = 0.0
+    delivery: Delivery = Delivery.RELIABLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,11 +74,12 @@ class Outcome:
 class _Flow:
     """One client and its server."""
 
-    def __init__(self, world: World, index: int, settings: TransportSettings, seed: int) -> None:
+    def __init__(self, world: World, index: int, settings: TransportSettings, bulk: Bulk) -> None:
         self.world = world
+        self.message = Message(bytes(_MESSAGE_BYTES), bulk.delivery)
         self.addresses: tuple[Address, Address] = (f"10.0.{index}.1", 9000), (f"10.0.{index}.2", 9000)
-        self.client, self.host = add_endpoint(world, self.addresses[0], settings, seed)
-        self.server, self._server_host = add_endpoint(world, self.addresses[1], settings, seed)
+        self.client, self.host = add_endpoint(world, self.addresses[0], settings, bulk.seed)
+        self.server, self._server_host = add_endpoint(world, self.addresses[1], settings, bulk.seed)
         self.handle = self.client.connect(self.addresses[1], world.now)
         self.received = 0
         world.drain(self.host)
@@ -95,7 +97,7 @@ class _Flow:
             return
         try:
             while True:
-                self.client.send(self.handle, _MESSAGE, self.world.now)
+                self.client.send(self.handle, self.message, self.world.now)
         except QueueFull:
             self.world.drain(self.host)
 
@@ -146,7 +148,7 @@ def _begin(world: World, index: int, bulk: Bulk, lines: tuple[Link, ...]) -> _Fl
     settings = TransportSettings(congestion=bulk.congestion, min_rto=25 * MILLISECOND)
     client, server = (f"10.0.{index}.1", 9000), (f"10.0.{index}.2", 9000)
     world.links[(client, server)], world.links[(server, client)] = lines
-    flow = _Flow(world, index, settings, bulk.seed)
+    flow = _Flow(world, index, settings, bulk)
     # A handshake may lose its packets, too; how long that takes is another question.
     world.run_until(lambda: flow.is_connected, _CONNECT_SECONDS)
     return flow

@@ -7,16 +7,17 @@ a first transmission and the next does no harm.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from node.errors import MessageTooLarge, QueueFull, UsageError
+from node.errors import Code, MessageTooLarge, ProtocolViolation, QueueFull, UsageError
+from node.transport.channels import OutgoingChannel
 from node.transport.deadlines import Deadlines
 from node.transport.events import Delivery
 from node.transport.flow_control import SendCredit
 from node.transport.packet import Message, Priority
 from node.transport.ranges import RangeSet
 from node.types import Instant
-from node.wire.frames import WithdrawFrame, append_whole, part_beginning, part_middle
+from node.wire.frames import MaxDataFrame, WithdrawFrame, append_whole, part_beginning, part_middle
 from node.wire.limits import (
     CHANNELS_MAX,
     MESSAGE_BYTES_MAX,
@@ -44,7 +45,7 @@ class OutgoingMessage:
     message_id: int
     data: bytes
     deadline: Instant | None
-    channel: int | None
+    channel: OutgoingChannel | None
     priority: Priority = Priority.OWN
     sequence: int = 0
     wire_id: int = -1
@@ -57,7 +58,8 @@ class OutgoingMessage:
     def begin(self, wire_id: int) -> None:
         """Gives the message its number on the wire."""
         self.wire_id = wire_id
-        self.beginning = part_beginning(wire_id, len(self.data), self.channel, self.sequence)
+        number = None if self.channel is None else self.channel.number
+        self.beginning = part_beginning(wire_id, len(self.data), number, self.sequence)
 
 
 @dataclass(slots=True, eq=False)
@@ -95,40 +97,24 @@ class _Lane:
         self.passed_over = 0
 
     def has_sendable(self, credit: int, ahead: int) -> bool:
-        """Whether a packet could carry something of it. ahead: ordered messages that may wait at the peer."""
+        """Whether a packet could carry something of it. ahead: ordered messages that may wait at the peer.
+
+        Messages that wait for their channel step aside, so that they hold up nobody else.
+        """
         lost, unsent = self.lost, self.unsent
-        while unsent and unsent[0].is_finished:
-            unsent.popleft()
         while lost and is_known(lost[0]):
             lost.popleft()
-        if lost or not unsent:
-            return bool(lost)
-        first = unsent[0]
-        if ahead >= REASSEMBLY_MESSAGES_MAX and first.channel is not None and first.wire_id < 0:
-            return False
-        return credit > 0 or not first.data
-
-
-@dataclass(slots=True)
-class _Sequences:
-    """The messages of one channel. priority: of the last. following: sequence of the next.
-
-    oldest: the first that the peer may not have. early: those after it that the peer has.
-    """
-
-    priority: Priority
-    following: int = 0
-    oldest: int = 0
-    early: set[int] = field(default_factory=set)
-
-    def finish(self, sequence: int) -> int:
-        """The peer has that one; how many more it has surely delivered."""
-        before = self.oldest
-        self.early.add(sequence)
-        while self.oldest in self.early:
-            self.early.remove(self.oldest)
-            self.oldest += 1
-        return self.oldest - before
+        if lost:
+            return True
+        while unsent:
+            first = unsent[0]
+            channel = first.channel
+            if channel is not None and channel.must_wait(first, ahead):
+                channel.held[first.sequence] = first
+            elif not first.is_finished:
+                return credit > 0 or not first.data
+            unsent.popleft()
+        return False
 
 
 class SendQueue:
@@ -137,16 +123,27 @@ class SendQueue:
     More urgent ones go first, but not for ever: see STARVATION_BYTES_MAX.
     """
 
-    __slots__ = ("_ahead", "_channels", "_deadlines", "_lanes", "_next_wire_id", "bytes_queued", "credit", "messages")
+    __slots__ = (
+        "_ahead",
+        "_channel_limit",
+        "_channels",
+        "_deadlines",
+        "_lanes",
+        "_next_wire_id",
+        "bytes_queued",
+        "credit",
+        "messages",
+    )
 
-    def __init__(self, credit: SendCredit) -> None:
-        self.credit = credit
+    def __init__(self) -> None:
+        self.credit = SendCredit()
         self.messages: dict[int, OutgoingMessage] = {}
         self.bytes_queued = 0
         # Made when first used: most connections use one or two.
         self._lanes: dict[Priority, _Lane] = {}
         self._deadlines = Deadlines(self.messages)
-        self._channels: dict[int, _Sequences] = {}
+        self._channels: dict[int, OutgoingChannel] = {}
+        self._channel_limit = 0
         # Ordered messages that have begun, without those that the peer has surely delivered.
         self._ahead = 0
         self._next_wire_id = 0
@@ -166,6 +163,26 @@ class SendQueue:
             self._deadlines.add(message.deadline, message_id)
         self.bytes_queued += size
         self._lane(message.priority).unsent.append(outgoing)
+
+    def open_credit(self, limit: int) -> None:
+        """What the peer allows from the beginning: for the connection, and for each channel."""
+        self._channel_limit = limit
+        for credit in (self.credit, *(channel.credit for channel in self._channels.values())):
+            credit.raise_limit(limit)
+
+    def raise_limit(self, frame: MaxDataFrame) -> bool:
+        """Takes more credit, and returns whether all had been used up.
+
+        ProtocolViolation where it is for a channel that was never used: the peer gives it for what has arrived.
+        """
+        if frame.channel is None:
+            return self.credit.raise_limit(frame.limit)
+        channel = self._channels.get(frame.channel)
+        if channel is None:
+            raise ProtocolViolation(Code.PROTOCOL_VIOLATION, f"credit for channel {frame.channel}, which is not used")
+        was_used_up = channel.credit.raise_limit(frame.limit)
+        self._resume(channel)
+        return was_used_up
 
     def has_sendable(self) -> bool:
         """Whether a packet could carry reliable data now, as far as credit goes."""
@@ -244,34 +261,53 @@ class SendQueue:
     def _assign_sequence(self, outgoing: OutgoingMessage, message: Message) -> None:
         if message.deadline is not None:
             raise UsageError("an ORDERED message cannot have a deadline: the gap would stop its channel")
-        if message.channel not in self._channels and len(self._channels) >= CHANNELS_MAX:
-            raise UsageError(f"channel {message.channel}: allowed are {CHANNELS_MAX} channels per connection")
-        outgoing.channel = message.channel
-        sequences = self._channels.setdefault(message.channel, _Sequences(message.priority))
-        if sequences.priority > message.priority:
-            self._hurry(message.channel, message.priority)
-        outgoing.sequence, sequences.priority = sequences.following, message.priority
-        sequences.following += 1
+        channel = self._channels.get(message.channel)
+        if channel is None:
+            if len(self._channels) >= CHANNELS_MAX:
+                raise UsageError(f"channel {message.channel}: allowed are {CHANNELS_MAX} channels per connection")
+            channel = OutgoingChannel(message.channel, message.priority, self._channel_limit)
+            self._channels[message.channel] = channel
+        channel.check_room(len(message.data))
+        if channel.priority > message.priority:
+            self._hurry(channel, message.priority)
+        outgoing.channel, outgoing.sequence = channel, channel.following
+        channel.priority = message.priority
+        channel.following += 1
+        channel.bytes_unsent += len(message.data)
 
-    def _hurry(self, channel: int, priority: Priority) -> None:
+    def _hurry(self, channel: OutgoingChannel, priority: Priority) -> None:
         """What a message has to wait for at the peer is as urgent as that message."""
         urgent = self._lane(priority)
         for lane in self._lanes.values():
             if lane is not urgent:
-                urgent.lost += (part for part in lane.lost if part.message.channel == channel)
-                lane.lost = deque(part for part in lane.lost if part.message.channel != channel)
-                urgent.unsent += (message for message in lane.unsent if message.channel == channel)
-                lane.unsent = deque(message for message in lane.unsent if message.channel != channel)
+                urgent.lost += (part for part in lane.lost if part.message.channel is channel)
+                lane.lost = deque(part for part in lane.lost if part.message.channel is not channel)
+                urgent.unsent += (message for message in lane.unsent if message.channel is channel)
+                lane.unsent = deque(message for message in lane.unsent if message.channel is not channel)
         for message in self.messages.values():
-            if message.channel == channel:
+            if message.channel is channel:
                 message.priority = priority
 
     def _finish(self, message: OutgoingMessage) -> None:
         message.is_finished = True
         if message.channel is not None:
-            self._ahead -= self._channels[message.channel].finish(message.sequence)
+            self._deliver(message.channel, message)
         self.bytes_queued -= len(message.data)
         del self.messages[message.message_id]
+
+    def _deliver(self, channel: OutgoingChannel, message: OutgoingMessage) -> None:
+        """The peer has an ordered message, and perhaps delivers it and some that waited for it."""
+        was_full = self._ahead >= REASSEMBLY_MESSAGES_MAX
+        self._ahead -= channel.finish(message)
+        if was_full:
+            for other in self._channels.values():
+                self._resume(other)
+
+    def _resume(self, channel: OutgoingChannel) -> None:
+        """The message whose turn it is goes on, if it stepped aside: before all others, which came later."""
+        message = channel.held.pop(channel.turn, None)
+        if message is not None:
+            self._lane(message.priority).unsent.appendleft(message)
 
     def _lane(self, priority: Priority) -> _Lane:
         lane = self._lanes.get(priority)
@@ -287,10 +323,13 @@ class SendQueue:
             message.begin(self._next_wire_id)
             self._next_wire_id += 1
             self._ahead += message.channel is not None
+        channel = message.channel
         rest = len(message.data) - message.sent
         room = room_for_data(message, space)
         credit = self.credit
         size = credit.limit - credit.used
+        if channel is not None:
+            size = min(size, channel.credit.limit - channel.credit.used)
         if room < rest or size < rest:
             size = min(rest, size, room)
             if size <= 0 or room < min(rest, _SPLIT_BYTES_MIN):
@@ -300,8 +339,14 @@ class SendQueue:
         part = Part(message, message.sent, size)
         message.sent += size
         credit.used += size
+        if channel is not None:
+            channel.credit.used += size
+            channel.bytes_unsent -= size
         if message.sent == len(message.data):
             lane.unsent.popleft()
+            if channel is not None:
+                channel.turn += 1
+                self._resume(channel)
         return part
 
     def _next_lost(self, lane: _Lane, space: int) -> Part | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from node.errors import Code, MessageTooLarge, ProtocolViolation
 from node.transport.ack import AckTracker
 from node.transport.events import Delivery
-from node.transport.flow_control import SendCredit
 from node.transport.fragments import OutgoingMessage, Part, SendQueue, room_for_data
 from node.transport.packet import ControlFrame, Message, SentPacket
 from node.transport.repeats import Repeats
@@ -53,9 +52,9 @@ class Outbox:
 
     __slots__ = (
         "_control",
+        "_limits",
         "_lone_acks",
         "acks",
-        "credit",
         "datagrams",
         "datagrams_dropped",
         "is_drained",
@@ -71,8 +70,9 @@ class Outbox:
         self.acks = acks
         self.packet_payload = packet_payload
         self.possible_payload = packet_payload
-        self.credit = SendCredit()
-        self.queue = SendQueue(self.credit)
+        self.queue = SendQueue()
+        # The newest limit of each channel, and by None of the connection.
+        self._limits: dict[int | None, int] = {}
         self.datagrams_dropped = 0
         self.is_drained = False
         self.parts_repeated = 0
@@ -100,9 +100,10 @@ class Outbox:
     def push_control(self, frame: ControlFrame) -> None:
         """Queues a control frame; a limit that is already waiting is replaced by the newer one."""
         if isinstance(frame, MaxDataFrame):
+            self._limits[frame.channel] = frame.limit
             for index, waiting in enumerate(self._control):
-                if isinstance(waiting, MaxDataFrame):
-                    self._control[index] = MaxDataFrame(max(frame.limit, waiting.limit))
+                if isinstance(waiting, MaxDataFrame) and waiting.channel == frame.channel:
+                    self._control[index] = frame
                     return
         elif len(self._control) >= CONTROL_QUEUE_MAX:
             raise ProtocolViolation(Code.PROTOCOL_VIOLATION, f"{len(self._control)} control frames unacknowledged")
@@ -159,7 +160,7 @@ class Outbox:
                 if not part.message.is_finished and room >= min(1, part.size):
                     self._append_part(buffer, packet, Part(part.message, part.offset, min(part.size, room), "probe"))
             for frame in oldest.control:
-                if len(buffer) + _CONTROL_BYTES_MAX <= self.packet_payload:
+                if len(buffer) + _CONTROL_BYTES_MAX <= self.packet_payload and self._is_wanted(frame):
                     self._append_control(buffer, packet, frame)
         if packet.is_unhurried or not packet.is_ack_eliciting:
             append_ping(buffer)
@@ -189,7 +190,12 @@ class Outbox:
         for part in packet.parts:
             self.queue.on_lost(part, cause)
         for frame in packet.control:
-            self.push_control(frame)
+            if self._is_wanted(frame):
+                self.push_control(frame)
+
+    def _is_wanted(self, frame: ControlFrame) -> bool:
+        """Whether no newer limit says more: of those that are lost only the newest is sent again."""
+        return not isinstance(frame, MaxDataFrame) or frame.limit >= self._limits[frame.channel]
 
     def _fill_control(self, buffer: bytearray, packet: SentPacket) -> None:
         count = 0

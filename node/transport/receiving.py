@@ -42,7 +42,6 @@ class Receiving:
 
     __slots__ = (
         "_acks",
-        "_credit",
         "_events",
         "_handle",
         "_peer_id",
@@ -66,7 +65,6 @@ class Receiving:
         self._acks = acks
         self._sending = sending
         self._events = events
-        self._credit = reassembly.credit
         self._reassembly = reassembly
         self.is_credit_due = False
         self.progress_at: Instant = 0
@@ -125,11 +123,10 @@ class Receiving:
         return others
 
     def grant_credit(self, now: Instant) -> None:
-        """Queues the next limit for the peer, if it is time for one: once for all that has arrived together."""
+        """Queues the next limits for the peer where it is time for one: once for all that has arrived together."""
         self.is_credit_due = False
-        limit = self._credit.next_limit(self._reassembly.bytes_taken, now, self._sending.rtt.smoothed_rtt)
-        if limit is not None:
-            self._sending.outbox.push_control(MaxDataFrame(limit))
+        for frame in self._reassembly.next_limits(now, self._sending.rtt.smoothed_rtt):
+            self._sending.outbox.push_control(frame)
 
     def _apply(self, frame: Frame) -> None:
         match frame:
@@ -137,7 +134,9 @@ class Receiving:
                 self.is_credit_due = True
                 self._reassembly.withdraw(frame)
             case MaxDataFrame():
-                self._sending.outbox.credit.raise_limit(frame.limit)
+                sending = self._sending
+                if sending.outbox.queue.raise_limit(frame):
+                    sending.stats.credit_used_up["connection" if frame.channel is None else "channel"] += 1
             case _:
                 pass
 

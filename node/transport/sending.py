@@ -84,7 +84,7 @@ class Sending:
         self._entropy = entropy
         self._plan_skip()
         self.rtt.max_ack_delay = peer.max_ack_delay
-        self.outbox.credit.raise_limit(peer.max_data)
+        self.outbox.queue.open_credit(peer.max_data)
         self._payload_max = min(self._settings.packet_payload, peer.max_datagram - HEADER_BYTES - TAG_BYTES)
         self._search_mtu(likely_mtu)
         self.controller.on_packet_size(self.packet_bytes)

@@ -48,8 +48,9 @@ class TransportSettings:
     mtu: largest UDP payload sent, in bytes, all our headers included; 1200 to 65507. A path is given 1200 first, and
         larger packets once it has carried a probe of their size.
     mss: upper bound for the frames in one packet, in bytes; the effective value is min(mss, mtu - 32).
-    initial_window: receive window of a connection in bytes; at least 2 * mss, at most 64 MiB. Memory: that many bytes
-        undelivered per connection, beside the reassembly of large messages and ordered ones that came early.
+    initial_window: receive window of a connection in bytes, and of each of its channels; at least 2 * mss, at most 64
+        MiB. Memory: that many bytes undelivered per connection, beside the reassembly of large messages and ordered
+        ones that came early, which is as much per channel.
     reassembly_bytes_max: memory for messages of all connections, UDP and TCP, that have arrived in part, or ordered
         ones that came early; at least REASSEMBLY_BYTES_MAX. Packets that need more count as lost until there is room
         again; a TCP connection that needs more is ended.

@@ -14,6 +14,7 @@ from operator import attrgetter
 from node.types import Address, Duration, Instant, NodeId
 
 __all__ = [
+    "CREDIT_LEVELS",
     "DROP_REASONS",
     "LOSS_TRIGGERS",
     "REFUSAL_REASONS",
@@ -50,6 +51,9 @@ REFUSAL_REASONS = ("network_mismatch", "version_mismatch", "busy")
 
 RETRANSMISSION_CAUSES = ("reordering", "timeout", "probe")
 """What made a packet carry data again: loss detection by an ack, the retransmission timer, a tail-loss probe."""
+
+CREDIT_LEVELS = ("connection", "channel")
+"""Whose credit had been used up when the peer gave more: that of a connection, or of one of its channels."""
 
 
 @dataclass(slots=True)
@@ -108,6 +112,7 @@ class ConnectionStats:
     bytes_received: int = 0
     packets_retransmitted: dict[str, int] = field(default_factory=lambda: _zeros(RETRANSMISSION_CAUSES))
     packets_lost: dict[str, int] = field(default_factory=lambda: _zeros(LOSS_TRIGGERS))
+    credit_used_up: dict[str, int] = field(default_factory=lambda: _zeros(CREDIT_LEVELS))
     spurious_losses: int = 0
     probes: int = 0
     rto_expirations: int = 0
@@ -153,6 +158,7 @@ class EndpointStats:
     bytes_received: int = 0
     packets_retransmitted: dict[str, int] = field(default_factory=lambda: _zeros(RETRANSMISSION_CAUSES))
     packets_lost: dict[str, int] = field(default_factory=lambda: _zeros(LOSS_TRIGGERS))
+    credit_used_up: dict[str, int] = field(default_factory=lambda: _zeros(CREDIT_LEVELS))
     packets_dropped: dict[str, int] = field(default_factory=lambda: _zeros(DROP_REASONS))
     spurious_losses: int = 0
     probes: int = 0
@@ -182,6 +188,7 @@ class EndpointStats:
         for mine, theirs in (
             (self.packets_retransmitted, [stats.packets_retransmitted for stats in connections]),
             (self.packets_lost, [stats.packets_lost for stats in connections]),
+            (self.credit_used_up, [stats.credit_used_up for stats in connections]),
         ):
             mine.update(zip(mine, map(sum, zip(mine.values(), *map(dict.values, theirs), strict=True)), strict=True))
         self.rtt.absorb(*(stats.rtt for stats in connections))
@@ -192,6 +199,7 @@ class EndpointStats:
             self,
             packets_retransmitted=dict(self.packets_retransmitted),
             packets_lost=dict(self.packets_lost),
+            credit_used_up=dict(self.credit_used_up),
             packets_dropped=dict(self.packets_dropped),
             refusals_sent=dict(self.refusals_sent),
             refusals_received=dict(self.refusals_received),

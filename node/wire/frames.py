@@ -59,6 +59,7 @@ class FrameType(IntEnum):
     ORDERED_PART = 0x0B
     WITHDRAW = 0x0C
     MAX_DATA = 0x10
+    MAX_CHANNEL_DATA = 0x11
     PATH_CHALLENGE = 0x1A
     PATH_RESPONSE = 0x1B
     CLOSE = 0x1C
@@ -118,9 +119,13 @@ class WithdrawFrame:
 
 @dataclass(slots=True)
 class MaxDataFrame:
-    """Reliable bytes that the receiver of this frame may have sent since the connection began."""
+    """Reliable bytes that the receiver of this frame may have sent since the connection began.
+
+    channel: those of one channel; None for those of all messages.
+    """
 
     limit: int
+    channel: int | None = None
 
 
 @dataclass(slots=True)
@@ -240,8 +245,12 @@ def append_withdraw(buffer: bytearray, frame: WithdrawFrame) -> None:
 
 
 def append_max_data(buffer: bytearray, frame: MaxDataFrame) -> None:
-    """Appends a MAX_DATA frame."""
-    buffer.append(FrameType.MAX_DATA)
+    """Appends a MAX_DATA or MAX_CHANNEL_DATA frame."""
+    if frame.channel is None:
+        buffer.append(FrameType.MAX_DATA)
+    else:
+        buffer.append(FrameType.MAX_CHANNEL_DATA)
+        append_varint(buffer, frame.channel)
     append_varint(buffer, frame.limit)
 
 
@@ -369,6 +378,11 @@ def _parse_max_data(data: bytes, offset: int) -> tuple[Frame, int]:
     return MaxDataFrame(limit), offset
 
 
+def _parse_max_channel_data(data: bytes, offset: int) -> tuple[Frame, int]:
+    (channel, limit), offset = read_varints(data, offset, 2)
+    return MaxDataFrame(limit, channel), offset
+
+
 def _parse_path_challenge(data: bytes, offset: int) -> tuple[Frame, int]:
     return PathChallengeFrame(_read_path(data, offset)), offset + PATH_CHALLENGE_BYTES
 
@@ -439,6 +453,7 @@ _PARSERS: dict[int, Callable[[bytes, int], tuple[Frame, int]]] = {
     FrameType.ORDERED_PART: _parse_ordered_part,
     FrameType.WITHDRAW: _parse_withdraw,
     FrameType.MAX_DATA: _parse_max_data,
+    FrameType.MAX_CHANNEL_DATA: _parse_max_channel_data,
     FrameType.PATH_CHALLENGE: _parse_path_challenge,
     FrameType.PATH_RESPONSE: _parse_path_response,
     FrameType.CLOSE: _parse_close,

@@ -77,8 +77,8 @@ ROOM_INTERVAL: Duration = 1 * SECOND
 INITIAL_WINDOW_MAX = 64 << 20
 """Bytes that a connection's receive window may begin with."""
 
-RECEIVE_WINDOW_MAX = 16 << 20
-"""Bytes to which a connection's receive window may grow: 1 Gbit/s at a round trip of 130 ms."""
+RECEIVE_WINDOW_MAX, CHANNEL_WINDOW_MAX = 16 << 20, 8 << 20
+"""Bytes to which receive windows of connections may grow, 1 Gbit/s at a round trip of 130 ms, and those of channels."""
 
 REASSEMBLY_MESSAGES_MAX = 4096
 """Partially received messages of one connection, and ordered ones that wait for an earlier one."""

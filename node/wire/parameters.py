@@ -24,7 +24,8 @@ class Parameters:
     """One end's parameters.
 
     connection_id: what the other end puts into the header; 0 on TCP, which has none.
-    max_data: bytes of reliable messages that may be sent before the first MAX_DATA frame.
+    max_data: bytes of reliable messages that may be sent before the first MAX_DATA frame, and in each channel of
+        ordered ones before its first MAX_CHANNEL_DATA frame.
     max_ack_delay: longest time this end holds an acknowledgement back; at most 1 s; microseconds on the wire.
     max_datagram: largest UDP payload this end accepts, in bytes.
     dial_number: of an initiator, larger for each later dial of its process; 0 from a responder.

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from node.impairment.link import LossAt
 from node.sim.goodput import Bulk, jain, measure, observe
+from node.transport.events import Delivery
 
 
 @pytest.mark.parametrize(("loss", "seed"), [(0.0, 1), (0.01, 1), (0.05, 1), (0.1, 1), (0.2, 1), (0.2, 6)])
@@ -50,6 +53,15 @@ def test_newreno_fills_a_clean_path_and_not_a_lossy_one() -> None:
     lossy = measure(Bulk(rate=20e6, rtt=0.04, loss=0.05, seconds=2, congestion="newreno"))
     assert clean >= 0.9 * 20e6
     assert lossy <= 0.2 * 20e6
+
+
+@pytest.mark.must("M45")
+def test_one_ordered_channel_carries_what_a_long_path_does() -> None:
+    bulk = Bulk(rate=100e6, rtt=0.1, warm_up=3, seconds=1)
+    ordered = observe(replace(bulk, delivery=Delivery.ORDERED))
+    assert sum(ordered.goodputs) >= 0.93 * measure(bulk)
+    # The credit of the channel had been what limits it, and grew.
+    assert ordered.connections[0].stats.credit_used_up["channel"] > 0
 
 
 def test_jain_is_one_for_equal_shares_and_one_nth_for_none() -> None:

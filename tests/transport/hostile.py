@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from node.impairment.link import LinkSettings
+from node.transport.events import Delivery
 from node.transport.packet import SentPacket
 from node.transport.settings import TransportSettings
 from node.types import MILLISECOND
@@ -21,6 +22,7 @@ def connected() -> Pair:
     )
     pair.connect()
     pair.server.send(bytes(3_000))
+    pair.server.send(bytes(3_000), Delivery.ORDERED, channel=1)
     pair.run(0.5)
     return pair
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from node.transport.events import Delivery
-from node.transport.flow_control import ReceiveCredit, SendCredit
+from node.transport.flow_control import ReceiveCredit
 from node.transport.fragments import Part, SendQueue
 from node.transport.packet import Message
 from node.transport.pool import ReassemblyPool
@@ -17,9 +17,9 @@ SPACE = 1_368
 
 
 def make_queue(limit: int = 1 << 40) -> SendQueue:
-    credit = SendCredit()
-    credit.raise_limit(limit)
-    return SendQueue(credit)
+    queue = SendQueue()
+    queue.open_credit(limit)
+    return queue
 
 
 def push(queue: SendQueue, number: int, data: bytes, deadline: Instant | None = None) -> None:

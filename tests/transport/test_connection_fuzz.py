@@ -56,7 +56,7 @@ frames: st.SearchStrategy[Frame] = st.one_of(
     st.builds(lambda last: AckFrame(((0, last),), 0), numbers),
     st.builds(lambda last, delay: AckFrame(((last, last),), delay), numbers, st.integers(0, 1 << 60)),
     st.builds(WithdrawFrame, numbers, numbers),
-    st.builds(MaxDataFrame, numbers),
+    st.builds(MaxDataFrame, numbers, st.none() | numbers),
     st.builds(DatagramFrame, st.binary(max_size=40)),
     st.builds(PathChallengeFrame, st.binary(min_size=8, max_size=8)),
     st.builds(PathResponseFrame, st.binary(min_size=8, max_size=8)),

@@ -38,13 +38,13 @@ def test_a_peer_may_use_its_credit_to_the_last_byte_and_no_further() -> None:
     assert caught.value.code is Code.FLOW_CONTROL
 
 
-def test_new_credit_is_announced_when_half_a_window_is_free_again() -> None:
+def test_new_credit_is_announced_when_a_quarter_of_a_window_is_free_again() -> None:
     credit = ReceiveCredit(WINDOW)
     credit.on_received(6_000)
-    credit.on_released(4_999)
+    credit.on_released(2_499)
     assert credit.next_limit(0, 0, None) is None
     credit.on_released(1)
-    assert credit.next_limit(0, 0, None) == WINDOW + 5_000
+    assert credit.next_limit(0, 0, None) == WINDOW + 2_500
     assert credit.next_limit(0, 0, None) is None
 
 
@@ -77,6 +77,21 @@ def test_window_doubles_when_half_of_it_is_used_within_two_round_trips() -> None
     use_half(credit, 79 * MILLISECOND, 40 * MILLISECOND)
     assert credit.window == 2 * WINDOW
     assert credit.limit == 2 * WINDOW + WINDOW
+
+
+@pytest.mark.must("M45")
+@pytest.mark.parametrize(("received", "doublings"), [(WINDOW * 7 // 8, 0), (WINDOW * 7 // 8 + 1, 1)])
+def test_window_doubles_within_eight_round_trips_where_it_was_used_up(received: int, doublings: int) -> None:
+    credit = ReceiveCredit(WINDOW)
+    credit.on_received(received)
+    assert credit.next_limit(0, 0, RTT) is None
+    # What all of it waited for is there; by the time of the next count the credit is far from being used up again.
+    credit.on_released(received)
+    assert credit.next_limit(0, 4 * RTT, RTT) is not None
+    credit.on_received(WINDOW // 2)
+    credit.on_released(WINDOW // 2)
+    assert credit.next_limit(0, 7 * RTT, RTT) is not None
+    assert credit.window == WINDOW << doublings
 
 
 def test_window_stays_when_the_path_is_what_limits_the_peer() -> None:

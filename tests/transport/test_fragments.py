@@ -13,7 +13,7 @@ from node.transport.events import Delivery
 from node.transport.fragments import SendQueue
 from node.transport.packet import Message, Priority
 from node.types import SECOND
-from node.wire.frames import WithdrawFrame
+from node.wire.frames import MaxDataFrame, WithdrawFrame
 from node.wire.limits import (
     CHANNELS_MAX,
     MESSAGE_BYTES_MAX,
@@ -71,7 +71,7 @@ def test_credit_ends_the_sending_to_the_byte() -> None:
     push(queue, 0, bytes(5_000))
     assert sum(part.size for part in take_all(queue)) == 2_000
     assert not queue.has_sendable()
-    queue.credit.raise_limit(5_000)
+    assert queue.raise_limit(MaxDataFrame(5_000))
     assert queue.has_sendable()
     assert sum(part.size for part in take_all(queue)) == 3_000
 

@@ -7,7 +7,7 @@ import pytest
 from node.errors import QueueFull
 from node.impairment.link import LinkSettings
 from node.transport.events import Delivery
-from node.transport.flow_control import ReceiveCredit, SendCredit
+from node.transport.flow_control import ReceiveCredit
 from node.transport.fragments import SendQueue
 from node.transport.packet import Message, Priority
 from node.transport.pool import NoRoom, ReassemblyPool
@@ -27,9 +27,9 @@ def push(side: Side, data: bytes, priority: Priority = Priority.OWN, channel: in
 
 
 def make_queue() -> SendQueue:
-    credit = SendCredit()
-    credit.raise_limit(1 << 40)
-    return SendQueue(credit)
+    queue = SendQueue()
+    queue.open_credit(1 << 40)
+    return queue
 
 
 def ordered(number: int, sequence: int, size: int = 1, offset: int = 0, total: int | None = None) -> MessageFrame:

@@ -35,7 +35,7 @@ class Packer:
     def __init__(self, payload: int = PAYLOAD) -> None:
         self.acks = AckTracker(10 * MILLISECOND)
         self.outbox = Outbox(self.acks, payload)
-        self.outbox.credit.raise_limit(1 << 40)
+        self.outbox.queue.open_credit(1 << 40)
         self.number = 0
         self.message_id = 0
 
@@ -142,6 +142,32 @@ def test_of_several_limits_only_the_highest_is_sent() -> None:
     packer.outbox.push_control(MaxDataFrame(9))
     packer.outbox.on_packet_lost(packet, "timeout")
     assert packer.fill()[1] == [MaxDataFrame(9)]
+
+
+def test_limits_of_different_channels_do_not_replace_each_other() -> None:
+    packer = Packer()
+    limits = [MaxDataFrame(5), MaxDataFrame(7, 0), MaxDataFrame(6, 3)]
+    for limit in limits:
+        packer.outbox.push_control(limit)
+    packer.outbox.push_control(MaxDataFrame(9, 0))
+    assert packer.fill()[1] == [MaxDataFrame(5), MaxDataFrame(9, 0), MaxDataFrame(6, 3)]
+
+
+def test_a_lost_limit_is_not_sent_again_after_a_newer_one() -> None:
+    packer = Packer()
+    lost = []
+    for limit in (5, 9):
+        packer.outbox.push_control(MaxDataFrame(limit, 3))
+        packer.outbox.push_control(MaxDataFrame(limit))
+        lost.append(packer.fill()[0])
+    packer.outbox.on_packet_lost(lost[0], "reordering")
+    assert not packer.outbox.has_eliciting()
+    probe = packer.new_packet()
+    buffer = bytearray()
+    packer.outbox.fill_probe(buffer, probe, lost[0])
+    assert parse_frames(bytes(buffer)) == [PingFrame()]
+    packer.outbox.on_packet_lost(lost[1], "reordering")
+    assert packer.fill()[1] == [MaxDataFrame(9, 3), MaxDataFrame(9)]
 
 
 def test_control_queue_is_bounded() -> None:

@@ -196,9 +196,8 @@ def test_through_any_loss_every_message_arrives_once_and_all_credit_returns(
                 queue.on_lost(part, "timeout")
             else:
                 queue.on_acked(part)
-        limit = credit.next_limit(reassembly.bytes_announced, now, None)
-        if limit is not None:
-            queue.credit.raise_limit(limit)
+        for frame in reassembly.next_limits(now, None):
+            queue.raise_limit(frame)
     assert sorted(received) == sorted(expected)
     assert [data for data in received if data in ordered] == ordered
     assert queue.messages == {}

@@ -107,7 +107,7 @@ def test_credit_of_the_peer_is_taken(half: Half) -> None:
     buffer = bytearray()
     append_max_data(buffer, MaxDataFrame(123))
     half.receive(bytes(buffer))
-    assert half.sending.outbox.credit.limit == 123
+    assert half.sending.outbox.queue.credit.limit == 123
 
 
 def test_more_credit_is_granted_when_half_of_it_is_used(half: Half) -> None:

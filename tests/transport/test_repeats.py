@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from node.transport.events import Delivery
-from node.transport.flow_control import SendCredit
 from node.transport.fragments import Part, SendQueue
 from node.transport.packet import Message
 from node.transport.repeats import COPIES_MAX, REPEATED_BYTES_MAX, Repeats
@@ -15,9 +14,8 @@ class Sender:
     """A queue, and the repeats of what left it. now: one more with each packet."""
 
     def __init__(self) -> None:
-        credit = SendCredit()
-        credit.raise_limit(1 << 30)
-        self.queue = SendQueue(credit)
+        self.queue = SendQueue()
+        self.queue.open_credit(1 << 30)
         self.repeats = Repeats()
         self.now = -1
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from node.transport.events import Delivery
-from node.transport.flow_control import ReceiveCredit, SendCredit
+from node.transport.flow_control import ReceiveCredit
 from node.transport.fragments import Part, SendQueue
 from node.transport.packet import Message, Priority
 from node.transport.pool import ReassemblyPool
@@ -27,9 +27,8 @@ class SendAndReassemble(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        credit = SendCredit()
-        credit.raise_limit(1 << 30)
-        self.queue = SendQueue(credit)
+        self.queue = SendQueue()
+        self.queue.open_credit(1 << 30)
         self.reassembly = Reassembly(ReceiveCredit(1 << 30), ReassemblyPool(1 << 40))
         self.now: Instant = 0
         self.next_id = 0

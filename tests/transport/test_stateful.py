@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from node.transport.ack import AckTracker
 from node.transport.events import Delivery
-from node.transport.flow_control import ReceiveCredit, SendCredit
+from node.transport.flow_control import ReceiveCredit
 from node.transport.fragments import OutgoingMessage, Part, SendQueue
 from node.transport.packet import Message
 from node.transport.pool import ReassemblyPool
@@ -139,9 +139,8 @@ class SendQueueMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        credit = SendCredit()
-        credit.raise_limit(1 << 40)
-        self.queue = SendQueue(credit)
+        self.queue = SendQueue()
+        self.queue.open_credit(1 << 40)
         self.sent: dict[int, bytes] = {}
         self.acked: dict[int, set[int]] = {}
         self.flight: list[Part] = []

@@ -8,7 +8,6 @@ import pytest
 
 from node.errors import SendTimeout
 from node.transport.events import Delivery, MessageAcknowledged, MessageFailed
-from node.transport.flow_control import SendCredit
 from node.transport.fragments import SendQueue
 from node.transport.packet import Message
 from node.transport.stream import StreamRoom
@@ -72,8 +71,8 @@ def test_what_has_arrived_or_is_ordered_is_not_given_up(pair: Pair, delivery: De
 
 @pytest.mark.parametrize("kind", ["udp", "tcp"])
 def test_deadlines_of_messages_that_are_done_are_forgotten(kind: str) -> None:
-    udp, tcp = SendQueue(SendCredit()), StreamOutbox()
-    udp.credit.raise_limit(1 << 40)
+    udp, tcp = SendQueue(), StreamOutbox()
+    udp.open_credit(1 << 40)
     deadlines: list[int] = []
     for number in range(10_000):
         # The first is due soonest and stays; the others are done at once, long before their deadlines.

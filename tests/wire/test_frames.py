@@ -87,7 +87,7 @@ frames: st.SearchStrategy[Frame] = st.one_of(
     ack_frames(),
     message_frames(),
     st.builds(WithdrawFrame, varints, varints),
-    st.builds(MaxDataFrame, varints),
+    st.builds(MaxDataFrame, varints, st.none() | varints),
     st.builds(CloseFrame, varints, st.text(max_size=CLOSE_REASON_BYTES_MAX // 4)),
     st.builds(PathChallengeFrame, st.binary(min_size=PATH_CHALLENGE_BYTES, max_size=PATH_CHALLENGE_BYTES)),
     st.builds(PathResponseFrame, st.binary(min_size=PATH_CHALLENGE_BYTES, max_size=PATH_CHALLENGE_BYTES)),
