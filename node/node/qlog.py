@@ -113,7 +113,10 @@ class TraceFiles:
             found = [
                 (entry.stat(follow_symlinks=False), Path(entry.path))
                 for entry in entries
-                if entry.name.startswith(self._prefix) and entry.name.endswith(SUFFIX)
+                # What somebody has put there under such a name is none of them, and could not be removed.
+                if entry.name.startswith(self._prefix)
+                and entry.name.endswith(SUFFIX)
+                and entry.is_file(follow_symlinks=False)
             ]
         return [(path, status.st_size) for status, path in sorted(found, key=lambda one: one[0].st_mtime_ns)]
 

@@ -104,6 +104,23 @@ async def test_the_oldest_complete_files_make_room_and_others_are_left_alone(tmp
 
 
 @pytest.mark.must("M79")
+async def test_what_is_no_file_of_ours_is_neither_counted_nor_removed(tmp_path: Path) -> None:
+    (tmp_path / "4f3c21aa-1-1.sqlog").mkdir()
+    (tmp_path / "4f3c21aa-1-2.sqlog").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "4f3c21aa-1-3.sqlog").write_bytes(bytes(20_000))
+    pair, log = traced(), Log()
+    recorder = Recorder(files_in(tmp_path, epoch=2, bytes_max=30_000), log)
+    for _ in range(10):
+        pair.client.send(bytes(5_000))
+        pair.run(0.1)
+        await recorder.look(pair.client.endpoint)
+    await recorder.finish(pair.client.endpoint)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"4f3c21aa-1-1.sqlog", "4f3c21aa-1-2.sqlog", "4f3c21aa-2-1.sqlog"}
+    assert log.warnings == []
+
+
+@pytest.mark.must("M79")
 async def test_where_nothing_can_make_room_tracing_ends_and_that_is_said_once(tmp_path: Path) -> None:
     pair, log = traced(), Log()
     recorder = Recorder(files_in(tmp_path, bytes_max=30_000), log)
