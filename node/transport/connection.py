@@ -403,13 +403,18 @@ class Connection:
         if keep_alive and now >= max(self._heard_at, self._asked_at) + keep_alive:
             self._asked_at = now
             self.sending.ask()
-        return now >= self._heard_at + self._settings.idle_timeout
+        return now >= self._idle_at()
+
+    def _idle_at(self) -> Instant:
+        """When the silence will have lasted too long; an answer to the first question after it is waited for, too."""
+        asked_at = self.sending.recovery.asked_at
+        begun_at = self._heard_at if asked_at is None or asked_at < self._heard_at else asked_at
+        return begun_at + self._settings.idle_timeout
 
     def _idle_timeout(self) -> Instant:
-        settings, heard_at = self._settings, self._heard_at
-        keep_alive = settings.keep_alive
-        idle_at = heard_at + settings.idle_timeout
-        return min(idle_at, max(heard_at, self._asked_at) + keep_alive) if keep_alive else idle_at
+        keep_alive = self._settings.keep_alive
+        idle_at = self._idle_at()
+        return min(idle_at, max(self._heard_at, self._asked_at) + keep_alive) if keep_alive else idle_at
 
     def _next_packet(self, now: Instant, *, is_first: bool = True) -> bytes | None:
         assert self._protection is not None

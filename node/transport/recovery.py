@@ -95,6 +95,7 @@ class Recovery:
         "_settings",
         "_spurious_until",
         "_stats",
+        "asked_at",
         "bytes_in_flight",
         "expiries",
         "largest_acked",
@@ -137,6 +138,8 @@ class Recovery:
         # The packet number that was left out last, to see whether the peer acknowledges what it never received.
         self.left_out = -1
         self.lost_at: Instant | None = None
+        # When the first packet left that asks for an answer, since an acknowledgement came last.
+        self.asked_at: Instant | None = None
         self.expiries = 0
 
     @property
@@ -158,6 +161,8 @@ class Recovery:
             self._controller.on_packet_sent(packet)
             self._sent[packet.number] = packet
             self._last_eliciting_at = packet.sent_at
+            if self.asked_at is None:
+                self.asked_at = packet.sent_at
             self.bytes_in_flight += packet.size
             self._hurried += not packet.is_unhurried
 
@@ -187,6 +192,7 @@ class Recovery:
         if now - self._awake_at > STANDSTILL:
             self._look_for_standstill(self.next_timeout(), now)
         self._awake_at = now
+        self.asked_at = None
         is_window_limited = 2 * self.bytes_in_flight >= self._controller.congestion_window
         outcome = AckOutcome([], [], [])
         if len(self._sent) == 1 and largest in self._sent and largest == self._acked.largest + 1 and not self._lost:

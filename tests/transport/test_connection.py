@@ -293,6 +293,40 @@ def test_silent_connection_is_closed_after_the_idle_timeout() -> None:
 
 
 @pytest.mark.must("M68")
+@pytest.mark.parametrize("before", [1, 100, 199, 201])
+def test_what_is_sent_late_in_a_silence_does_not_fail_while_it_arrives(before: int) -> None:
+    """before: milliseconds until the silence would have lasted too long."""
+    settings = TransportSettings(idle_timeout=5 * SECOND)
+    pair = Pair(client_settings=settings, link=LinkSettings(delay=100 * MILLISECOND))
+    pair.connect()
+    pair.server.send(b"the last that the client hears")
+    pair.run(0.31)
+    pair.run(5 - 0.21 - before / 1_000)
+    late = pair.client.send(b"late")
+    pair.run(1)
+    assert pair.server.received() == [b"late"]
+    assert pair.client.acknowledged() == [late]
+    assert pair.client.closed() is None
+
+
+@pytest.mark.must("M68")
+def test_a_peer_that_is_gone_ends_the_connection_though_much_is_sent() -> None:
+    settings = TransportSettings(idle_timeout=5 * SECOND, max_retries=1_000, max_rto=2 * SECOND)
+    pair = Pair(client_settings=settings)
+    pair.connect()
+    pair.run(1)
+    pair.set_link(LinkSettings(loss=1.0))
+    for _ in range(50):
+        assert pair.client.closed() is None
+        pair.client.send(b"is anybody there?")
+        pair.run(0.1)
+    pair.run(0.1)
+    closed = pair.client.closed()
+    assert closed is not None
+    assert closed.code is Code.IDLE_TIMEOUT
+
+
+@pytest.mark.must("M68")
 def test_traffic_in_one_direction_keeps_both_ends_alive() -> None:
     pair = Pair(client_settings=TransportSettings(idle_timeout=3 * SECOND))
     pair.connect()
