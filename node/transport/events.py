@@ -52,12 +52,16 @@ class Connected:
 
 @dataclass(slots=True, kw_only=True)
 class MessageReceived:
-    """A whole message arrived; each reliable message arrives exactly once per connection."""
+    """A whole message arrived; each reliable message arrives exactly once per connection.
+
+    channel: of an ordered message over UDP; None for others, and over TCP, where there is one order for all.
+    """
 
     connection: int
     peer_id: NodeId
     data: bytes
     delivery: Delivery
+    channel: int | None = None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -14,16 +14,20 @@ import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from node.transport.events import Delivery
 from node.transport.packet import Packet
 from node.types import Address
 from node.wire.limits import HANDLER_QUEUE_MAX, HANDLERS_MAX
 
-__all__ = ["Contained", "Handler", "HandlerStats", "Handlers", "finish"]
+__all__ = ["Contained", "Handler", "HandlerStats", "Handlers", "Lane", "finish"]
 
 Handler = Callable[[Packet, Address], Awaitable[None] | None]
 """Called with each message and the address of the peer that sent it; may be a coroutine function."""
+
+Lane: TypeAlias = tuple[int, int | None]
+"""A connection, and the channel of it, or None for all that is not in one."""
 
 ERROR_KINDS_MAX = 32
 """Classes of handler errors counted apart."""
@@ -48,7 +52,7 @@ class HandlerStats:
 class _Call:
     packet: Packet
     address: Address
-    lane: int | None
+    lane: Lane | None
 
 
 class Handlers:
@@ -63,14 +67,14 @@ class Handlers:
         self._on_full = on_full
         self._on_room = on_room
         self._queue: deque[_Call] = deque()
-        self._lanes: dict[int, deque[_Call]] = {}
-        self._running: dict[asyncio.Task[None], int | None] = {}
+        self._lanes: dict[Lane, deque[_Call]] = {}
+        self._running: dict[asyncio.Task[None], Lane | None] = {}
         self._counted = Contained(self._count_error)
         self._waiting = 0
         self._is_full = False
         self._is_closed = False
 
-    def dispatch(self, packet: Packet, address: Address, lane: int | None = None) -> None:
+    def dispatch(self, packet: Packet, address: Address, lane: Lane | None = None) -> None:
         """Calls the handler now or when its turn comes; messages of one lane keep their order."""
         if self.handler is None or self._is_closed:
             self.stats.unhandled += 1
@@ -124,7 +128,7 @@ class Handlers:
                 return
             call = self._lanes[call.lane].popleft()
 
-    def _call(self, packet: Packet, address: Address, lane: int | None) -> bool:
+    def _call(self, packet: Packet, address: Address, lane: Lane | None) -> bool:
         """Calls the handler; whether something remains to be awaited, which then runs."""
         assert self.handler is not None
         self.stats.calls += 1

@@ -99,7 +99,7 @@ class Receiving:
                     has_room = False
                     continue
                 for data in complete:
-                    self._deliver(data, Delivery.RELIABLE if frame.channel is None else Delivery.ORDERED)
+                    self._deliver(data, Delivery.RELIABLE if frame.channel is None else Delivery.ORDERED, frame.channel)
                 # What had no room is no progress, however often it comes.
                 self.progress_at = now
             elif type(frame) is AckFrame:
@@ -140,8 +140,10 @@ class Receiving:
             case _:
                 pass
 
-    def _deliver(self, data: bytes, delivery: Delivery) -> None:
+    def _deliver(self, data: bytes, delivery: Delivery, channel: int | None = None) -> None:
         self._sending.stats.messages_received += 1
         self._events.append(
-            MessageReceived(connection=self._handle, peer_id=self._peer_id, data=data, delivery=delivery)
+            MessageReceived(
+                connection=self._handle, peer_id=self._peer_id, data=data, delivery=delivery, channel=channel
+            )
         )

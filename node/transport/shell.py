@@ -18,7 +18,7 @@ from node.transport.addresses import literal_address, resolve
 from node.transport.arguments import checked_address, checked_data, checked_listening, checked_timeout
 from node.transport.driver import Driver, Machine, Runner
 from node.transport.events import AddressChanged, Closed, Connected, Delivery, Event, MessageReceived
-from node.transport.handlers import Handler, Handlers
+from node.transport.handlers import Handler, Handlers, Lane
 from node.transport.packet import Packet
 from node.transport.sends import Commands, Sends
 from node.transport.settings import TransportSettings
@@ -182,9 +182,9 @@ class MessageTransport(ABC, Generic[InputT]):
     def _socket_stats(self) -> tuple[int, JSONObject]:
         """The number of socket errors, and everything else to report."""
 
-    def _lane(self, event: MessageReceived) -> int | None:
+    def _lane(self, event: MessageReceived) -> Lane | None:
         """Messages of one lane reach the handler one after the other."""
-        return event.connection if event.delivery is Delivery.ORDERED else None
+        return (event.connection, event.channel) if event.delivery is Delivery.ORDERED else None
 
     def _view(self, snapshot: ConnectionSnapshot) -> ConnectionView:
         return view_of(snapshot)

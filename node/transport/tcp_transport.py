@@ -21,6 +21,7 @@ from node.identity.keys import Identity
 from node.transport.addresses import listening_address
 from node.transport.driver import Runner
 from node.transport.events import MessageReceived
+from node.transport.handlers import Lane
 from node.transport.settings import TransportSettings
 from node.transport.shell import STOP_TIMEOUT, JSONObject, MessageTransport, random_identity
 from node.transport.stats import ConnectionSnapshot
@@ -124,8 +125,8 @@ class TCPTransport(MessageTransport[StreamInput]):
             "socket": asdict(stats)
         }
 
-    def _lane(self, event: MessageReceived) -> int | None:
-        return event.connection
+    def _lane(self, event: MessageReceived) -> Lane | None:
+        return event.connection, None
 
     def _view(self, snapshot: ConnectionSnapshot) -> ConnectionView:
         view = replace(view_of(snapshot), rto=None, computed_rto=None)

@@ -35,7 +35,7 @@ class Gate:
 
     def dispatch(self, *payloads: bytes, lane: int | None = None, delivery: Delivery = Delivery.RELIABLE) -> None:
         for payload in payloads:
-            self.handlers.dispatch(Packet(payload, delivery), PEER, lane)
+            self.handlers.dispatch(Packet(payload, delivery), PEER, None if lane is None else (lane, None))
 
     async def finish(self) -> None:
         while self.handlers._running:

@@ -83,6 +83,8 @@ def test_messages_of_every_class_become_events(half: Half) -> None:
         (b"unreliable", Delivery.UNRELIABLE),
     ]
     assert half.sending.stats.messages_received == 3
+    channels = [event.channel for event in half.events if isinstance(event, MessageReceived)]
+    assert channels == [None, 2, None]
 
 
 def test_a_message_in_two_packets_is_delivered_once_it_is_whole(half: Half) -> None:

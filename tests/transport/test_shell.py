@@ -53,8 +53,10 @@ class Bare(MessageTransport[Datagram]):
         return 3, {"socket": {}}
 
 
-def received(delivery: Delivery = Delivery.RELIABLE) -> MessageReceived:
-    return MessageReceived(connection=1, peer_id=PEER_ID, data=b"payload", delivery=delivery)
+def received(
+    delivery: Delivery = Delivery.RELIABLE, data: bytes = b"payload", channel: int | None = None
+) -> MessageReceived:
+    return MessageReceived(connection=1, peer_id=PEER_ID, data=data, delivery=delivery, channel=channel)
 
 
 @pytest.mark.asyncio
@@ -114,6 +116,31 @@ async def test_messages_come_with_the_address_of_their_connection() -> None:
         Closed(connection=1, peer_id=PEER_ID, address=PEER, code=Code.OK, reason="", by_peer=True, is_initiator=True)
     )
     assert not bare._addresses
+    await bare.stop()
+
+
+@pytest.mark.asyncio
+@pytest.mark.must("M39")
+async def test_a_slow_reader_of_one_channel_holds_up_no_other() -> None:
+    bare, read, may_go_on = Bare(), Inbox(), asyncio.Event()
+
+    async def handler(packet: Packet, address: Address) -> None:
+        await read(packet, address)
+        if packet.payload.startswith(b"slow"):
+            await may_go_on.wait()
+
+    bare.register_handler(handler)
+    await bare.start()
+    bare.handle_event(Connected(connection=1, peer_id=PEER_ID, address=PEER, is_initiator=True))
+    for number in range(3):
+        bare.handle_event(received(Delivery.ORDERED, b"slow %d" % number, 1))
+        bare.handle_event(received(Delivery.ORDERED, b"other %d" % number, 2))
+        bare.handle_event(received(data=b"plain %d" % number))
+    await read.wait_for(7)
+    assert [payload for payload in read.payloads if payload.startswith(b"slow")] == [b"slow 0"]
+    may_go_on.set()
+    await read.wait_for(9)
+    assert read.payloads[7:] == [b"slow 1", b"slow 2"]
     await bare.stop()
 
 
