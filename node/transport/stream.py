@@ -227,7 +227,7 @@ class StreamEndpoint:
         found = self._connections.get(connection)
         if found is None:
             raise UnknownPeer(f"connection {connection} is unknown or closed")
-        message_id = found.send(message)
+        message_id = found.send(message, now)
         self._mark_ready(found)
         self._arm(found)
         return message_id

@@ -274,10 +274,14 @@ class StreamConnection:
 
     # --- writing
 
-    def send(self, message: Message) -> int:
+    def send(self, message: Message, now: Instant) -> int:
         """Queues a message and returns its id; raises what `StreamOutbox.push` raises."""
         message_id = self._next_message_id
+        is_first = not len(self.outbox)
         self.outbox.push(message_id, message)
+        if is_first and self.state is ConnectionState.ESTABLISHED:
+            # An answer to the first question in a silence is waited for as long as for a sign of life.
+            self.expires_at = now + self._settings.idle_timeout
         self._next_message_id += 1
         self._acks.on_sent()
         self.stats.messages_sent += 1

@@ -166,3 +166,18 @@ def test_a_key_is_not_used_beyond_its_limit(network: StreamNetwork, monkeypatch:
         if alice.of(Closed):
             break
     assert alice.codes() == [Code.KEY_EXHAUSTED]
+
+
+def test_what_is_sent_late_in_a_silence_does_not_fail_while_it_arrives(network: StreamNetwork) -> None:
+    alice, bob, handle = connected(network)
+    network.advance(59.9)
+    message_id = alice.endpoint.send(handle, reliable(b"late"), network.now)
+    alice.endpoint.handle_timeout(network.now + SECOND)
+    network.run()
+    assert bob.received() == [b"late"]
+    assert [event.message_id for event in alice.of(MessageAcknowledged)] == [message_id]
+    assert not alice.codes()
+    alice.endpoint.send(handle, reliable(b"to nobody"), network.now)
+    alice.endpoint.handle_timeout(network.now + 61 * SECOND)
+    network.run()
+    assert alice.codes() == [Code.IDLE_TIMEOUT]
