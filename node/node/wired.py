@@ -3,7 +3,8 @@
 Stands in for the driver where sockets are opened, and so sees everything that is sent and received. Packets over UDP
 meet the fate that `Wire` decides, one by one, each after its delay. TCP has no packets to lose here: what a stream
 carries is delayed, held to the rate, and held back for as long as its link is cut, as a kernel would that keeps
-resending. Without demands everything passes at once. Probes, which measure links, are answered here as well.
+resending; and as a kernel it takes little more than has left, so that deadlines can still withdraw the rest. Without
+demands everything passes at once. Probes, which measure links, are answered here as well.
 """
 
 from __future__ import annotations
@@ -17,8 +18,17 @@ from typing import Any, Protocol, TypeVar
 from node.impairment.wire import Wire
 from node.transport.driver import Runner
 from node.transport.packet import Datagram, Transmit
-from node.transport.stream import StreamClosed, StreamConnect, StreamInput, StreamOpened, StreamShutdown, StreamWrite
+from node.transport.stream import (
+    StreamClosed,
+    StreamConnect,
+    StreamInput,
+    StreamOpened,
+    StreamRoom,
+    StreamShutdown,
+    StreamWrite,
+)
 from node.types import MILLISECOND, SECOND, Address, Instant
+from node.wire.limits import STREAM_UNSENT_BYTES
 
 __all__ = ["Wired"]
 
@@ -42,12 +52,19 @@ class _Driver(Runner[Input], Protocol):
 
 @dataclass(slots=True)
 class _Stream:
-    """One TCP stream. waiting: outputs with the instant at which they are due, in order."""
+    """One TCP stream. waiting: outputs with the instant at which they are due, in order.
+
+    is_full: so much has not left yet that no kernel would take more. kernel_has_room: as the socket says. has_room: as
+    the machine was told.
+    """
 
     address: Address
     waiting: deque[tuple[Instant, object]] = field(default_factory=deque)
     held: int = 0
     busy_until: Instant = 0
+    is_full: bool = False
+    kernel_has_room: bool = True
+    has_room: bool = True
     timer: asyncio.TimerHandle | None = None
 
 
@@ -92,6 +109,11 @@ class Wired:
                 self._streams.setdefault(received.stream, _Stream(received.address))
             elif isinstance(received, StreamClosed):
                 self._forget(received.stream)
+            elif isinstance(received, StreamRoom) and received.stream in self._streams:
+                stream = self._streams[received.stream]
+                stream.kernel_has_room = received.has_room
+                self._tell_room(received.stream, stream)
+                continue
             passed.append(received)
         if passed:
             self._driver.feed(passed)
@@ -161,15 +183,28 @@ class Wired:
             stream.timer.cancel()
             stream.timer = None
         now = self.now()
-        is_cut = self.wire.settings_for(stream.address[0], now).loss >= 1.0 and stream.held <= HELD_BYTES_MAX
+        settings = self.wire.settings_for(stream.address[0], now)
+        is_cut = settings.loss >= 1.0 and stream.held <= HELD_BYTES_MAX
         while stream.waiting and not is_cut and stream.waiting[0][0] <= now:
             output = stream.waiting.popleft()[1]
             if isinstance(output, StreamWrite):
                 stream.held -= len(output.data)
             self._pass_on(output)
+        unsent = stream.held if is_cut else max(0, stream.busy_until - now) * settings.rate // SECOND
+        stream.is_full = unsent > STREAM_UNSENT_BYTES
+        self._tell_room(number, stream)
         if stream.waiting:
             wait = CUT_CHECK if is_cut else stream.waiting[0][0] - now
+            if stream.is_full and not is_cut:
+                wait = min(wait, (unsent - STREAM_UNSENT_BYTES) * SECOND // settings.rate)
             stream.timer = self._loop.call_later(wait / SECOND, self._run, number, stream)
+
+    def _tell_room(self, number: int, stream: _Stream) -> None:
+        """Tells the machine whether more may come, when that has changed."""
+        has_room = stream.kernel_has_room and not stream.is_full
+        if has_room != stream.has_room and number in self._streams:
+            stream.has_room = has_room
+            self._driver.feed([StreamRoom(number, has_room)])
 
     def _pass_on(self, output: object) -> None:
         if isinstance(output, StreamShutdown):

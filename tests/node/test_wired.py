@@ -10,8 +10,9 @@ from node.impairment.link import LinkSettings
 from node.impairment.wire import Demand, Wire
 from node.node.wired import Wired
 from node.transport.packet import Transmit
-from node.transport.stream import StreamConnect, StreamOpened, StreamShutdown, StreamWrite
+from node.transport.stream import StreamConnect, StreamOpened, StreamRoom, StreamShutdown, StreamWrite
 from node.types import MILLISECOND, SECOND
+from node.wire.limits import STREAM_UNSENT_BYTES
 
 TARGET = ("10.0.0.2", 9000)
 CUT = LinkSettings(loss=1.0)
@@ -126,6 +127,41 @@ def test_a_stream_over_a_cut_link_stands_still_until_it_is_healed() -> None:
         assert rig.sent == []
         rig.wire.heal()
         await rig.until(1)
+
+    asyncio.run(scenario())
+
+
+def test_a_cut_stream_takes_no_more_than_a_kernel_would() -> None:
+    async def scenario() -> None:
+        rig = Rig()
+        rig.wired.feed([StreamOpened(1, TARGET, is_initiator=False)])
+        rig.wire.demand(Demand(step="cut", kind="partition", settings=CUT))
+        rig.driver.fed.clear()
+        rig.driver.send(StreamWrite(1, bytes(STREAM_UNSENT_BYTES)))
+        assert rig.driver.fed == []
+        rig.driver.send(StreamWrite(1, b"a"))
+        assert rig.driver.fed == [StreamRoom(1, has_room=False)]
+        rig.wired.feed([StreamRoom(1, has_room=False)])
+        rig.wire.heal()
+        await rig.until(2)
+        assert len(rig.driver.fed) == 1, "the kernel is full, too"
+        rig.wired.feed([StreamRoom(1, has_room=True)])
+        assert rig.driver.fed[1:] == [StreamRoom(1, has_room=True)]
+
+    asyncio.run(scenario())
+
+
+def test_a_slow_stream_takes_more_as_it_gets_rid_of_what_it_has() -> None:
+    async def scenario() -> None:
+        rig = Rig(LinkSettings(rate=STREAM_UNSENT_BYTES, delay=10 * SECOND))
+        rig.driver.send(StreamConnect(7, TARGET))
+        rig.driver.send(StreamWrite(7, bytes(2 * STREAM_UNSENT_BYTES)))
+        assert rig.driver.fed == [StreamRoom(7, has_room=False)]
+        rig.driver.time = SECOND
+        rig.wired._run(7, rig.wired._streams[7])
+        assert rig.driver.fed[1:] == [StreamRoom(7, has_room=True)]
+        assert rig.sent == [], "what is under way is no longer to be sent"
+        rig.wired.close()
 
     asyncio.run(scenario())
 
