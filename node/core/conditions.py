@@ -1,4 +1,5 @@
-"""What the network is like, as far as this node's UDP connections show: round trip times, and the share that is lost.
+"""What the network is like, as far as this node's connections show: round trip times, the share that is lost, and
+what is arriving.
 
 Reads the counters of connections; the services above are told numbers and know no connections.
 """
@@ -6,7 +7,8 @@ Reads the counters of connections; the services above are told numbers and know 
 from __future__ import annotations
 
 from node.transport.endpoint import Endpoint
-from node.types import Duration, NodeId
+from node.transport.stream import StreamEndpoint
+from node.types import Duration, Instant, NodeId
 
 __all__ = ["Conditions"]
 
@@ -20,8 +22,9 @@ MEMORY = 0.75
 class Conditions:
     """The conditions of one node; `read` once in a while, about once a second."""
 
-    def __init__(self, endpoint: Endpoint | None) -> None:
+    def __init__(self, endpoint: Endpoint | None, streams: StreamEndpoint | None = None) -> None:
         self._endpoint = endpoint
+        self._streams = streams
         self._before: dict[int, tuple[int, int]] = {}
         self._sent = 0.0
         self._lost = 0.0
@@ -33,6 +36,13 @@ class Conditions:
         if endpoint is None or handle is None:
             return None
         return endpoint.connections[handle].sending.rtt.smoothed_rtt
+
+    def arriving(self, peer: NodeId, now: Instant) -> int:
+        """Bytes that are here of messages from that peer of which parts are missing."""
+        endpoint, streams = self._endpoint, self._streams
+        return (endpoint.bytes_arriving(peer, now) if endpoint is not None else 0) + (
+            streams.bytes_arriving(peer, now) if streams is not None else 0
+        )
 
     def read(self) -> float:
         """The share of packets that is lost, 0 to 1.

@@ -88,8 +88,9 @@ class Machine:
         self.peers.watch.digest = self.gossip.digest
         self.peers.links.rank = self.trust.rank
         self.peers.links.is_precious = self.gossip.mesh.__contains__
-        conditions = Conditions(self.udp)
+        conditions = Conditions(self.udp, self.tcp)
         self.gossip.rtt, self.gossip.loss = conditions.rtt, conditions.read
+        self.gossip.pulls.arriving = conditions.arriving
         self._wall_offset = wall_offset
         self._epoch = epoch
         sealer = Sealer(identity, network_id=settings.network_id, epoch=epoch)

@@ -66,7 +66,8 @@ class Gossip:
     """The gossip service of one node. After each call, drain `poll_action`.
 
     rtt: smoothed round trip time of a peer, None while unknown. loss: share of packets lost on this node's links, asked
-    once a second. mesh.rank: how much a peer is trusted, -1 to 1. clocks: how far the clocks of peers are off.
+    once a second. mesh.rank: how much a peer is trusted, -1 to 1. pulls.arriving: see `Pulls`.
+    clocks: how far the clocks of peers are off.
     """
 
     def __init__(self, identity: Identity, settings: GossipSettings, *, random: Random) -> None:
@@ -80,7 +81,7 @@ class Gossip:
         self._random = random
         self._sealer = Sealer(identity, network_id=settings.network_id, epoch=settings.epoch)
         self._admission = Admission(identity.public_key, settings, self.clocks)
-        self._pulls = Pulls()
+        self.pulls = Pulls()
         self._promises = Promises()
         self._actions: deque[Action] = deque()
         self._spreader = Spreader(self.mesh, self._admission.store, self.stats, self._actions, random=random)
@@ -110,7 +111,7 @@ class Gossip:
         """An active peer is gone."""
         self._spreader.lanes.pop(peer, None)
         self._reconciler.peer_down(peer)
-        self._pulls.forget(peer, now)
+        self.pulls.forget(peer, now)
         self._promises.forget(peer)
         self._graft(self.mesh.remove(peer, now))
 
@@ -193,7 +194,7 @@ class Gossip:
 
     def handle_timeout(self, now: Instant) -> None:
         """Asks, tells, sends and maintains whatever is due."""
-        for peer, message_ids in self._pulls.overdue(now).items():
+        for peer, message_ids in self.pulls.overdue(now).items():
             self._request(peer, message_ids)
         self._spreader.handle_timeout(now)
         if self._follow_at is not None and self._follow_at <= now:
@@ -210,7 +211,7 @@ class Gossip:
     def next_timeout(self) -> Instant | None:
         """When `handle_timeout` is due."""
         earliest: Instant | None = None
-        for due in (self._pulls.next_timeout(), self._spreader.next_timeout(), self._follow_at, self._maintain_at):
+        for due in (self.pulls.next_timeout(), self._spreader.next_timeout(), self._follow_at, self._maintain_at):
             if due is not None and (earliest is None or due < earliest):
                 earliest = due
         return earliest
@@ -306,11 +307,11 @@ class Gossip:
         if reason != "future":
             # The id names exactly these bytes, and these bytes will never be right: a copy costs one hash.
             self._admission.seen.add(identifier, is_accepted=False)
-            self._pulls.arrived(identifier)
+            self.pulls.arrived(identifier)
 
     def _accept(self, peer: NodeId, envelope: Envelope, hops: int, now: Instant) -> None:
-        holders = (peer, *self._pulls.announcers(envelope.message_id))
-        was_missed = self._pulls.arrived(envelope.message_id)
+        holders = (peer, *self.pulls.announcers(envelope.message_id))
+        was_missed = self.pulls.arrived(envelope.message_id)
         message = self._admission.accept(envelope, hops, now)
         self._reconciler.accepted(envelope.message_id, now)
         self.mesh.arrived(peer, 0)
@@ -380,12 +381,12 @@ class Gossip:
         for identifier in listed:
             self._settle(peer, identifier)
             if identifier not in self._admission.seen:
-                self._pulls.announced(identifier, peer, ask_at, patience, is_missed=is_missed)
+                self.pulls.announced(identifier, peer, ask_at, patience, is_missed=is_missed)
             elif urgency == Urgency.SOON:
                 first = self._admission.store.get(identifier)
                 if first is not None:
                     self.mesh.arrived(peer, now - first.arrived_at)
-        for asked, message_ids in self._pulls.overdue(now).items():
+        for asked, message_ids in self.pulls.overdue(now).items():
             self._request(asked, message_ids)
 
     def _grace(self, rtt: Duration) -> Duration:
@@ -435,7 +436,7 @@ class Gossip:
         self.stats.requested += len(message_ids)
         for start in range(0, len(message_ids), ANNOUNCED_IDS_MAX):
             part = message_ids[start : start + ANNOUNCED_IDS_MAX]
-            first = next((identifier for identifier in part if self._pulls.is_first_round(identifier)), None)
+            first = next((identifier for identifier in part if self.pulls.is_first_round(identifier)), None)
             watched = (first,) if first is not None and self._promises.asked(peer, first) else ()
             data = encode_ids(Act.REQUEST, part)
             self._actions.append(Send(peers=(peer,), data=data, message_ids=watched, is_request=True))

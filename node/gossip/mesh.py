@@ -118,6 +118,14 @@ class Mesh:
         """The linked peers outside the mesh, oldest link first."""
         return [peer for peer, link in self._links.items() if link.asked is None]
 
+    def senders(self, author: NodeId) -> list[NodeId]:
+        """The members that send this node large bodies of that author unasked."""
+        return [
+            peer
+            for peer, link in self._links.items()
+            if link.asked is not None and (peer == author or Wish.EAGER in link.asked)
+        ]
+
     def wants_body(self, peer: NodeId, *, is_small: bool) -> bool:
         """Whether that member wants such a body unasked."""
         asks = self._links[peer].asks

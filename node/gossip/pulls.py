@@ -1,39 +1,53 @@
 """Messages that peers announced and this node lacks: when to ask whom for them, and whom next if no answer comes.
 
 One request per message is under way at any time: requests that race the copies of the mesh are what duplicates are
-made of. Knows nothing of the network. Bounded: the oldest wish goes when there are too many, and each is given up after
-every announcer was asked ROUNDS_MAX times.
+made of. Whoever was asked and sends something large is waited for while that grows. Knows nothing of the network.
+Bounded: the oldest wish goes when there are too many, and each is given up after every announcer was asked ROUNDS_MAX
+times.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
-from node.types import Duration, Instant, NodeId
+from node.types import SECOND, Duration, Instant, NodeId
 from node.wire.limits import ANNOUNCERS_MAX, WANTED_MESSAGES_MAX
 
 __all__ = ["Pulls"]
 
 ROUNDS_MAX = 8
 
+PROGRESS_MIN = 16_384
+"""Bytes per second that show that what was asked for is coming: the largest message takes 16 s at that rate."""
+
+DELAYS_MAX = 2
+"""Times in a row that whoever was asked is waited for once more: a trickle must not keep a message away for long."""
+
 
 @dataclass(slots=True)
 class _Want:
-    """is_missed: a sync told of it, so that it may be from before this node's time."""
+    """is_missed: a sync told of it, so that it may be from before this node's time.
+
+    arriving: bytes that were here in part of what the asked one sends, when that was looked at last. delays: times in a
+    row that it was waited for once more.
+    """
 
     announcers: list[NodeId]
     is_missed: bool
     asked: int
     ask_at: Instant
     patience: Duration
+    arriving: int = 0
+    delays: int = 0
 
 
 class Pulls:
-    """Wanted message ids."""
+    """Wanted message ids. arriving: bytes that are here of messages from a peer of which parts are missing."""
 
     def __init__(self) -> None:
+        self.arriving: Callable[[NodeId, Instant], int] = lambda peer, now: 0
         self._wants: dict[bytes, _Want] = {}
         self._deadlines: list[tuple[Instant, bytes]] = []
 
@@ -85,7 +99,7 @@ class Pulls:
             want.asked = rounds * (count - 1) + turn - (place < turn)
             del want.announcers[place]
             if was_asked and now < want.ask_at:
-                want.ask_at = now
+                want.ask_at, want.delays = now, DELAYS_MAX
                 heappush(self._deadlines, (now, message_id))
 
     def overdue(self, now: Instant) -> dict[NodeId, list[bytes]]:
@@ -99,12 +113,24 @@ class Pulls:
             if not want.announcers or want.asked >= ROUNDS_MAX * len(want.announcers):
                 del self._wants[message_id]
                 continue
-            peer = want.announcers[want.asked % len(want.announcers)]
-            want.asked += 1
+            if self._is_coming(want, now):
+                want.delays += 1
+            else:
+                peer = want.announcers[want.asked % len(want.announcers)]
+                want.asked += 1
+                want.delays, want.arriving = 0, self.arriving(peer, now)
+                requests.setdefault(peer, []).append(message_id)
             want.ask_at = now + want.patience
             self._schedule(message_id, want)
-            requests.setdefault(peer, []).append(message_id)
         return requests
+
+    def _is_coming(self, want: _Want, now: Instant) -> bool:
+        """Whether more is here of what the one that was asked sends than a patience ago, or a message is whole."""
+        if not want.asked or want.delays == DELAYS_MAX:
+            return False
+        before = want.arriving
+        want.arriving = self.arriving(want.announcers[(want.asked - 1) % len(want.announcers)], now)
+        return abs(want.arriving - before) * SECOND >= PROGRESS_MIN * want.patience
 
     def is_first_round(self, message_id: bytes) -> bool:
         """Whether whoever was asked last for that message had not been asked for it before."""

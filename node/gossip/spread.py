@@ -35,6 +35,10 @@ COMPLETE_COPIES = ((0.01, 1), (0.07, 2), (1.0, 5))
 """Copies that a relay pushes where the author reaches everybody, by the loss up to which they suffice. That five
 are all lost is rarer than that the author's repetition is; more would only cost processor time."""
 
+HEAVY_LOSS = 0.07
+"""Share of lost packets above which a relay pushes a large body to one more, though the author sends it to everybody:
+the copies of two that lose different packets are whole sooner than the repetitions of one."""
+
 
 class Spreader:
     """The outgoing half. loss: share of packets lost on this node's links, 0 to 1."""
@@ -73,7 +77,7 @@ class Spreader:
     def relay(self, message_id: bytes, message: Retained, holders: Sequence[NodeId], now: Instant) -> None:
         """Sends a message that has just arrived for the first time to everybody else who should have it from here.
 
-        holders: peers that have shown that they have it, by a copy or by its id.
+        holders: peers that have shown that they have it, by a copy or by its id; first the one whose copy came.
         """
         if message.hops >= HOPS_MAX:
             return
@@ -89,8 +93,13 @@ class Spreader:
         rest = [peer for peer in others if peer not in pushed]
         if self._mesh.is_full or size <= SMALL_BODY_BYTES:
             self._owe(rest, message_id, now)
-        elif rest:
+        else:
             self.tell(rest, [message_id], Urgency.SOON)
+        if size > SMALL_BODY_BYTES:
+            told = (*rest, *holders[:1])
+            senders = [peer for peer in self._mesh.senders(message.origin) if peer not in told]
+            # What was lost of the copies that are still under way to this node need not be sent again.
+            self.tell(senders, [message_id], Urgency.SOON, reliable=False)
 
     def serve(self, peer: NodeId, message_ids: Iterable[bytes], now: Instant) -> None:
         """Sends that peer what it asked for, as far as it is here, each at most SERVES_MAX times."""
@@ -101,7 +110,7 @@ class Spreader:
             if message.served is None:
                 message.served = {}
             served = message.served.get(peer, 0)
-            if served < SERVES_MAX:
+            if served < SERVES_MAX and message_id not in self.lanes[peer].under_way:
                 message.served[peer] = served + 1
                 self._stats.served += 1
                 self._push([peer], message_id, message, Rank.REPAIR, now)
@@ -197,7 +206,7 @@ class Spreader:
         mesh = self._mesh
         is_small = size <= SMALL_BODY_BYTES
         if not is_small and mesh.is_full and hops == 1:
-            return []
+            return self._random.sample(others, min(len(others), 1)) if self.loss > HEAVY_LOSS else []
         if not is_small or not mesh.is_complete:
             wanting = [peer for peer in others if mesh.wants_body(peer, is_small=is_small)]
             if is_small and len(wanting) > mesh.copies_max:

@@ -229,6 +229,11 @@ class Endpoint:
         connection = self._by_peer.get(peer_id)
         return connection.origin.handle if connection is not None else None
 
+    def bytes_arriving(self, peer_id: NodeId, now: Instant) -> int:
+        """Bytes that are here of messages from that peer of which parts are missing."""
+        connection = self._by_peer.get(peer_id)
+        return connection.bytes_stalled(now) if connection is not None else 0
+
     def connection_at(self, address: Address) -> int | None:
         """A connection with that address that is established or on its way, the newest of them."""
         address = canonical_address(address)

@@ -255,6 +255,11 @@ class StreamEndpoint:
         connection = self._peers.get(peer_id)
         return None if connection is None else connection.origin.handle
 
+    def bytes_arriving(self, peer_id: NodeId, now: Instant) -> int:
+        """Bytes that are here of messages from that peer of which parts are missing."""
+        connection = self._peers.get(peer_id)
+        return 0 if connection is None else connection.bytes_stalled(now)
+
     def connection_at(self, address: Address) -> int | None:
         """The connection, established or not, that was dialled at that address or comes from it, or its successor."""
         connection = self._addresses.get(address)

@@ -35,3 +35,21 @@ def test_the_share_of_lost_packets_is_measured(loss: float, least: float, most: 
 def test_too_few_packets_say_nothing() -> None:
     assert Conditions(None).read() == 0.0
     assert conditions(Network(1)).read() == 0.0
+
+
+def test_what_is_here_of_a_message_in_part_is_known_over_either_carrier() -> None:
+    network = meshed(2, default=link(delay=0.02), enable_tcp=True)
+    machine = network.machine(0)
+    reader = Conditions(machine.udp, machine.tcp)
+    author = network.identities[1].public_key
+
+    def arriving() -> int:
+        return reader.arriving(author, network.world.now)
+
+    assert arriving() == 0
+    network.streams.is_blocked = True
+    network.broadcast(1, {"blob": bytes(250_000)})
+    assert network.world.run_until(lambda: arriving() > 10_000, 2, every=0.005)
+    network.world.run(5)
+    assert arriving() == 0
+    assert Conditions(None).arriving(author, 0) == 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from node.gossip.pulls import ROUNDS_MAX, Pulls
+import pytest
+
+from node.gossip.pulls import DELAYS_MAX, PROGRESS_MIN, ROUNDS_MAX, Pulls
 from node.types import SECOND, Instant, NodeId
 from node.wire.limits import ANNOUNCERS_MAX, WANTED_MESSAGES_MAX
 
@@ -139,3 +141,38 @@ def test_a_wish_that_only_the_gone_could_fulfil_ends() -> None:
     pulls.forget(PEERS[0], 1)
     assert pulls.overdue(1) == {}
     assert ID not in pulls
+
+
+def test_whoever_sends_something_large_is_waited_for_while_that_grows() -> None:
+    pulls, arriving = Pulls(), dict.fromkeys(PEERS, 0)
+    pulls.arriving = lambda peer, now: arriving[peer]
+    announce(pulls, PEERS[0])
+    announce(pulls, PEERS[1])
+    assert pulls.overdue(0) == {PEERS[0]: [ID]}
+    for second in range(1, DELAYS_MAX + 1):
+        arriving[PEERS[0]] += PROGRESS_MIN
+        assert pulls.overdue(second * SECOND) == {}
+    arriving[PEERS[0]] += PROGRESS_MIN
+    assert pulls.overdue((DELAYS_MAX + 1) * SECOND) == {PEERS[1]: [ID]}
+
+
+@pytest.mark.parametrize("sender", PEERS[:2])
+def test_a_trickle_or_what_somebody_else_sends_is_waited_for_by_nobody(sender: NodeId) -> None:
+    pulls, arriving = Pulls(), dict.fromkeys(PEERS, 0)
+    pulls.arriving = lambda peer, now: arriving[peer]
+    announce(pulls, PEERS[0])
+    announce(pulls, PEERS[1])
+    assert pulls.overdue(0) == {PEERS[0]: [ID]}
+    arriving[sender] += PROGRESS_MIN - 1 if sender == PEERS[0] else 10 * PROGRESS_MIN
+    assert pulls.overdue(SECOND) == {PEERS[1]: [ID]}
+
+
+def test_nobody_waits_for_a_peer_that_is_gone() -> None:
+    pulls, arriving = Pulls(), dict.fromkeys(PEERS, 0)
+    pulls.arriving = lambda peer, now: arriving[peer]
+    announce(pulls, PEERS[0])
+    announce(pulls, PEERS[1])
+    assert pulls.overdue(0) == {PEERS[0]: [ID]}
+    arriving[PEERS[1]] = 10 * PROGRESS_MIN
+    pulls.forget(PEERS[0], 5)
+    assert pulls.overdue(5) == {PEERS[1]: [ID]}

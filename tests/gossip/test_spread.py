@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from random import Random
 
+import pytest
+
 from node.gossip.actions import Action, Send
 from node.gossip.frames import Act
 from node.gossip.lane import Lane
@@ -79,7 +81,39 @@ def test_a_larger_body_is_pushed_to_who_wants_it_and_the_others_are_told() -> No
     for peer in lazy:
         desk.mesh.grafted(peer, Wish.NONE, 0)
     desk.spreader.relay(ID, desk.message(SMALL_BODY_BYTES + 1), [via], 0)
-    assert desk.said() == {Act.MESSAGE: {eager}, Act.HAVE: set(lazy)}
+    # The eager one is asked for large bodies itself, so that it may be sending this one.
+    assert desk.said() == {Act.MESSAGE: {eager}, Act.HAVE: {eager, *lazy}}
+
+
+def test_who_may_be_sending_the_same_large_body_is_told_at_once_that_it_is_here() -> None:
+    desk = Desk()
+    via, eager, author, *lazy = desk.mesh.members()
+    desk.mesh.grafted(eager, Wish.NONE, 0)
+    message = desk.message(SMALL_BODY_BYTES + 1)
+    message.origin = author
+    asked = [peer for peer in desk.mesh.members() if Wish.EAGER in desk.mesh.wish(peer)]
+    desk.spreader.relay(ID, message, [via, *lazy], 0)
+    assert desk.said() == {Act.HAVE: {eager, author, *asked} - {via}}
+
+
+@pytest.mark.parametrize(("loss", "copies"), [(0.05, 0), (0.2, 1)])
+def test_where_much_is_lost_relays_help_the_author_of_a_large_body(loss: float, copies: int) -> None:
+    desk = Desk(population=13)
+    desk.spreader.loss = loss
+    desk.spreader.relay(ID, desk.message(4000), PEERS[:1], 0)
+    assert len(desk.said().get(Act.MESSAGE, ())) == copies
+
+
+def test_a_copy_under_way_is_not_sent_again_on_request() -> None:
+    desk = Desk()
+    desk.message(4000)
+    desk.spreader.serve(PEERS[0], [ID], 0)
+    assert desk.said() == {Act.MESSAGE: {PEERS[0]}}
+    desk.spreader.serve(PEERS[0], [ID], 0)
+    assert desk.said() == {}
+    desk.spreader.done(PEERS[0], [ID])
+    desk.spreader.serve(PEERS[0], [ID], 0)
+    assert desk.said() == {Act.MESSAGE: {PEERS[0]}}
 
 
 def test_a_body_that_travels_over_tcp_is_told_of_only() -> None:
