@@ -7,9 +7,8 @@ buffers per packet; a known answer checked at import decides whether `PacketCiph
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from struct import Struct
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 from nacl import bindings
 from nacl.exceptions import CryptoError
@@ -21,7 +20,17 @@ try:
 except ImportError:  # pragma: no cover - this private module may move; the public wrapper stays
     ffi = lib = None
 
-__all__ = ["KEY_BYTES", "OVERHEAD_BYTES", "Cipher", "DirectCipher", "PacketCipher", "WrappedCipher", "passes_self_test"]
+__all__ = [
+    "KEY_BYTES",
+    "KNOWN_ANSWER",
+    "OVERHEAD_BYTES",
+    "Cipher",
+    "DirectCipher",
+    "PacketCipher",
+    "WrappedCipher",
+    "absent",
+    "passes_self_test",
+]
 
 KEY_BYTES = 32
 OVERHEAD_BYTES = 16
@@ -32,6 +41,14 @@ _nonce: Final = Struct("<4xQ").pack
 
 _BUFFER_BYTES_INITIAL = 384
 """Holds the packets of an idle connection, of which a node may have a thousand; grows as larger ones come."""
+
+
+_NULL: Final = ffi.NULL if ffi else None
+
+
+def absent(*_: object) -> int:
+    """In the place of a function that this libsodium does not have."""
+    raise TypeError("this libsodium has no such cipher")
 
 
 class Cipher(Protocol):
@@ -83,6 +100,10 @@ class DirectCipher:
 
     __slots__ = ("_capacity", "_key", "_output", "_view")
 
+    _encrypt: ClassVar = staticmethod(getattr(lib, "crypto_aead_chacha20poly1305_ietf_encrypt", absent))
+    _decrypt: ClassVar = staticmethod(getattr(lib, "crypto_aead_chacha20poly1305_ietf_decrypt", absent))
+    _nonce: ClassVar = staticmethod(_nonce)
+
     def __init__(self, key: bytes) -> None:
         _check_key(key)
         self._key = key
@@ -93,7 +114,9 @@ class DirectCipher:
         size = length + OVERHEAD_BYTES
         if size > self._capacity:
             self._reserve(size)
-        _encrypt(self._output, _NULL, plaintext, length, header, len(header), _NULL, _nonce(number), self._key)
+        self._encrypt(
+            self._output, _NULL, plaintext, length, header, len(header), _NULL, self._nonce(number), self._key
+        )
         return self._view[:size]
 
     def open(self, number: int, ciphertext: bytes, header: bytes) -> bytes:
@@ -101,7 +124,9 @@ class DirectCipher:
         if length > self._capacity:
             self._reserve(length)
         # libsodium checks the tag before it writes, and refuses what is shorter than a tag.
-        if _decrypt(self._output, _NULL, _NULL, ciphertext, length, header, len(header), _nonce(number), self._key):
+        if self._decrypt(
+            self._output, _NULL, _NULL, ciphertext, length, header, len(header), self._nonce(number), self._key
+        ):
             raise DecodeError("decrypt_failed")
         return self._view[: length - OVERHEAD_BYTES]
 
@@ -111,10 +136,9 @@ class DirectCipher:
         self._view: bytes = ffi.buffer(self._output)  # declared as what its slices are
 
 
-def passes_self_test(cipher: type[Cipher]) -> bool:
-    """Whether that implementation gives a known answer, opens it again and refuses it with its last bit changed."""
+def passes_self_test(cipher: type[Cipher], sealed: bytes) -> bool:
+    """Whether that cipher gives the known answer, opens it again and refuses it with its last bit changed."""
     key, number, plaintext, header = bytes(range(KEY_BYTES)), 0x0102030405060708, b"positron", b"header"
-    sealed = bytes.fromhex("8026de8ddf4b8576b281024d1379a3f2ab489ea6b246449c")
     try:
         candidate = cipher(key)
         if candidate.seal(number, plaintext, header) != sealed or candidate.open(number, sealed, header) != plaintext:
@@ -132,16 +156,11 @@ def _check_key(key: bytes) -> None:
         raise UsageError(f"a packet key has {KEY_BYTES} bytes, not {len(key)}")
 
 
-def _absent(*_: object) -> int:
-    raise TypeError("this libsodium has no ChaCha20-Poly1305")
-
-
-_NULL: Final = ffi.NULL if ffi else None
-_encrypt: Final[Callable[..., int]] = getattr(lib, "crypto_aead_chacha20poly1305_ietf_encrypt", _absent)
-_decrypt: Final[Callable[..., int]] = getattr(lib, "crypto_aead_chacha20poly1305_ietf_decrypt", _absent)
+KNOWN_ANSWER: Final = bytes.fromhex("8026de8ddf4b8576b281024d1379a3f2ab489ea6b246449c")
+"""What ChaCha20-Poly1305 makes of the self test."""
 
 PacketCipher = DirectCipher
 """The fastest implementation that works here."""
 
-if not ffi or not passes_self_test(DirectCipher):  # pragma: no cover - depends on the installed PyNaCl
+if not ffi or not passes_self_test(DirectCipher, KNOWN_ANSWER):  # pragma: no cover - depends on the installed PyNaCl
     PacketCipher = WrappedCipher  # type: ignore[misc, assignment]  # the same interface, see `Cipher`
