@@ -17,7 +17,8 @@ LEFT_OUT_MAX = 200
 """More than these would say that something else is wrong."""
 
 IMPOSSIBLE = re.compile(
-    "interpreted classes cannot inherit from compiled|object attribute '.*' is read-only|no attribute '__slots__'"
+    "interpreted classes cannot inherit from compiled|object attribute '.*' is read-only|no attribute '__slots__'|"
+    "a compiled node cannot be made hostile"
 )
 
 

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 
 from node.core.machine import Machine
-from node.errors import DecodeError, PositronError
+from node.errors import DecodeError, PositronError, UsageError
 from node.gossip.frames import Act
 from node.messages.envelope import parse_envelope
 from node.messages.frame import is_frame, parse_frame
@@ -38,6 +38,7 @@ class Mouth:
     """withholds: of the gossip messages that are about to leave. heard: those that came, the latest ones.
 
     said: frames that a transport took. withheld: messages that the node believes acknowledged.
+    UsageError for a machine that is compiled: nobody gets between its parts.
     """
 
     def __init__(self, machine: Machine, withholds: Callable[[Signed], bool] = lambda _: False) -> None:
@@ -104,8 +105,11 @@ class Mouth:
             return event
 
         # The instance's own attributes come before the methods of its class, until `close` takes them away.
-        setattr(endpoint, "send", tapped_send)  # noqa: B010
-        setattr(endpoint, "poll_event", tapped_poll_event)  # noqa: B010
+        try:
+            setattr(endpoint, "send", tapped_send)  # noqa: B010
+            setattr(endpoint, "poll_event", tapped_poll_event)  # noqa: B010
+        except AttributeError as error:
+            raise UsageError("a compiled node cannot be made hostile: allowed is one that runs from source") from error
 
 
 def _gossip_message(data: bytes) -> Signed | None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from node.core.mouth import Mouth
+from node.errors import UsageError
 from node.gossip.frames import Act, encode
 from node.messages.envelope import Sealer
 from node.messages.packing import pack
 from node.messages.types import MessageType
 from node.sim.network import Network, NetworkSettings
 from node.sim.nodes import WALL
+from node.transport.endpoint import Endpoint
 
 
 @pytest.fixture
@@ -64,10 +66,23 @@ def test_anything_can_be_said_past_the_services(network: Network) -> None:
 
 def test_a_closed_mouth_leaves_the_machine_as_it_was(network: Network) -> None:
     machine = network.nodes[0].machine
-    before = [sorted(vars(one)) for one in (machine.udp, machine.tcp)]
     mouth = Mouth(machine, withholds=lambda _: True)
     mouth.close()
-    assert [sorted(vars(one)) for one in (machine.udp, machine.tcp)] == before
+    assert not {"send", "poll_event"} & {*vars(machine.udp), *vars(machine.tcp)}
     message = network.publish(0)
     network.run(0.5)
     assert delivered(network, message) == [1, 2]
+
+
+def test_a_machine_that_is_closed_up_is_a_mistake_of_the_caller(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As a compiled class does.
+    def refuse(_endpoint: Endpoint, name: str, _value: object) -> None:
+        raise AttributeError(f"'Endpoint' object attribute '{name}' is read-only")
+
+    monkeypatch.setattr(Endpoint, "__setattr__", refuse)
+    with pytest.raises(
+        UsageError, match="a compiled node cannot be made hostile: allowed is one that runs from source"
+    ):
+        Mouth(network.nodes[0].machine)
