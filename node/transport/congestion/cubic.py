@@ -142,20 +142,25 @@ class Cubic:
 
     def on_persistent_congestion(self, now: Instant) -> None:
         """Starts again from the minimum window; the next loss begins another period (RFC 9002 §7.6.2)."""
-        self._window = float(MINIMUM_WINDOW_PACKETS)
+        self._start_over()
         self._episode.end()
-        self._publish()
 
     def on_timeout(self, packets: Sequence[SentPacket], now: Instant) -> None:
         """Starts again from the minimum window, towards what beta leaves of the present one (§4.8)."""
         self._episode.on_timeout(packets, now, self._state())
         self._shrink()
-        self._window = float(MINIMUM_WINDOW_PACKETS)
-        self._publish()
+        self._start_over()
 
     def pacing_rate(self, rtt: RttEstimator) -> int:
         """As `window_pacing_rate`."""
         return window_pacing_rate(self, rtt)
+
+    def _start_over(self) -> None:
+        """What the path held before counts no more: the next curve begins at its plateau (§4.8: K is 0)."""
+        self._window = float(MINIMUM_WINDOW_PACKETS)
+        self._window_max = 0.0
+        self._epoch_at = None
+        self._publish()
 
     def _shrink(self) -> None:
         # Fast convergence: a window that did not reach its last maximum has a competitor, and makes room for it.

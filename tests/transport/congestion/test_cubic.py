@@ -112,6 +112,25 @@ def test_a_timeout_starts_again_from_the_minimum() -> None:
     assert controller.slow_start_threshold == 49 * PACKET
 
 
+@pytest.mark.parametrize(("end", "packets"), [("timeout", 1_000), ("persistent congestion", 1_400)])
+def test_after_a_timeout_the_curve_begins_at_its_plateau(end: str, packets: int) -> None:
+    """RFC 9438 §4.8: K is 0, and W_max the window with which congestion avoidance begins."""
+    controller, now = after_loss_at(packets), RTT
+    round_trip(controller, now)
+    if end == "timeout":
+        controller.on_timeout([], now)
+    else:
+        controller.on_persistent_congestion(now)
+    while controller.congestion_window < (controller.slow_start_threshold or 0):
+        now += RTT
+        round_trip(controller, now)
+    begun = window(controller)
+    for step in range(1, 21):
+        round_trip(controller, now + step * RTT)
+        # Two seconds after the plateau the curve is 3.2 packets higher; Reno's growth is half a packet in a round.
+        assert window(controller) <= begun + max(step, 0.4 * (step / 10) ** 3)
+
+
 def test_never_falls_below_its_minimum() -> None:
     controller = Cubic(PACKET)
     for turn in range(1, 30):
