@@ -399,6 +399,7 @@ class Recovery:
         self._controller.on_packets_lost(lost, now)
         if self._is_persistent(lost):
             self._stats.persistent_congestions += 1
+            self.rtt.renew_min()
             self._controller.on_persistent_congestion(now)
 
     def _is_persistent(self, lost: list[SentPacket]) -> bool:

@@ -47,6 +47,10 @@ class RttEstimator:
         self.latest_rtt = self.smoothed_rtt = self.rttvar = self.min_rtt = None
         self.adjusted_rtt = 0
 
+    def renew_min(self) -> None:
+        """The path may have become longer for good: the smallest begins with the latest sample (RFC 9002 §5.2)."""
+        self.min_rtt = self.latest_rtt
+
     def update(self, latest_rtt: Duration, ack_delay: Duration, since: Duration = 0) -> None:
         """Takes one sample (RFC 9002 §5.3). ack_delay: as the peer reported it; capped at its own promise.
 

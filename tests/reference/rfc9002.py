@@ -91,6 +91,10 @@ class LossDetection:
         self.rttvar = Fraction(3, 4) * self.rttvar + Fraction(1, 4) * abs(self.smoothed_rtt - adjusted_rtt)
         self.smoothed_rtt = Fraction(7, 8) * self.smoothed_rtt + Fraction(1, 8) * adjusted_rtt
 
+    def on_persistent_congestion(self) -> None:
+        """5.2: min_rtt is set to the newest sample."""
+        self.min_rtt = self.latest_rtt
+
     def probe_timeout(self) -> Fraction:
         """A.8 GetPtoTimeAndSpace, the duration: PTO for application data, backed off."""
         duration = self.smoothed_rtt + max(4 * self.rttvar, Fraction(self.granularity)) + self.max_ack_delay

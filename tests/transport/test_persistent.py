@@ -30,6 +30,14 @@ def test_losing_everything_over_three_probe_timeouts_is_persistent_congestion() 
     assert bench.controller.congestion_window <= 4 * MTU
 
 
+def test_after_it_the_smallest_round_trip_is_measured_anew() -> None:
+    """RFC 9002 §5.2: a path that has become longer for good would look congested for ever."""
+    bench = steady(rtt=20 * MILLISECOND)
+    lose_over(bench, 6 * bench.rtt.computed_rto())
+    assert bench.stats.persistent_congestions == 1
+    assert bench.rtt.min_rtt == bench.rtt.latest_rtt == 40 * MILLISECOND
+
+
 def test_a_shorter_time_is_not() -> None:
     bench = steady()
     lose_over(bench, 3 * bench.rtt.computed_rto() - 10 * MILLISECOND)

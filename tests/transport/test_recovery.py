@@ -410,6 +410,8 @@ class AgainstReference(RuleBasedStateMachine):
             found = self.bench.stats.persistent_congestions > persistent
             assert expected or not found
             assert found or not self.reference.in_persistent_congestion(lost, self.reference.delivered)
+            if found:
+                self.reference.on_persistent_congestion()
         # Karn: a sample is the age of the packet that was acknowledged, and each packet is sent once under its number.
         for sample in self.bench.rtt.samples[before:]:
             assert sample == self.bench.now - self.sent_at[max(chosen)]
@@ -421,9 +423,12 @@ class AgainstReference(RuleBasedStateMachine):
         assert self.reference.loss_time is not None
         self.is_comparable = self.bench.now - self.reference.loss_time <= STANDSTILL
         self.bench.now = max(self.bench.now, -(-int(self.reference.loss_time + ROUNDING) // STEP) * STEP)
+        persistent = self.bench.stats.persistent_congestions
         expiry, lost = self.bench.recovery.on_timeout(self.bench.now)
         assert expiry is Expiry.LOSS
         expected = self.reference.detect_and_remove_lost_packets(self.bench.now)
+        if self.bench.stats.persistent_congestions > persistent:
+            self.reference.on_persistent_congestion()
         assert numbers_of(lost) == [packet.packet_number for packet in expected]
 
     @invariant()
