@@ -35,6 +35,16 @@ def test_one_flow_adds_at_most_half_a_round_trip_of_queue(loss: float) -> None:
     assert outcome.queue_delay <= 0.5 * 0.04
 
 
+@pytest.mark.parametrize("rtt", [0.1, 0.2])
+def test_a_path_that_holds_nearly_all_that_may_wait_to_be_sent_has_no_longer_queue(rtt: float) -> None:
+    outcome = observe(Bulk(rate=100e6, rtt=rtt, warm_up=3, seconds=1))
+    # The queue of the sender is empty whenever all of it is under way: that is no application with little to say.
+    assert outcome.queue_delay <= 0.25 * rtt
+    assert sum(outcome.goodputs) >= 0.95 * 100e6
+    (sender,) = outcome.connections
+    assert sum(sender.stats.packets_lost.values()) <= 0.1 * sender.stats.packets_sent
+
+
 @pytest.mark.parametrize("flows", [2, 4])
 def test_equal_flows_get_equal_shares(flows: int) -> None:
     outcome = observe(Bulk(rate=10e6, rtt=0.04, flows=flows, warm_up=4, seconds=8))

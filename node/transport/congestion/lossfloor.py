@@ -285,7 +285,7 @@ class LossFloor:
 
     def _end_round(self, sample: RateSample) -> None:
         is_queued = self._round_min_rtt is not None and self._round_min_rtt > self._short_queue_rtt()
-        if self._phase is _Phase.STARTUP and not sample.is_app_limited:
+        if self._phase is _Phase.STARTUP and not self._has_little_to_send(sample):
             if self.bandwidth >= self._full_bandwidth * _FULL_PIPE_GROWTH:
                 self._full_bandwidth = self.bandwidth
                 self._full_rounds = 0
@@ -306,6 +306,13 @@ class LossFloor:
         self._floor.on_round()
         self._round_min_rtt = None
         self._round_samples = 0
+
+    def _has_little_to_send(self, sample: RateSample) -> bool:
+        """Whether the application is what limits the rate.
+
+        Its queue is bounded, and may be empty because all of it is under way: more than the path holds.
+        """
+        return sample.is_app_limited and sample.bytes_in_flight <= self._bdp()
 
     def _advance(self, sample: RateSample) -> None:
         if self._phase is _Phase.STARTUP and self._full_rounds >= _FULL_PIPE_ROUNDS:
@@ -345,8 +352,8 @@ class LossFloor:
         measured = sample.latest_rtt or min_rtt
         self._min_rtt = min(measured, self._older_min_rtt or measured)
         self._older_min_rtt = min_rtt
-        if sample.is_app_limited:
-            # With so little to send there is no queue of ours: the latest round trip is the propagation delay.
+        if self._has_little_to_send(sample):
+            # There is no queue of ours: the latest round trip is the propagation delay.
             self._min_rtt_at = sample.now
             return
         self._enter(_Phase.PROBE_RTT)
