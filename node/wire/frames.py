@@ -278,7 +278,12 @@ def append_datagram(buffer: bytearray, frame: DatagramFrame) -> None:
 
 
 def parse_frames(payload: bytes) -> list[Frame]:
-    """All frames of a packet in their order, padding left out; DecodeError(`malformed` or `too_large`)."""
+    """All frames of a packet in their order, padding left out; DecodeError(`malformed` or `too_large`).
+
+    A packet without any frame, padding included, is malformed (RFC 9000 §12.4).
+    """
+    if not payload:
+        raise DecodeError("malformed", "packet without a frame")
     frames: list[Frame] = []
     offset = 0
     while offset < len(payload):

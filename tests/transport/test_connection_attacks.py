@@ -118,6 +118,11 @@ def test_frames_that_are_none_close_the_connection(pair: Pair) -> None:
     assert closed_with(pair, b"\x3f") is Code.FRAME_ENCODING
 
 
+@pytest.mark.must("M33")
+def test_a_packet_without_a_frame_closes_the_connection(pair: Pair) -> None:
+    assert closed_with(pair, b"") is Code.FRAME_ENCODING
+
+
 @pytest.mark.must("M43")
 def test_more_data_than_the_credit_closes_the_connection() -> None:
     pair = Pair(client_settings=TransportSettings(initial_window=20_000, mtu=9000, mss=9000))
