@@ -156,8 +156,9 @@ RESETS_PER_SECOND_MAX = 64
 HANDSHAKE_PARAMETERS_BYTES_MAX = 512
 """Encoded parameters in a handshake; with them the largest handshake message still fits in the smallest MTU."""
 
-ANSWERS_QUEUED_MAX = 64
-"""Answers to strangers (RETRY, REFUSE, RESET) waiting to be sent; more are dropped."""
+ANSWERS_QUEUED_MAX = 512
+"""Answers to strangers (RETRY, REFUSE, RESET) waiting to be sent: more than datagrams are read in one turn of the loop,
+so that in a flood none of them, who may be honest, goes without. The oldest would make room."""
 
 HANDSHAKE_TIMEOUT: Duration = 10 * SECOND
 HANDSHAKE_RETRY_INITIAL: Duration = 250 * MILLISECOND

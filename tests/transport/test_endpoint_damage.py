@@ -19,7 +19,7 @@ from node.transport.settings import TransportSettings
 from node.transport.state import ConnectionState
 from node.types import MILLISECOND, SECOND, Address, Instant
 from node.wire.header import PacketType, parse_header
-from node.wire.limits import COOKIES_PER_DIAL_MAX, INIT_BYTES
+from node.wire.limits import COOKIES_PER_DIAL_MAX, INIT_BYTES, SEGMENTS_MAX
 from tests.pair import CLIENT, SERVER, Pair
 
 DELAY = 10 * MILLISECOND
@@ -241,6 +241,19 @@ def endpoint_init(number: int) -> bytes:
     transmit = stranger.poll_transmit(0)
     assert transmit is not None
     return transmit.data
+
+
+@pytest.mark.must("M15")
+def test_in_a_flood_every_stranger_of_a_turn_is_answered() -> None:
+    ends = Ends(UNDER_LOAD)
+    ends.give(ends.server, ends.sent_by(ends.client)[0])
+    # What one turn of the loop may read: reads end behind 256 datagrams, and the last may hold 64 of them.
+    for number in range(256 + SEGMENTS_MAX):
+        ends.server.receive(
+            Datagram((f"10.6.{number // 256}.{number % 256}", 666), endpoint_init(3 * number + 1)), ends.now
+        )
+    answered = ends.sent_by(ends.server)
+    assert len(answered) == 256 + SEGMENTS_MAX == ends.server.stats.refusals_sent["busy"]
 
 
 @pytest.mark.must("M8")
