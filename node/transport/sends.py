@@ -47,6 +47,7 @@ class Clock(Protocol):
 class _Fate(Enum):
     ACKNOWLEDGED = auto()
     EXPIRED = auto()
+    FULL = auto()
     ROOM = auto()
 
 
@@ -83,19 +84,21 @@ class Sends:
         self._waiting = 0
         self._closed: _Ended | None = None
 
-    async def deliver(self, address: Address, data: bytes, seconds: float) -> None:
+    async def deliver(self, address: Address, data: bytes, seconds: float, *, wait: bool = True) -> None:
         """Returns once the peer has the message, connecting first if need be; waits while the queue is full.
 
-        seconds: for everything together.
+        seconds: for everything together. wait: False to be refused instead where the queue is full (QueueFull).
         Raises SendTimeout (withdrawn), ConnectionFailed (no answer, or lost), MessageTooLarge, QueueFull, UsageError.
         """
         deadline = self._driver.now() + checked_timeout(seconds)
         message = Message(data, Delivery.RELIABLE, deadline)
         while True:
             connection = self.connection(address)
-            outcome = await self._attempt(connection, message, deadline)
+            outcome = await self._attempt(connection, message, deadline, wait=wait)
             if outcome is _Fate.ACKNOWLEDGED:
                 return
+            if outcome is _Fate.FULL:
+                raise QueueFull(f"{address[0]}:{address[1]}: no room for a message of {len(data)} bytes")
             if isinstance(outcome, _Ended):
                 if not outcome.is_worth_another:
                     raise ConnectionFailed(outcome.code, outcome.reason)
@@ -146,11 +149,11 @@ class Sends:
             self._watch.cancel()
             self._watch = None
 
-    async def _attempt(self, connection: int, message: Message, deadline: Instant) -> _Outcome:
+    async def _attempt(self, connection: int, message: Message, deadline: Instant, *, wait: bool) -> _Outcome:
         # Callers who came before have their turn before.
         queued: int | _Outcome | None = None if connection in self._rooms else self._try_send(connection, message)
         if queued is None:
-            queued = await self._queue(connection, message, deadline)
+            queued = await self._queue(connection, message, deadline) if wait else _Fate.FULL
         if not isinstance(queued, int):
             return queued
         message_id = queued

@@ -194,10 +194,10 @@ class MessageTransport(ABC, Generic[InputT]):
             raise NotRunning(f"{type(self).__name__} is not running")
         return self._sends
 
-    async def _deliver(self, peer_addr: Address, data: bytes, seconds: float) -> None:
+    async def _deliver(self, peer_addr: Address, data: bytes, seconds: float, *, wait: bool = True) -> None:
         sends, data = self._running_sends(), checked_data(data)
         checked_timeout(seconds)
-        await sends.deliver(await self._resolve(checked_address(peer_addr), seconds), data, seconds)
+        await sends.deliver(await self._resolve(checked_address(peer_addr), seconds), data, seconds, wait=wait)
 
     def _post(self, peer_addr: Address, data: bytes, seconds: float | None) -> None:
         self._running_sends().post(self._known(peer_addr), checked_data(data), seconds)

@@ -60,13 +60,21 @@ class TCPTransport(MessageTransport[StreamInput]):
     def local_address(self) -> Address:
         return (self.host, self.port) if self._streams is None else self._streams.address
 
-    async def send(self, peer_addr: Address, data: bytes, timeout: float = 5.0) -> None:  # noqa: ASYNC109
-        """Returns once the peer has the message; connects first if need be, and waits while the queue is full.
+    async def send(
+        self,
+        peer_addr: Address,
+        data: bytes,
+        timeout: float = 5.0,  # noqa: ASYNC109
+        *,
+        wait: bool = True,
+    ) -> None:
+        """Returns once the peer has the message; connects first if need be.
 
-        peer_addr: where the peer listens. data: up to 1 MiB. timeout: seconds for everything together.
+        peer_addr: where the peer listens. data: up to 1 MiB. timeout: seconds for everything together. wait: for room
+        in a full queue; False to be refused at once (QueueFull).
         Raises SendTimeout, ConnectionFailed, MessageTooLarge, NotRunning, UsageError.
         """
-        await self._deliver(peer_addr, data, timeout)
+        await self._deliver(peer_addr, data, timeout, wait=wait)
 
     def post(self, peer_addr: Address, data: bytes, timeout: float = 5.0) -> None:
         """As `send`, but returns at once: a handler that is a plain function answers with it.

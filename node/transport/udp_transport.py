@@ -57,14 +57,21 @@ class UDPTransport(MessageTransport[Datagram]):
     def local_address(self) -> Address:
         return (self.host, self.port) if self._socket is None else self._socket.address
 
-    async def send_reliable(self, peer_addr: Address, data: bytes, timeout: float = 5.0) -> None:  # noqa: ASYNC109
-        """Returns once the peer has the message; connects first if need be, and waits while the queue is full.
+    async def send_reliable(
+        self,
+        peer_addr: Address,
+        data: bytes,
+        timeout: float = 5.0,  # noqa: ASYNC109
+        *,
+        wait: bool = True,
+    ) -> None:
+        """Returns once the peer has the message; connects first if need be.
 
-        data: up to 1 MiB. timeout: seconds for everything together.
-        Cancelled, it withdraws the message, as far as that has not arrived.
+        data: up to 1 MiB. timeout: seconds for everything together. wait: for room in a full queue; False to be refused
+        at once (QueueFull). Cancelled, it withdraws the message, as far as that has not arrived.
         Raises SendTimeout (the message was withdrawn), ConnectionFailed, MessageTooLarge, NotRunning, UsageError.
         """
-        await self._deliver(peer_addr, data, timeout)
+        await self._deliver(peer_addr, data, timeout, wait=wait)
 
     def post_reliable(self, peer_addr: Address, data: bytes, timeout: float = 5.0) -> None:
         """As `send_reliable`, but returns at once: a handler that is a plain function answers with it.

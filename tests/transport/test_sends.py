@@ -263,6 +263,22 @@ async def test_no_more_callers_wait_than_the_limit(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.asyncio
+@pytest.mark.must("M48")
+async def test_who_does_not_want_to_wait_is_refused_where_others_wait() -> None:
+    endpoint, sends, tasks = start(2, room=1)
+    await endpoint.wait_for(1)
+    with pytest.raises(QueueFull, match="no room for a message of 5 bytes"):
+        await sends.deliver(PEER, b"later", 5.0, wait=False)
+    assert len(endpoint.sent) == 1
+    endpoint.room = 1
+    with pytest.raises(QueueFull):
+        # Whoever waits came before.
+        await sends.deliver(PEER, b"later", 5.0, wait=False)
+    sends.close()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.mark.asyncio
 async def test_a_connection_that_vanished_is_a_failed_connection() -> None:
     endpoint, _, (task,) = start()
     endpoint.is_gone = True

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
 import pytest
 
-from node.errors import Code, ConnectionFailed, UsageError
+from node.errors import Code, ConnectionFailed, QueueFull, UsageError
 from node.transport.settings import TransportSettings
+from node.transport.tcp_transport import TCPTransport
+from node.transport.udp_transport import UDPTransport
 from node.types import MILLISECOND, SECOND
-from tests.transport.watching import LoopErrors, pair, transport
+from tests.transport.watching import LoopErrors, pair, transport, two
 
 pytestmark = pytest.mark.loopback
 
@@ -78,3 +81,27 @@ async def test_the_timeout_does_not_grow_beyond_what_was_set() -> None:
         with pytest.raises(ConnectionFailed) as caught:
             await first.send_reliable(second.local_address, b"are you there?", timeout=100)
     assert caught.value.code is Code.RETRIES_EXHAUSTED
+
+
+@pytest.mark.asyncio
+@pytest.mark.must("M48")
+@pytest.mark.parametrize("kind", [UDPTransport, TCPTransport])
+async def test_a_full_queue_is_waited_for_or_refused_as_the_caller_chose(
+    kind: type[UDPTransport] | type[TCPTransport],
+) -> None:
+    async with two(kind) as (first, second, _, inbox):  # type: ignore[type-var]  # either of the two
+        send = first.send_reliable if isinstance(first, UDPTransport) else first.send
+        address = second.local_address
+        await send(address, b"before")
+        second._pause()
+        waiting = [asyncio.create_task(send(address, bytes([number]) * 900_000, 60)) for number in range(12)]
+        # Each has its turn to fill the queue, or to line up behind it.
+        await asyncio.gather(*(asyncio.sleep(0) for _ in waiting))
+        with pytest.raises(QueueFull):
+            await send(address, bytes(900_000), 60, wait=False)
+        second._resume()
+        await asyncio.gather(*waiting)
+        await send(address, b"after", wait=False)
+        await inbox.wait_for(14)
+        assert sorted(payload[:1] for payload in inbox.payloads[1:-1]) == [bytes([number]) for number in range(12)]
+        assert inbox.payloads[-1] == b"after"
