@@ -16,6 +16,7 @@ import os
 import socket
 from dataclasses import asdict
 
+from node.errors import UsageError
 from node.identity.keys import Identity
 from node.transport.addresses import listening_address
 from node.transport.arguments import checked_address, checked_data
@@ -131,6 +132,12 @@ class UDPTransport(MessageTransport[Datagram]):
     def _socket_stats(self) -> tuple[int, JSONObject]:
         stats = self.socket_stats
         return stats.errors, {"socket": asdict(stats)}
+
+    def _remember(self, address: Address, known: Address) -> Address:
+        if ":" in known[0] and self._family() == socket.AF_INET:
+            # The kernel would refuse every packet, and only the time-out would tell.
+            raise UsageError(f"{address[0]!r} is an IPv6 address: this transport listens on IPv4 alone")
+        return super()._remember(address, known)
 
     def _family(self) -> int:
         return socket.AF_UNSPEC if ":" in self.local_address[0] else socket.AF_INET

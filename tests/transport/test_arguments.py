@@ -33,7 +33,7 @@ def test_an_address_may_be_a_list() -> None:
 @pytest.mark.parametrize(
     "address",
     ["127.0.0.1:80", None, 5, (), ("127.0.0.1",), ("127.0.0.1", 1, 2), ("", 80), ("::1", "80"), (b"::1", 80), ("a", 0),
-     ("a", -1), ("a", 65536), ("a" * 1000, 0)],
+     ("a", -1), ("a", 65536), ("a" * 1000, 0), ("::1", True), ("127.0.0.1\0", 80)],
 )  # fmt: skip
 @pytest.mark.must("M49")
 def test_what_is_no_address_is_quoted_with_what_is_allowed(address: object) -> None:

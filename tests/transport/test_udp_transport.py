@@ -230,6 +230,8 @@ async def test_what_can_never_be_sent_is_refused_at_once() -> None:
             await first.send_unreliable(second.local_address, bytes(1400))
         with pytest.raises(UsageError):
             await first.send_reliable(second.local_address, b"", timeout=0)
+        with pytest.raises(UsageError, match="'::1' is an IPv6 address: this transport listens on IPv4 alone"):
+            await first.send_reliable(("::1", 9000), b"")
 
 
 @pytest.mark.asyncio
