@@ -18,7 +18,7 @@ from collections.abc import Callable
 from node.peers.dialer import Dialer
 from node.peers.groups import group_of
 from node.peers.members import Member, Members
-from node.peers.rings import EVERYBODY_MAX
+from node.peers.rings import EVERYBODY_MAX, RINGS
 from node.peers.settings import PeersSettings
 from node.peers.table import Peer, PeerTable
 from node.peers.trials import Trials
@@ -36,8 +36,14 @@ CROWD_GRACE: Duration = 3 * SECOND
 CROWD_FACTOR = 4
 """Times as many links of others as are kept are let in for a moment, since a newcomer needs one to learn of more."""
 
+REFUSED_TIME: Duration = 30 * SECOND
+"""Time for which a node that had no room is left alone, shortened or lengthened by half; not by who has no link."""
+
 LINKS_FEW = 3
 """Links up to which any link is wanted."""
+
+BEHIND, AHEAD = 0, 1
+"""The two directions of a ring, in the order of `Rings.around`."""
 
 REACH = 8
 """Members in each direction of a ring of which one is wanted: so many crashes in a row are stepped over."""
@@ -66,7 +72,7 @@ class Links:
         self._refused: dict[NodeId, Instant] = {}
         self._is_small = True
         self._counted: list[Peer] = []
-        self._outbound = 0
+        self._outbound = self._inbound = 0
         dialer.is_desired = self.is_desired
         dialer.on_failed = self.failed
         dialer.on_greeted = self.reached
@@ -77,12 +83,11 @@ class Links:
         if member is None or not member.is_present:
             return False
         outbound, inbound = self._count()
-        settings = self._settings
-        kept = min(inbound, settings.inbound_room)
-        if outbound + self._dialer.under_way >= min(settings.outbound_room, settings.peers_max - kept):
+        if outbound + self._dialer.under_way >= self._outbound_room(inbound):
             return False
-        is_chosen = self._is_small or node_id in self.neighbours or node_id in self._picked
-        return is_chosen or outbound + inbound < LINKS_FEW
+        if node_id in self._refused and outbound + inbound:
+            return False
+        return self._is_small or self._is_chosen(node_id) or outbound + inbound < self._few
 
     def has_room(self, peer: Peer) -> bool:
         """Whether a peer that has dialled this node may introduce itself; who stays is decided later."""
@@ -95,18 +100,23 @@ class Links:
     def refused(self, node_id: NodeId, now: Instant) -> None:
         """That node has no room for this one, which picks another."""
         self._picked.pop(node_id, None)
-        self._refused[node_id] = now
+        self._refused[node_id] = now + round(REFUSED_TIME * self._random.uniform(0.5, 1.5))
         if len(self._refused) > LINKS_ALL_MAX:
             del self._refused[next(iter(self._refused))]
 
     def refresh(self, now: Instant) -> None:
         """Follows the member list: asks the dialer for what is missing, and to forget what is not wanted any more."""
         members = self._members
+        self._refused = {node_id: until for node_id, until in self._refused.items() if until > now}
+        self._is_small = members.population - 1 <= min(LINKS_ALL_MAX, self._settings.links_room)
         self.neighbours = self._around(now)
-        self._is_small = members.population - 1 <= min(LINKS_ALL_MAX, self._settings.peers_max)
         if self._is_small:
             self._picked.clear()
             wanted = [member.node_id for member in members.present()]
+        elif self._is_tight:
+            self._picked = self._beside(now, AHEAD)
+            self.neighbours = {**self._picked, **self._beside(now, BEHIND)}
+            wanted = list(self._picked)
         else:
             self._pick(now)
             wanted = [*self.neighbours, *self._picked]
@@ -137,38 +147,63 @@ class Links:
         too many.
         """
         outbound, inbound = self._count()
-        crowd, excess = outbound + inbound - self._settings.peers_max, inbound - self._settings.inbound_room
-        is_crowded = crowd > 0 or excess > 0
+        room, inbound_room = self._outbound_room(inbound), self._settings.inbound_room
+        is_crowded = outbound > room or inbound > inbound_room
         if self._is_small and not is_crowded:
             return []
         old = self._older_than(CROWD_GRACE if is_crowded else LINK_GRACE, now)
-        given_up = []
-        if not self._is_small:
-            given_up = [peer for peer in old if peer.is_outbound and not self._is_needed(peer)]
-            if outbound + inbound - len(given_up) < LINKS_FEW:
-                given_up = []
-        others = [peer for peer in self._table.active() if not peer.is_outbound]
-        others.sort(key=lambda peer: (*self._worth(peer.node_id), -(peer.connected_at or 0)))
+        own = [peer for peer in old if peer.is_outbound]
+        given_up = [] if self._is_small else [peer for peer in own if not self._is_needed(peer)]
+        if outbound + inbound - len(given_up) < self._few:
+            given_up = []
+        kept = [peer for peer in own if peer not in given_up]
+        given_up += self._least(kept, outbound - len(given_up) - room)
         # Who came last goes first, and waits for its time: else a rush of newcomers would push out whoever was there.
-        least = others[: max(0, excess, crowd - len(given_up))]
+        others = [peer for peer in self._table.active() if not peer.is_outbound]
         patient = {peer.node_id for peer in old}
-        return given_up + [peer for peer in least if peer.node_id in patient]
+        return given_up + [peer for peer in self._least(others, inbound - inbound_room) if peer.node_id in patient]
+
+    def _least(self, peers: list[Peer], count: int) -> list[Peer]:
+        """So many of these peers, those that are worth least."""
+        ranked = sorted(peers, key=lambda peer: (*self._worth(peer.node_id), -(peer.connected_at or 0)))
+        return ranked[: max(0, count)]
+
+    def _outbound_room(self, inbound: int) -> int:
+        """Links that this node may make itself, beside so many that others made."""
+        settings = self._settings
+        return min(settings.outbound_room, settings.peers_max - min(inbound, settings.inbound_room))
 
     def _count(self) -> tuple[int, int]:
-        """Active peers that this node dialled, and those that dialled it."""
+        """Peers that this node dialled, those that have not introduced themselves yet among them, and active ones that
+        dialled it.
+        """
         active = self._table.active()
         if active is not self._counted:  # the table makes a new list after every change
-            self._counted, self._outbound = active, sum(peer.is_outbound for peer in active)
-        return self._outbound, len(active) - self._outbound
+            self._outbound = sum(peer.is_outbound for peer in self._table.linked())
+            self._inbound = sum(not peer.is_outbound for peer in active)
+            self._counted = active
+        return self._outbound, self._inbound
 
     def _older_than(self, grace: Duration, now: Instant) -> list[Peer]:
         return [
             peer for peer in self._table.active() if peer.connected_at is not None and now - peer.connected_at >= grace
         ]
 
+    def _is_chosen(self, node_id: NodeId) -> bool:
+        return node_id in self._picked or (node_id in self.neighbours and not self._is_tight)
+
+    @property
+    def _is_tight(self) -> bool:
+        """Whether not even the neighbours find room, so that their number may not be left to chance."""
+        return not self._is_small and self._settings.outbound_room <= RINGS
+
+    @property
+    def _few(self) -> int:
+        return min(LINKS_FEW, self._settings.outbound_room)
+
     def _is_needed(self, peer: Peer) -> bool:
         node_id = peer.node_id
-        if node_id in self.neighbours or node_id in self._picked or self.is_precious(node_id):
+        if self._is_chosen(node_id) or (self.is_precious(node_id) and not self._is_tight):
             return True
         # Among a crowd that may be invented, the few who were met are worth more than a place at random.
         return self._has_met_few and self._members.is_met(node_id)
@@ -196,6 +231,16 @@ class Links:
             if nearest is None or not self._members.is_met(nearest):
                 nearest = self._first(met, now)
                 found.update({} if nearest is None else {nearest: None})
+        return found
+
+    def _beside(self, now: Instant, side: int) -> dict[NodeId, None]:
+        """The next nodes on as many rings as there is room for. Who dials those ahead is dialled as often, by those
+        behind, and the links of each ring join everybody.
+        """
+        found: dict[NodeId, None] = {}
+        for near in self._members.rings.around(self._settings.own_id, REACH)[side::2][: self._settings.outbound_room]:
+            nearest = self._first([node_id for node_id in near if node_id not in found], now)
+            found.update({} if nearest is None else {nearest: None})
         return found
 
     def _first(self, near: list[NodeId], now: Instant) -> NodeId | None:

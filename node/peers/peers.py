@@ -46,15 +46,14 @@ from node.types import (
     format_address,
     short_id,
 )
-from node.wire.limits import HELLO_TIMEOUT, LINKS_ALL_MAX, SUCCESSOR_TIME, VIOLATIONS_MAX
+from node.wire.limits import LINKS_ALL_MAX, SUCCESSOR_TIME, VIOLATIONS_MAX
 
 __all__ = ["Peers"]
 
 DISCOVERY_FAST: Duration = 1 * SECOND
 DISCOVERY_SLOW: Duration = 10 * SECOND
 DISCOVERY_FAST_TIME: Duration = 5 * SECOND
-"""Time between two comparisons of the list of members with a peer: shortly after a change in a small network, and
-otherwise."""
+"""Time between two comparisons of the list of members with a peer: soon after a change of a short list, or not."""
 
 ANSWER_INTERVAL: Duration = 100 * MILLISECOND
 """A peer that asks for members more often than this is not answered."""
@@ -211,7 +210,7 @@ class Peers:
     def closed(self, link: Link, event: Closed, now: Instant) -> None:
         """A connection ended, or never came to be."""
         self._now = now
-        if event.code is Code.CONNECTION_LIMIT and event.peer_id is not None:
+        if event.code is Code.CONNECTION_LIMIT and event.by_peer and event.peer_id is not None:
             self.links.refused(event.peer_id, now)
         self._dialer.closed(link, event, now)
         peer = self.table.get(event.peer_id) if event.peer_id is not None else None
@@ -312,10 +311,12 @@ class Peers:
 
     def _receive_hello(self, peer: Peer, link: Link, kind: MessageType, hello: Hello, now: Instant) -> None:
         state = peer.links[link]
-        if state.is_initiator != (kind is MessageType.HANDSHAKE_ACK) or state.is_greeted:
+        if state.is_initiator != (kind is MessageType.HANDSHAKE_ACK) or state.is_greeted or state.is_refused:
             raise DecodeError("unexpected", kind.name)
         if not state.is_initiator and not self.links.has_room(peer):
-            self._actions.append(Drop(link=link, code=Code.CONNECTION_LIMIT, reason="too many links"))
+            # It is told of others where it can look for room, and sent away a moment later.
+            state.is_refused = True
+            self._say(peer, MessageType.PEER_ANNOUNCEMENT, next(self.membership.rows(), []))
             return
         state.is_greeted, state.epoch = True, hello.epoch
         self._drop_earlier_lives(peer, hello.epoch)
@@ -431,9 +432,8 @@ class Peers:
             is_calm = is_calm and peer.ended is None
             if peer.ended is not None and now - peer.ended_at >= SUCCESSOR_TIME:
                 self._miss_successor(peer, peer.ended, now)
-            for link, state in peer.links.items():
-                if not state.is_greeted and now - state.since >= HELLO_TIMEOUT:
-                    self._actions.append(Drop(link=link, code=Code.APPLICATION, reason="no introduction"))
+        for link, code, reason in self.table.overdue(now):
+            self._actions.append(Drop(link=link, code=code, reason=reason))
         self.book.tick(now)
         if now >= self._discover_at:
             self._discover(now)

@@ -43,3 +43,8 @@ class PeersSettings:
     def inbound_room(self) -> int:
         """Links by the choice of others that are kept."""
         return self.inbound_max or max(1, self.peers_max - self.peers_max // 2)
+
+    @property
+    def links_room(self) -> int:
+        """Links in all that are kept."""
+        return min(self.peers_max, self.outbound_room + self.inbound_room)

@@ -10,14 +10,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from node.errors import Code
 from node.messages.types import Carrier
 from node.peers.actions import Link
 from node.peers.records import Record
 from node.transport.events import Closed
-from node.types import Address, Instant, NodeId
-from node.wire.limits import ADDRESSES_PER_PEER_MAX, PEERS_KNOWN_MAX
+from node.types import SECOND, Address, Duration, Instant, NodeId
+from node.wire.limits import ADDRESSES_PER_PEER_MAX, HELLO_TIMEOUT, PEERS_KNOWN_MAX
 
 __all__ = ["LinkState", "Peer", "PeerState", "PeerTable"]
+
+REFUSAL_TIME: Duration = 1 * SECOND
+"""Age of a connection at which whoever found no room is sent away: what it was told of others is with it by then."""
 
 
 class PeerState(StrEnum):
@@ -34,12 +38,14 @@ class LinkState:
     """One established connection with a peer.
 
     address: the other end of it. is_greeted: the peer introduced itself. epoch: of the peer's process, as it said.
+    is_refused: there was no room for it.
     """
 
     address: Address
     is_initiator: bool
     since: Instant
     is_greeted: bool = False
+    is_refused: bool = False
     epoch: int = 0
 
 
@@ -153,6 +159,15 @@ class PeerTable:
     def linked(self) -> list[Peer]:
         """The peers with a connection, and active ones whose next connection is awaited."""
         return list(self._linked.values())
+
+    def overdue(self, now: Instant) -> Iterator[tuple[Link, Code, str]]:
+        """Connections to be closed and why: no introduction came, or there was no room for who introduced itself."""
+        for peer in self._linked.values():
+            for link, state in peer.links.items():
+                if state.is_refused and now - state.since >= REFUSAL_TIME:
+                    yield link, Code.CONNECTION_LIMIT, "too many links"
+                elif not state.is_greeted and now - state.since >= HELLO_TIMEOUT:
+                    yield link, Code.APPLICATION, "no introduction"
 
     def add(self, node_id: NodeId) -> Peer | None:
         """The peer with that key, made if it is new; None if the table is full of better ones."""

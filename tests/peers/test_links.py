@@ -12,7 +12,7 @@ from node.peers.actions import Dial, Drop, Link
 from node.peers.records import Record
 from node.types import NodeId
 from node.wire.limits import LINKS_ALL_MAX, LINKS_RANDOM
-from tests.peers.test_peers import Desk, key
+from tests.peers.test_peers import OWN, Desk, key
 
 
 def people(count: int) -> list[NodeId]:
@@ -115,7 +115,7 @@ def test_a_node_that_has_no_room_is_not_picked_again_at_once() -> None:
     peer = desk.peers.table.get(picked)
     assert peer is not None
     for link in list(peer.links):
-        desk.closed(link, picked, Code.CONNECTION_LIMIT)
+        desk.closed(link, picked, Code.CONNECTION_LIMIT, by_peer=True)
     desk.run(2)
     assert picked not in desk.peers.links._picked
     assert len(desk.peers.links._picked) == LINKS_RANDOM
@@ -256,3 +256,51 @@ def test_strangers_that_are_there_are_linked_as_ever() -> None:
     assert accept_dials(desk, 3) <= 8 + LINKS_RANDOM + 2
     assert desk.peers.links.trials.doubts == 0
     assert list(desk.peers.links.neighbours) == desk.peers.members.rings.neighbours(desk.peers._settings.own_id)
+
+
+def test_a_node_that_refused_is_left_alone_by_whoever_has_other_links() -> None:
+    desk = Desk(peers_max=8)
+    desk.greet(key("b"), 1)
+    link = desk.greet(key("a"), 2)
+    desk.run(1)
+    desk.take(Dial)
+    desk.closed(link, key("a"), Code.CONNECTION_LIMIT, by_peer=True)
+    assert not desk.peers.links.is_desired(key("a"))
+    keep_hearing(desk, 46)
+    assert desk.peers.links.is_desired(key("a"))
+
+
+def test_who_has_no_link_at_all_dials_whoever_refused_it() -> None:
+    desk = Desk(peers_max=8)
+    link = desk.greet(key("a"), 1)
+    desk.closed(link, key("a"), Code.CONNECTION_LIMIT, by_peer=True)
+    assert desk.peers.links.is_desired(key("a"))
+
+
+def test_connections_without_an_introduction_yet_take_the_room_of_own_links() -> None:
+    desk, others = told_of(20, peers_max=20, outbound_max=2)
+    for number, node_id in enumerate(others[:2]):
+        desk.connected(node_id, 900 + number, is_initiator=True)
+    assert not desk.peers.links.is_desired(others[5])
+
+
+def test_with_room_for_few_links_a_node_wants_those_ahead_on_the_rings_and_knows_those_behind_as_neighbours() -> None:
+    desk, _ = told_of(40, peers_max=4)
+    accept_dials(desk, 0.5)
+    links, rings = desk.peers.links, desk.peers.members.rings
+    around = rings.around(OWN, 1)
+    assert list(links._picked) == [around[1][0], around[3][0]]
+    assert list(links.neighbours) == [around[1][0], around[3][0], around[0][0], around[2][0]]
+    assert not links.is_desired(around[5][0])
+
+
+def test_links_of_its_own_that_are_too_many_are_given_up_before_those_of_others_that_have_room() -> None:
+    desk, others = told_of(40, peers_max=6)  # three of either kind
+    for number, node_id in enumerate(others[:5]):
+        link = desk.connected(node_id, 900 + number, is_initiator=True)
+        desk.receive(link, node_id, MessageType.HANDSHAKE_ACK, 2, "peer", 8888, 0, "", 1, "test")
+    assert directions(desk) == (5, 1)
+    keep_hearing(desk, 5)
+    outbound, inbound = directions(desk)
+    assert outbound <= 3
+    assert inbound == 1

@@ -480,3 +480,21 @@ def test_no_fields_of_a_peer_ever_raise(kind: MessageType, fields: list[Any]) ->
     desk = Desk()
     link = desk.connected(key("a"))
     desk.receive(link, key("a"), kind, *fields)
+
+
+def test_whoever_finds_no_room_is_told_of_others_and_sent_away_a_moment_later() -> None:
+    desk = Desk(peers_max=2)
+    for number in range(4):
+        desk.greet(NodeId(bytes([100 + number]) * 32), 10 + number)
+    desk.take(Drop)
+    link = desk.greet(key("z"), 50)
+    rows = [say.fields[0] for say in desk.said(MessageType.PEER_ANNOUNCEMENT) if say.peer == key("z")]
+    assert [len(shown) for shown in rows if isinstance(shown, list)] == [4]
+    peer = desk.peers.table.get(key("z"))
+    assert peer is not None
+    assert not peer.is_active
+    desk.receive(link, key("z"), MessageType.HANDSHAKE, *hello("peer"))
+    assert not peer.is_active
+    assert link not in [drop.link for drop in desk.take(Drop)]
+    desk.run(2)
+    assert [drop.code for drop in desk.take(Drop) if drop.link == link] == [Code.CONNECTION_LIMIT]
