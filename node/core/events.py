@@ -67,12 +67,13 @@ class DataReceived:
 
     message_id: 32 hexadecimal digits. origin: its author, proved by a signature. hops: links travelled; 1 is direct.
     age: time since it was made, as the two clocks see it. is_broadcast: gossip, else sent to this node alone.
-    payload: what the author passed to `broadcast` (always a dict) or `send`.
+    payload: what the author passed to `broadcast` (always a dict) or `send`; packed: the same as it came.
     """
 
     message_id: str
     origin: NodeId
     payload: Value
+    packed: bytes
     hops: int
     age: Duration
     is_broadcast: bool

@@ -148,6 +148,7 @@ class Outbox:
             message_id=identifier.hex(),
             origin=peer,
             payload=payload,
+            packed=envelope.payload,
             hops=1,
             age=max(0, envelope.age(wall)),
             is_broadcast=False,

@@ -382,6 +382,7 @@ class Router:
                 message_id=action.message_id.hex(),
                 origin=action.origin,
                 payload=action.payload,
+                packed=action.packed,
                 hops=action.hops,
                 age=action.age,
                 is_broadcast=True,

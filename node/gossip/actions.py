@@ -43,12 +43,13 @@ class Withdraw:
 class Deliver:
     """Hand a message to the application. hops: links travelled; age: in nanoseconds, never negative.
 
-    via: the peer that brought it.
+    packed: the payload as it came. via: the peer that brought it.
     """
 
     message_id: bytes
     origin: NodeId
     payload: dict[str, Value]
+    packed: bytes
     hops: int
     age: Duration
     via: NodeId

@@ -365,10 +365,9 @@ class Gossip:
         stats.delivered += 1
         stats.age.observe(age)
         stats.hops[hops] = stats.hops.get(hops, 0) + 1
+        identifier, origin, packed = envelope.message_id, envelope.origin, envelope.payload
         self._actions.append(
-            Deliver(
-                message_id=envelope.message_id, origin=envelope.origin, payload=payload, hops=hops, age=age, via=peer
-            )
+            Deliver(message_id=identifier, origin=origin, payload=payload, packed=packed, hops=hops, age=age, via=peer)
         )
 
     def _receive_ids(self, peer: NodeId, lane: Lane, listed: list[bytes], urgency: int, now: Instant) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar, overload
 
 from node.core.events import DataReceived, PeerDown, PeerUp
-from node.messages.packing import Value, pack, unpack
+from node.messages.packing import Value, unpack
 from node.node.journal import Journal, Page
 from node.types import Duration, Instant, to_seconds
 
@@ -85,7 +85,7 @@ class Chronicle:
         """A message reached the application of this node."""
         details = (event.origin, event.hops, event.age, event.is_broadcast)
         self._history.append(_Happening("delivered", now, event.message_id, details))
-        kept = _Kept(now, event.message_id, event.origin, *details[1:], pack(event.payload))
+        kept = _Kept(now, event.message_id, event.origin, *details[1:], event.packed)
         self._messages.append(kept, len(kept.packed))
 
     def peer_up(self, event: PeerUp, now: Instant) -> None:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from node.core.events import DataReceived, PeerDown, PeerUp
-from node.messages.packing import Value
+from node.messages.packing import Value, pack
 from node.node.chronicle import MESSAGES_KEPT_BYTES_MAX, MESSAGES_KEPT_MAX, Chronicle, readable
 from node.types import MILLISECOND, SECOND, NodeId
 from node.wire.limits import PAYLOAD_BYTES_MAX
@@ -19,6 +19,7 @@ def received(payload: Value, number: int = 1) -> DataReceived:
         message_id=f"{number:032x}",
         origin=AUTHOR,
         payload=payload,
+        packed=pack(payload),
         hops=2,
         age=3 * MILLISECOND,
         is_broadcast=True,

@@ -18,8 +18,8 @@ from node.types import SECOND, NodeId
 
 PEER, STRANGER = NodeId(b"p" * 32), NodeId(b"s" * 32)
 UP = PeerUp(node_id=PEER, name="x", address=("10.0.0.1", 1), aliases=())
-DATA = DataReceived(message_id="ab", origin=PEER, payload={}, hops=2, age=0, is_broadcast=True)
-DIRECT = DataReceived(message_id="cd", origin=STRANGER, payload={}, hops=1, age=0, is_broadcast=False)
+DATA = DataReceived(message_id="ab", origin=PEER, payload={}, packed=b"\x80", hops=2, age=0, is_broadcast=True)
+DIRECT = DataReceived(message_id="cd", origin=STRANGER, payload={}, packed=b"\x80", hops=1, age=0, is_broadcast=False)
 FAILED = DialFailed(address=("10.0.0.1", 1), code=Code.OK, reason="r", hint="", is_final=True)
 
 
