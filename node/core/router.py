@@ -209,8 +209,7 @@ class Router:
             if frame.kind is MessageType.GOSSIP_MESSAGE:
                 self._receive_gossip(peer_id, frame.fields, now)
             elif frame.kind is MessageType.CUSTOM_DATA:
-                received = self._outbox.receive(peer_id, frame.fields, now + self.wall_offset)
-                if received is not None:
+                if (received := self._outbox.receive(peer_id, frame.fields, now + self.wall_offset)) is not None:
                     self.events.append(received)
             elif frame.kind in _OF_TRUST:
                 reason = self._trust.receive(peer_id, frame.kind, frame.fields, now)
@@ -254,7 +253,7 @@ class Router:
                 endpoint = self._endpoints.of(link.carrier)
                 if endpoint is not None:
                     endpoint.disconnect(link.connection, now, code, reason)
-            case peer_actions.Up() | peer_actions.Down():
+            case peer_actions.Up() | peer_actions.Down() | peer_actions.Restarted():
                 self._on_transition(action, now)
             case peer_actions.Dialled() | peer_actions.Undialled():
                 self._on_dialled(action, now)
@@ -270,8 +269,7 @@ class Router:
 
     def _on_heard(self, action: peer_actions.Heard, now: Instant) -> None:
         self._gossip.digest_heard(action.peer, action.digest, now)
-        sample = action.clocks
-        if sample is not None:
+        if (sample := action.clocks) is not None:
             self._gossip.clocks.observe(
                 action.peer,
                 sent=sample.sent,
@@ -293,7 +291,10 @@ class Router:
             text = f"the clock of peer {where} is {round(abs(offset) / SECOND)} s {side} this one"
             self._report("peer_clock_skew", f"{text}: others may refuse what it says", now)
 
-    def _on_transition(self, action: peer_actions.Up | peer_actions.Down, now: Instant) -> None:
+    def _on_transition(self, action: peer_actions.Transition, now: Instant) -> None:
+        if isinstance(action, peer_actions.Restarted):
+            self._gossip.peer_up(action.peer, now, is_outbound=action.is_outbound)
+            return
         node_id, name, address = action.peer, action.name, action.address
         if isinstance(action, peer_actions.Down):
             self._gossip.peer_down(node_id, now)

@@ -100,7 +100,9 @@ class Gossip:
         self._reconciler.begin(now + self._settings.wall_offset)
 
     def peer_up(self, peer: NodeId, now: Instant, *, is_outbound: bool = True) -> None:
-        """An active peer is there; the two find out what each lacks."""
+        """An active peer is there, or its process is another one; the two find out what each lacks."""
+        if peer in self._spreader.lanes:
+            self.peer_down(peer, now)
         self._spreader.lanes[peer] = Lane(now, is_outbound=is_outbound)
         self._graft(self.mesh.add(peer, now, is_outbound=is_outbound))
         self._reconciler.peer_up(peer, now, is_outbound=is_outbound)
@@ -360,8 +362,7 @@ class Gossip:
         if not isinstance(payload, dict):
             self.stats.rejected["malformed"] += 1
             return
-        stats = self.stats
-        age = max(0, envelope.age(now + self._settings.wall_offset))
+        stats, age = self.stats, max(0, envelope.age(now + self._settings.wall_offset))
         stats.delivered += 1
         stats.age.observe(age)
         stats.hops[hops] = stats.hops.get(hops, 0) + 1

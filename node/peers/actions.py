@@ -26,7 +26,9 @@ __all__ = [
     "Publish",
     "Rarer",
     "Report",
+    "Restarted",
     "Say",
+    "Transition",
     "Undialled",
     "Up",
 ]
@@ -74,6 +76,14 @@ class Up:
     name: str
     address: Address
     aliases: tuple[Address, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restarted:
+    """The process of an active peer is another one, which knows nothing of what was agreed. is_outbound: as in `Up`."""
+
+    peer: NodeId
+    is_outbound: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +157,8 @@ class Blamed:
     reason: str
 
 
-Rarer: TypeAlias = Blamed | Dial | Drop | Up | Down | Dialled | Undialled | Publish | Changed | Report
+Transition: TypeAlias = Up | Restarted | Down
+
+Rarer: TypeAlias = Blamed | Dial | Drop | Transition | Dialled | Undialled | Publish | Changed | Report
 
 Action: TypeAlias = Say | Heard | Rarer

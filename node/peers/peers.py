@@ -18,7 +18,7 @@ from dataclasses import replace
 from node.errors import Code, DecodeError
 from node.messages.packing import Value
 from node.messages.types import MessageType
-from node.peers.actions import Action, Blamed, Down, Drop, Link, Report, Say, Up
+from node.peers.actions import Action, Blamed, Down, Drop, Link, Report, Restarted, Say, Up
 from node.peers.book import Book
 from node.peers.dialer import Dialer
 from node.peers.groups import group_of
@@ -374,14 +374,9 @@ class Peers:
         self.table.touch(peer)
         self.watch.linked(peer.node_id)
         self.stats.peers_up += 1
+        node_id, name, aliases = peer.node_id, peer.name, tuple(peer.aliases)
         self._actions.append(
-            Up(
-                peer=peer.node_id,
-                is_outbound=peer.is_outbound,
-                name=peer.name,
-                address=peer.address,
-                aliases=tuple(peer.aliases),
-            )
+            Up(peer=node_id, is_outbound=peer.is_outbound, name=name, address=peer.address, aliases=aliases)
         )
         self._meet(peer, hello, now)
 
@@ -417,6 +412,8 @@ class Peers:
         for link, state in peer.links.items():
             if state.is_greeted and state.epoch < epoch:
                 self._actions.append(Drop(link=link, code=Code.REPLACED, reason="the peer was started again"))
+        if peer.is_active and peer.epoch < epoch:
+            self._actions.append(Restarted(peer=peer.node_id, is_outbound=peer.is_outbound))
 
     # --- time ---------------------------------------------------------------------------------------------------
 

@@ -376,3 +376,14 @@ def test_what_was_said_is_kept_for_as_long_and_as_much_as_configured() -> None:
     assert kept()[0] >= 4
     assert kept(gossip_retention=SECOND) == (0, 0)
     assert 0 < kept(gossip_retention_bytes=6000)[1] <= 6000
+
+
+def test_both_ends_of_a_mesh_know_of_it_when_nodes_were_started_again() -> None:
+    network = Simulation(SimulationSettings(nodes=18, has_met=True))
+    network.start_all()
+    network.run(4)
+    for number in (3, 7, 11):
+        network.restart(number, after=1)
+    network.run(8)
+    meshes = {node.node_id: set(node.machine.gossip.mesh.members()) for node in network.nodes}
+    assert [(one, other) for one in meshes for other in meshes[one] if one not in meshes[other]] == []

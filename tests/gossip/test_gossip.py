@@ -264,6 +264,20 @@ def test_the_mesh_of_a_large_network_stays_within_its_bounds_on_both_ends() -> N
         assert all(node_id in mesh.nodes[member].mesh for member in node.mesh.members())
 
 
+def test_what_was_agreed_with_a_process_does_not_bind_the_next_one() -> None:
+    mesh = Mesh(20, population=100)
+    mesh.link_all()
+    mesh.run(5)
+    mesh.nodes[mesh.ids[7]] = make_gossip(mesh.identities[7], epoch=EPOCH + 5000, population=100)
+    for number, peer in enumerate(mesh.ids):
+        if number != 7:
+            mesh.nodes[mesh.ids[7]].peer_up(peer, mesh.now)
+            mesh.nodes[peer].peer_up(mesh.ids[7], mesh.now)
+    mesh.run(5)
+    meshes = {node_id: node.mesh.members() for node_id, node in mesh.nodes.items()}
+    assert {peer for peer, members in meshes.items() if mesh.ids[7] in members} == set(meshes[mesh.ids[7]])
+
+
 def test_memory_ends_after_the_retention() -> None:
     mesh = Mesh(3, retention=60 * SECOND)
     mesh.link_all()
