@@ -13,7 +13,6 @@ from node.gossip.stats import AGE_BOUNDS, REPAIR_PATHS
 from node.messages.types import REJECTION_REASONS, Carrier, MessageType
 from node.peers.members import MemberState
 from node.transport.stats import (
-    CREDIT_LEVELS,
     DROP_REASONS,
     LOSS_TRIGGERS,
     REFUSAL_REASONS,
@@ -232,7 +231,7 @@ _TRANSPORT_TOTALS = (
         "credit_used_up_total",
         "times",
         "Times that the credit of a UDP connection, or of a channel of it, had been used up when more came.",
-        Label("level", CREDIT_LEVELS),
+        Label("level", ("connection", "channel")),
     ),
     _counter("expired_messages_total", "messages", "Reliable messages withdrawn because their deadline passed."),
     _counter(

@@ -235,8 +235,8 @@ def _recovery(stats: EndpointStats) -> Iterator[Reading]:
     for trigger, count in stats.packets_lost.items():
         yield Reading("positron_lost_packets_total", count, (trigger,))
     yield Reading("positron_spurious_retransmissions_total", stats.spurious_losses)
-    for level, count in stats.credit_used_up.items():
-        yield Reading("positron_credit_used_up_total", count, (level,))
+    yield Reading("positron_credit_used_up_total", stats.credit_used_up, ("connection",))
+    yield Reading("positron_credit_used_up_total", stats.channel_credit_used_up, ("channel",))
     yield Reading("positron_expired_messages_total", stats.messages_expired)
     yield Reading("positron_dropped_messages_total", stats.messages_dropped)
     yield Reading("positron_tail_loss_probes_total", stats.probes)

@@ -71,8 +71,8 @@ class Outbox:
         self.packet_payload = packet_payload
         self.possible_payload = packet_payload
         self.queue = SendQueue()
-        # The newest limit of each channel, and by None of the connection.
-        self._limits: dict[int | None, int] = {}
+        # The newest limit of each channel, and by None of the connection; made when first used, as is `repeats`.
+        self._limits: dict[int | None, int] | None = None
         self.datagrams_dropped = 0
         self.is_drained = False
         self.parts_repeated = 0
@@ -100,6 +100,8 @@ class Outbox:
     def push_control(self, frame: ControlFrame) -> None:
         """Queues a control frame; a limit that is already waiting is replaced by the newer one."""
         if isinstance(frame, MaxDataFrame):
+            if self._limits is None:
+                self._limits = {}
             self._limits[frame.channel] = frame.limit
             for index, waiting in enumerate(self._control):
                 if isinstance(waiting, MaxDataFrame) and waiting.channel == frame.channel:
@@ -195,7 +197,10 @@ class Outbox:
 
     def _is_wanted(self, frame: ControlFrame) -> bool:
         """Whether no newer limit says more: of those that are lost only the newest is sent again."""
-        return not isinstance(frame, MaxDataFrame) or frame.limit >= self._limits[frame.channel]
+        if not isinstance(frame, MaxDataFrame):
+            return True
+        assert self._limits is not None
+        return frame.limit >= self._limits[frame.channel]
 
     def _fill_control(self, buffer: bytearray, packet: SentPacket) -> None:
         count = 0

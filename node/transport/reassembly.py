@@ -67,8 +67,8 @@ class Reassembly:
         self._partials: dict[int, _Partial] = {}
         self._finished = RangeSet()
         self._channels: dict[int, IncomingChannel] = {}
-        # Channels in which something has come since credit was granted.
-        self._touched: dict[int, IncomingChannel] = {}
+        # Channels in which something has come since credit was granted; most connections use none.
+        self._touched: dict[int, IncomingChannel] | None = None
         self._early = 0
         self.bytes_announced = 0
 
@@ -147,6 +147,8 @@ class Reassembly:
         """New bytes of an ordered message use up credit twice: that of the connection, and that of the channel."""
         self.credit.on_received(size)
         channel.credit.on_received(size)
+        if self._touched is None:
+            self._touched = {}
         self._touched[channel.number] = channel
 
     def _begin(self, frame: MessageFrame, channel: IncomingChannel | None) -> _Partial:

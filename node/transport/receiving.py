@@ -134,9 +134,11 @@ class Receiving:
                 self.is_credit_due = True
                 self._reassembly.withdraw(frame)
             case MaxDataFrame():
-                sending = self._sending
-                if sending.outbox.queue.raise_limit(frame):
-                    sending.stats.credit_used_up["connection" if frame.channel is None else "channel"] += 1
+                was_used_up, stats = self._sending.outbox.queue.raise_limit(frame), self._sending.stats
+                if frame.channel is None:
+                    stats.credit_used_up += was_used_up
+                else:
+                    stats.channel_credit_used_up += was_used_up
             case _:
                 pass
 

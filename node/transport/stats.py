@@ -14,7 +14,6 @@ from operator import attrgetter
 from node.types import Address, Duration, Instant, NodeId
 
 __all__ = [
-    "CREDIT_LEVELS",
     "DROP_REASONS",
     "LOSS_TRIGGERS",
     "REFUSAL_REASONS",
@@ -51,9 +50,6 @@ REFUSAL_REASONS = ("network_mismatch", "version_mismatch", "busy")
 
 RETRANSMISSION_CAUSES = ("reordering", "timeout", "probe")
 """What made a packet carry data again: loss detection by an ack, the retransmission timer, a tail-loss probe."""
-
-CREDIT_LEVELS = ("connection", "channel")
-"""Whose credit had been used up when the peer gave more: that of a connection, or of one of its channels."""
 
 
 @dataclass(slots=True)
@@ -103,7 +99,8 @@ def _zeros(keys: tuple[str, ...]) -> dict[str, int]:
 class ConnectionStats:
     """What one connection has counted since it began. rtt: on UDP.
 
-    messages_dropped: unreliable messages pushed out of a full queue, or too large for the peer.
+    credit_used_up, channel_credit_used_up: times that the peer gave more when all had been used. messages_dropped:
+    unreliable messages pushed out of a full queue, or too large for the peer.
     """
 
     packets_sent: int = 0
@@ -112,7 +109,6 @@ class ConnectionStats:
     bytes_received: int = 0
     packets_retransmitted: dict[str, int] = field(default_factory=lambda: _zeros(RETRANSMISSION_CAUSES))
     packets_lost: dict[str, int] = field(default_factory=lambda: _zeros(LOSS_TRIGGERS))
-    credit_used_up: dict[str, int] = field(default_factory=lambda: _zeros(CREDIT_LEVELS))
     spurious_losses: int = 0
     probes: int = 0
     rto_expirations: int = 0
@@ -124,6 +120,8 @@ class ConnectionStats:
     messages_sent: int = 0
     messages_received: int = 0
     messages_acknowledged: int = 0
+    credit_used_up: int = 0
+    channel_credit_used_up: int = 0
     messages_expired: int = 0
     messages_dropped: int = 0
     rtt: Histogram = field(default_factory=lambda: Histogram(RTT_BOUNDS))
@@ -142,6 +140,8 @@ _SUMMED = (
     "key_updates",
     "path_changes",
     "mtu_black_holes",
+    "credit_used_up",
+    "channel_credit_used_up",
     "messages_expired",
     "messages_dropped",
 )
@@ -158,7 +158,6 @@ class EndpointStats:
     bytes_received: int = 0
     packets_retransmitted: dict[str, int] = field(default_factory=lambda: _zeros(RETRANSMISSION_CAUSES))
     packets_lost: dict[str, int] = field(default_factory=lambda: _zeros(LOSS_TRIGGERS))
-    credit_used_up: dict[str, int] = field(default_factory=lambda: _zeros(CREDIT_LEVELS))
     packets_dropped: dict[str, int] = field(default_factory=lambda: _zeros(DROP_REASONS))
     spurious_losses: int = 0
     probes: int = 0
@@ -168,6 +167,8 @@ class EndpointStats:
     key_updates: int = 0
     path_changes: int = 0
     mtu_black_holes: int = 0
+    credit_used_up: int = 0
+    channel_credit_used_up: int = 0
     messages_expired: int = 0
     messages_dropped: int = 0
     handshakes_completed: int = 0
@@ -188,7 +189,6 @@ class EndpointStats:
         for mine, theirs in (
             (self.packets_retransmitted, [stats.packets_retransmitted for stats in connections]),
             (self.packets_lost, [stats.packets_lost for stats in connections]),
-            (self.credit_used_up, [stats.credit_used_up for stats in connections]),
         ):
             mine.update(zip(mine, map(sum, zip(mine.values(), *map(dict.values, theirs), strict=True)), strict=True))
         self.rtt.absorb(*(stats.rtt for stats in connections))
@@ -199,7 +199,6 @@ class EndpointStats:
             self,
             packets_retransmitted=dict(self.packets_retransmitted),
             packets_lost=dict(self.packets_lost),
-            credit_used_up=dict(self.credit_used_up),
             packets_dropped=dict(self.packets_dropped),
             refusals_sent=dict(self.refusals_sent),
             refusals_received=dict(self.refusals_received),

@@ -71,7 +71,7 @@ def test_one_ordered_channel_carries_what_a_long_path_does() -> None:
     ordered = observe(replace(bulk, delivery=Delivery.ORDERED))
     assert sum(ordered.goodputs) >= 0.93 * measure(bulk)
     # The credit of the channel had been what limits it, and grew.
-    assert ordered.connections[0].stats.credit_used_up["channel"] > 0
+    assert ordered.connections[0].stats.channel_credit_used_up > 0
 
 
 def test_jain_is_one_for_equal_shares_and_one_nth_for_none() -> None:

@@ -287,14 +287,14 @@ def test_a_channel_that_stands_still_holds_up_nobody_else() -> None:
         pair.client.drain()
         pair.run(0.05)
     assert len(pair.server.received()) == before + 300
-    assert pair.client.connection.stats.credit_used_up["channel"] == 0
+    assert pair.client.connection.stats.channel_credit_used_up == 0
     # Its turn comes as soon as there is credit again.
     channel.credit._released += 1 << 30
     pair.client.send(b"", Delivery.ORDERED, channel=4)
     send_ordered(pair, b"", 5)
-    pair.server.connection._receiving._reassembly._touched[3] = channel  # type: ignore[union-attr]
+    pair.server.connection._receiving._reassembly._touched = {3: channel}  # type: ignore[union-attr]
     assert pair.run_until(lambda: not pair.client.connection.sending.outbox.queue.messages, 20)
-    assert pair.client.connection.stats.credit_used_up["channel"] > 0
+    assert pair.client.connection.stats.channel_credit_used_up > 0
 
 
 @pytest.mark.must("M83")

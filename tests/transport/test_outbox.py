@@ -54,7 +54,7 @@ class Packer:
         packet = self.new_packet()
         buffer = self.outbox.fill(packet, 0, may_elicit)
         assert len(buffer) <= self.outbox.packet_payload
-        return packet, parse_frames(bytes(buffer))
+        return packet, parse_frames(bytes(buffer)) if buffer else []
 
 
 def kinds(frames: list[Frame]) -> list[type]:
