@@ -87,7 +87,7 @@ class Opening:
         cookie = parse_retry(datagram)
         self.check_answer(datagram)
         if self._cookies >= COOKIES_PER_DIAL_MAX:
-            raise DecodeError("rate_limited", f"{self._cookies} cookies for one dial")
+            raise DecodeError("rate_limited", f"{self._cookies} cookies at once")
         self._cookies += 1
         self._write_init(cookie, now)
 
@@ -145,6 +145,8 @@ class Opening:
         if self._retry_at is not None and now >= self._retry_at:
             self._should_send = self._allowed is None or self._allowed >= len(self.datagram)
             self._init_at = None
+            # Whoever watches may have sent cookies that are none; those of the responder come with each INIT.
+            self._cookies = 0
             # A responder waits for a CONFIRM half as long as an initiator for its answer.
             longest = CONFIRM_RETRY_MAX if self.handshake.is_complete else HANDSHAKE_RETRY_MAX
             self._retry_after = min(2 * self._retry_after, longest)

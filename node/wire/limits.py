@@ -141,7 +141,7 @@ COOKIE_SECRET_LIFETIME: Duration = 120 * SECOND
 """Time after which cookies are made with another secret; those of the one before are still good."""
 
 COOKIES_PER_DIAL_MAX = 3
-"""RETRYs that one dial obeys: each makes it send 1200 bytes at once."""
+"""RETRYs that a dial obeys between two INITs that it repeats by itself: each makes it send 1200 bytes at once."""
 
 KEY_UPDATE_PACKETS = 1 << 20
 """Packets that one key seals, far below what AES-256-GCM may (2^23 full packets, RFC 9001 §6.6)."""

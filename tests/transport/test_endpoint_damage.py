@@ -9,6 +9,7 @@ from random import Random
 
 import pytest
 
+from node.crypto.cookie import mac
 from node.errors import Code
 from node.identity.keys import Identity
 from node.impairment.link import LinkSettings
@@ -164,6 +165,26 @@ def test_a_server_that_never_has_enough_cookies_is_obeyed_a_few_times_only() -> 
     (retry,) = ends.give(ends.server, init)
     assert ends.give(ends.client, retry) == []
     assert ends.client.stats.packets_dropped["rate_limited"] == 1
+
+
+@pytest.mark.must("M21")
+def test_cookies_that_are_none_keep_a_genuine_one_away_for_a_moment_only() -> None:
+    ends = Ends(TransportSettings(handshake_rate_per_address=1))
+    (init,) = ends.sent_by(ends.client)
+    (retry,) = ends.give(ends.server, init)
+    for number in range(COOKIES_PER_DIAL_MAX):
+        # Somebody on the path has seen the INIT, and so can make a RETRY.
+        text = retry[:16] + bytes([number]) * 16
+        (init,) = ends.give(ends.client, text + mac(init[-16:], text))
+    (retry,) = ends.give(ends.server, init)
+    assert ends.give(ends.client, retry) == []
+    ends.now += SECOND
+    ends.client.handle_timeout(ends.now)
+    (init,) = ends.sent_by(ends.client)
+    (retry,) = ends.give(ends.server, init)
+    (init,) = ends.give(ends.client, retry)
+    (response,) = ends.give(ends.server, init)
+    assert parse_header(response).packet_type is PacketType.RESPONSE
 
 
 @pytest.mark.parametrize("seed", range(10))
