@@ -28,7 +28,10 @@ from node.wire.handshake import (
 )
 from node.wire.limits import ADMISSION_ADDRESSES_MAX, COOKIE_SECRET_LIFETIME
 
-__all__ = ["Admission", "HandshakeRates", "NetworkMismatch", "Verdict"]
+__all__ = ["Admission", "HalfOpen", "HandshakeRates", "NetworkMismatch", "Verdict"]
+
+_SOURCES_MIN = 4
+"""Sources that it takes to use up all half-open handshakes: one that never finishes any must not keep others out."""
 
 
 class Verdict(Enum):
@@ -47,6 +50,41 @@ class NetworkMismatch(DecodeError):
         self.init = init
 
 
+class HalfOpen:
+    """Handshakes of strangers that are under way: how many there are, in all and of each source."""
+
+    __slots__ = ("_by_source", "_total")
+
+    def __init__(self) -> None:
+        self._by_source: dict[str, int] = {}
+        self._total = 0
+
+    def __len__(self) -> int:
+        return self._total
+
+    def of(self, address: Address) -> int:
+        """Those of the source with that address."""
+        return self._by_source.get(_source_of(address[0]), 0)
+
+    def is_within(self, most: int, address: Address) -> bool:
+        """Whether there are no more than that, and no more of the source with that address than it may have."""
+        return self._total <= most and self.of(address) <= _share_of_one_source(most)
+
+    def add(self, address: Address) -> None:
+        """One more begins."""
+        self._total += 1
+        self._by_source[_source_of(address[0])] = self.of(address) + 1
+
+    def remove(self, address: Address) -> None:
+        """One has ended, well or not."""
+        self._total -= 1
+        left = self.of(address) - 1
+        if left:
+            self._by_source[_source_of(address[0])] = left
+        else:
+            del self._by_source[_source_of(address[0])]
+
+
 class HandshakeRates:
     """Handshakes per second, in total and per address, kept as the instant until which a budget is used up (GCRA)."""
 
@@ -63,14 +101,14 @@ class HandshakeRates:
     def may_begin(self, address: Address, now: Instant, *, is_validated: bool) -> bool:
         """Whether a handshake from there may begin now, and counts it if so; strangers have half of each budget."""
         budget = SECOND if is_validated else SECOND // 2
-        prefix = _prefix_of(address[0])
-        used_until = max(now, self._used_until.get(prefix, now)) + self._cost_per_address
+        source = _source_of(address[0])
+        used_until = max(now, self._used_until.get(source, now)) + self._cost_per_address
         total_used_until = max(now, self._total_used_until) + self._cost_in_total
         if used_until - now > budget or total_used_until - now > budget:
             return False
         self._total_used_until = total_used_until
-        self._used_until.pop(prefix, None)
-        self._used_until[prefix] = used_until
+        self._used_until.pop(source, None)
+        self._used_until[source] = used_until
         if len(self._used_until) > ADMISSION_ADDRESSES_MAX:
             del self._used_until[next(iter(self._used_until))]
         return True
@@ -95,12 +133,14 @@ class Admission:
             raise DecodeError("malformed", "INIT damaged on its way")
         return init
 
-    def judge(self, init: Init, address: Address, half_open: int, now: Instant) -> Verdict:
-        """Whether that INIT may begin a handshake. half_open: handshakes of strangers that are under way."""
-        if half_open >= self._settings.half_open_max:
+    def judge(self, init: Init, address: Address, half_open: HalfOpen, now: Instant) -> Verdict:
+        """Whether that INIT may begin a handshake."""
+        total, most, here = len(half_open), self._settings.half_open_max, half_open.of(address)
+        if total >= most:
             return Verdict.BUSY
+        share = _share_of_one_source(most)
         is_validated = bool(init.cookie) and self._jar.is_good(init.cookie, _purpose(init, address), now)
-        has_room = is_validated or 2 * half_open < self._settings.half_open_max
+        has_room = here < share if is_validated else 2 * total < most and 2 * here < share
         if has_room and self.rates.may_begin(address, now, is_validated=is_validated):
             return Verdict.ADMIT
         return Verdict.BUSY if is_validated else Verdict.RETRY
@@ -131,11 +171,16 @@ def _purpose(init: Init, address: Address) -> bytes:
     return f"{address[0]} {address[1]} ".encode() + init.noise
 
 
-def _prefix_of(host: str) -> str:
-    """What is one sender for the rates: an IPv4 address, or the 64 bits that one IPv6 subscriber has to himself."""
+def _source_of(host: str) -> str:
+    """What is one sender for the limits: an IPv4 address, or the 64 bits that one IPv6 subscriber has to himself."""
     if ":" not in host:
         return host
     try:
         return IPv6Address(host.partition("%")[0]).exploded[:19]
     except ValueError:
         return host
+
+
+def _share_of_one_source(half_open_max: int) -> int:
+    """Half-open handshakes that one source may have."""
+    return max(1, half_open_max // _SOURCES_MIN)

@@ -15,7 +15,7 @@ from node.crypto.noise import StaticKey
 from node.crypto.suites import suites_mask
 from node.errors import Code, DecodeError, HandshakeError, UnknownPeer, UsageError
 from node.identity.keys import Identity
-from node.transport.admission import Admission, NetworkMismatch, Verdict
+from node.transport.admission import Admission, HalfOpen, NetworkMismatch, Verdict
 from node.transport.connection import Connection
 from node.transport.duplicates import is_newer_kept
 from node.transport.events import Closed, Connected, Event, MessageAcknowledged, MessageReceived
@@ -74,7 +74,7 @@ class Endpoint:
         self._by_local_id: dict[int, Connection] = {}
         self._by_peer: dict[NodeId, Connection] = {}
         self._by_init: dict[tuple[bytes, Address], Connection] = {}
-        self._half_open = 0
+        self._half_open = HalfOpen()
         self._pool = pool or ReassemblyPool(settings.reassembly_bytes_max)
         self._pool.holders.append(self._stalled)
         self._pending: dict[int, Connection] = {}
@@ -285,10 +285,10 @@ class Endpoint:
     def _is_full(self) -> bool:
         """Whether max_connections are open or on their way; those that have ended are only remembered for a moment."""
         most = self.settings.max_connections
-        if len(self.connections) - self._half_open < most:
+        if len(self.connections) - len(self._half_open) < most:
             return False
         ended = sum(connection.state in _ENDED for connection in self.connections.values())
-        return len(self.connections) - self._half_open - ended >= most
+        return len(self.connections) - len(self._half_open) - ended >= most
 
     # --- handshakes
 
@@ -310,7 +310,7 @@ class Endpoint:
         handshake.read_init(init.noise)
         connection = self._add(origin, Opening.respond(handshake, init.clear.source, init.noise, now), now)
         self._by_init[init.noise, datagram.address] = connection
-        self._half_open += 1
+        self._half_open.add(origin.address)
         self._after(connection, now)
 
     def _admit(self, init: Init, address: Address, now: Instant) -> None:
@@ -432,7 +432,7 @@ class Endpoint:
         if connection.reset_token:
             self._by_reset_token[connection.reset_token] = connection
         if not event.is_initiator:
-            self._half_open -= 1
+            self._half_open.remove(connection.origin.address)
         if event.peer_id == self.identity.public_key:
             is_self = connection.claim is not None and connection.claim.peer_static == self._static.public
             code = Code.SELF_CONNECTION if is_self else Code.DUPLICATE_IDENTITY
@@ -461,7 +461,7 @@ class Endpoint:
             self._retired.handshakes_failed += 1
             if not event.is_initiator:
                 # A stranger's unfinished handshake: nobody was told of it.
-                self._half_open -= 1
+                self._half_open.remove(connection.origin.address)
                 return
         if event.peer_id is not None and self._by_peer.get(event.peer_id) is connection:
             del self._by_peer[event.peer_id]

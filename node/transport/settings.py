@@ -55,8 +55,9 @@ class TransportSettings:
         ones that came early; at least REASSEMBLY_BYTES_MAX. Packets that need more count as lost until there is room
         again; a TCP connection that needs more is ended.
     max_connections: connections at once, half-open ones apart; at least 1.
-    half_open_max: handshakes that strangers have begun and not finished, at most; from half of it on the node is under
-        load and asks strangers for a cookie first. Memory: about 3 KiB each.
+    half_open_max: handshakes that strangers have begun and not finished, at most, and a quarter of it from one address
+        (IPv6: network of 64 bits); from half of either on strangers are asked for a cookie first. Memory: about 3 KiB
+        each.
     handshake_rate_per_address: handshakes admitted per second and address (IPv6: network of 64 bits), at least 1.
     handshake_rate: handshakes admitted per second in total, at least 1; 1000 take about a fifth of a core. Of both
         rates half is for addresses that are validated.

@@ -14,7 +14,7 @@ from heapq import heappop, heappush
 from node.crypto.noise import StaticKey
 from node.errors import Code, DecodeError, HandshakeError, ProtocolViolation, UnknownPeer, UsageError
 from node.identity.keys import Identity
-from node.transport.admission import HandshakeRates
+from node.transport.admission import HalfOpen, HandshakeRates
 from node.transport.duplicates import is_newer_kept
 from node.transport.events import Closed, Connected, Event
 from node.transport.handshake import Handshake, HandshakeSetup
@@ -133,6 +133,7 @@ class StreamEndpoint:
         self._connections: dict[int, StreamConnection] = {}
         self._streams: dict[int, StreamConnection] = {}
         self._half_open: dict[int, StreamConnection] = {}
+        self._strangers = HalfOpen()
         self._peers: dict[NodeId, StreamConnection] = {}
         self._addresses: dict[Address, StreamConnection] = {}
         self._outputs: deque[StreamOutput] = deque()
@@ -292,6 +293,7 @@ class StreamEndpoint:
         handle, peer_id = connection.origin.handle, connection.peer_id
         self._retired.handshakes_completed += 1
         if self._half_open.pop(handle, None) is not None:
+            self._strangers.remove(connection.origin.address)
             self._connections[handle] = connection
         if peer_id == self._identity.public_key:
             is_self = connection.claim is not None and connection.claim.peer_static == self._static.public
@@ -357,9 +359,10 @@ class StreamEndpoint:
         origin = StreamOrigin(handle=self._take_handle(), stream=stream, address=address, is_initiator=False)
         connection = self._create(origin, None, now)
         self._half_open[origin.handle] = connection
+        self._strangers.add(address)
         # Of a dial and a caller that cross, one will give way.
         is_full = len(self._peers) >= self._settings.max_connections
-        has_room = not is_full and len(self._half_open) <= self._settings.half_open_max
+        has_room = not is_full and self._strangers.is_within(self._settings.half_open_max, address)
         # Whoever opens a stream has shown that it is at its address.
         if not has_room or not self._rates.may_begin(address, now, is_validated=True):
             self._retired.packets_dropped["rate_limited"] += 1
@@ -456,20 +459,17 @@ class StreamEndpoint:
         self._end(loser, CloseRecord(Code.REPLACED, ""))
 
     def _end(
-        self,
-        connection: StreamConnection,
-        record: CloseRecord | None,
-        *,
-        by_peer: bool = False,
-        has_stream: bool = True,
-        hint: str = "",
-    ) -> None:
+        self, connection: StreamConnection, record: CloseRecord | None, *, by_peer: bool = False,
+        has_stream: bool = True, hint: str = "",
+    ) -> None:  # fmt: skip
         """Forgets a connection. record: what callers and, unless it came from there, the peer are told."""
         origin, was_established = connection.origin, connection.state is ConnectionState.ESTABLISHED
         if not was_established:
             self._retired.handshakes_failed += 1
         data = connection.end(None if by_peer or not has_stream else record)
         is_stranger = self._half_open.pop(origin.handle, None) is not None
+        if is_stranger:
+            self._strangers.remove(origin.address)
         self._retired.absorb(connection.stats)
         del self._streams[origin.stream]
         self._connections.pop(origin.handle, None)

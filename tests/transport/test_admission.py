@@ -9,7 +9,7 @@ import pytest
 
 from node.crypto.cookie import init_key, mac, network_tag
 from node.errors import DecodeError, UsageError
-from node.transport.admission import Admission, NetworkMismatch, Verdict
+from node.transport.admission import Admission, HalfOpen, NetworkMismatch, Verdict
 from node.transport.settings import TransportSettings
 from node.types import MILLISECOND, SECOND, Address, ConnectionId
 from node.wire.handshake import (
@@ -76,8 +76,18 @@ def test_every_single_bit_of_an_init_counts() -> None:
 # --- rates
 
 
-def judge_many(admission: Admission, addresses: list[Address], now: int = NOW, half_open: int = 0) -> list[Verdict]:
-    numbers = count(1)
+def under_way(number: int = 0, address: Address | None = None) -> HalfOpen:
+    """So many half-open handshakes, from that address or each from one of its own."""
+    half_open = HalfOpen()
+    for other in addresses()[:number]:
+        half_open.add(address or other)
+    return half_open
+
+
+def judge_many(
+    admission: Admission, addresses: list[Address], now: int = NOW, half_open: HalfOpen | None = None
+) -> list[Verdict]:
+    numbers, half_open = count(1), half_open or under_way()
     return [admission.judge(parse_init(make_init(next(numbers))), address, half_open, now) for address in addresses]
 
 
@@ -89,7 +99,7 @@ def test_one_address_without_a_cookie_gets_half_of_its_rate() -> None:
 @pytest.mark.must("M17")
 def test_one_address_with_cookies_gets_its_rate_and_not_more() -> None:
     admission = make_admission()
-    verdicts = [admission.judge(with_cookie(admission, number), HERE, 0, NOW) for number in range(1, 13)]
+    verdicts = [admission.judge(with_cookie(admission, number), HERE, under_way(), NOW) for number in range(1, 13)]
     assert verdicts == [Verdict.ADMIT] * 10 + [Verdict.BUSY] * 2
 
 
@@ -104,13 +114,13 @@ def test_forged_addresses_use_up_half_of_the_total_and_a_validated_one_still_get
     admission = make_admission()
     verdicts = judge_many(admission, addresses()[:200])
     assert verdicts == [Verdict.ADMIT] * 50 + [Verdict.RETRY] * 150
-    assert admission.judge(with_cookie(admission), HERE, 0, NOW) is Verdict.ADMIT
+    assert admission.judge(with_cookie(admission), HERE, under_way(), NOW) is Verdict.ADMIT
 
 
 def test_forging_the_address_of_a_victim_does_not_lock_it_out() -> None:
     admission = make_admission()
     judge_many(admission, [HERE] * 1_000)
-    assert admission.judge(with_cookie(admission), HERE, 0, NOW) is Verdict.ADMIT
+    assert admission.judge(with_cookie(admission), HERE, under_way(), NOW) is Verdict.ADMIT
 
 
 def test_the_neighbours_in_one_ipv6_network_share_a_rate() -> None:
@@ -128,10 +138,36 @@ def test_from_half_of_the_half_open_handshakes_on_a_cookie_is_asked_for() -> Non
         (HALF_OPEN_MAX // 2, Verdict.RETRY),
         (HALF_OPEN_MAX, Verdict.BUSY),
     ):
-        assert judge_many(make_admission(), [HERE], half_open=half_open) == [verdict]
+        assert judge_many(make_admission(), [HERE], half_open=under_way(half_open)) == [verdict]
     admission = make_admission()
-    assert admission.judge(with_cookie(admission), HERE, HALF_OPEN_MAX - 1, NOW) is Verdict.ADMIT
-    assert admission.judge(with_cookie(admission, 2), HERE, HALF_OPEN_MAX, NOW) is Verdict.BUSY
+    assert admission.judge(with_cookie(admission), HERE, under_way(HALF_OPEN_MAX - 1), NOW) is Verdict.ADMIT
+    assert admission.judge(with_cookie(admission, 2), HERE, under_way(HALF_OPEN_MAX), NOW) is Verdict.BUSY
+
+
+@pytest.mark.must("M17")
+def test_one_source_has_a_quarter_of_the_half_open_handshakes_and_half_of_it_without_a_cookie() -> None:
+    share = HALF_OPEN_MAX // 4
+    for here, stranger, validated in (
+        (share // 2 - 1, Verdict.ADMIT, Verdict.ADMIT),
+        (share // 2, Verdict.RETRY, Verdict.ADMIT),
+        (share - 1, Verdict.RETRY, Verdict.ADMIT),
+        (share, Verdict.RETRY, Verdict.BUSY),
+    ):
+        admission, half_open = make_admission(), under_way(here, HERE)
+        assert judge_many(admission, [HERE], half_open=half_open) == [stranger]
+        assert admission.judge(with_cookie(admission, 2), HERE, half_open, NOW) is validated
+        assert judge_many(admission, addresses()[:1], half_open=half_open) == [Verdict.ADMIT]
+
+
+def test_a_source_is_forgotten_with_its_last_handshake() -> None:
+    near: list[Address] = [(f"2001:db8::{number:x}", 9000) for number in range(1, 9)]
+    half_open = HalfOpen()
+    for address in near:
+        half_open.add(address)
+    assert half_open.of(near[0]) == len(half_open) == 8
+    for address in near:
+        half_open.remove(address)
+    assert half_open.of(near[0]) == len(half_open) == len(half_open._by_source) == 0
 
 
 def test_what_is_remembered_of_strangers_is_bounded() -> None:
@@ -151,7 +187,7 @@ def test_a_limit_of_nothing_is_refused(name: str) -> None:
 
 def tries(admission: Admission, init: Init, address: Address, now: int) -> Verdict:
     """What becomes of an INIT when only a good cookie helps."""
-    return admission.judge(init, address, HALF_OPEN_MAX - 1, now)
+    return admission.judge(init, address, under_way(HALF_OPEN_MAX - 1), now)
 
 
 @pytest.mark.must("M16")

@@ -71,7 +71,7 @@ def state_of(endpoint: Endpoint) -> object:
             for handle, connection in endpoint.connections.items()
         ],
         endpoint.next_timeout(),
-        endpoint._half_open,
+        len(endpoint._half_open),
         sorted(endpoint._by_peer),
         len(endpoint._events),
     )

@@ -167,3 +167,4 @@ def test_nobody_keeps_a_handshake_half_open_by_asking_for_ever() -> None:
     assert len(pair.server.endpoint.snapshots()) == 1
     pair.run(0.25)
     assert pair.server.endpoint.snapshots() == []
+    assert len(pair.server.endpoint._half_open) == pair.server.endpoint._half_open.of(CLIENT) == 0

@@ -207,14 +207,14 @@ def test_max_connections_is_how_many_peers_are_kept() -> None:
 def test_half_open_max_is_how_many_strangers_may_be_on_their_way() -> None:
     for most in (4, 16):
         pair, stats = dialled(40, half_open_max=most)
-        assert pair.server.endpoint._half_open == most // 2
+        assert len(pair.server.endpoint._half_open) == most // 2
         assert stats.retries_sent == 40 - most // 2, "the others are asked for a cookie"
 
 
 def test_handshake_rate_is_how_many_begin_per_second() -> None:
     for rate in (10, 50):
         pair, stats = dialled(60, handshake_rate=rate)
-        assert pair.server.endpoint._half_open == rate // 2
+        assert len(pair.server.endpoint._half_open) == rate // 2
         assert stats.retries_sent == 60 - rate // 2
 
 
@@ -228,7 +228,7 @@ def test_handshake_rate_per_address_is_how_many_begin_per_second_from_one() -> N
         for _ in range(30):
             pair.client.connect(SERVER)
         pair.run(0.05)
-        assert pair.server.endpoint._half_open == rate // 2
+        assert len(pair.server.endpoint._half_open) == rate // 2
 
 
 # --- timers

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from node.errors import Code
 from node.transport.events import Closed, Connected, Delivery, MessageAcknowledged, MessageFailed, MessageReceived
 from node.transport.packet import Message
-from node.transport.stream import StreamData, StreamWrite
+from node.transport.stream import StreamData, StreamOpened, StreamWrite
 from node.transport.stream_records import pack_ack, pack_length, pack_message
 from node.types import SECOND
-from node.wire.limits import MESSAGE_BYTES_MAX, STREAM_ACK_DELAY, TAG_BYTES
+from node.wire.limits import HALF_OPEN_MAX, MESSAGE_BYTES_MAX, STREAM_ACK_DELAY, TAG_BYTES
 from tests.transport.streams import StreamNetwork, connected, reliable
 
 
@@ -181,3 +181,18 @@ def test_what_is_sent_late_in_a_silence_does_not_fail_while_it_arrives(network: 
     alice.endpoint.handle_timeout(network.now + 61 * SECOND)
     network.run()
     assert alice.codes() == [Code.IDLE_TIMEOUT]
+
+
+@pytest.mark.must("M17")
+def test_one_source_that_finishes_no_handshake_keeps_nobody_else_out(network: StreamNetwork) -> None:
+    bob = network.add("bob")
+    for stream in range(HALF_OPEN_MAX // 4 + 5):
+        bob.endpoint.receive(StreamOpened(stream, ("10.6.6.6", 1_000 + stream), is_initiator=False), network.now)
+    assert bob.endpoint.stats.refusals_sent["busy"] == 5
+    alice = network.add("alice")
+    alice.endpoint.connect(bob.address, network.now)
+    network.run()
+    assert alice.of(Connected)
+    network.advance(6)
+    bob.endpoint.receive(StreamOpened(999, ("10.6.6.6", 999), is_initiator=False), network.now)
+    assert bob.endpoint.stats.refusals_sent["busy"] == 5, "those that are over are forgotten"
