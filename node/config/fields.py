@@ -144,7 +144,7 @@ _TABLE = (
     Field(
         name="initial_window",
         kind=Integer(512, INITIAL_WINDOW_MAX),
-        help="receive window of a connection, in bytes",
+        help="receive window of a connection, and of each of its channels, in bytes",
     ),
     Field(name="peers_max", kind=Integer(2, PEERS_MAX), help="links with other nodes that are kept"),
     Field(
