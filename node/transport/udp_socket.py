@@ -169,9 +169,7 @@ class UDPSocket:
                 return
             self._loop.add_writer(self._socket, self._on_writable)
         if self._backlog_bytes + len(rest) > BACKLOG_BYTES_MAX:
-            dropped = _count(rest, transmit.segment_size)
-            self.stats.backlog_drops += dropped
-            self.stats.datagrams_dropped += dropped
+            self._drop(rest, transmit.segment_size)
             return
         self._backlog.append((address, rest, transmit.segment_size, transmit.ecn))
         self._backlog_bytes += len(rest)
@@ -200,10 +198,17 @@ class UDPSocket:
             self._loop.add_reader(self._socket, self._on_readable)
 
     def close(self) -> None:
-        """Writes what the kernel still takes, then closes; may be called again."""
+        """Writes what the kernel still takes, counts the rest, then closes; may be called again."""
         if self._is_closed:
             return
-        self._on_writable()
+        waiting = 0
+        while len(self._backlog) != waiting:
+            waiting = len(self._backlog)
+            self._on_writable()
+        while self._backlog:
+            _, data, segment_size, _ = self._backlog.popleft()
+            self._drop(data, segment_size)
+        self._backlog_bytes = 0
         self.pause()
         self._is_closed = True
         self._loop.remove_writer(self._socket)
@@ -357,6 +362,11 @@ class UDPSocket:
         if not self._backlog:
             self._loop.remove_writer(self._socket)
             self._has_drained.set()
+
+    def _drop(self, data: bytes, segment_size: int) -> None:
+        dropped = _count(data, segment_size)
+        self.stats.backlog_drops += dropped
+        self.stats.datagrams_dropped += dropped
 
     def _count_error(self, number: int | None, datagrams: int) -> None:
         name = errno.errorcode.get(number or 0, "other")

@@ -364,6 +364,29 @@ async def test_close_frees_the_port_and_may_be_called_twice() -> None:
         open_udp_socket(*udp.address).close()
 
 
+@pytest.mark.asyncio
+async def test_close_writes_all_that_the_kernel_takes() -> None:
+    with opened() as (receiver, inbox):
+        with opened(sock=RefusingSocket.bound(errno.EAGAIN)) as (sender, _):
+            for number in range(200):
+                sender.send(to(receiver.address, number.to_bytes(2)))
+            assert sender.stats.datagrams_sent == 0
+            sender.close()
+        assert len(await inbox.wait_for(200)) == 200
+        assert sender.stats.datagrams_dropped == 0
+
+
+@pytest.mark.asyncio
+@pytest.mark.must("M72")
+async def test_what_a_full_socket_still_holds_when_it_is_closed_is_counted() -> None:
+    with opened(sock=RefusingSocket.bound(*[errno.EAGAIN] * 10)) as (sender, _), opened() as (receiver, _):
+        for _ in range(3):
+            sender.send(to(receiver.address, b"1122", 2))
+        sender.close()
+        assert sender.stats.datagrams_dropped == sender.stats.backlog_drops == 6
+        assert not sender.is_blocked
+
+
 def test_a_taken_port_is_one_clear_line() -> None:
     with open_udp_socket("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
