@@ -22,7 +22,7 @@ from node.peers.settings import PeersSettings
 from node.peers.table import Peer, PeerState, PeerTable
 from node.peers.tried import Tried
 from node.types import Duration, Instant, NodeId, is_name
-from node.wire.limits import ANCHORS_ALONE, ANCHORS_MAX, DEAD_MEMORY
+from node.wire.limits import ANCHORS_ALONE, ANCHORS_MAX, DEAD_MEMORY, GONE_KEPT
 
 __all__ = ["Book", "anchors_of", "known_rows", "parse_anchors", "parse_known"]
 
@@ -46,7 +46,7 @@ class Book:
     def restore(self, known: list[Value], anchors: Value, now: Instant, wall_offset: Duration) -> int:
         """Takes up the address book of an earlier life, to dial the anchors first; the number of useless rows.
 
-        Nodes that were not heard for DEAD_MEMORY are forgotten.
+        Nodes that were not heard for DEAD_MEMORY are forgotten, but for the GONE_KEPT that were heard last.
         """
         useless, first = 0, []
         try:
@@ -61,9 +61,11 @@ class Book:
                 useless += 1
             else:
                 rows.append((group_of(entry[0].host), entry))
+        latest = sorted((heard_at for _, (_, _, heard_at) in rows), reverse=True)[:GONE_KEPT]
+        since = min([now + wall_offset - DEAD_MEMORY, *latest])
         for record, name, heard_at in in_turns(rows):
-            last = min(heard_at - wall_offset, now)
-            if now - last <= DEAD_MEMORY and record.node_id != self._own_id:
+            if heard_at >= since and record.node_id != self._own_id:
+                last = min(heard_at - wall_offset, now)
                 self._remember(record, name, last, now if record.node_id in first else now + ANCHORS_ALONE)
         return useless
 

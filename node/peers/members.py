@@ -3,8 +3,8 @@
 A member is ALIVE, SUSPECT, DEAD or LEFT, at an incarnation that it alone raises. It dies here by this node's own
 evidence, by the word of DEAD_ACCUSERS accusers, or when a suspicion stays unrefuted for SUSPICION_MAX. Whatever others
 say, it is suspected first for as long as its own word needs to come by any path that is left, since anybody can make
-keys that accuse: so nobody can talk a living node to death. The dead are remembered for DEAD_MEMORY, so that whoever
-comes back is found again however long it was away.
+keys that accuse: so nobody can talk a living node to death. The dead are remembered for DEAD_MEMORY, and GONE_KEPT of
+those who were met for ever, so that whoever comes back is found again however long it was away.
 
 Whoever proved its key over a connection with this node is met. Anybody can make keys and sign for them, so members that
 were not met make room for those that were, never the other way round, and are kept on rings of all, not of the met.
@@ -17,11 +17,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import takewhile
 
 from node.peers.records import Record
 from node.peers.rings import Rings
 from node.types import SECOND, Duration, Instant, NodeId
-from node.wire.limits import DEAD_MEMORY, MEMBERS_MAX
+from node.wire.limits import DEAD_MEMORY, GONE_KEPT, MEMBERS_MAX
 
 __all__ = ["Change", "Member", "MemberState", "Members"]
 
@@ -251,11 +252,11 @@ class Members:
         for member in self.suspects():
             if self._is_condemned(member, now):
                 self._move(member, MemberState.DEAD, now)
-        while self._gone:
-            oldest = self._members[next(iter(self._gone))]
-            if now - oldest.since < DEAD_MEMORY:
-                return
-            self._forget(oldest)
+        overdue = list(takewhile(lambda node_id: now - self._members[node_id].since >= DEAD_MEMORY, self._gone))
+        kept = [node_id for node_id in overdue if self._members[node_id].is_met][-GONE_KEPT:]
+        for node_id in overdue:
+            if node_id not in kept:
+                self._forget(self._members[node_id])
 
     # --- private ------------------------------------------------------------------------------------------------
 

@@ -413,7 +413,8 @@ ANCHORS_ALONE: Duration = 1 * SECOND
 """How long after a restart only anchors and bootstrap addresses are dialled."""
 
 DEAD_MEMORY: Duration = 24 * 3600 * SECOND
-"""How long a node that was met is remembered across restarts without a sign of life."""
+GONE_KEPT = 64
+"""How long the gone are remembered, across restarts too, and how many of the met for longer: one heals a cut."""
 
 DIAL_RETRY_INITIAL: Duration = 1 * SECOND
 DIAL_RETRY_MAX: Duration = 8 * SECOND
@@ -421,9 +422,6 @@ DIAL_RETRY_MAX: Duration = 8 * SECOND
 
 DIALS_OF_STRANGER_MAX = 6
 """Failed dials in a row after which a node that was never met is forgotten."""
-
-OWN_ADDRESSES_MAX = 16
-"""Addresses remembered because they led back to this node."""
 
 HELLO_TIMEOUT: Duration = 10 * SECOND
 """Time in which a connected node must introduce itself."""

@@ -17,7 +17,7 @@ from node.peers.records import Record
 from node.peers.settings import PeersSettings
 from node.peers.table import LinkState, Peer, PeerState, PeerTable
 from node.types import SECOND, Instant, NodeId
-from node.wire.limits import ANCHORS_ALONE, ANCHORS_MAX, DEAD_MEMORY, TRIED_PER_BUCKET, TRIED_REACH
+from node.wire.limits import ANCHORS_ALONE, ANCHORS_MAX, DEAD_MEMORY, GONE_KEPT, TRIED_PER_BUCKET, TRIED_REACH
 
 WALL = 1_700_000_000 * SECOND
 OWN = NodeId(b"o" * 32)
@@ -111,10 +111,19 @@ def test_anchors_are_dialled_first_and_the_others_soon() -> None:
 def test_who_was_not_heard_for_a_day_is_forgotten_and_useless_rows_are_counted() -> None:
     table, peers = PeerTable(), make_peers()
     met(table, 1)
-    met(table, 2, heard_at=100 * SECOND)
+    for number in range(2, 2 + GONE_KEPT + 5):
+        met(table, number, heard_at=100 * SECOND)
     rows: list[Value] = [*known_rows(table, WALL), [1, 2]]
     assert peers.book.restore(rows, "nobody", 0, WALL + DEAD_MEMORY + SECOND) == 2
-    assert [peer.node_id for peer in peers.table] == [key(2)]
+    assert [peer.node_id for peer in peers.table] == [key(number) for number in range(2, 2 + GONE_KEPT + 5)]
+
+
+def test_the_last_who_were_heard_are_remembered_however_long_ago_that_was() -> None:
+    table, peers = PeerTable(), make_peers()
+    for number in range(1, 1 + GONE_KEPT + 5):
+        met(table, number, heard_at=number * SECOND)
+    peers.book.restore(known_rows(table, WALL), [], 0, WALL + 30 * DEAD_MEMORY)
+    assert [peer.node_id for peer in peers.table] == [key(number) for number in range(6, 1 + GONE_KEPT + 5)]
 
 
 def test_what_was_restored_is_kept_for_the_next_life_too() -> None:

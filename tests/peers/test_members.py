@@ -5,7 +5,7 @@ from __future__ import annotations
 from node.peers.members import SUSPICION_MAX, Members, MemberState
 from node.peers.records import Record
 from node.types import SECOND, NodeId
-from node.wire.limits import DEAD_MEMORY, MEMBERS_MAX
+from node.wire.limits import DEAD_MEMORY, GONE_KEPT, MEMBERS_MAX
 
 OWN, ANN, BEN, CAT = (NodeId(letter.encode() * 32) for letter in "oabc")
 
@@ -131,6 +131,18 @@ def test_the_digest_says_who_takes_part() -> None:
     members.leave(BEN, 2, 0)
     assert members.digest != other.digest
     assert (members.population, other.population) == (2, 3)
+
+
+def test_the_last_of_those_who_were_met_are_remembered_for_ever_and_others_for_a_day() -> None:
+    members = Members(OWN)
+    people = [NodeId(number.to_bytes(32, "big")) for number in range(GONE_KEPT + 10)]
+    for at, node_id in enumerate([ANN, *people]):
+        members.present_again(node_id, 5, 0)
+        if node_id != ANN:
+            members.meet(node_id, 0)
+        members.accuse(node_id, OWN, 5, at * SECOND)
+    members.expire(3 * DEAD_MEMORY)
+    assert members.gone() == people[10:]
 
 
 def test_the_dead_are_remembered_for_a_day() -> None:
