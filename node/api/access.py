@@ -23,8 +23,17 @@ class Access:
         self._token = token.encode()
         self._hosts = frozenset(host.lower().rstrip(".") for host in hosts)
 
+    def check_target(self, target: str, host: str | None) -> None:
+        """Refuses a request for what a stranger could have made to lead here: by its target where that names a host
+        (RFC 9112 §3.2.2), else by its Host header.
+        """
+        scheme, separator, rest = target.partition("://")
+        if separator and "/" not in scheme:
+            host = rest.partition("/")[0].rpartition("@")[2]
+        self.check_host(host)
+
     def check_host(self, host: str | None) -> None:
-        """Refuses a Host header that could have been made to lead here by a stranger.
+        """Refuses a host that could have been made to lead here by a stranger.
 
         Addresses cannot be rebound, and a name without a dot (localhost, a container's) is no stranger's to give.
         """

@@ -111,7 +111,7 @@ class ApiServer:
 
         async def handle(request: web.Request) -> web.StreamResponse:
             if not route.is_open:
-                self._access.check_host(request.headers.get("Host"))
+                self._access.check_target(request.raw_path, request.headers.get("Host"))
                 self._access.check_token(request.headers.get("Authorization"))
             if route.body is not None:
                 self._access.check_origin(request.headers.get("Origin"))

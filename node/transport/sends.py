@@ -17,7 +17,7 @@ from node.transport.arguments import checked_timeout
 from node.transport.events import Closed, Delivery, Event, MessageAcknowledged, MessageFailed
 from node.transport.packet import Message
 from node.transport.stats import ConnectionSnapshot
-from node.types import SECOND, Address, Duration, Instant, NodeId
+from node.types import SECOND, Address, Duration, Instant, NodeId, format_address
 from node.wire.limits import NAMES_MAX, WAITING_SENDS_MAX
 
 __all__ = ["Clock", "Commands", "Sends"]
@@ -102,10 +102,10 @@ class Sends:
             if isinstance(outcome, _Ended):
                 if not outcome.is_worth_another:
                     raise ConnectionFailed(outcome.code, outcome.reason)
-            elif self._is_unanswered(connection):
-                raise ConnectionFailed(Code.HANDSHAKE_TIMEOUT, f"{address[0]}:{address[1]} did not answer")
+            elif (silence := self._silence_of(connection)) is not None:
+                raise ConnectionFailed(Code.HANDSHAKE_TIMEOUT, f"{format_address(address)} {silence}")
             if outcome is _Fate.EXPIRED or self._driver.now() >= deadline:
-                raise SendTimeout(f"{address[0]}:{address[1]} did not acknowledge within {seconds} s")
+                raise SendTimeout(f"{format_address(address)} did not acknowledge within {seconds} s")
 
     def post(self, address: Address, data: bytes, seconds: float | None = None) -> None:
         """Sends one message that nobody waits for, connecting first if need be: an unreliable one without `seconds`.
@@ -267,6 +267,9 @@ class Sends:
             if not future.done():
                 future.set_result(ended)
 
-    def _is_unanswered(self, connection: int) -> bool:
+    def _silence_of(self, connection: int) -> str | None:
+        """What a connection that is not established has heard, in words; None for any other."""
         snapshot = self._endpoint.snapshot(connection)
-        return snapshot is not None and snapshot.state == "handshake"
+        if snapshot is None or snapshot.state != "handshake":
+            return None
+        return f"refused ({snapshot.hint})" if snapshot.hint else "did not answer"

@@ -36,4 +36,5 @@ def snapshot_of(connection: Connection) -> ConnectionSnapshot:
         mtu=connection.sending.mtu.current,
         send_queue_messages=len(sending.outbox.queue.messages),
         stats=connection.stats,
+        hint=connection.hint,
     )

@@ -230,6 +230,7 @@ class ConnectionSnapshot:
     effective_rto: computed_rto clamped to [min_rto, max_rto] and doubled per expiry (RFC 6298 §5).
     mtu: largest datagram that the path is known to carry, in bytes; 0 on TCP.
     kernel: on TCP, where the shell has asked; the fields above are None or 0 there.
+    hint: what an unauthenticated answer to a handshake claimed, as in `Closed`; "" without one.
     """
 
     connection: int
@@ -253,3 +254,4 @@ class ConnectionSnapshot:
     send_queue_messages: int
     stats: ConnectionStats
     kernel: KernelInfo | None = None
+    hint: str = ""

@@ -29,6 +29,22 @@ def test_a_name_that_a_stranger_can_make_lead_here_may_not(host: str) -> None:
     assert len(str(caught.value)) < 250
 
 
+@pytest.mark.parametrize(
+    "target", ["/metrics", "/a?b=http://evil.example", "*", "http://10.0.0.1:80/metrics", "HTTP://seed"]
+)
+def test_a_target_without_a_strangers_host_may_be_asked(target: str) -> None:
+    Access().check_target(target, "127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    "target", ["http://evil.example/metrics", "http://evil.example:80", "HTTP://127.0.0.1@evil.example/", "ws://a.b/c"]
+)
+def test_the_host_that_a_target_names_counts_and_not_the_header(target: str) -> None:
+    with pytest.raises(RequestProblem, match="not known here"):
+        Access().check_target(target, "127.0.0.1")
+    Access(hosts=["evil.example", "a.b"]).check_target(target, "stranger.example")
+
+
 @pytest.mark.parametrize("given", ["Bearer s3cret", "bearer s3cret", "BEARER  s3cret "])
 def test_the_token_opens(given: str) -> None:
     Access("s3cret").check_token(given)

@@ -131,6 +131,27 @@ async def test_unknown_paths_and_methods_are_problems() -> None:
 
 @pytest.mark.asyncio
 @pytest.mark.parametrize(
+    ("target", "host", "status"),
+    [
+        (b"http://evil.example/metrics", b"127.0.0.1", b"403"),
+        (b"http://127.0.0.1:9464/metrics", b"evil.example", b"200"),
+    ],
+)
+async def test_a_request_is_judged_by_the_host_in_its_target_where_there_is_one(
+    target: bytes, host: bytes, status: bytes
+) -> None:
+    async with serving(FakeNode()) as session:
+        assert session._base_url is not None
+        reader, writer = await asyncio.open_connection("127.0.0.1", session._base_url.port)
+        writer.write(b"GET " + target + b" HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n")
+        answer = await asyncio.wait_for(reader.read(65536), 5)
+        writer.close()
+        await writer.wait_closed()
+    assert answer.split(b" ")[1] == status
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize(
     "junk",
     [
         b"\x16\x03\x01 what is this\r\n\r\n",

@@ -33,11 +33,22 @@ async def test_nobody_there_is_an_error(carrier: str) -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_node_of_another_network_is_an_error_that_says_so() -> None:
+@pytest.mark.parametrize(("carrier", "seconds"), [("tcp", 20), ("udp", 20), ("udp", 0.9)])
+async def test_a_node_of_another_network_is_an_error_that_says_so(carrier: str, seconds: float) -> None:
+    # A dial by UDP that was refused waits for a second for a genuine answer: the caller's time may be over before.
     async with network(1) as (node,):
         assert node.tcp_transport is not None
+        address = udp_address(node) if carrier == "udp" else node.tcp_transport.local_address
         with pytest.raises(ConnectionFailed, match="network_mismatch"):
-            await reach("tcp", node.tcp_transport.local_address, network_id="other", seconds=20)
+            await reach(carrier, address, network_id="other", seconds=seconds)
+
+
+@pytest.mark.asyncio
+async def test_an_ipv6_address_that_is_silent_is_written_as_one() -> None:
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as silent:
+        silent.bind(("::1", 0))
+        with pytest.raises((ConnectionFailed, SendTimeout), match=r"\[::1\]:\d+ did not"):
+            await reach("udp", silent.getsockname()[:2], network_id="positron", seconds=0.3)
 
 
 def test_the_kernel_says_what_it_grants() -> None:

@@ -76,9 +76,10 @@ class FakeEndpoint:
 
 class _Handshaking:
     state = "handshake"
+    hint = ""
 
 
-HANDSHAKING: ConnectionSnapshot = _Handshaking()  # type: ignore[assignment]  # only the state is asked for
+HANDSHAKING: ConnectionSnapshot = _Handshaking()  # type: ignore[assignment]  # only these are asked for
 
 
 def closed(connection: int, code: Code, *, by_peer: bool = False, hint: str = "") -> Closed:
