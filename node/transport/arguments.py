@@ -7,9 +7,10 @@ transport; found later it would be an exception in the loop that everybody share
 from __future__ import annotations
 
 from node.errors import UsageError
+from node.transport.packet import Priority
 from node.types import Address, Duration, from_seconds
 
-__all__ = ["TIMEOUT_MAX", "checked_address", "checked_data", "checked_listening", "checked_timeout"]
+__all__ = ["TIMEOUT_MAX", "checked_address", "checked_data", "checked_listening", "checked_priority", "checked_timeout"]
 
 TIMEOUT_MAX = 31_536_000.0
 """Seconds, which are a year."""
@@ -42,6 +43,14 @@ def checked_listening(host: object, port: object) -> Address:
     if isinstance(port, bool) or not isinstance(port, int):
         raise UsageError(f"port {repr(port)[:_CHARACTERS_MAX]}: allowed is a whole number from 0 to 65535")
     return host, port
+
+
+def checked_priority(priority: object) -> Priority:
+    """Which message goes first."""
+    if not isinstance(priority, Priority):
+        text = repr(priority)[:_CHARACTERS_MAX]
+        raise UsageError(f"priority {text}: allowed is one of {', '.join(f'Priority.{one.name}' for one in Priority)}")
+    return priority
 
 
 def checked_timeout(seconds: object) -> Duration:

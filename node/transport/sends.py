@@ -15,7 +15,7 @@ from typing import Protocol
 from node.errors import Code, ConnectionFailed, QueueFull, SendTimeout, UnknownPeer
 from node.transport.arguments import checked_timeout
 from node.transport.events import Closed, Delivery, Event, MessageAcknowledged, MessageFailed
-from node.transport.packet import Message
+from node.transport.packet import Message, Priority
 from node.transport.stats import ConnectionSnapshot
 from node.types import SECOND, Address, Duration, Instant, NodeId, format_address
 from node.wire.limits import NAMES_MAX, WAITING_SENDS_MAX
@@ -84,14 +84,16 @@ class Sends:
         self._waiting = 0
         self._closed: _Ended | None = None
 
-    async def deliver(self, address: Address, data: bytes, seconds: float, *, wait: bool = True) -> None:
+    async def deliver(
+        self, address: Address, data: bytes, seconds: float, *, wait: bool = True, priority: Priority = Priority.OWN
+    ) -> None:
         """Returns once the peer has the message, connecting first if need be; waits while the queue is full.
 
         seconds: for everything together. wait: False to be refused instead where the queue is full (QueueFull).
         Raises SendTimeout (withdrawn), ConnectionFailed (no answer, or lost), MessageTooLarge, QueueFull, UsageError.
         """
         deadline = self._driver.now() + checked_timeout(seconds)
-        message = Message(data, Delivery.RELIABLE, deadline)
+        message = Message(data, Delivery.RELIABLE, deadline, priority=priority)
         while True:
             connection = self.connection(address)
             outcome = await self._attempt(connection, message, deadline, wait=wait)

@@ -19,7 +19,7 @@ from node.transport.arguments import checked_address, checked_data, checked_list
 from node.transport.driver import Driver, Machine, Runner
 from node.transport.events import AddressChanged, Closed, Connected, Delivery, Event, MessageReceived
 from node.transport.handlers import Handler, Handlers, Lane
-from node.transport.packet import Packet
+from node.transport.packet import Packet, Priority
 from node.transport.sends import Commands, Sends
 from node.transport.settings import TransportSettings
 from node.transport.stats import ConnectionSnapshot, EndpointStats
@@ -194,10 +194,13 @@ class MessageTransport(ABC, Generic[InputT]):
             raise NotRunning(f"{type(self).__name__} is not running")
         return self._sends
 
-    async def _deliver(self, peer_addr: Address, data: bytes, seconds: float, *, wait: bool = True) -> None:
+    async def _deliver(
+        self, peer_addr: Address, data: bytes, seconds: float, *, wait: bool = True, priority: Priority = Priority.OWN
+    ) -> None:
         sends, data = self._running_sends(), checked_data(data)
         checked_timeout(seconds)
-        await sends.deliver(await self._resolve(checked_address(peer_addr), seconds), data, seconds, wait=wait)
+        address = await self._resolve(checked_address(peer_addr), seconds)
+        await sends.deliver(address, data, seconds, wait=wait, priority=priority)
 
     def _post(self, peer_addr: Address, data: bytes, seconds: float | None) -> None:
         self._running_sends().post(self._known(peer_addr), checked_data(data), seconds)

@@ -19,10 +19,10 @@ from dataclasses import asdict
 from node.errors import UsageError
 from node.identity.keys import Identity
 from node.transport.addresses import listening_address
-from node.transport.arguments import checked_address, checked_data
+from node.transport.arguments import checked_address, checked_data, checked_priority
 from node.transport.driver import Runner
 from node.transport.endpoint import Endpoint
-from node.transport.packet import Datagram, Transmit
+from node.transport.packet import Datagram, Priority, Transmit
 from node.transport.settings import TransportSettings
 from node.transport.shell import LOOKUP_TIMEOUT, STOP_TIMEOUT, JSONObject, MessageTransport, random_identity
 from node.transport.udp_socket import SocketStats, UDPSocket, open_udp_socket
@@ -65,14 +65,16 @@ class UDPTransport(MessageTransport[Datagram]):
         timeout: float = 5.0,  # noqa: ASYNC109
         *,
         wait: bool = True,
+        priority: Priority = Priority.OWN,
     ) -> None:
         """Returns once the peer has the message; connects first if need be.
 
         data: up to 1 MiB. timeout: seconds for everything together. wait: for room in a full queue; False to be refused
-        at once (QueueFull). Cancelled, it withdraws the message, as far as that has not arrived.
+        at once (QueueFull). priority: which of several messages for one peer goes first, also in the middle of a large
+        one. Cancelled, it withdraws the message, as far as that has not arrived.
         Raises SendTimeout (the message was withdrawn), ConnectionFailed, MessageTooLarge, NotRunning, UsageError.
         """
-        await self._deliver(peer_addr, data, timeout, wait=wait)
+        await self._deliver(peer_addr, data, timeout, wait=wait, priority=checked_priority(priority))
 
     def post_reliable(self, peer_addr: Address, data: bytes, timeout: float = 5.0) -> None:
         """As `send_reliable`, but returns at once: a handler that is a plain function answers with it.

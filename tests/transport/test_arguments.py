@@ -3,7 +3,15 @@ from __future__ import annotations
 import pytest
 
 from node.errors import UsageError
-from node.transport.arguments import TIMEOUT_MAX, checked_address, checked_data, checked_listening, checked_timeout
+from node.transport.arguments import (
+    TIMEOUT_MAX,
+    checked_address,
+    checked_data,
+    checked_listening,
+    checked_priority,
+    checked_timeout,
+)
+from node.transport.packet import Priority
 from node.types import SECOND
 
 
@@ -68,3 +76,11 @@ def test_where_nobody_can_listen_is_quoted_with_what_is_allowed(host: object, po
 def test_seconds_become_nanoseconds() -> None:
     assert checked_timeout(2) == 2 * SECOND
     assert checked_timeout(0.5) == SECOND // 2
+
+
+@pytest.mark.parametrize("priority", [0, "CONTROL", None, 1.5])
+@pytest.mark.must("M49")
+def test_a_priority_is_one_of_those_there_are(priority: object) -> None:
+    with pytest.raises(UsageError, match=f"^priority {priority!r}: allowed is one of Priority.CONTROL, Priority.OWN"):
+        checked_priority(priority)
+    assert checked_priority(Priority.BULK) is Priority.BULK

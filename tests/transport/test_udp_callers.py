@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from node.errors import Code, ConnectionFailed, QueueFull, UsageError
+from node.transport.packet import Priority
 from node.transport.settings import TransportSettings
 from node.transport.tcp_transport import TCPTransport
 from node.transport.udp_transport import UDPTransport
@@ -81,6 +82,26 @@ async def test_the_timeout_does_not_grow_beyond_what_was_set() -> None:
         with pytest.raises(ConnectionFailed) as caught:
             await first.send_reliable(second.local_address, b"are you there?", timeout=100)
     assert caught.value.code is Code.RETRIES_EXHAUSTED
+
+
+@pytest.mark.asyncio
+@pytest.mark.must("M46")
+async def test_a_more_urgent_message_goes_before_larger_ones_that_came_before_it() -> None:
+    async with pair() as (first, second, _, inbox):
+        address = second.local_address
+        await first.send_reliable(address, b"before")
+        second._pause()
+        sends = [first.send_reliable(address, bytes(900_000), 60, priority=Priority.BULK) for _ in range(3)]
+        waiting = [asyncio.create_task(send) for send in sends]
+        await asyncio.sleep(0)
+        waiting.append(asyncio.create_task(first.send_reliable(address, b"urgent", 60, priority=Priority.CONTROL)))
+        await asyncio.sleep(0)
+        second._resume()
+        await asyncio.gather(*waiting)
+        assert [payload[:6] for payload in inbox.payloads] == [b"before", b"urgent", *[bytes(6)] * 3]
+        wrong: Any = 0
+        with pytest.raises(UsageError, match=r"priority 0: allowed is one of Priority\.CONTROL"):
+            await first.send_reliable(address, b"m", priority=wrong)
 
 
 @pytest.mark.asyncio
