@@ -147,6 +147,8 @@ class SimNode:
         )
         if self.saved is not None:
             machine.import_state(self.saved, clock.local_at(now))
+        elif self.life:
+            machine.import_state({"life": {}}, clock.local_at(now))  # its directory shows that it lived before
         self.life += 1
         return machine, clock
 

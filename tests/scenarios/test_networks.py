@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 
 from node.impairment.link import LinkSettings
 from node.sim import steps
 from node.sim.catalogue import SCENARIOS, scenario_named
+from node.sim.network import Network
 from node.sim.scenario import Scenario, Step, run
 from node.types import MILLISECOND
 
@@ -72,4 +75,15 @@ def test_nothing_is_delivered_again_by_nodes_that_die_and_return_while_it_still_
         seconds=20, settle=5, steps=steps_of_churn,
     )  # fmt: skip
     again = [one for one in run(scenario, seed, is_cheap=True).violations if one.invariant == "delivered-once"]
+    assert again == []
+
+
+def test_a_node_that_loses_its_disk_again_and_again_knows_that_it_lived_and_delivers_nothing_twice() -> None:
+    def lose(network: Network, _: Random) -> None:
+        network.crash(1, keeps_state=False)
+        network.start(1)
+
+    again_and_again = tuple(Step(1 + 0.3 * turn, lose, "lose the disk and return at once") for turn in range(12))
+    scenario = Scenario(name="forgetful", title="", seconds=8, settle=5, steps=again_and_again)
+    again = [one for one in run(scenario, 1, is_cheap=True).violations if one.invariant == "delivered-once"]
     assert again == []
