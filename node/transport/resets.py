@@ -17,6 +17,8 @@ from node.wire.limits import RESETS_PER_SECOND_MAX
 
 __all__ = ["Resets"]
 
+_ANSWERED = (PacketType.DATA, PacketType.CONFIRM)
+
 
 class Resets:
     """Tokens of this node's connections, and answers to packets of connections that it does not know."""
@@ -33,9 +35,10 @@ class Resets:
     def answer(self, header: Header, datagram: Datagram, now: Instant) -> bytes | None:
         """The RESET that answers a packet of an unknown connection; None where it is not worth one.
 
-        Only DATA is answered, with less than it has itself, so that two ends can never go on resetting each other.
+        Only what an end sends that holds itself for connected is answered, with less than it has itself, so that two
+        ends can never go on resetting each other.
         """
-        if header.packet_type is not PacketType.DATA or len(datagram.data) <= RESET_BYTES:
+        if header.packet_type not in _ANSWERED or len(datagram.data) <= RESET_BYTES:
             return None
         used_until = max(now, self._used_until) + SECOND // RESETS_PER_SECOND_MAX
         if used_until - now > SECOND:

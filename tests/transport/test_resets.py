@@ -45,6 +45,16 @@ def test_a_restarted_peer_is_noticed_within_one_round_trip() -> None:
     assert pair.client.endpoint.snapshots() == []
 
 
+@pytest.mark.must("M30")
+def test_a_peer_that_is_started_again_in_the_middle_of_a_handshake_is_noticed_as_soon() -> None:
+    pair = Pair()
+    pair.client.connect(SERVER)
+    pair.run(0.015)
+    pair.restart_server()
+    pair.run(0.026)
+    assert [event.code for event in pair.client.of(Closed)] == [Code.PEER_RESTARTED]
+
+
 def test_a_restarted_dialler_is_noticed_just_the_same() -> None:
     pair = Pair()
     pair.connect()
@@ -140,9 +150,9 @@ def test_a_reset_is_smaller_than_what_it_answers() -> None:
 
 
 @pytest.mark.must("M14")
-def test_only_data_is_answered() -> None:
+def test_only_what_a_connected_end_sends_is_answered() -> None:
     resets = Resets(IDENTITY, "net")
-    for kind in set(PacketType) - {PacketType.DATA}:
+    for kind in set(PacketType) - {PacketType.DATA, PacketType.CONFIRM}:
         data = pack_header(kind, 7, 0) + bytes(100)
         assert resets.answer(parse_header(data), Datagram(HERE, data), 0) is None
 
