@@ -164,7 +164,8 @@ class Outbox:
             for frame in oldest.control:
                 if len(buffer) + _CONTROL_BYTES_MAX <= self.packet_payload and self._is_wanted(frame):
                     self._append_control(buffer, packet, frame)
-        if packet.is_unhurried or not packet.is_ack_eliciting:
+        # An unreliable message may fill the packet: it is answered all the same, only later.
+        if (packet.is_unhurried or not packet.is_ack_eliciting) and len(buffer) < self.packet_payload:
             append_ping(buffer)
             packet.is_ack_eliciting, packet.is_unhurried = True, False
 

@@ -384,3 +384,19 @@ def test_a_path_that_loses_nothing_is_sent_nothing_twice() -> None:
         packer.push(bytes(100))
         packer.fill()
     assert packer.outbox.parts_repeated == 0
+
+
+@pytest.mark.parametrize("size", [PAYLOAD - 3, PAYLOAD - 4, PAYLOAD - 40])
+@pytest.mark.parametrize("has_oldest", [False, True])
+def test_a_probe_with_an_unreliable_message_is_never_too_long(size: int, has_oldest: bool) -> None:
+    packer = Packer()
+    packer.push(bytes(2 * PAYLOAD))
+    oldest, _ = packer.fill()
+    packer.fill()
+    packer.fill()
+    packer.push(bytes(size), Delivery.UNRELIABLE)
+    probe = packer.new_packet()
+    buffer = packer.outbox.fill(probe, 0, may_elicit=True)
+    packer.outbox.fill_probe(buffer, probe, oldest if has_oldest else None)
+    assert len(buffer) <= PAYLOAD
+    assert probe.is_ack_eliciting
