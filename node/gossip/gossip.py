@@ -397,7 +397,7 @@ class Gossip:
         was_member = peer in self.mesh
         if not self.mesh.grafted(peer, wish, now):
             self._spreader.say([peer], encode(Act.PRUNE, BACKOFF // MILLISECOND))
-        elif not was_member:
+        elif not was_member and peer in self.mesh:
             self.stats.grafts += 1
             # The other end learns what this one wishes of it.
             self._spreader.say([peer], encode(Act.GRAFT, int(self.mesh.wish(peer))))

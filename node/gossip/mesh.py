@@ -27,6 +27,9 @@ BACKOFF: Duration = 10 * SECOND
 BACKOFF_MAX: Duration = 60 * SECOND
 """Time for which a link that was pruned is not grafted again, and the most that a peer may ask for."""
 
+REFUSAL_INTERVAL: Duration = 1 * SECOND
+"""Time between two refusals of a peer that asks to be in the mesh again and again."""
+
 EAGER_MIN = 2
 """Eager members at least: one alone would make every loss a wait."""
 
@@ -60,6 +63,7 @@ class _Link:
 
     is_needed: this node grafted it itself, since its mesh lacked members, or such as it dialled.
     lateness: mean time by which its copies come after the first one, in nanoseconds; None before the first.
+    refuse_at: when a refusal may be said again.
     """
 
     is_outbound: bool
@@ -68,6 +72,7 @@ class _Link:
     is_needed: bool = False
     free_at: Instant = 0
     lateness: int | None = None
+    refuse_at: Instant = 0
 
 
 class Mesh:
@@ -149,7 +154,7 @@ class Mesh:
         return (link.asked or Wish.NONE) | (Wish.NEEDY if link.is_needed else Wish.NONE)
 
     def grafted(self, peer: NodeId, asks: Wish, now: Instant) -> bool:
-        """That peer put this node into its mesh; False if it must be told that it is not in this one."""
+        """That peer put this node into its mesh; False if it must be told, now, that it is not in this one."""
         link = self._links.get(peer)
         if link is None:
             return True
@@ -159,7 +164,9 @@ class Mesh:
         size = len(self)
         room = self._settings.degree_max if Wish.NEEDY in asks or self.is_full else self._settings.degree
         if size >= room or (now < link.free_at and not self.is_full):
-            return False
+            is_told = now < link.refuse_at
+            link.refuse_at = link.refuse_at if is_told else now + REFUSAL_INTERVAL
+            return is_told
         self._admit(link)
         return True
 

@@ -10,6 +10,7 @@ from node.errors import Backpressure, MessageTooLarge
 from node.gossip.actions import Send, Withdraw
 from node.gossip.frames import Act, Urgency
 from node.identity.keys import Identity
+from node.messages.frame import parse_frame
 from node.types import MILLISECOND, SECOND
 from node.wire.limits import LARGE_MESSAGE_BYTES, PAYLOAD_BYTES_MAX, SMALL_BODY_BYTES
 from tests.gossip.world import EPOCH, WALL, Mesh, Single, make_gossip, seal
@@ -276,6 +277,19 @@ def test_what_was_agreed_with_a_process_does_not_bind_the_next_one() -> None:
     mesh.run(5)
     meshes = {node_id: node.mesh.members() for node_id, node in mesh.nodes.items()}
     assert {peer for peer, members in meshes.items() if mesh.ids[7] in members} == set(meshes[mesh.ids[7]])
+
+
+def test_a_peer_that_grafts_again_and_again_is_refused_once_a_second() -> None:
+    mesh = Mesh(20, population=100)
+    mesh.link_all()
+    mesh.run(5)
+    node = mesh.nodes[mesh.ids[0]]
+    outsider = next(peer for peer in mesh.ids[1:] if peer not in node.mesh)
+    for turn in range(100):
+        node.receive(outsider, [Act.GRAFT, 1], mesh.now + turn * SECOND // 40)
+    answers = [action for action in iter(node.poll_action, None) if isinstance(action, Send)]
+    assert [(answer.peers, parse_frame(answer.data).fields[0]) for answer in answers] == [((outsider,), Act.PRUNE)] * 3
+    assert outsider not in node.mesh
 
 
 def test_memory_ends_after_the_retention() -> None:
