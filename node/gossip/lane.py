@@ -90,15 +90,21 @@ class Lane:
         self._inbound_ids = Budget(IDS_PER_SECOND, IDS_PER_SECOND * BUDGET_BURST, now)
 
     def offer(self, message_id: bytes, size: int, rank: Rank, now: Instant) -> bool:
-        """Whether that copy may be sent at once; otherwise it waits here, or only its id does."""
+        """Whether that copy may be sent at once; otherwise it waits here, or only its id does, which is owed then."""
         if not any(self._waiting) and self._outbound.take(size, now):
+            self.owed.pop(message_id, None)
             return True
         if self.has_room(size):
+            self.owed.pop(message_id, None)
             self._waiting[rank][message_id] = size
             self.size += size
         else:
             self.owe(message_id)
         return False
+
+    def is_sending(self, message_id: bytes) -> bool:
+        """Whether a copy of that message waits here, or a large one is under way."""
+        return message_id in self.under_way or any(message_id in waiting for waiting in self._waiting)
 
     def has_room(self, size: int) -> bool:
         """Whether a copy of that size may wait here."""

@@ -39,6 +39,10 @@ HEAVY_LOSS = 0.07
 """Share of lost packets above which a relay pushes a large body to one more, though the author sends it to everybody:
 the copies of two that lose different packets are whole sooner than the repetitions of one."""
 
+UNSPREAD_BYTES_MAX = 8 << 20
+"""Bodies over LARGE_MESSAGE_BYTES of this node's own that it has told of and nobody has pulled yet, and a quarter of
+what it retains at most: what falls from the store before somebody has it is lost."""
+
 
 class Spreader:
     """The outgoing half. loss: share of packets lost on this node's links, 0 to 1."""
@@ -51,13 +55,23 @@ class Spreader:
         self._stats = stats
         self._actions = actions
         self._random = random
+        self._unspread: dict[bytes, int] = {}
+        """Bytes of this node's own large bodies that were told of and that no other node is known to have."""
         self._hint_at: Instant | None = None
         self._drain_at: Instant | None = None
 
     # --- copies -------------------------------------------------------------------------------------------------
 
     def has_room(self, size: int) -> bool:
-        """Whether a message of that size of this node's own finds room on half of its links at least."""
+        """Whether a message of that size of this node's own finds room on half of its links at least.
+
+        What is told of and pulled waits in the store, from which it must not fall before anybody has it.
+        """
+        if size > LARGE_MESSAGE_BYTES and self.lanes:
+            self._unspread = {known: of for known, of in self._unspread.items() if self._store.get(known) is not None}
+            most = min(UNSPREAD_BYTES_MAX, self._store.bytes_max // 4)
+            if self._unspread and sum(self._unspread.values()) + size > most:
+                return False
         ready = sum(lane.has_room(size) for lane in self.lanes.values())
         return 2 * ready >= len(self.lanes)
 
@@ -66,6 +80,8 @@ class Spreader:
         size = len(message.body)
         everybody = [peer for peer in self.lanes if peer not in exclude]
         if size > LARGE_MESSAGE_BYTES:
+            if everybody:
+                self._unspread[message_id] = size
             self.tell(everybody, [message_id], Urgency.NOW)
         elif size > SMALL_BODY_BYTES and not self._mesh.is_full:
             members = [peer for peer in everybody if peer in self._mesh]
@@ -109,11 +125,13 @@ class Spreader:
                 continue
             if message.served is None:
                 message.served = {}
-            served = message.served.get(peer, 0)
-            if served < SERVES_MAX and message_id not in self.lanes[peer].under_way:
+            served, lane = message.served.get(peer, 0), self.lanes[peer]
+            if served == SERVES_MAX or lane.is_sending(message_id):
+                continue
+            self._push([peer], message_id, message, Rank.REPAIR, now)
+            if message_id not in lane.owed:
                 message.served[peer] = served + 1
                 self._stats.served += 1
-                self._push([peer], message_id, message, Rank.REPAIR, now)
 
     def failed(self, peer: NodeId, message_ids: Iterable[bytes], now: Instant) -> None:
         """That peer did not acknowledge a frame about these messages: it will be told of them again."""
@@ -132,14 +150,16 @@ class Spreader:
     def done(self, peer: NodeId, message_ids: Iterable[bytes]) -> None:
         """That peer has acknowledged a copy of these messages."""
         lane = self.lanes.get(peer)
-        if lane is not None:
-            for message_id in message_ids:
+        for message_id in message_ids:
+            self._unspread.pop(message_id, None)
+            if lane is not None:
                 lane.under_way.pop(message_id, None)
 
     def settle(self, peer: NodeId, message_id: bytes) -> None:
         """That peer has that message: what waits for it is not sent, and what was lost of a large copy not repeated."""
         lane = self.lanes[peer]
         lane.settle(message_id)
+        self._unspread.pop(message_id, None)
         if message_id in lane.under_way:
             del lane.under_way[message_id]
             self._actions.append(Withdraw(peer=peer, message_id=message_id))

@@ -80,7 +80,7 @@ class Store:
 
     def __init__(self, retention: Duration, bytes_max: int) -> None:
         self._retention = retention
-        self._bytes_max = bytes_max
+        self.bytes_max = bytes_max
         self._messages: dict[bytes, Retained] = {}
         self._by_origin: dict[NodeId, dict[tuple[int, int], bytes]] = {}
         self._newest: dict[NodeId, dict[int, int]] = {}
@@ -125,7 +125,7 @@ class Store:
         counts = self._counts[message.origin]
         counts[message.epoch] = counts.get(message.epoch, 0) + 1
         self.size += message.size
-        while len(self._messages) > RETAINED_MESSAGES_MAX or self.size > self._bytes_max:
+        while len(self._messages) > RETAINED_MESSAGES_MAX or self.size > self.bytes_max:
             self._drop_oldest()
 
     def expire(self, now: Instant) -> None:

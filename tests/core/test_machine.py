@@ -13,7 +13,7 @@ from node.core.events import (
     PeerDown,
     PeerUp,
 )
-from node.errors import NotRunning, UsageError
+from node.errors import Backpressure, NotRunning, UsageError
 from node.identity.keys import Identity
 from node.peers.table import PeerState
 from node.sim.network import Network as Simulation
@@ -387,3 +387,21 @@ def test_both_ends_of_a_mesh_know_of_it_when_nodes_were_started_again() -> None:
     network.run(8)
     meshes = {node.node_id: set(node.machine.gossip.mesh.members()) for node in network.nodes}
     assert [(one, other) for one in meshes for other in meshes[one] if one not in meshes[other]] == []
+
+
+def test_a_burst_of_large_messages_is_refused_or_reaches_everybody() -> None:
+    network = Simulation(SimulationSettings(nodes=4, has_met=True))
+    network.start_all()
+    network.run(4)
+    published, refused = [], 0
+    for turn in range(90):
+        try:
+            published.append(network.publish(0, size=200_000))
+        except Backpressure:
+            refused += 1
+        network.run(0.01 if turn >= 60 else 0)
+    network.run(40)
+    assert refused
+    for number in range(1, 4):
+        stats = network.nodes[number].machine.gossip.stats
+        assert (stats.delivered, stats.accepted_large) == (len(published), len(published))

@@ -9,15 +9,21 @@ import pytest
 
 from node.gossip.actions import Action, Send
 from node.gossip.frames import Act
-from node.gossip.lane import Lane
+from node.gossip.lane import Lane, Rank
 from node.gossip.mesh import Mesh, Wish
 from node.gossip.settings import GossipSettings
-from node.gossip.spread import Spreader
+from node.gossip.spread import UNSPREAD_BYTES_MAX, Spreader
 from node.gossip.stats import GossipStats
 from node.gossip.store import Retained, Store
 from node.messages.frame import parse_frame
 from node.types import SECOND, NodeId
-from node.wire.limits import HOPS_MAX, LARGE_MESSAGE_BYTES, SMALL_BODY_BYTES
+from node.wire.limits import (
+    HOPS_MAX,
+    LANE_BYTES_MAX,
+    LARGE_MESSAGE_BYTES,
+    SERVES_MAX,
+    SMALL_BODY_BYTES,
+)
 
 PEERS = [NodeId(bytes([number]) * 32) for number in range(1, 21)]
 AUTHOR = NodeId(b"a" * 32)
@@ -144,3 +150,45 @@ def test_a_peer_that_is_gone_is_neither_served_nor_told() -> None:
     desk.spreader.serve(NodeId(b"x" * 32), [ID], 0)
     desk.spreader.failed(NodeId(b"x" * 32), [ID], 0)
     assert desk.said() == {}
+
+
+def test_what_finds_no_room_is_not_counted_as_served() -> None:
+    desk = Desk()
+    lane = desk.spreader.lanes[PEERS[0]]
+    while lane.offer(b"o" * 16, LANE_BYTES_MAX, Rank.RELAY, 0):
+        pass
+    message = desk.message(4000)
+    for _ in range(2 * SERVES_MAX):
+        desk.spreader.serve(PEERS[0], [ID], 0)
+    assert (message.served, list(lane.owed)) == ({}, [ID])
+    lane.due(10 * SECOND)
+    for _ in range(2 * SERVES_MAX):
+        desk.spreader.serve(PEERS[0], [ID], 100 * SECOND)
+    assert message.served == {PEERS[0]: 1}
+    assert (lane.owed, lane.size) == ({}, 0)
+
+
+def test_large_bodies_that_nobody_has_yet_are_not_published_beyond_a_bound() -> None:
+    desk = Desk()
+    size = 1 << 17
+    told: list[bytes] = []
+    while desk.spreader.has_room(size):
+        told.append(len(told).to_bytes(16, "big"))
+        message = Retained(bytes(size), bytes(64), AUTHOR, 1, len(told), 0, 0, 0)
+        desk.store.add(told[-1], message)
+        desk.spreader.publish(told[-1], message, 0)
+    assert len(told) * size == UNSPREAD_BYTES_MAX
+    assert desk.spreader.has_room(4000)
+    desk.spreader.done(PEERS[0], told[:1])
+    assert desk.spreader.has_room(size)
+    assert not desk.spreader.has_room(size + 1)
+    desk.spreader.settle(PEERS[1], told[1])
+    assert desk.spreader.has_room(2 * size)
+
+
+def test_who_has_no_peers_may_say_as_much_as_is_kept() -> None:
+    desk = Desk()
+    desk.spreader.lanes.clear()
+    for number in range(100):
+        desk.spreader.publish(number.to_bytes(16, "big"), desk.message(1 << 17, hops=0), 0)
+        assert desk.spreader.has_room(1 << 17)
