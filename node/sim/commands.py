@@ -230,7 +230,9 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = _Parser(
-        prog="python -m node.sim", description="Networks of whole nodes in virtual time, and the promises they keep."
+        prog="python -m node.sim",
+        description="Networks of whole nodes in virtual time, and the promises they keep.",
+        epilog="exit status: 0 every promise was kept, 1 one was broken, 2 the command line makes no sense.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     listing = commands.add_parser("list", help="the scenarios and the invariants")
@@ -238,19 +240,19 @@ def _parser() -> argparse.ArgumentParser:
     listing.set_defaults(command=_list)
     running = _command(commands, "run", "one or several scenarios, all without a name")
     running.add_argument("scenario", nargs="*", metavar="SCENARIO")
-    running.add_argument("--seed", type=int, default=1)
+    running.add_argument("--seed", type=int, default=1, help="decides everything that happens (1)")
     running.add_argument("--history", type=Path, metavar="FILE", help="write every record as a line of JSON")
     running.set_defaults(command=_run)
     sweeping = _command(commands, "sweep", "scenarios with many seeds, all scenarios without a name")
     sweeping.add_argument("scenario", nargs="*", metavar="SCENARIO")
     sweeping.add_argument("--seeds", type=int, default=10, help="how many (10)")
-    sweeping.add_argument("--first-seed", type=int, default=1)
+    sweeping.add_argument("--first-seed", type=int, default=1, help="the others follow it (1)")
     sweeping.add_argument("--jobs", type=int, default=1, help="processes (1)")
     sweeping.add_argument("--quiet", action="store_true", help="no progress on standard error")
     sweeping.set_defaults(command=_sweep)
     replaying = _command(commands, "replay", "one run again, with what happened before its first broken promise")
     replaying.add_argument("scenario", nargs=1, metavar="SCENARIO")
-    replaying.add_argument("--seed", type=int, required=True)
+    replaying.add_argument("--seed", type=int, required=True, help="of the run")
     replaying.add_argument("--digest", help="fail if the run is not the one with this digest")
     replaying.set_defaults(command=_replay)
     return parser
