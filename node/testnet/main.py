@@ -132,7 +132,10 @@ def _choose(arguments: argparse.Namespace) -> tuple[str, str]:
 
 def _parser() -> Parser:
     parser = Parser(
-        prog="testnet", description="Starts, watches and breaks testnets of many nodes.", allow_abbrev=False
+        prog="testnet",
+        description="Starts, watches and breaks testnets of many nodes.",
+        epilog="exit status: 0 done, 1 failed, 2 used wrongly, 3 not applied, 4 not run, 127 not supported here.",
+        allow_abbrev=False,
     )
     parser.add_argument("--version", action=VersionAction, nargs=0, help="show the version and exit")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")

@@ -61,7 +61,7 @@ WEIGHT_MAX = 2.0
 """Penalties that one record holds at most, so that every one is forgiven in the end."""
 
 BAN_THRESHOLD = -0.8
-"""Score from which this node wants no connection: 8 bad signatures in a row, or one proof."""
+"""Score from which this node wants no connection: without credit after 8 bad signatures in a row, or one proof."""
 
 
 def kind_of(reason: str) -> str:
