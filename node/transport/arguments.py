@@ -30,7 +30,9 @@ def checked_data(data: object) -> bytes:
 def checked_address(address: object) -> Address:
     """Host and port."""
     match address:
-        case (str(host), int(port)) if host and "\0" not in host and port is not True and 0 < port < 1 << 16:
+        case (_, bool()):
+            pass
+        case (str(host), int(port)) if host and "\0" not in host and 0 < port < 1 << 16:
             return host, port
     text = repr(address)[:_CHARACTERS_MAX]
     raise UsageError(f"address {text}: allowed is (host, port) with a port from 1 to 65535")
