@@ -16,7 +16,7 @@ from node.types import MILLISECOND
 SHORTENED = ("eclipse", "spammers")
 """Rather seconds than minutes: the sweep runs these longer."""
 
-COSTLY = ("droppers-50", "replayers", "ring")
+COSTLY = ("droppers-50", "replayers", "ring", "sybils")
 """Whose promises others ask for at half of the cost."""
 
 REGRESSIONS: tuple[tuple[str, int], ...] = (
@@ -35,7 +35,7 @@ REGRESSIONS: tuple[tuple[str, int], ...] = (
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=[pytest.mark.slow] if name in COSTLY else [])
+        pytest.param(name, marks=[pytest.mark.slow, pytest.mark.timeout(300)] if name in COSTLY else [])
         for name in SCENARIOS
         if name not in SHORTENED
     ],
@@ -53,6 +53,7 @@ def test_long_scenario_keeps_every_promise_for_a_short_while(name: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(("name", "seed"), REGRESSIONS)
 def test_what_failed_once_stays_mended(name: str, seed: int) -> None:
     outcome = run(scenario_named(name), seed)

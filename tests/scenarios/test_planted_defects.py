@@ -11,9 +11,14 @@ from node.testnet.run.verdict import Verdict
 from node.testnet.runners.sim import SimRunner
 from tests.testnet.defects import DEFECTS, planted
 
+COSTLY = ("dedup_off",)
+"""Whose like `test_defects` plants at a third of the cost."""
+
 
 @pytest.mark.timeout(300)  # a quarter of a minute of one processor, which others may want as well
-@pytest.mark.parametrize("name", DEFECTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in COSTLY else []) for name in DEFECTS]
+)
 def test_a_defect_turns_its_scenario_red_with_the_reason_in_the_report(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
