@@ -45,9 +45,9 @@ def test_a_path_that_holds_nearly_all_that_may_wait_to_be_sent_has_no_longer_que
     assert sum(sender.stats.packets_lost.values()) <= 0.1 * sender.stats.packets_sent
 
 
-@pytest.mark.parametrize("flows", [2, 4])
-def test_equal_flows_get_equal_shares(flows: int) -> None:
-    outcome = observe(Bulk(rate=10e6, rtt=0.04, flows=flows, warm_up=4, seconds=8))
+@pytest.mark.parametrize(("flows", "buffer"), [(2, 1.0), (4, 1.0), (4, 4.0)])
+def test_equal_flows_get_equal_shares(flows: int, buffer: float) -> None:
+    outcome = observe(Bulk(rate=10e6, rtt=0.04, flows=flows, buffer=buffer, warm_up=4, seconds=8))
     assert sum(outcome.goodputs) >= 0.93 * 10e6
     assert jain(outcome.goodputs) >= 0.9
 

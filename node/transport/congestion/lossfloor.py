@@ -21,6 +21,7 @@ from node.transport.delivery_rate import RateSample
 from node.transport.packet import SentPacket
 from node.transport.rtt import INITIAL_RTT, RttEstimator
 from node.types import MILLISECOND, SECOND, Duration, Instant
+from node.wire.limits import SEND_QUEUE_BYTES_MAX
 
 __all__ = ["LossFloor"]
 
@@ -310,9 +311,10 @@ class LossFloor:
     def _has_little_to_send(self, sample: RateSample) -> bool:
         """Whether the application is what limits the rate.
 
-        Its queue is bounded, and may be empty because all of it is under way: more than the path holds.
+        The queue is bounded, and may be empty because most of it is under way: more than the path holds.
         """
-        return sample.is_app_limited and sample.bytes_in_flight <= self._bdp()
+        is_full = sample.bytes_in_flight > SEND_QUEUE_BYTES_MAX // 2 and sample.bytes_in_flight > self._bdp()
+        return sample.is_app_limited and not is_full
 
     def _advance(self, sample: RateSample) -> None:
         if self._phase is _Phase.STARTUP and self._full_rounds >= _FULL_PIPE_ROUNDS:
