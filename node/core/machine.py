@@ -19,7 +19,7 @@ from node.core.outbox import Outbox
 from node.core.router import Router, Services
 from node.core.settings import CoreSettings
 from node.core.snapshot import LinkSnapshot, NodeSnapshot, PeerSnapshot
-from node.core.state import Rememberers, Rows, export_rows, export_watermarks, import_rows
+from node.core.state import Rememberers, Rows, export_evidence, export_rows, export_watermarks, import_rows
 from node.core.stats import CoreStats
 from node.core.switch import Endpoints
 from node.errors import Code, ConnectionFailed, DecodeError, NotRunning, PositronError, UnknownPeer, UsageError
@@ -105,6 +105,7 @@ class Machine:
         self._farewell: deque[Output] = deque()
         self._state = State.NEW
         self._started_at: Instant = 0
+        self._bans_told = 0
 
     # --- the five verbs -----------------------------------------------------------------------------------------
 
@@ -197,8 +198,12 @@ class Machine:
         return export_rows(self._rememberers(), epoch=self._epoch, is_final=is_final)
 
     def export_watermarks(self) -> Rows:
-        """The part of `export_state` that changes with every message."""
-        return export_watermarks(self.gossip)
+        """The part of `export_state` that changes with every message, and evidence once somebody was banned."""
+        rows, bans = export_watermarks(self.gossip), self.trust.stats.bans
+        if bans == self._bans_told:
+            return rows
+        self._bans_told = bans
+        return {**rows, **export_evidence(self.trust)}
 
     def import_state(self, rows: Rows, now: Instant) -> int:
         """Takes up what an earlier life of this node told; before `start`. The number of rows that were of no use."""

@@ -25,7 +25,7 @@ from node.peers.peers import Peers
 from node.trust.trust import Trust
 from node.types import Duration, Instant
 
-__all__ = ["Rememberers", "Rows", "epoch_after", "export_rows", "export_watermarks", "import_rows"]
+__all__ = ["Rememberers", "Rows", "epoch_after", "export_evidence", "export_rows", "export_watermarks", "import_rows"]
 
 Rows: TypeAlias = dict[str, dict[bytes, Value]]
 
@@ -50,9 +50,9 @@ def export_rows(services: Rememberers, *, epoch: int, is_final: bool) -> Rows:
     told = trust.snapshot()
     return {
         **export_watermarks(gossip),
+        **export_evidence(trust),
         "known": {_record_key(row): row for row in known["known"]},
         "anchors": {b"": known["anchors"]},
-        "evidence": _by_first(told["evidence"]),
         "statements": _by_digest(told["statements"]),
         "proofs": _by_digest(told["proofs"]),
         _LIFE: {_EPOCH: epoch, _IS_FINAL: is_final, _SINCE: gossip.since()},
@@ -63,6 +63,11 @@ def export_watermarks(gossip: Gossip) -> Rows:
     """The part that changes with every message."""
     watermarks = gossip.snapshot()
     return {"origins": _by_first(watermarks if isinstance(watermarks, list) else [])}
+
+
+def export_evidence(trust: Trust) -> Rows:
+    """What this node has seen of others, with the bans."""
+    return {"evidence": _by_first(trust.evidence_rows())}
 
 
 def import_rows(services: Rememberers, rows: Rows, now: Instant) -> int:

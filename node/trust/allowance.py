@@ -12,7 +12,10 @@ _FULL = STATEMENTS_BURST_MAX * _COST
 
 
 class Allowance:
-    """Checking a signature costs this node more than making a wrong one costs a peer."""
+    """Checking a signature costs this node more than making a wrong one costs a peer.
+
+    Who leaves and comes back finds its bucket as it was. Bounded: the one that was used longest ago is forgotten.
+    """
 
     def __init__(self) -> None:
         self._empty_at: dict[NodeId, Instant] = {}
@@ -31,7 +34,3 @@ class Allowance:
         if len(self._empty_at) > PEERS_KNOWN_MAX:
             del self._empty_at[next(iter(self._empty_at))]
         return True
-
-    def forget(self, peer: NodeId) -> None:
-        """That peer is gone."""
-        self._empty_at.pop(peer, None)

@@ -1,8 +1,8 @@
 """What this node has seen of others by itself: credit and penalties that fade, and bans.
 
 Only provable things count. Whoever sent something wrong over an authenticated connection pays for it, never the author
-that it named; a proof against an author counts wherever it came from. Every weight fades with TRUST_HALF_LIFE. Knows
-nothing of what others say.
+that it named; a proof against an author counts wherever it came from, and voids its credit, which anybody can earn who
+waits. Every weight fades with TRUST_HALF_LIFE. Knows nothing of what others say.
 """
 
 from __future__ import annotations
@@ -61,7 +61,13 @@ WEIGHT_MAX = 2.0
 """Penalties that one record holds at most, so that every one is forgiven in the end."""
 
 BAN_THRESHOLD = -0.8
-"""Score from which this node wants no connection: without credit after 8 bad signatures in a row, or one proof."""
+"""Score from which this node wants no connection: without credit after 8 bad signatures in a row; after any proof."""
+
+_PROOF = "equivocation"
+"""The one kind that is proved to everybody."""
+
+_DROPPED = EVIDENCE_RECORDS_MAX // 16
+"""Records that go at once where there are too many: who goes is found by a look at all of them."""
 
 
 def kind_of(reason: str) -> str:
@@ -100,10 +106,13 @@ class Record:
 
 
 class Evidence:
-    """The records of all nodes of which this one has seen something that counts."""
+    """The records of all nodes of which this one has seen something that counts. linked: those it has to do with now,
+    whose records stay whatever crowd there is.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, linked: Mapping[NodeId, object] = MappingProxyType({})) -> None:
         self._records: dict[NodeId, Record] = {}
+        self._linked = linked
 
     def __len__(self) -> int:
         return len(self._records)
@@ -135,6 +144,8 @@ class Evidence:
         """It did something of that kind; whether it is banned for that now, and was not before."""
         record = self._of(node_id, now)
         record.fade(now)
+        if kind == _PROOF:
+            record.good = 0.0
         most = max(record.bad, PENALTY_MAX.get(kind, WEIGHT_MAX))
         record.bad = min(most, record.bad + PENALTIES[kind])
         record.penalties[kind] = record.penalties.get(kind, 0) + 1
@@ -192,15 +203,25 @@ class Evidence:
         record = self._records.get(node_id)
         if record is None:
             record = self._records[node_id] = Record(updated_at=now)
-            self._make_room(now, spared=node_id)
+            self._make_room(now)
         return record
 
-    def _make_room(self, now: Instant, spared: NodeId | None = None) -> None:
+    def _make_room(self, now: Instant) -> None:
+        """Lets those go that say least, of the banned ones only where they have more than their half: anybody can make
+        keys and have them banned.
+        """
         if len(self._records) <= EVIDENCE_RECORDS_MAX:
             return
-        others = [(node_id, record) for node_id, record in self._records.items() if node_id != spared]
-        least, _ = min(others, key=lambda item: (item[1].banned_until is not None, sum(item[1].balance(now))))
-        del self._records[least]
+        *others, _ = self._records
+        banned = [node_id for node_id in others if self._records[node_id].banned_until is not None]
+        crowd = (
+            banned
+            if len(banned) > EVIDENCE_RECORDS_MAX // 2
+            else [node_id for node_id in others if self._records[node_id].banned_until is None]
+        )
+        crowd.sort(key=lambda node_id: (node_id in self._linked, sum(self._records[node_id].balance(now))))
+        for node_id in crowd[:_DROPPED]:
+            del self._records[node_id]
 
 
 def _faded(elapsed: Duration) -> float:

@@ -115,10 +115,10 @@ class Trust:
         self._random = random
         self._sealer = Sealer(identity, network_id=settings.network_id, epoch=settings.epoch)
         self._domain = signing_domain(settings.network_id)
-        self._evidence = Evidence()
+        self._peers: dict[NodeId, None] = {}
+        self._evidence = Evidence(self._peers)
         self._statements = StatementTable()
         self._proofs: dict[NodeId, bytes] = {}
-        self._peers: dict[NodeId, None] = {}
         self._allowance = Allowance()
         self._asked_at: dict[NodeId, Instant] = {}
         self._pages_expected: dict[NodeId, int] = {}
@@ -146,7 +146,6 @@ class Trust:
         """An active peer is gone; what is known of it stays."""
         for table in (self._peers, self._asked_at, self._pages_expected, self._further):
             table.pop(peer, None)
-        self._allowance.forget(peer)
 
     def delivered(self, peer: NodeId, origin: NodeId, now: Instant) -> None:
         """That peer was the first to bring a valid message; what it wrote itself is no merit."""
@@ -160,8 +159,13 @@ class Trust:
         self._penalise(peer, kind_of(reason), now)
 
     def accuse(self, evidence: Equivocation, now: Instant) -> None:
-        """An author is proved to have signed two messages with one number; one proof of each is kept."""
-        if evidence.origin == self._own_id or evidence.origin in self._proofs:
+        """An author is proved to have signed two messages with one number; one proof of each is kept.
+
+        The same pair comes many ways, and is too old to come again once the ban for it is over.
+        """
+        if evidence.origin == self._own_id:
+            return
+        if evidence.origin in self._proofs and self._evidence.is_banned(evidence.origin, now):
             return
         packed = evidence.packed()
         if packed is not None:
@@ -412,10 +416,14 @@ class Trust:
         issuers = list(self._statements.issuers())
         statements = [statement for issuer in issuers for statement in self._statements.said_by(issuer)]
         return {
-            "evidence": self._evidence.snapshot(self._settings.wall_offset),
+            "evidence": self.evidence_rows(),
             "statements": [[item.envelope.body, item.envelope.signature] for item in statements],
             "proofs": list(self._proofs.values()),
         }
+
+    def evidence_rows(self) -> list[Value]:
+        """The part of `snapshot` with the bans."""
+        return self._evidence.snapshot(self._settings.wall_offset)
 
     def restore(self, rows: dict[str, list[Value]], now: Instant) -> int:
         """Takes up what `snapshot` of an earlier life told; the number of rows that were of no use.

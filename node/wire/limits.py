@@ -459,7 +459,7 @@ BAN_TIME: Duration = 3600 * SECOND
 """How long this node keeps away from a peer that broke the rules; the evidence has decayed to 1/64 by then."""
 
 EVIDENCE_RECORDS_MAX = 4096
-"""Nodes of which this node has evidence of its own; the one that says least goes first. About 600 bytes each."""
+"""Nodes of which this node has evidence of its own; those that say least go first. About 600 bytes each."""
 
 PROOFS_MAX = 16
 """Pairs of messages kept as proofs against their authors, EVIDENCE_BYTES_MAX each at most."""

@@ -22,6 +22,7 @@ from node.messages.types import MessageType
 from node.types import MILLISECOND
 from tests.core.network import WALL, Network, meshed
 from tests.core.test_router import inject
+from tests.trust.speakers import STRANGER
 
 
 def stored(machine: Machine, *, is_final: bool = True) -> Rows:
@@ -74,6 +75,15 @@ def test_a_ban_outlives_the_process() -> None:
     assert machine.trust.is_banned(culprit, network.world.now)
     assert not network.is_active(0, 2)
     assert network.is_active(0, 1)
+
+
+def test_a_ban_is_told_with_the_next_watermarks_and_once() -> None:
+    machine = meshed(2).machine(0)
+    assert "evidence" not in machine.export_watermarks()
+    for _ in range(8):
+        machine.trust.blame(STRANGER, "bad_signature", 0)
+    assert STRANGER in machine.export_watermarks()["evidence"]
+    assert "evidence" not in machine.export_watermarks()
 
 
 @pytest.mark.parametrize("rows", [{}, {"life": {}}, {"life": {b"epoch": 5}}, {"origins": {b"o": 7}, "life": {}}])

@@ -40,5 +40,3 @@ def test_the_table_of_buckets_is_bounded() -> None:
     for number in range(PEERS_KNOWN_MAX + 5):
         allowance.take(NodeId(number.to_bytes(32, "big")), 0)
     assert len(allowance) == PEERS_KNOWN_MAX
-    allowance.forget(NodeId((PEERS_KNOWN_MAX + 4).to_bytes(32, "big")))
-    assert len(allowance) == PEERS_KNOWN_MAX - 1

@@ -99,13 +99,38 @@ def test_a_score_stays_between_minus_one_and_one(happenings: list[tuple[str | No
         assert record.bad <= WEIGHT_MAX
 
 
+def test_a_proof_bans_whatever_the_credit() -> None:
+    evidence = Evidence()
+    for second in range(3000):
+        evidence.credit(peer(1), second * SECOND)
+    assert evidence.penalise(peer(1), "equivocation", 3000 * SECOND)
+    assert evidence.is_banned(peer(1), 3000 * SECOND)
+
+
 def test_the_table_is_bounded_and_keeps_who_is_banned() -> None:
     evidence = Evidence()
     evidence.penalise(peer(0), "equivocation", 0)
     for number in range(1, EVIDENCE_RECORDS_MAX + 10):
         evidence.penalise(peer(number), "broken_promise", 0)
-    assert len(evidence) == EVIDENCE_RECORDS_MAX
+    assert EVIDENCE_RECORDS_MAX // 2 < len(evidence) <= EVIDENCE_RECORDS_MAX
     assert evidence.is_banned(peer(0), 0)
+
+
+@pytest.mark.parametrize("kind", ["equivocation", "bad_signature"])
+def test_no_crowd_of_invented_keys_makes_forget_who_is_linked_or_served_well(kind: str) -> None:
+    friend, culprit, acquaintance = peer(1), peer(2), peer(3)
+    evidence = Evidence({friend: None, culprit: None})
+    evidence.credit(friend, 0)
+    evidence.penalise(culprit, "unexpected", 0)
+    for second in range(60):
+        evidence.credit(acquaintance, second * SECOND)
+    now = 60 * SECOND
+    for number in range(100, 100 + 2 * EVIDENCE_RECORDS_MAX):
+        evidence.penalise(peer(number), kind, now)
+    assert len(evidence) <= EVIDENCE_RECORDS_MAX
+    assert evidence.score(friend, now) > 0
+    assert evidence.score(culprit, now) < 0
+    assert evidence.score(acquaintance, now) > 0.4
 
 
 def test_what_has_faded_is_forgotten() -> None:

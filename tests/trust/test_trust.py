@@ -83,6 +83,16 @@ def test_a_proof_against_an_author_bans_it_and_counts_once() -> None:
     assert trust.stats.penalties["equivocation"] == 1
 
 
+def test_neither_credit_nor_an_earlier_ban_makes_a_proof_free() -> None:
+    trust, proof = make_trust(), equivocation(1)
+    befriend(trust, proof.origin, 600)
+    trust.accuse(proof, 0)
+    assert trust.is_banned(proof.origin, 0)
+    trust.accuse(proof, BAN_TIME)
+    assert trust.is_banned(proof.origin, BAN_TIME)
+    assert trust.stats.bans == 2
+
+
 def test_proofs_are_kept_within_a_bound() -> None:
     trust = make_trust()
     for number in range(PROOFS_MAX + 5):

@@ -70,6 +70,16 @@ def test_a_flood_of_statements_is_limited_before_anything_is_verified() -> None:
     assert trust.stats.statements_limited == 20
 
 
+def test_leaving_and_coming_back_buys_no_second_burst() -> None:
+    trust, speaker = make_trust(), Speaker(1)
+    for number in range(2 * STATEMENTS_BURST_MAX):
+        if number % 100 == 0:
+            trust.peer_down(speaker.node_id)
+            trust.peer_up(speaker.node_id)
+        tell(trust, speaker.node_id, speaker.says(identity(100 + number).public_key, 1.0))
+    assert trust.stats.statements_accepted == STATEMENTS_BURST_MAX
+
+
 REFUSED: dict[str, tuple[Envelope, str, bool]] = {
     "another network": (Speaker(1, "other").says(STRANGER, 1.0), "wrong_network", True),
     "somebody else's": (Speaker(2).says(STRANGER, 1.0), "wrong_origin", True),
