@@ -10,6 +10,7 @@ PositronError
 │   ├── AmbiguousPeer
 │   └── NotRunning
 ├── QueueFull            nobody: the peer is slower than the caller; nothing changed; try again later
+│   ├── ChannelFull      nobody: the channel is; messages of others are accepted
 │   └── Backpressure     nobody: the network is slower than the caller; nothing changed; try again later
 ├── SendTimeout          the network or the peer; the message was withdrawn
 │   └── ReceiptTimeout   the network: a broadcast did not come as far as was waited for; it is still under way
@@ -27,6 +28,7 @@ from enum import IntEnum
 __all__ = [
     "AmbiguousPeer",
     "Backpressure",
+    "ChannelFull",
     "Code",
     "ConfigError",
     "ConnectionFailed",
@@ -128,6 +130,10 @@ class NotRunning(UsageError):
 
 class QueueFull(PositronError):
     """The send queue of a peer has reached its limit; the message was not accepted."""
+
+
+class ChannelFull(QueueFull):
+    """What one channel may keep waiting has reached its limit; the message was not accepted, one of another may be."""
 
 
 class Backpressure(QueueFull):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from node.errors import QueueFull
+from node.errors import ChannelFull
 from node.transport.flow_control import ReceiveCredit, SendCredit
 from node.wire.limits import (
     CHANNEL_WINDOW_MAX,
@@ -51,12 +51,12 @@ class OutgoingChannel:
         self._early: set[int] = set()
 
     def check_room(self, size: int) -> None:
-        """QueueFull where what waits for credit would take more than half of the queue: the rest is for all others."""
+        """ChannelFull where what waits for credit would take more than half of the queue: the rest is for others."""
         messages = self.following - self.turn
         if self.held and (
             self.bytes_unsent + size > SEND_QUEUE_BYTES_MAX // 2 or messages >= SEND_QUEUE_MESSAGES_MAX // 2
         ):
-            raise QueueFull(
+            raise ChannelFull(
                 f"{messages} messages of {self.bytes_unsent} bytes wait for credit of channel {self.number}"
             )
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from node.errors import Code, MessageTooLarge, ProtocolViolation, QueueFull, UsageError
+from node.errors import Code, MessageTooLarge, ProtocolViolation, UsageError
 from node.transport.channels import OutgoingChannel
 from node.transport.deadlines import Deadlines
 from node.transport.events import Delivery
 from node.transport.flow_control import SendCredit
 from node.transport.packet import Message, Priority
 from node.transport.ranges import RangeSet
+from node.transport.room import check_room
 from node.types import Instant
 from node.wire.frames import MaxDataFrame, WithdrawFrame, append_whole, part_beginning, part_middle
 from node.wire.limits import (
@@ -23,7 +24,6 @@ from node.wire.limits import (
     MESSAGE_BYTES_MAX,
     REASSEMBLY_MESSAGES_MAX,
     SEND_QUEUE_BYTES_MAX,
-    SEND_QUEUE_MESSAGES_MAX,
     STARVATION_BYTES_MAX,
 )
 
@@ -153,8 +153,7 @@ class SendQueue:
         size = len(message.data)
         if size > MESSAGE_BYTES_MAX:
             raise MessageTooLarge(f"message of {size} bytes: allowed is {MESSAGE_BYTES_MAX} and less")
-        if self.bytes_queued + size > SEND_QUEUE_BYTES_MAX or len(self.messages) >= SEND_QUEUE_MESSAGES_MAX:
-            raise QueueFull(f"{len(self.messages)} messages of {self.bytes_queued} bytes are waiting for this peer")
+        check_room(message, len(self.messages), self.bytes_queued, SEND_QUEUE_BYTES_MAX)
         outgoing = OutgoingMessage(message_id, message.data, message.deadline, None, message.priority)
         if message.delivery is Delivery.ORDERED:
             self._assign_sequence(outgoing, message)

@@ -7,16 +7,16 @@ its fate; a connection that gave way to another one with the same peer is not a 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol
 
-from node.errors import Code, ConnectionFailed, QueueFull, SendTimeout, UnknownPeer
+from node.errors import ChannelFull, Code, ConnectionFailed, PositronError, QueueFull, SendTimeout, UnknownPeer
 from node.transport.arguments import checked_timeout
 from node.transport.events import Closed, Delivery, Event, MessageAcknowledged, MessageFailed
 from node.transport.packet import Message, Priority
 from node.transport.stats import ConnectionSnapshot
+from node.transport.waiting import Refused, Waiter, WaitingCallers
 from node.types import SECOND, Address, Duration, Instant, NodeId, format_address
 from node.wire.limits import NAMES_MAX, WAITING_SENDS_MAX
 
@@ -48,7 +48,6 @@ class _Fate(Enum):
     ACKNOWLEDGED = auto()
     EXPIRED = auto()
     FULL = auto()
-    ROOM = auto()
 
 
 @dataclass(slots=True)
@@ -65,6 +64,8 @@ class _Ended:
 
 _Outcome = _Fate | _Ended
 _Future = asyncio.Future[_Outcome]
+_Queued = int | _Ended
+"""A message id, or why there is none."""
 
 
 class Sends:
@@ -79,7 +80,7 @@ class Sends:
         self._loop = asyncio.get_running_loop()
         self._messages: dict[int, dict[int, tuple[Instant, _Future]]] = {}
         self._watch: asyncio.TimerHandle | None = None
-        self._rooms: dict[int, deque[_Future]] = {}
+        self._rooms: dict[int, WaitingCallers[asyncio.Future[_Queued]]] = {}
         self._successors: dict[Address, NodeId] = {}
         self._waiting = 0
         self._closed: _Ended | None = None
@@ -152,27 +153,21 @@ class Sends:
             self._watch = None
 
     async def _attempt(self, connection: int, message: Message, deadline: Instant, *, wait: bool) -> _Outcome:
-        # Callers who came before have their turn before.
-        queued: int | _Outcome | None = None if connection in self._rooms else self._try_send(connection, message)
-        if queued is None:
-            queued = await self._queue(connection, message, deadline) if wait else _Fate.FULL
+        queued: _Outcome | int | Refused = self._try_send(connection, message, deadline)
+        if isinstance(queued, Refused):
+            queued = await self._queue(connection, message, deadline, refused=queued) if wait else _Fate.FULL
         if not isinstance(queued, int):
             return queued
-        message_id = queued
-        future: _Future = self._loop.create_future()
-        self._messages.setdefault(connection, {})[message_id] = (deadline, future)
-        if self._watch is None:
-            self._watch = self._loop.call_later(GRACE / SECOND, self._on_watch)
+        future = self._messages[connection][queued][1]
         try:
             self._driver.pump()
             return await future
         except asyncio.CancelledError:
             # Nobody wants it any more.
-            self._endpoint.withdraw(connection, message_id, self._driver.now())
-            self._driver.pump()
+            self._withdraw(connection, queued)
             raise
         finally:
-            self._forget(connection, message_id)
+            self._forget(connection, queued)
 
     def _on_watch(self) -> None:
         """The machine reports on each message by its deadline; should a report be lost, nobody waits for ever.
@@ -186,59 +181,79 @@ class Sends:
                     future.set_result(_Fate.EXPIRED)
         self._watch = self._loop.call_later(GRACE / SECOND, self._on_watch) if self._messages else None
 
-    async def _queue(self, connection: int, message: Message, deadline: Instant) -> int | _Outcome:
-        """The id of the message once there was room for it, or why it could not be queued."""
-        queued: int | _Ended | None = None
-        is_first = False
-        while queued is None:
-            outcome = await self._wait_for_room(connection, deadline, is_first=is_first)
-            if outcome is not _Fate.ROOM:
-                return outcome
-            queued, is_first = self._try_send(connection, message), True
-        # Where there was room for one there may be room for more: one large message makes way for many small ones.
-        self._make_room(connection)
-        return queued
+    def _try_send(self, connection: int, message: Message, deadline: Instant) -> _Queued | Refused:
+        """Queues it, unless callers who came before have their turn before."""
+        waiting = self._rooms.get(connection)
+        if waiting is not None and waiting.are_before(message):
+            return Refused.QUEUE
+        return self._send(connection, message, deadline)
 
-    def _try_send(self, connection: int, message: Message) -> int | _Ended | None:
-        """The id, or None while the queue is full."""
+    def _send(self, connection: int, message: Message, deadline: Instant) -> _Queued | Refused:
         if self._closed is not None:
             return self._closed
         try:
-            return self._endpoint.send(connection, message, self._driver.now())
+            message_id = self._endpoint.send(connection, message, self._driver.now())
+        except ChannelFull:
+            return Refused.CHANNEL
         except QueueFull:
-            if self._waiting >= WAITING_SENDS_MAX:
-                raise
-            return None
+            return Refused.QUEUE
         except UnknownPeer as error:
             return _Ended(Code.CONNECTION_LOST, str(error), by_peer=False)
+        self._messages.setdefault(connection, {})[message_id] = (deadline, self._loop.create_future())
+        if self._watch is None:
+            self._watch = self._loop.call_later(GRACE / SECOND, self._on_watch)
+        return message_id
 
-    async def _wait_for_room(self, connection: int, deadline: Instant, *, is_first: bool) -> _Outcome:
-        future: _Future = self._loop.create_future()
-        line = self._rooms.setdefault(connection, deque())
-        line.insert(0 if is_first else len(line), future)
+    async def _queue(self, connection: int, message: Message, deadline: Instant, *, refused: Refused) -> int | _Outcome:
+        """The id of the message once there was room for it, or why it could not be queued."""
+        if self._waiting >= WAITING_SENDS_MAX:
+            raise QueueFull(f"{self._waiting} callers wait for room; allowed are no more")
+        waiting = self._rooms.setdefault(connection, WaitingCallers())
+        future: asyncio.Future[_Queued] = self._loop.create_future()
+        waiter = waiting.join(message, deadline, future, refused=refused)
         self._waiting += 1
         try:
-            return await self._wait(future, deadline)
+            await asyncio.wait([future], timeout=max(0, deadline - self._driver.now()) / SECOND)
         except asyncio.CancelledError:
-            if future.done():
-                self._make_room(connection)
+            if future.done() and future.exception() is None:
+                self._withdraw_unasked(connection, future.result())
             raise
         finally:
             self._waiting -= 1
             if not future.done():
-                line.remove(future)
-            if not line and self._rooms.get(connection) is line:
-                del self._rooms[connection]
-
-    async def _wait(self, future: _Future, deadline: Instant) -> _Outcome:
-        if not future.done():
-            await asyncio.wait([future], timeout=max(0, deadline - self._driver.now()) / SECOND)
+                waiting.leave(waiter)
+                self._make_room(connection)
         return future.result() if future.done() else _Fate.EXPIRED
 
     def _make_room(self, connection: int) -> None:
-        line = self._rooms.get(connection)
-        if line:
-            line.popleft().set_result(_Fate.ROOM)
+        """Lets those in whose turn it is and for whom there is room; the last to leave takes the lines away."""
+        waiting = self._rooms.get(connection)
+        if waiting is None:
+            return
+        waiting.admit(lambda waiter: self._admit(connection, waiter))
+        if not waiting:
+            del self._rooms[connection]
+
+    def _admit(self, connection: int, waiter: Waiter[asyncio.Future[_Queued]]) -> Refused | None:
+        try:
+            queued = self._send(connection, waiter.message, waiter.deadline)
+        except PositronError as error:
+            waiter.caller.set_exception(error)
+            return None
+        if isinstance(queued, Refused):
+            return queued
+        waiter.caller.set_result(queued)
+        return None
+
+    def _withdraw_unasked(self, connection: int, queued: _Queued) -> None:
+        """The caller has left before it could hear that its turn had come."""
+        if isinstance(queued, int):
+            self._forget(connection, queued)
+            self._withdraw(connection, queued)
+
+    def _withdraw(self, connection: int, message_id: int) -> None:
+        self._endpoint.withdraw(connection, message_id, self._driver.now())
+        self._driver.pump()
 
     def _settle(self, connection: int, message_id: int, outcome: _Outcome) -> None:
         messages = self._messages.get(connection)
@@ -264,10 +279,12 @@ class Sends:
         self._end(event.connection, _Ended(event.code, reason, event.by_peer))
 
     def _end(self, connection: int, ended: _Ended) -> None:
-        messages = self._messages.get(connection, {})
-        for future in [*(future for _, future in messages.values()), *self._rooms.pop(connection, ())]:
+        for _, future in self._messages.get(connection, {}).values():
             if not future.done():
                 future.set_result(ended)
+        waiting = self._rooms.pop(connection, None)
+        for waiter in () if waiting is None else waiting.take_all():
+            waiter.caller.set_result(ended)
 
     def _silence_of(self, connection: int) -> str | None:
         """What a connection that is not established has heard, in words; None for any other."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-from node.errors import Code, MessageTooLarge, ProtocolViolation, QueueFull, UsageError
+from node.errors import Code, MessageTooLarge, ProtocolViolation, UsageError
 from node.transport.deadlines import Deadlines
 from node.transport.events import Delivery
 from node.transport.packet import Message
+from node.transport.room import check_room
 from node.transport.stream_records import PART_BYTES_MAX, pack_message
 from node.types import Instant
-from node.wire.limits import MESSAGE_BYTES_MAX, SEND_QUEUE_MESSAGES_MAX, STREAM_QUEUE_BYTES_MAX
+from node.wire.limits import MESSAGE_BYTES_MAX, STREAM_QUEUE_BYTES_MAX
 
 __all__ = ["OutgoingMessage", "StreamOutbox"]
 
@@ -57,8 +58,7 @@ class StreamOutbox:
             raise MessageTooLarge(f"{message.delivery.name.lower()} message of {size} bytes: allowed are {allowed}")
         if message.delivery is Delivery.ORDERED and message.deadline is not None:
             raise UsageError("an ordered message has no deadline: a gap would stop its channel")
-        if len(self) >= SEND_QUEUE_MESSAGES_MAX or self.bytes_queued + size > STREAM_QUEUE_BYTES_MAX:
-            raise QueueFull(f"{len(self)} messages of {self.bytes_queued} bytes are waiting for the peer")
+        check_room(message, len(self), self.bytes_queued, STREAM_QUEUE_BYTES_MAX)
         outgoing = OutgoingMessage(message_id, message.data, size, message.delivery)
         self.bytes_queued += size
         self._queue.append(outgoing)

@@ -86,11 +86,12 @@ REASSEMBLY_MESSAGES_MAX = 4096
 CHANNELS_MAX = 64
 """Channels for ordered messages, per connection and direction."""
 
-SEND_QUEUE_BYTES_MAX = 4 << 20
-"""Bytes of reliable messages that one connection holds for sending and until they are acknowledged."""
+SEND_QUEUE_BYTES_MAX, SEND_QUEUE_MESSAGES_MAX = 4 << 20, 4096
+"""Bytes and number of reliable messages that one connection holds for sending and until they are acknowledged."""
 
-SEND_QUEUE_MESSAGES_MAX = 4096
-"""Messages that one connection holds for sending and until they are acknowledged."""
+CONTROL_RESERVE_BYTES, CONTROL_RESERVE_MESSAGES = 256 << 10, 256
+"""Room of a queue for control messages alone, bytes beyond its bound and messages within it: what keeps a link going
+must not wait for what fills it."""
 
 STARVATION_BYTES_MAX = 32 << 10
 """Bytes of more urgent messages that may go before a waiting one; then it has a turn, of one packet."""

@@ -16,6 +16,7 @@ from node.types import SECOND
 from node.wire.frames import MaxDataFrame, WithdrawFrame
 from node.wire.limits import (
     CHANNELS_MAX,
+    CONTROL_RESERVE_MESSAGES,
     MESSAGE_BYTES_MAX,
     SEND_QUEUE_BYTES_MAX,
     SEND_QUEUE_MESSAGES_MAX,
@@ -144,7 +145,7 @@ def test_queue_is_bounded_in_bytes_and_in_messages() -> None:
     with pytest.raises(QueueFull):
         push(queue, 99, b"x")
     queue = make_queue()
-    for number in range(SEND_QUEUE_MESSAGES_MAX):
+    for number in range(SEND_QUEUE_MESSAGES_MAX - CONTROL_RESERVE_MESSAGES):
         push(queue, number, b"")
     with pytest.raises(QueueFull):
         push(queue, SEND_QUEUE_MESSAGES_MAX, b"")

@@ -10,7 +10,7 @@ import pytest
 
 from node.errors import Code, ConnectionFailed, QueueFull, SendTimeout, UnknownPeer, UsageError
 from node.transport.events import Closed, Delivery, MessageAcknowledged, MessageFailed
-from node.transport.packet import Message
+from node.transport.packet import Message, Priority
 from node.transport.sends import Sends
 from node.transport.stats import ConnectionSnapshot
 from node.types import Address, Instant, NodeId
@@ -33,6 +33,7 @@ class FakeEndpoint:
     withdrawn: list[tuple[int, int]] = field(default_factory=list)
     handles: int = 0
     is_gone: bool = False
+    mistake: UsageError | None = None
     sent_one: asyncio.Event = field(default_factory=asyncio.Event)
 
     def connect(self, address: Address, now: Instant, expected: NodeId | None = None) -> int:
@@ -43,9 +44,12 @@ class FakeEndpoint:
     def send(self, connection: int, message: Message, now: Instant) -> int:
         if self.is_gone:
             raise UnknownPeer("gone")
-        if self.room <= 0:
-            raise QueueFull("full")
-        self.room -= 1
+        if self.mistake is not None:
+            raise self.mistake
+        if message.priority is not Priority.CONTROL:
+            if self.room <= 0:
+                raise QueueFull("full")
+            self.room -= 1
         self.sent.append((connection, message.data))
         self.messages.append(message)
         self.sent_one.set()
@@ -227,13 +231,27 @@ async def test_a_newcomer_waits_behind_those_who_wait() -> None:
 async def test_a_caller_who_gives_up_passes_its_turn_on() -> None:
     endpoint, sends, tasks = start(3, room=1)
     await endpoint.wait_for(1)
+    tasks[1].cancel()
+    await asyncio.wait([tasks[1]])
     endpoint.room = 1
     sends.handle_event(MessageAcknowledged(connection=1, message_id=0))
-    tasks[1].cancel()
     await endpoint.wait_for(2)
     assert endpoint.sent[1][1] == b"\2"
     sends.handle_event(MessageAcknowledged(connection=1, message_id=1))
     await asyncio.gather(tasks[0], tasks[2])
+
+
+@pytest.mark.asyncio
+async def test_who_gives_up_just_as_its_turn_has_come_withdraws() -> None:
+    endpoint, sends, tasks = start(2, room=1)
+    await endpoint.wait_for(1)
+    endpoint.room = 1
+    sends.handle_event(MessageAcknowledged(connection=1, message_id=0))
+    tasks[1].cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert endpoint.withdrawn == [(1, 1)]
+    assert not sends._messages
+    assert not sends._rooms
 
 
 @pytest.mark.asyncio
@@ -277,6 +295,42 @@ async def test_who_does_not_want_to_wait_is_refused_where_others_wait() -> None:
         await sends.deliver(PEER, b"later", 5.0, wait=False)
     sends.close()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.mark.asyncio
+@pytest.mark.must("M86")
+async def test_a_control_message_goes_past_callers_who_wait_with_others() -> None:
+    endpoint, sends, tasks = start(2, room=1)
+    await endpoint.wait_for(1)
+    control = asyncio.create_task(sends.deliver(PEER, b"control", 5, wait=False, priority=Priority.CONTROL))
+    await endpoint.wait_for(2)
+    assert endpoint.sent[1][1] == b"control"
+    sends.close()
+    await asyncio.gather(control, *tasks, return_exceptions=True)
+
+
+@pytest.mark.asyncio
+async def test_who_waits_in_vain_makes_way_for_the_next() -> None:
+    endpoint, sends, tasks = start(1, room=0)
+    late = asyncio.create_task(sends.deliver(PEER, b"late", 0.01))
+    tasks[0].cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    with pytest.raises(SendTimeout):
+        await late
+    assert not endpoint.sent
+    assert not sends._rooms
+    assert sends._waiting == 0
+
+
+@pytest.mark.asyncio
+async def test_what_is_refused_for_good_when_its_turn_comes_is_told_to_its_caller() -> None:
+    endpoint, sends, tasks = start(2, room=1)
+    await endpoint.wait_for(1)
+    endpoint.mistake = UsageError("never")
+    sends.handle_event(MessageAcknowledged(connection=1, message_id=0))
+    with pytest.raises(UsageError, match="never"):
+        await tasks[1]
+    await tasks[0]
 
 
 @pytest.mark.asyncio

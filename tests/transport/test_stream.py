@@ -13,6 +13,7 @@ from node.transport.settings import TransportSettings
 from node.transport.stream import SLOW_READER, StreamData, StreamEndpoint, StreamOpened, StreamShutdown, StreamWrite
 from node.types import SECOND
 from node.wire.limits import (
+    CONTROL_RESERVE_MESSAGES,
     HALF_OPEN_MAX,
     HANDSHAKE_TIMEOUT,
     MESSAGE_BYTES_MAX,
@@ -113,7 +114,7 @@ def test_the_queue_towards_a_peer_that_reads_nothing_is_bounded(network: StreamN
 def test_the_number_of_queued_messages_is_bounded(network: StreamNetwork) -> None:
     alice, _bob, handle = connected(network)
     network.is_blocked = True
-    for _ in range(SEND_QUEUE_MESSAGES_MAX):
+    for _ in range(SEND_QUEUE_MESSAGES_MAX - CONTROL_RESERVE_MESSAGES):
         alice.endpoint.send(handle, reliable(b""), network.now)
     with pytest.raises(QueueFull):
         alice.endpoint.send(handle, reliable(b""), network.now)

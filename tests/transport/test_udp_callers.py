@@ -105,6 +105,24 @@ async def test_a_more_urgent_message_goes_before_larger_ones_that_came_before_it
 
 
 @pytest.mark.asyncio
+@pytest.mark.must("M86")
+async def test_a_control_message_finds_room_where_others_wait_for_some() -> None:
+    async with pair() as (first, second, _, inbox):
+        address = second.local_address
+        await first.send_reliable(address, b"before")
+        second._pause()
+        sends = [first.send_reliable(address, bytes(900_000), 60, priority=Priority.BULK) for _ in range(12)]
+        waiting = [asyncio.create_task(send) for send in sends]
+        await asyncio.gather(*(asyncio.sleep(0) for _ in waiting))
+        control = first.send_reliable(address, b"control", 60, wait=False, priority=Priority.CONTROL)
+        waiting.append(asyncio.create_task(control))
+        await asyncio.sleep(0)
+        second._resume()
+        await asyncio.gather(*waiting)
+        assert [payload[:7] for payload in inbox.payloads][:2] == [b"before", b"control"]
+
+
+@pytest.mark.asyncio
 @pytest.mark.must("M48")
 @pytest.mark.parametrize("kind", [UDPTransport, TCPTransport])
 async def test_a_full_queue_is_waited_for_or_refused_as_the_caller_chose(
