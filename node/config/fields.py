@@ -23,6 +23,8 @@ from node.config.kinds import (
     Text,
 )
 from node.transport.congestion import CONTROLLERS
+from node.transport.settings import BUSY_POLL_MAX
+from node.types import to_seconds
 from node.wire.limits import INITIAL_WINDOW_MAX, MESSAGE_BYTES_MAX, MSS_MIN, MTU_MAX, MTU_MIN, SEGMENTS_MAX
 
 __all__ = ["BOOTSTRAP_NODES_MAX", "ENVIRONMENT_PREFIX", "FIELDS", "LOG_LEVELS", "PROFILES", "Field"]
@@ -172,6 +174,12 @@ _TABLE = (
         name="segments_max",
         kind=Integer(1, SEGMENTS_MAX),
         help="most packets handed to the kernel in one call (UDP_SEGMENT); 1 while an impairment is active",
+    ),
+    Field(
+        name="busy_poll",
+        kind=Number(0.0, to_seconds(BUSY_POLL_MAX), "seconds"),
+        help="time for which the node asks for packets instead of sleeping after each one, in seconds: answers come "
+        "sooner, and a processor is busy meanwhile",
     ),
     Field(
         name="congestion",

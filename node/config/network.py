@@ -90,6 +90,7 @@ class NetworkConfig:
     max_rto: float = 60.0
     max_retries: int = 5
     segments_max: int = 40
+    busy_poll: float = 0.0
     congestion: str = "lossfloor"
     connection_timeout: float = 60.0
     keep_alive: float = 0.0

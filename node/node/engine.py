@@ -103,7 +103,9 @@ class Engine:
         self.udp: UDPTransport | None = None
         self.tcp: TCPTransport | None = None
         self._audience = audience
-        self._driver: Driver[Datagram | StreamInput, NodeEvent] = Driver(machine, on_event=self._on_event)
+        self._driver: Driver[Datagram | StreamInput, NodeEvent] = Driver(
+            machine, on_event=self._on_event, busy_poll=machine.settings.transport.busy_poll
+        )
         self._sends: dict[int, asyncio.Future[PositronError | None]] = {}
         self._receipts: dict[str, Pursuit] = {}
         self._dials: dict[Address, list[asyncio.Future[NodeId | ConnectionFailed]]] = {}
@@ -375,6 +377,7 @@ def core_settings(config: NetworkConfig, name: str, ports: tuple[int, int]) -> C
         max_rto=from_seconds(config.max_rto),
         max_retries=config.max_retries,
         segments_max=config.segments_max,
+        busy_poll=from_seconds(config.busy_poll),
         congestion=config.congestion,
         idle_timeout=from_seconds(config.connection_timeout),
         keep_alive=from_seconds(config.keep_alive),

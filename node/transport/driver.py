@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, Protocol, TypeVar
 
-from node.types import SECOND, Instant
+from node.types import SECOND, Duration, Instant
 
 __all__ = ["Driver", "Machine", "Runner"]
 
@@ -26,6 +26,14 @@ EventT_co = TypeVar("EventT_co", covariant=True)
 STEPS_PER_TURN_MAX = 128
 """Outputs and events handed on in one turn of the loop; the rest waits for the next turn, so that one busy machine
 cannot keep sockets and timers of the same loop waiting for more than a few milliseconds."""
+
+
+POLLS_IN_VAIN_MAX = 4
+"""Times in a row that a loop may keep awake and nothing comes. Whoever is to answer may be far away, or waiting for the
+very processor that asks."""
+
+POLL_RETRY_PERIOD = 64
+"""Pumps of which one is followed by another try, after that."""
 
 
 class Machine(Protocol[InputT_contra, EventT_co]):
@@ -51,9 +59,12 @@ class Driver(Generic[InputT, EventT]):
     """Runs `machine` on the running loop. After each command given to the machine, call `pump`.
 
     on_event: called with each event, in order; it may give commands to the machine and call `pump` again.
+    busy_poll: time after each pump in which the loop asks for inputs instead of sleeping, while that pays.
     """
 
-    def __init__(self, machine: Machine[InputT, EventT], *, on_event: Callable[[EventT], None]) -> None:
+    def __init__(
+        self, machine: Machine[InputT, EventT], *, on_event: Callable[[EventT], None], busy_poll: Duration = 0
+    ) -> None:
         self._machine = machine
         self._on_event = on_event
         self._loop = asyncio.get_running_loop()
@@ -62,6 +73,11 @@ class Driver(Generic[InputT, EventT]):
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at: Instant = 0
         self._rest: asyncio.Handle | None = None
+        self._busy_poll = busy_poll
+        self._awake: asyncio.Handle | None = None
+        self._awake_until: Instant = 0
+        self._polls_in_vain = 0
+        self._polls_left_out = 0
         self._is_pumping = False
         self._is_closed = False
 
@@ -75,6 +91,8 @@ class Driver(Generic[InputT, EventT]):
     def feed(self, inputs: Iterable[InputT]) -> None:
         """Gives the machine all of `inputs`, then pumps; from within a sink or an event, soon after."""
         self._inputs.extend(inputs)
+        if self._awake is not None:
+            self._polls_in_vain = 0
         self.pump()
 
     def pump(self) -> None:
@@ -91,6 +109,8 @@ class Driver(Generic[InputT, EventT]):
         if not is_quiet and self._rest is None:
             self._rest = self._loop.call_soon(self._on_rest)
         self._arm()
+        if self._busy_poll:
+            self._poll()
 
     def flush(self) -> None:
         """Pumps to the end, however long it takes: for the last words of a machine."""
@@ -107,10 +127,10 @@ class Driver(Generic[InputT, EventT]):
         """Forgets the timer and every input; a closed driver ignores `feed` and `pump`."""
         self._is_closed = True
         self._inputs.clear()
-        for handle in (self._timer, self._rest):
+        for handle in (self._timer, self._rest, self._awake):
             if handle is not None:
                 handle.cancel()
-        self._timer = self._rest = None
+        self._timer = self._rest = self._awake = None
 
     def _drain(self) -> bool:
         """Whether the machine became quiet, or the driver was closed, within the steps of one turn."""
@@ -144,6 +164,24 @@ class Driver(Generic[InputT, EventT]):
     def _on_rest(self) -> None:
         self._rest = None
         self.pump()
+
+    def _poll(self) -> None:
+        """Keeps the loop awake from now on, unless that was in vain of late: then it is tried now and then."""
+        if self._awake is None:
+            if self._polls_in_vain >= POLLS_IN_VAIN_MAX:
+                self._polls_left_out += 1
+                if self._polls_left_out % POLL_RETRY_PERIOD:
+                    return
+            self._awake = self._loop.call_soon(self._stay_awake)
+        self._awake_until = self.now() + self._busy_poll
+
+    def _stay_awake(self) -> None:
+        # A loop with a callback that is due looks at its sockets and does not block.
+        if self.now() < self._awake_until:
+            self._awake = self._loop.call_soon(self._stay_awake)
+            return
+        self._awake = None
+        self._polls_in_vain += 1
 
     def _arm(self) -> None:
         deadline = self._machine.next_timeout()

@@ -23,9 +23,17 @@ from node.wire.limits import (
     TAG_BYTES,
 )
 
-__all__ = ["TransportSettings"]
+__all__ = ["BUSY_POLL_MAX", "TransportSettings"]
 
-_RANGES = {"mtu": (MTU_MIN, MTU_MAX), "segments_max": (1, SEGMENTS_MAX), "max_ack_delay": (0, ACK_DELAY_MAX)}
+BUSY_POLL_MAX: Duration = 10 * MILLISECOND
+"""Time that a loop may ask for packets without a sleep, at most: what takes longer than that is no matter of waking."""
+
+_RANGES = {
+    "mtu": (MTU_MIN, MTU_MAX),
+    "segments_max": (1, SEGMENTS_MAX),
+    "max_ack_delay": (0, ACK_DELAY_MAX),
+    "busy_poll": (0, BUSY_POLL_MAX),
+}
 
 _LEAST = {
     "mss": MSS_MIN,
@@ -67,6 +75,9 @@ class TransportSettings:
     keep_alive: silence after which a connection asks its peer for a sign of life, at least 10 ms; 0 for never. Below
         idle_timeout, or it comes too late.
     max_ack_delay: longest time an acknowledgement is held back on purpose; at most a second.
+    busy_poll: time for which the event loop asks for packets instead of sleeping, after each that came or left; 0 for
+        never, at most 10 ms. Answers come sooner by what it takes to wake a processor, and one is busy meanwhile; where
+        none comes in that time, it hardly ever asks.
     segments_max: datagrams of one size handed to the kernel in one call (UDP_SEGMENT), 1 to 64 and never more than
         65,507 bytes together; 1 switches it off.
     congestion: name of the congestion controller, one of `congestion.CONTROLLERS`.
@@ -92,6 +103,7 @@ class TransportSettings:
     keep_alive: Duration = 0
     max_ack_delay: Duration = 10 * MILLISECOND
     segments_max: int = 40
+    busy_poll: Duration = 0
     congestion: str = "lossfloor"
     suites: tuple[Suite, ...] = tuple(CIPHERS)
     network_id: str = "positron"

@@ -91,8 +91,10 @@ class MessageTransport(ABC, Generic[InputT]):
         if self._has_started:
             return
         self._has_started = True
-        own = None if self._shared_driver is not None else Driver(self.endpoint, on_event=self.handle_event)
-        driver = own or self._shared_driver
+        own: Driver[InputT, Event] | None = None
+        if self._shared_driver is None:
+            own = Driver(self.endpoint, on_event=self.handle_event, busy_poll=self.settings.busy_poll)
+        driver = self._shared_driver or own
         assert driver is not None
         has_opened = False
         try:

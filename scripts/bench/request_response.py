@@ -1,8 +1,9 @@
 """Prints how many requests of 256 bytes get their responses one after the other over loopback, and how long each takes.
 
 Usage: scripts/bench/run request_response [--json] [--seconds S] [--uvloop]
-Beside aioquic and qh3 (a stream each), and ours over TCP beside asyncio's TLS. The ratio is of rates in the same run.
-`awaited` is ours where both ends wait for the acknowledgement of what they sent, which no peer does.
+Beside aioquic and qh3 (a stream each), and ours over TCP beside asyncio's TLS. The ratios are of rates in the same run.
+`awaited` is ours where both ends wait for the acknowledgement of what they sent, which no peer does; `polling` is ours
+with `busy_poll`: its loops ask for packets for a while before they sleep, which takes a processor each.
 """
 
 from __future__ import annotations
@@ -15,11 +16,19 @@ from typing import Any
 
 from sides.pairs import is_installed, measure
 
-OURS = {"ours": [], "awaited": ["--option", "awaited=yes"], "ours_tcp": ["--option", "tcp=yes"]}
-"""Flags of what is measured of ours."""
+BUSY_POLL = "500"
+"""Microseconds, longer than an answer takes."""
+OURS: dict[str, dict[str, str]] = {
+    "ours": {},
+    "polling": {"busy": BUSY_POLL},
+    "awaited": {"awaited": "yes"},
+    "ours_tcp": {"tcp": "yes"},
+    "polling_tcp": {"tcp": "yes", "busy": BUSY_POLL},
+}
+"""Options of what is measured of ours."""
 PEERS = ("aioquic", "qh3", "tls")
-BESIDE = {"tls": "ours_tcp"}
-"""What of ours a peer's ratio is with, where that is not `ours`."""
+BESIDE = {"aioquic": ("ours", "polling"), "qh3": ("ours", "polling"), "tls": ("ours_tcp", "polling_tcp")}
+"""What of ours a peer's ratios are with."""
 
 
 def main() -> int:
@@ -35,7 +44,8 @@ def main() -> int:
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in present}
     for _ in range(arguments.rounds):
         for name in present:
-            flags = [*common, *OURS.get(name, [])]
+            options = [f"{option}={value}" for option, value in OURS.get(name, {}).items()]
+            flags = [*common, *(flag for option in options for flag in ("--option", option))]
             results[name].append(measure("ours" if name in OURS else name, "exchange", arguments.seconds, flags=flags))
     medians = {name: median(several) for name, several in results.items()}
     for name in (*OURS, *PEERS):
@@ -49,17 +59,16 @@ def median(results: list[dict[str, Any]]) -> dict[str, float]:
 
 def report(name: str, medians: dict[str, dict[str, float]], *, as_json: bool) -> None:
     if name not in medians:
-        print(json.dumps({"name": name}) if as_json else f"{name:8} is not installed", flush=True)
+        print(json.dumps({"name": name}) if as_json else f"{name:11} is not installed", flush=True)
         return
     found = medians[name]
-    ours = BESIDE.get(name, "ours")
-    ratio = round(medians[ours]["rate"] / found["rate"], 2)
+    ratios = {ours: round(medians[ours]["rate"] / found["rate"], 2) for ours in BESIDE.get(name, ())}
     if as_json:
-        print(json.dumps({"name": name, **found, "ratio": ratio}), flush=True)
+        print(json.dumps({"name": name, **found, "ratios": ratios}), flush=True)
         return
     print(
-        f"{name:8} {found['rate']:6.0f}/s  p50 {found['p50'] / 1e3:.3f} ms  p99 {found['p99'] / 1e3:.3f} ms  "
-        f"client {found['cpu']:.0f} µs CPU" + ("" if name in ("ours", "ours_tcp") else f"  {ours} is x{ratio}"),
+        f"{name:11} {found['rate']:6.0f}/s  p50 {found['p50'] / 1e3:.3f} ms  p99 {found['p99'] / 1e3:.3f} ms  "
+        f"client {found['cpu']:.0f} µs CPU" + "".join(f"  {ours} is x{ratio}" for ours, ratio in ratios.items()),
         flush=True,
     )
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from node.transport.driver import STEPS_PER_TURN_MAX, Driver
+from node.transport.driver import POLL_RETRY_PERIOD, POLLS_IN_VAIN_MAX, STEPS_PER_TURN_MAX, Driver
 from node.types import MILLISECOND, SECOND, Instant
+from tests.transport.sleeping import Naps
 
 DEADLINE = 5.0
 
@@ -141,6 +142,67 @@ async def test_a_machine_with_much_to_say_lets_the_loop_turn() -> None:
     assert len(seen) == STEPS_PER_TURN_MAX
     await wait_until(lambda: len(seen) == 3 * STEPS_PER_TURN_MAX, signal)
     assert turns[0] < 3 * STEPS_PER_TURN_MAX
+
+
+@pytest.mark.asyncio
+async def test_a_loop_that_polls_does_not_sleep_until_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    naps = Naps(monkeypatch)
+    driver = Driver(Script(), on_event=lambda event: None, busy_poll=5 * MILLISECOND)
+    driver.attach(Output, lambda output: None)
+    for text in ("first", "second"):
+        awake_until = driver.now() + 5 * MILLISECOND
+        driver.feed([text])
+        assert await naps.next() >= awake_until
+
+
+@pytest.mark.asyncio
+async def test_polling_in_vain_ends_and_is_tried_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    naps = Naps(monkeypatch)
+    driver = Driver(Script(), on_event=lambda event: None, busy_poll=MILLISECOND)
+    for _ in range(POLLS_IN_VAIN_MAX):
+        awake_until = driver.now() + MILLISECOND
+        driver.pump()
+        assert await naps.next() >= awake_until
+    driver.pump()
+    await naps.next()
+    assert naps.looks <= 3
+    for _ in range(POLL_RETRY_PERIOD - 2):
+        driver.pump()
+    awake_until = driver.now() + MILLISECOND
+    driver.pump()
+    assert await naps.next() >= awake_until
+
+
+@pytest.mark.asyncio
+async def test_polling_that_is_answered_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    naps = Naps(monkeypatch)
+    driver = Driver(Script(), on_event=lambda event: None, busy_poll=MILLISECOND)
+    driver.attach(Output, lambda output: None)
+    for _ in range(2 * POLLS_IN_VAIN_MAX):
+        driver.pump()
+        awake_until = driver.now() + MILLISECOND
+        driver.feed(["answer"])
+        assert await naps.next() >= awake_until
+
+
+@pytest.mark.asyncio
+async def test_a_loop_that_need_not_poll_sleeps_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    naps = Naps(monkeypatch)
+    driver = Driver(Script(), on_event=lambda event: None)
+    driver.attach(Output, lambda output: None)
+    driver.feed(["only"])
+    await naps.next()
+    assert naps.looks <= 3
+
+
+@pytest.mark.asyncio
+async def test_a_closed_driver_keeps_no_loop_awake(monkeypatch: pytest.MonkeyPatch) -> None:
+    naps = Naps(monkeypatch)
+    driver = Driver(Script(), on_event=lambda event: None, busy_poll=SECOND)
+    driver.pump()
+    driver.close()
+    await naps.next()
+    assert naps.looks <= 3
 
 
 @pytest.mark.asyncio

@@ -6,6 +6,7 @@ never the setting itself. The tables at the end hold the list complete.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from itertools import pairwise
@@ -28,6 +29,8 @@ from node.types import MILLISECOND, SECOND, Address, Instant
 from node.wire.header import PacketType, parse_header
 from node.wire.limits import HEADER_BYTES, MSS_MIN, REASSEMBLY_BYTES_MAX, TAG_BYTES
 from tests.pair import CLIENT, SERVER, Pair, make_side
+from tests.transport.sleeping import Naps
+from tests.transport.watching import transport
 
 ENVELOPE = HEADER_BYTES + TAG_BYTES
 DELAY = 10 * MILLISECOND
@@ -362,6 +365,20 @@ def test_qlog_bytes_max_is_what_is_remembered_of_a_connection() -> None:
     assert 48_000 < sizes[2] < 51_000
 
 
+# --- the event loop
+
+
+@pytest.mark.loopback
+@pytest.mark.asyncio
+async def test_busy_poll_is_how_long_the_event_loop_asks_before_it_sleeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    naps = Naps(monkeypatch)
+    for busy_poll in (2 * MILLISECOND, 10 * MILLISECOND):
+        async with transport(settings=TransportSettings(busy_poll=busy_poll)) as (one, _):
+            sent_at = time.monotonic_ns()
+            await one.send_unreliable(("127.0.0.1", 9), b"x")
+            assert await naps.next() >= sent_at + busy_poll
+
+
 # --- nothing is left out
 
 _TESTS = [name for name in list(globals()) if name.startswith("test_")]
@@ -381,6 +398,7 @@ _OF_THE_NODE: dict[str, tuple[str, tuple[Any, Any], Callable[[Any], Any]]] = {
     "max_rto": ("max_rto", (3.0, 9.0), lambda value: round(value * SECOND)),
     "max_retries": ("max_retries", (0, 9), int),
     "segments_max": ("segments_max", (1, 9), int),
+    "busy_poll": ("busy_poll", (0.0, 0.0003), lambda value: round(value * SECOND)),
     "congestion": ("congestion", ("cubic", "newreno"), str),
     "connection_timeout": ("idle_timeout", (9.0, 90.0), lambda value: round(value * SECOND)),
     "keep_alive": ("keep_alive", (0.0, 3.0), lambda value: round(value * SECOND)),
@@ -420,6 +438,7 @@ def test_no_field_of_the_configuration_is_forgotten() -> None:
         ({"mtu": 1199}, "mtu 1199: allowed is 1200 to 65507"),
         ({"mss": 255}, "mss 255: allowed is 256 and more"),
         ({"segments_max": 65}, "segments_max 65: allowed is 1 to 64"),
+        ({"busy_poll": 10 * MILLISECOND + 1}, "busy_poll 10000001: allowed is 0 to 10000000"),
         ({"max_connections": 0}, "max_connections 0: allowed is 1 and more"),
         ({"max_retries": -1}, "max_retries -1: allowed is 0 and more"),
         ({"max_ack_delay": -1}, "max_ack_delay -1: allowed is 0 to 1000000000"),

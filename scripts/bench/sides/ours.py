@@ -9,7 +9,7 @@ from node.transport.packet import Packet
 from node.transport.settings import TransportSettings
 from node.transport.tcp_transport import TCPTransport
 from node.transport.udp_transport import UDPTransport
-from node.types import Address
+from node.types import MICROSECOND, Address
 from sides.blocks import EXCHANGE, send_blocks
 from sides.blocks import exchange as exchange_one_by_one
 
@@ -23,6 +23,7 @@ def settings(options: dict[str, str]) -> TransportSettings:
         mtu=int(options.get("mtu", 1400)),
         mss=int(options.get("mtu", 1400)),
         initial_window=int(options.get("window", 4 << 20)),
+        busy_poll=int(options.get("busy", 0)) * MICROSECOND,
         segments_max=int(options.get("segments", TransportSettings().segments_max)),
     )
 
