@@ -141,7 +141,7 @@ class Backpressure(QueueFull):
 
 
 class SendTimeout(PositronError, TimeoutError):
-    """The message was not acknowledged before its deadline and has been withdrawn."""
+    """The message was not acknowledged before its deadline and has been withdrawn, unless it was queued as ordered."""
 
 
 class ReceiptTimeout(SendTimeout):

@@ -9,8 +9,17 @@ from __future__ import annotations
 from node.errors import UsageError
 from node.transport.packet import Priority
 from node.types import Address, Duration, from_seconds
+from node.wire.varint import VARINT_MAX
 
-__all__ = ["TIMEOUT_MAX", "checked_address", "checked_data", "checked_listening", "checked_priority", "checked_timeout"]
+__all__ = [
+    "TIMEOUT_MAX",
+    "checked_address",
+    "checked_channel",
+    "checked_data",
+    "checked_listening",
+    "checked_priority",
+    "checked_timeout",
+]
 
 TIMEOUT_MAX = 31_536_000.0
 """Seconds, which are a year."""
@@ -45,6 +54,14 @@ def checked_listening(host: object, port: object) -> Address:
     if isinstance(port, bool) or not isinstance(port, int):
         raise UsageError(f"port {repr(port)[:_CHARACTERS_MAX]}: allowed is a whole number from 0 to 65535")
     return host, port
+
+
+def checked_channel(channel: object) -> int:
+    """The number of a channel of ordered messages."""
+    if isinstance(channel, bool) or not isinstance(channel, int) or not 0 <= channel <= VARINT_MAX:
+        text = repr(channel)[:_CHARACTERS_MAX]
+        raise UsageError(f"channel {text}: allowed is a whole number from 0 to {VARINT_MAX}")
+    return channel
 
 
 def checked_priority(priority: object) -> Priority:

@@ -11,18 +11,23 @@ from node.wire.limits import CONTROL_RESERVE_BYTES, CONTROL_RESERVE_MESSAGES, SE
 
 __all__ = ["check_room"]
 
+_OTHERS_MAX = SEND_QUEUE_MESSAGES_MAX - CONTROL_RESERVE_MESSAGES
+"""Messages from which only control messages are taken."""
+
 
 def check_room(message: Message, messages: int, size: int, bytes_max: int) -> None:
     """QueueFull if it finds no room beside so many others, of `size` bytes, that are not acknowledged yet.
 
     bytes_max: of the queue for any message.
     """
-    messages_max = SEND_QUEUE_MESSAGES_MAX
+    room = bytes_max - size - len(message.data)
+    if room >= 0 and messages < _OTHERS_MAX:
+        return
+    messages_max = _OTHERS_MAX
     if message.priority is Priority.CONTROL:
-        bytes_max += CONTROL_RESERVE_BYTES
-    else:
-        messages_max -= CONTROL_RESERVE_MESSAGES
-    if messages >= messages_max or size + len(message.data) > bytes_max:
-        raise QueueFull(
-            f"{messages} messages of {size} bytes wait for this peer: allowed are {messages_max} of {bytes_max} bytes"
-        )
+        if room >= -CONTROL_RESERVE_BYTES and messages < SEND_QUEUE_MESSAGES_MAX:
+            return
+        bytes_max, messages_max = bytes_max + CONTROL_RESERVE_BYTES, SEND_QUEUE_MESSAGES_MAX
+    raise QueueFull(
+        f"{messages} messages of {size} bytes wait for this peer: allowed are {messages_max} of {bytes_max} bytes"
+    )

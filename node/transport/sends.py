@@ -47,7 +47,6 @@ class Clock(Protocol):
 class _Fate(Enum):
     ACKNOWLEDGED = auto()
     EXPIRED = auto()
-    FULL = auto()
 
 
 @dataclass(slots=True)
@@ -62,10 +61,22 @@ class _Ended:
         return self.code in (Code.REPLACED, Code.PEER_RESTARTED) or (self.code is Code.IDLE_TIMEOUT and self.by_peer)
 
 
-_Outcome = _Fate | _Ended
-_Future = asyncio.Future[_Outcome]
-_Queued = int | _Ended
-"""A message id, or why there is none."""
+@dataclass(slots=True, eq=False)
+class _Send:
+    """One message until its fate is known, on one connection after the other if need be.
+
+    message_id: on that connection; None while it waits for room there, as `waiter`. timer: for what the machine does
+    not end in time by itself.
+    """
+
+    address: Address
+    message: Message
+    deadline: Instant
+    future: asyncio.Future[_Fate | _Ended | PositronError]
+    connection: int = -1
+    message_id: int | None = None
+    waiter: Waiter[_Send] | None = None
+    timer: asyncio.TimerHandle | None = None
 
 
 class Sends:
@@ -78,37 +89,53 @@ class Sends:
         self._endpoint = endpoint
         self._driver = driver
         self._loop = asyncio.get_running_loop()
-        self._messages: dict[int, dict[int, tuple[Instant, _Future]]] = {}
+        self._messages: dict[int, dict[int, _Send]] = {}
         self._watch: asyncio.TimerHandle | None = None
-        self._rooms: dict[int, WaitingCallers[asyncio.Future[_Queued]]] = {}
+        self._rooms: dict[int, WaitingCallers[_Send]] = {}
         self._successors: dict[Address, NodeId] = {}
         self._waiting = 0
         self._closed: _Ended | None = None
 
     async def deliver(
-        self, address: Address, data: bytes, seconds: float, *, wait: bool = True, priority: Priority = Priority.OWN
+        self,
+        address: Address,
+        data: bytes,
+        seconds: float,
+        *,
+        wait: bool = True,
+        priority: Priority = Priority.OWN,
+        channel: int | None = None,
     ) -> None:
         """Returns once the peer has the message, connecting first if need be; waits while the queue is full.
 
         seconds: for everything together. wait: False to be refused instead where the queue is full (QueueFull).
-        Raises SendTimeout (withdrawn), ConnectionFailed (no answer, or lost), MessageTooLarge, QueueFull, UsageError.
+        channel: of an ordered message, which is not withdrawn once it is queued.
+        Raises SendTimeout, ConnectionFailed (no answer, or lost), MessageTooLarge, QueueFull, UsageError.
         """
         deadline = self._driver.now() + checked_timeout(seconds)
-        message = Message(data, Delivery.RELIABLE, deadline, priority=priority)
-        while True:
-            connection = self.connection(address)
-            outcome = await self._attempt(connection, message, deadline, wait=wait)
-            if outcome is _Fate.ACKNOWLEDGED:
-                return
-            if outcome is _Fate.FULL:
-                raise QueueFull(f"{address[0]}:{address[1]}: no room for a message of {len(data)} bytes")
-            if isinstance(outcome, _Ended):
-                if not outcome.is_worth_another:
-                    raise ConnectionFailed(outcome.code, outcome.reason)
-            elif (silence := self._silence_of(connection)) is not None:
-                raise ConnectionFailed(Code.HANDSHAKE_TIMEOUT, f"{format_address(address)} {silence}")
-            if outcome is _Fate.EXPIRED or self._driver.now() >= deadline:
-                raise SendTimeout(f"{format_address(address)} did not acknowledge within {seconds} s")
+        if channel is None:
+            message = Message(data, Delivery.RELIABLE, deadline, priority=priority)
+        else:
+            message = Message(data, Delivery.ORDERED, None, channel, priority)
+        send = _Send(address, message, deadline, self._loop.create_future())
+        refused = self._begin(send)
+        if refused is not None:
+            if not wait:
+                raise QueueFull(f"{format_address(address)}: no room for a message of {len(data)} bytes")
+            self._wait_for_room(send, refused)
+        try:
+            self._driver.pump()
+            outcome = await send.future
+        except asyncio.CancelledError:
+            # Nobody wants it any more.
+            self._give_up(send)
+            raise
+        if outcome is _Fate.EXPIRED:
+            raise self._timed_out(send, seconds)
+        if isinstance(outcome, _Ended):
+            raise ConnectionFailed(outcome.code, outcome.reason)
+        if isinstance(outcome, PositronError):
+            raise outcome
 
     def post(self, address: Address, data: bytes, seconds: float | None = None) -> None:
         """Sends one message that nobody waits for, connecting first if need be: an unreliable one without `seconds`.
@@ -152,22 +179,128 @@ class Sends:
             self._watch.cancel()
             self._watch = None
 
-    async def _attempt(self, connection: int, message: Message, deadline: Instant, *, wait: bool) -> _Outcome:
-        queued: _Outcome | int | Refused = self._try_send(connection, message, deadline)
-        if isinstance(queued, Refused):
-            queued = await self._queue(connection, message, deadline, refused=queued) if wait else _Fate.FULL
-        if not isinstance(queued, int):
-            return queued
-        future = self._messages[connection][queued][1]
+    # --- one message
+
+    def _begin(self, send: _Send) -> Refused | None:
+        """Queues it on the connection with its peer, unless callers who came before have their turn before."""
+        send.connection = self.connection(send.address)
+        waiting = self._rooms.get(send.connection)
+        if waiting is not None and waiting.are_before(send.message):
+            return Refused.QUEUE
+        return self._try(send)
+
+    def _try(self, send: _Send) -> Refused | None:
+        """Queues it, or tells its caller why that can never be; why there was no room."""
+        if self._closed is not None:
+            self._resolve(send, self._closed)
+            return None
         try:
-            self._driver.pump()
-            return await future
-        except asyncio.CancelledError:
-            # Nobody wants it any more.
-            self._withdraw(connection, queued)
-            raise
-        finally:
-            self._forget(connection, queued)
+            message_id = self._endpoint.send(send.connection, send.message, self._driver.now())
+        except ChannelFull:
+            return Refused.CHANNEL
+        except QueueFull:
+            return Refused.QUEUE
+        except UnknownPeer as error:
+            self._resolve(send, _Ended(Code.CONNECTION_LOST, str(error), by_peer=False))
+            return None
+        send.message_id = message_id
+        self._messages.setdefault(send.connection, {})[message_id] = send
+        if send.message.deadline is None:
+            self._watch_for(send)
+        elif self._watch is None:
+            self._watch = self._loop.call_later(GRACE / SECOND, self._on_watch)
+        return None
+
+    def _wait_for_room(self, send: _Send, refused: Refused) -> None:
+        if self._waiting >= WAITING_SENDS_MAX:
+            raise QueueFull(f"{self._waiting} callers wait for room; allowed are no more")
+        send.waiter = self._rooms.setdefault(send.connection, WaitingCallers()).join(send.message, send, refused)
+        self._waiting += 1
+        self._watch_for(send)
+
+    def _watch_for(self, send: _Send) -> None:
+        """The machine ends neither what it has not got nor an ordered message."""
+        if send.timer is None:
+            left = max(0, send.deadline - self._driver.now()) / SECOND
+            send.timer = self._loop.call_later(left, self._on_timer, send)
+
+    def _on_timer(self, send: _Send) -> None:
+        send.timer = None
+        if send.message_id is None:
+            self._leave(send)
+            self._resolve(send, _Fate.EXPIRED)
+        elif send.message.deadline is None:
+            self._settle(send.connection, send.message_id, _Fate.EXPIRED)
+
+    def _give_up(self, send: _Send) -> None:
+        if send.message_id is not None:
+            self._settle(send.connection, send.message_id, _Fate.EXPIRED)
+            self._endpoint.withdraw(send.connection, send.message_id, self._driver.now())
+        elif send.waiter is not None:
+            self._leave(send)
+        self._driver.pump()
+
+    def _leave(self, send: _Send) -> None:
+        """It does not wait for room any more, which may make way for others."""
+        assert send.waiter is not None
+        self._rooms[send.connection].leave(send.waiter)
+        self._let_in(send)
+        self._make_room(send.connection)
+
+    def _let_in(self, send: _Send) -> None:
+        send.waiter = None
+        self._waiting -= 1
+        if send.timer is not None and send.message.deadline is not None:
+            send.timer.cancel()
+            send.timer = None
+
+    def _resolve(self, send: _Send, outcome: _Fate | _Ended | PositronError) -> None:
+        if send.timer is not None:
+            send.timer.cancel()
+        if not send.future.done():
+            send.future.set_result(outcome)
+
+    def _timed_out(self, send: _Send, seconds: float) -> ConnectionFailed | SendTimeout:
+        silence = self._silence_of(send.connection)
+        if silence is not None:
+            return ConnectionFailed(Code.HANDSHAKE_TIMEOUT, f"{format_address(send.address)} {silence}")
+        if send.message_id is None:
+            what = "had no room for the message"
+        elif send.message.delivery is Delivery.ORDERED:
+            what = "did not acknowledge, and may yet get, the message"
+        else:
+            what = "did not acknowledge"
+        return SendTimeout(f"{format_address(send.address)} {what} within {seconds:.6g} s")
+
+    # --- those of one connection
+
+    def _make_room(self, connection: int) -> None:
+        """Lets those in whose turn it is and for whom there is room; the last to leave takes the lines away."""
+        waiting = self._rooms.get(connection)
+        if waiting is None:
+            return
+        waiting.admit(self._admit)
+        if not waiting:
+            del self._rooms[connection]
+
+    def _admit(self, send: _Send) -> Refused | None:
+        refused = None
+        try:
+            refused = self._try(send)
+        except PositronError as error:
+            self._resolve(send, error)
+        if refused is None:
+            self._let_in(send)
+        return refused
+
+    def _settle(self, connection: int, message_id: int, outcome: _Fate) -> None:
+        messages = self._messages.get(connection)
+        if messages is not None and message_id in messages:
+            self._resolve(messages.pop(message_id), outcome)
+            if not messages:
+                del self._messages[connection]
+        if self._rooms:
+            self._make_room(connection)
 
     def _on_watch(self) -> None:
         """The machine reports on each message by its deadline; should a report be lost, nobody waits for ever.
@@ -175,100 +308,11 @@ class Sends:
         One timer for all messages that are under way: one for each would cost more than all the rest here.
         """
         overdue = self._driver.now() - GRACE
-        for messages in self._messages.values():
-            for deadline, future in messages.values():
-                if deadline < overdue and not future.done():
-                    future.set_result(_Fate.EXPIRED)
+        for messages in list(self._messages.values()):
+            for send in [one for one in messages.values() if one.deadline < overdue]:
+                assert send.message_id is not None
+                self._settle(send.connection, send.message_id, _Fate.EXPIRED)
         self._watch = self._loop.call_later(GRACE / SECOND, self._on_watch) if self._messages else None
-
-    def _try_send(self, connection: int, message: Message, deadline: Instant) -> _Queued | Refused:
-        """Queues it, unless callers who came before have their turn before."""
-        waiting = self._rooms.get(connection)
-        if waiting is not None and waiting.are_before(message):
-            return Refused.QUEUE
-        return self._send(connection, message, deadline)
-
-    def _send(self, connection: int, message: Message, deadline: Instant) -> _Queued | Refused:
-        if self._closed is not None:
-            return self._closed
-        try:
-            message_id = self._endpoint.send(connection, message, self._driver.now())
-        except ChannelFull:
-            return Refused.CHANNEL
-        except QueueFull:
-            return Refused.QUEUE
-        except UnknownPeer as error:
-            return _Ended(Code.CONNECTION_LOST, str(error), by_peer=False)
-        self._messages.setdefault(connection, {})[message_id] = (deadline, self._loop.create_future())
-        if self._watch is None:
-            self._watch = self._loop.call_later(GRACE / SECOND, self._on_watch)
-        return message_id
-
-    async def _queue(self, connection: int, message: Message, deadline: Instant, *, refused: Refused) -> int | _Outcome:
-        """The id of the message once there was room for it, or why it could not be queued."""
-        if self._waiting >= WAITING_SENDS_MAX:
-            raise QueueFull(f"{self._waiting} callers wait for room; allowed are no more")
-        waiting = self._rooms.setdefault(connection, WaitingCallers())
-        future: asyncio.Future[_Queued] = self._loop.create_future()
-        waiter = waiting.join(message, deadline, future, refused=refused)
-        self._waiting += 1
-        try:
-            await asyncio.wait([future], timeout=max(0, deadline - self._driver.now()) / SECOND)
-        except asyncio.CancelledError:
-            if future.done() and future.exception() is None:
-                self._withdraw_unasked(connection, future.result())
-            raise
-        finally:
-            self._waiting -= 1
-            if not future.done():
-                waiting.leave(waiter)
-                self._make_room(connection)
-        return future.result() if future.done() else _Fate.EXPIRED
-
-    def _make_room(self, connection: int) -> None:
-        """Lets those in whose turn it is and for whom there is room; the last to leave takes the lines away."""
-        waiting = self._rooms.get(connection)
-        if waiting is None:
-            return
-        waiting.admit(lambda waiter: self._admit(connection, waiter))
-        if not waiting:
-            del self._rooms[connection]
-
-    def _admit(self, connection: int, waiter: Waiter[asyncio.Future[_Queued]]) -> Refused | None:
-        try:
-            queued = self._send(connection, waiter.message, waiter.deadline)
-        except PositronError as error:
-            waiter.caller.set_exception(error)
-            return None
-        if isinstance(queued, Refused):
-            return queued
-        waiter.caller.set_result(queued)
-        return None
-
-    def _withdraw_unasked(self, connection: int, queued: _Queued) -> None:
-        """The caller has left before it could hear that its turn had come."""
-        if isinstance(queued, int):
-            self._forget(connection, queued)
-            self._withdraw(connection, queued)
-
-    def _withdraw(self, connection: int, message_id: int) -> None:
-        self._endpoint.withdraw(connection, message_id, self._driver.now())
-        self._driver.pump()
-
-    def _settle(self, connection: int, message_id: int, outcome: _Outcome) -> None:
-        messages = self._messages.get(connection)
-        waiting = None if messages is None else messages.get(message_id)
-        if waiting is not None and not waiting[1].done():
-            waiting[1].set_result(outcome)
-        if self._rooms:
-            self._make_room(connection)
-
-    def _forget(self, connection: int, message_id: int) -> None:
-        messages = self._messages.get(connection)
-        if messages is not None:
-            messages.pop(message_id, None)
-            if not messages:
-                del self._messages[connection]
 
     def _on_closed(self, event: Closed) -> None:
         if event.code is Code.REPLACED and event.is_initiator and event.peer_id is not None:
@@ -279,12 +323,28 @@ class Sends:
         self._end(event.connection, _Ended(event.code, reason, event.by_peer))
 
     def _end(self, connection: int, ended: _Ended) -> None:
-        for _, future in self._messages.get(connection, {}).values():
-            if not future.done():
-                future.set_result(ended)
+        sends = list(self._messages.pop(connection, {}).values())
         waiting = self._rooms.pop(connection, None)
         for waiter in () if waiting is None else waiting.take_all():
-            waiter.caller.set_result(ended)
+            self._let_in(waiter.caller)
+            sends.append(waiter.caller)
+        for send in sends:
+            if not ended.is_worth_another:
+                self._resolve(send, ended)
+            elif self._driver.now() >= send.deadline:
+                self._resolve(send, _Fate.EXPIRED)
+            else:
+                self._send_again(send)
+
+    def _send_again(self, send: _Send) -> None:
+        """Within the event, and in the order of sending: nobody who comes later may go first."""
+        send.message_id = None
+        try:
+            refused = self._begin(send)
+            if refused is not None:
+                self._wait_for_room(send, refused)
+        except PositronError as error:
+            self._resolve(send, error)
 
     def _silence_of(self, connection: int) -> str | None:
         """What a connection that is not established has heard, in words; None for any other."""

@@ -42,6 +42,10 @@ LOOKUP_TIMEOUT = 5.0
 """Seconds for looking up the host name of a peer where the caller gave no time."""
 
 
+LOOKUP_MARGIN = 0.001
+"""Seconds that a message has at least whose name was looked up in the very last moment."""
+
+
 class EndpointMachine(Commands, Machine[InputT_contra, Event], Protocol[InputT_contra]):
     """The UDP or the TCP endpoint."""
 
@@ -197,12 +201,24 @@ class MessageTransport(ABC, Generic[InputT]):
         return self._sends
 
     async def _deliver(
-        self, peer_addr: Address, data: bytes, seconds: float, *, wait: bool = True, priority: Priority = Priority.OWN
+        self,
+        peer_addr: Address,
+        data: bytes,
+        seconds: float,
+        *,
+        wait: bool = True,
+        priority: Priority = Priority.OWN,
+        channel: int | None = None,
     ) -> None:
         sends, data = self._running_sends(), checked_data(data)
         checked_timeout(seconds)
-        address = await self._resolve(checked_address(peer_addr), seconds)
-        await sends.deliver(address, data, seconds, wait=wait, priority=priority)
+        address = self._names.get(checked_address(peer_addr))
+        if address is None:
+            began = asyncio.get_running_loop().time()
+            address = await self._resolve(peer_addr, seconds)
+            # The name and the message have the time of the caller together.
+            seconds = max(LOOKUP_MARGIN, seconds - asyncio.get_running_loop().time() + began)
+        await sends.deliver(address, data, seconds, wait=wait, priority=priority, channel=channel)
 
     def _post(self, peer_addr: Address, data: bytes, seconds: float | None) -> None:
         self._running_sends().post(self._known(peer_addr), checked_data(data), seconds)

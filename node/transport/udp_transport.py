@@ -19,7 +19,7 @@ from dataclasses import asdict
 from node.errors import UsageError
 from node.identity.keys import Identity
 from node.transport.addresses import listening_address
-from node.transport.arguments import checked_address, checked_data, checked_priority
+from node.transport.arguments import checked_address, checked_channel, checked_data, checked_priority
 from node.transport.driver import Runner
 from node.transport.endpoint import Endpoint
 from node.transport.packet import Datagram, Priority, Transmit
@@ -75,6 +75,26 @@ class UDPTransport(MessageTransport[Datagram]):
         Raises SendTimeout (the message was withdrawn), ConnectionFailed, MessageTooLarge, NotRunning, UsageError.
         """
         await self._deliver(peer_addr, data, timeout, wait=wait, priority=checked_priority(priority))
+
+    async def send_ordered(
+        self,
+        peer_addr: Address,
+        data: bytes,
+        timeout: float = 5.0,  # noqa: ASYNC109
+        *,
+        channel: int = 0,
+        wait: bool = True,
+        priority: Priority = Priority.OWN,
+    ) -> None:
+        """As `send_reliable`, and the peer gets it after all that this transport has sent to it in that channel before.
+
+        channel: any number; 64 different ones for one peer. Channels do not wait for each other. priority: what the
+        message has to wait for, earlier ones of its channel, becomes as urgent.
+        Returns once the peer has the message, where it may wait for earlier ones. Once queued it is not withdrawn, for
+        the gap would stop its channel: after SendTimeout, or cancelled, it may arrive all the same, in its turn.
+        """
+        priority, channel = checked_priority(priority), checked_channel(channel)
+        await self._deliver(peer_addr, data, timeout, wait=wait, priority=priority, channel=channel)
 
     def post_reliable(self, peer_addr: Address, data: bytes, timeout: float = 5.0) -> None:
         """As `send_reliable`, but returns at once: a handler that is a plain function answers with it.

@@ -15,7 +15,6 @@ from typing import Generic, TypeVar
 
 from node.transport.events import Delivery
 from node.transport.packet import Message, Priority
-from node.types import Instant
 
 __all__ = ["Refused", "Waiter", "WaitingCallers"]
 
@@ -34,10 +33,9 @@ class Refused(Enum):
 
 @dataclass(slots=True, eq=False)
 class Waiter(Generic[CallerT]):
-    """number: of its arrival. caller: whatever those who admit it need to tell it."""
+    """number: of its arrival."""
 
     message: Message
-    deadline: Instant
     number: int
     caller: CallerT
 
@@ -62,12 +60,12 @@ class WaitingCallers(Generic[CallerT]):
             return True
         return message.priority is not Priority.CONTROL and len(self._aside) < len(self._lines)
 
-    def join(self, message: Message, deadline: Instant, caller: CallerT, *, refused: Refused) -> Waiter[CallerT]:
+    def join(self, message: Message, caller: CallerT, refused: Refused) -> Waiter[CallerT]:
         """The last of its line. refused: why it has to wait."""
         line = _line_of(message)
         if refused is Refused.CHANNEL:
             self._aside[line] = None
-        waiter = Waiter(message, deadline, self._following, caller)
+        waiter = Waiter(message, self._following, caller)
         self._following += 1
         self._lines.setdefault(line, deque()).append(waiter)
         return waiter
@@ -78,12 +76,13 @@ class WaitingCallers(Generic[CallerT]):
         self._lines[line].remove(waiter)
         self._drop_empty(line)
 
-    def admit(self, attempt: Callable[[Waiter[CallerT]], Refused | None]) -> None:
+    def admit(self, attempt: Callable[[CallerT], Refused | None]) -> None:
         """Tries again whose turn it is, until one is refused."""
         self._aside.clear()
         while len(self._aside) < len(self._lines):
             line = min((one for one in self._lines if one not in self._aside), key=self._turn_of)
-            refused = attempt(self._lines[line][0])
+            first = self._lines[line][0]
+            refused = attempt(first.caller)
             if refused is Refused.QUEUE:
                 return
             if refused is Refused.CHANNEL:

@@ -6,6 +6,7 @@ from node.errors import UsageError
 from node.transport.arguments import (
     TIMEOUT_MAX,
     checked_address,
+    checked_channel,
     checked_data,
     checked_listening,
     checked_priority,
@@ -84,3 +85,11 @@ def test_a_priority_is_one_of_those_there_are(priority: object) -> None:
     with pytest.raises(UsageError, match=f"^priority {priority!r}: allowed is one of Priority.CONTROL, Priority.OWN"):
         checked_priority(priority)
     assert checked_priority(Priority.BULK) is Priority.BULK
+
+
+@pytest.mark.parametrize("channel", [-1, 1 << 62, True, 0.0, "0", None])
+@pytest.mark.must("M49")
+def test_what_is_no_channel_is_quoted_with_what_is_allowed(channel: object) -> None:
+    with pytest.raises(UsageError, match=r"channel .*: allowed is a whole number from 0 to 4611686018427387903"):
+        checked_channel(channel)
+    assert checked_channel((1 << 62) - 1) == (1 << 62) - 1

@@ -265,6 +265,54 @@ async def test_what_a_cancelled_caller_has_sent_is_withdrawn() -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.must("M39")
+async def test_ordered_messages_keep_their_order_on_the_connection_that_stays() -> None:
+    endpoint = FakeEndpoint(room=2)
+    sends = Sends(endpoint, endpoint)
+    tasks = [asyncio.create_task(sends.deliver(PEER, bytes([index]), 5, channel=3)) for index in range(4)]
+    await endpoint.wait_for(2)
+    # One who comes later, and whose turn of the loop is just before that of those who are told.
+    late = asyncio.create_task(sends.deliver(PEER, b"late", 5, channel=3))
+    endpoint.room = 100
+    endpoint.by_address[PEER] = 2
+    sends.handle_event(closed(1, Code.REPLACED))
+    await endpoint.wait_for(7)
+    assert endpoint.sent[2:] == [(2, b"\0"), (2, b"\1"), (2, b"\2"), (2, b"\3"), (2, b"late")]
+    assert {(one.delivery, one.channel, one.deadline) for one in endpoint.messages} == {(Delivery.ORDERED, 3, None)}
+    for message_id in range(2, 7):
+        sends.handle_event(MessageAcknowledged(connection=2, message_id=message_id))
+    await asyncio.gather(late, *tasks)
+    assert not sends._messages
+
+
+@pytest.mark.asyncio
+async def test_a_caller_waits_for_an_ordered_message_no_longer_than_it_said() -> None:
+    endpoint = FakeEndpoint(room=1)
+    sends = Sends(endpoint, endpoint)
+    queued = asyncio.create_task(sends.deliver(PEER, b"queued", 0.01, channel=0))
+    waiting = asyncio.create_task(sends.deliver(PEER, b"waiting", 0.01, channel=0))
+    with pytest.raises(SendTimeout, match=r"may yet get, the message within 0\.01 s"):
+        await queued
+    with pytest.raises(SendTimeout, match=r"had no room for the message within 0\.01 s"):
+        await waiting
+    assert [data for _, data in endpoint.sent] == [b"queued"]
+    assert endpoint.withdrawn == []
+    assert not sends._messages
+    assert not sends._rooms
+
+
+@pytest.mark.asyncio
+async def test_what_cannot_be_sent_again_is_told_to_its_caller() -> None:
+    endpoint, sends, (task,) = start()
+    await endpoint.wait_for(1)
+    endpoint.mistake = UsageError("allowed are 64 channels")
+    endpoint.by_address[PEER] = 2
+    sends.handle_event(closed(1, Code.REPLACED))
+    with pytest.raises(UsageError, match="64 channels"):
+        await task
+
+
+@pytest.mark.asyncio
 async def test_those_who_wait_for_room_fail_with_the_connection() -> None:
     endpoint, sends, tasks = start(3, room=1)
     await endpoint.wait_for(1)

@@ -21,8 +21,7 @@ class Queue:
     taken: list[bytes] = field(default_factory=list)
     large: bytes = b""
 
-    def attempt(self, waiter: Waiter[int]) -> Refused | None:
-        message = waiter.message
+    def attempt(self, message: Message) -> Refused | None:
         if message.delivery is Delivery.ORDERED and message.channel in self.full_channels:
             return Refused.CHANNEL
         if message.priority is Priority.CONTROL and self.reserve:
@@ -43,9 +42,11 @@ def ordered(data: bytes, channel: int, priority: Priority = Priority.OWN) -> Mes
     return Message(data, Delivery.ORDERED, channel=channel, priority=priority)
 
 
-def lines(*messages: Message, refused: Refused = Refused.QUEUE) -> tuple[WaitingCallers[int], list[Waiter[int]]]:
-    callers: WaitingCallers[int] = WaitingCallers()
-    return callers, [callers.join(message, 0, 0, refused=refused) for message in messages]
+def lines(
+    *messages: Message, refused: Refused = Refused.QUEUE
+) -> tuple[WaitingCallers[Message], list[Waiter[Message]]]:
+    callers: WaitingCallers[Message] = WaitingCallers()
+    return callers, [callers.join(message, message, refused) for message in messages]
 
 
 def test_whoever_came_first_goes_first_until_one_is_refused() -> None:
@@ -82,7 +83,7 @@ def test_a_channel_that_is_full_by_itself_holds_up_nobody() -> None:
     assert callers.are_before(ordered(b"1c", 1, Priority.CONTROL))
     assert not callers.are_before(plain(b"x"))
     assert not callers.are_before(ordered(b"2", 2))
-    callers.join(plain(b"y"), 0, 0, refused=Refused.QUEUE)
+    callers.join(plain(b"y"), plain(b"y"), Refused.QUEUE)
     queue = Queue(room=9, full_channels={1})
     callers.admit(queue.attempt)
     assert queue.taken == [b"y"]
