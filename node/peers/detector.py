@@ -7,8 +7,7 @@ While nobody can become silent before the next heartbeat, the ticks in between a
 
 A node that is itself the problem must not accuse others. One that was kept from running (its timer fires late) first
 forgives everybody that time; and its health, 1 when it is well to HEALTH_MAX, stretches every limit: it gets worse when
-ticks are late or relays fall silent when they are asked, and better with every probe that is answered (after SWIM and
-Lifeguard).
+ticks are late or nobody of many is heard, and better with every probe that is answered (after SWIM and Lifeguard).
 
 Knows nothing of connections and messages; the peer service sends what it asks for.
 """

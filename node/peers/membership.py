@@ -43,6 +43,9 @@ CONFIRMATIONS = 2
 """Heartbeat intervals that a suspect has to refute, shrinking with each of CONFIRMATIONS others that suspect it too, or
 of as many as there are that this node does not suspect itself (as memberlist does in small clusters)."""
 
+MANY = 4
+"""Others of whom nobody believes that all are gone at once: a node that hears none of them is itself cut off."""
+
 REFUTE_PERCENT = 75
 """Of an interval that a suspect has to refute whatever others say: less than accusers wait, so that a path that jitters
 does not put the end off."""
@@ -169,6 +172,10 @@ class Membership:
             self.members.accuse(node_id, self._settings.own_id, 0, now)
             self._settle(now)
 
+    def doubt_own_suspicions(self, now: Instant) -> None:
+        """Whomever this node suspects has, since it heard nobody for a while, all its time to refute from now on."""
+        self._own_suspicions = dict.fromkeys(self._own_suspicions, now)
+
     def is_suspected_here(self, node_id: NodeId) -> bool:
         """Whether this node has accused that one and still waits for it to refute."""
         return node_id in self._own_suspicions
@@ -177,6 +184,11 @@ class Membership:
     def has_accused(self) -> bool:
         """Whether anybody whom this node accused still has time to refute."""
         return bool(self._own_suspicions)
+
+    @property
+    def has_many(self) -> bool:
+        """Whether there are more others than are gone all at once, as far as can be believed."""
+        return self.members.population > MANY
 
     # --- of others, by their word -------------------------------------------------------------------------------
 
@@ -256,9 +268,9 @@ class Membership:
         self._settle(now)
 
     def _window(self, member: Member) -> Duration:
-        # Nobody can confirm it where nobody is left, or nobody whom this node still hears.
+        # Nobody of a few can confirm it where nobody is left, or nobody whom this node still hears.
         others = max(0, self.members.population - 1 - len(self._own_suspicions))
-        expected = min(CONFIRMATIONS, others)
+        expected = CONFIRMATIONS if self.has_many else min(CONFIRMATIONS, others)
         confirmations = min(max(0, len(member.suspected_by) - 1), expected)
         shrunk = math.log(confirmations + 1) / math.log(expected + 1) if expected else 1.0
         intervals = CONFIRM_INTERVALS - (CONFIRM_INTERVALS - CONFIRM_INTERVALS_MIN) * shrunk

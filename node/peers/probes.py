@@ -1,4 +1,4 @@
-"""Questions that are out: which of this node's, which it asks for others, and which relays have not even answered.
+"""Questions that are out: which of this node's own, and which it asks for others.
 
 Knows nothing of why somebody is asked. Bounded: the oldest question is forgotten first.
 """
@@ -51,8 +51,8 @@ class Probes:
             del self._open[number]
         return probe
 
-    def forget(self, target: NodeId) -> list[NodeId]:
-        """Forgets this node's questions about that one; the relays among those who did not answer."""
+    def forget(self, target: NodeId) -> None:
+        """Forgets this node's own questions about that one."""
         mine = [number for number, probe in self._open.items() if probe.target == target and probe.asker is None]
-        closed = [self._open.pop(number) for number in mine]
-        return list(dict.fromkeys(probe.relay for probe in closed if probe.relay is not None))
+        for number in mine:
+            del self._open[number]

@@ -2,7 +2,7 @@
 
 The detector says who is to be asked; this service asks, directly and through others, answers what it is asked, and
 tells the membership who stayed silent and who showed itself. A node whose connection broke off is asked after through
-others at once, without waiting for its silence.
+others at once, without waiting for its silence. When nobody of many is heard, this node doubts itself first.
 
 Knows nothing of connections; frames go out as actions and come in with the peer that sent them.
 """
@@ -32,6 +32,10 @@ RELAYS = 3
 LIVELY_INTERVALS = 2
 """Heartbeat intervals within which a sign of life outweighs what others say."""
 
+DEAF_HEALTH = 2
+"""Health that hearing nobody makes at worst: an interruption of 5 s is hardly anybody's death, and a node that outlives
+many others knows that after 12 s at most."""
+
 
 class Watch:
     """The watching half of the peer service. digest: what this node has, for its heartbeats."""
@@ -56,8 +60,8 @@ class Watch:
         self._random = random
         self.clockwork = Clockwork(settings.wall_offset)
         self._probes = Probes()
-        self._answers: dict[NodeId, int] = {}
         self._broken: dict[NodeId, Instant] = {}
+        self._is_cut_off = False
         membership.health = lambda: self.detector.health
 
     def is_lively(self, node_id: NodeId, now: Instant) -> bool:
@@ -70,6 +74,9 @@ class Watch:
     def heard(self, peer: Peer, now: Instant) -> None:
         """Anything authenticated came from that peer."""
         self.detector.heard(peer, now)
+        if self._is_cut_off:
+            self._is_cut_off = False
+            self._membership.doubt_own_suspicions(now)
         if self._membership.is_suspected_here(peer.node_id):
             self._membership.answered(peer.node_id, now)
 
@@ -127,22 +134,21 @@ class Watch:
     def _condemn(self, node_id: NodeId, now: Instant) -> None:
         if self._membership.is_suspected_here(node_id):
             return
-        relays, answers = self._probes.forget(node_id), self._answers.pop(node_id, 0)
-        if not answers and self._is_deaf_to(relays, now):
-            self.detector.worse()
+        self._probes.forget(node_id)
+        if self._is_deaf(now):
+            self._is_cut_off = True
+            if self.detector.health < DEAF_HEALTH:
+                self.detector.worse()
         self._membership.silent(node_id, now)
 
-    def _is_deaf_to(self, relays: list[NodeId], now: Instant) -> bool:
-        """Whether those who were well when they were asked have shown nothing since: then this node is the problem.
+    def _is_deaf(self, now: Instant) -> bool:
+        """Whether nobody of many has shown anything since this node began to ask: then it is itself the problem.
 
-        Relays that were silent already say nothing: either they are gone as well, or this node is cut off, and nobody
-        hears its verdict.
+        A few may well be gone all at once, and nobody is left to hear the verdict of one that is cut off.
         """
         asked_at = now - self._interval * self.detector.health
-        peers = [peer for relay in relays if (peer := self._table.get(relay)) is not None]
-        heard = [peer.heard_at for peer in peers if peer.is_active and peer.heard_at is not None]
-        well = [at for at in heard if asked_at - at <= LIVELY_INTERVALS * self._interval]
-        return bool(well) and max(well) < asked_at
+        heard = [peer.heard_at for peer in self._table.active() if peer.heard_at is not None]
+        return self._membership.has_many and all(at < asked_at for at in heard)
 
     def _ask_relays(self, target: NodeId) -> None:
         around = dict.fromkeys(self._membership.members.rings.neighbours(target))
@@ -174,9 +180,6 @@ class Watch:
             return
         if probe.relay is None:
             return
-        self._answers[probe.target] = self._answers.get(probe.target, 0) + 1
-        if len(self._answers) > len(self._table):
-            del self._answers[next(iter(self._answers))]
         if answer.act is Act.ACK:
             self._broken.pop(probe.target, None)
             target = self._table.get(probe.target)

@@ -22,7 +22,7 @@ from node.types import MILLISECOND, SECOND, Instant, NodeId
 from node.wire.limits import HEARSAY_PER_BUCKET, HEARSAY_REACH, MEMBERS_MAX
 
 GROUP, SHARE = b"group", HEARSAY_REACH * HEARSAY_PER_BUCKET
-OWN, ANN, BEN, CAT, DAN = (NodeId(letter.encode() * 32) for letter in "oabcd")
+OWN, ANN, BEN, CAT, DAN, EVE = (NodeId(letter.encode() * 32) for letter in "oabcde")
 DEAD = 2
 
 
@@ -94,7 +94,7 @@ def test_every_other_accuser_shortens_the_time_to_refute(others: int, seconds: f
 
 @pytest.mark.parametrize(
     ("others", "silent", "accusers", "seconds"),
-    [((), (), 0, 1.0), ((BEN,), (), 0, 4.0), ((BEN,), (), 1, 1.0), ((BEN, CAT, DAN), (BEN, CAT, DAN), 0, 1.0)],
+    [((), (), 0, 1.0), ((BEN,), (), 0, 4.0), ((BEN,), (), 1, 1.0), ((BEN, CAT), (BEN, CAT), 0, 1.0)],
     ids=["of two", "of three, alone", "of three, together", "the last one"],
 )
 def test_nobody_waits_for_more_accusers_than_there_can_be(
@@ -109,6 +109,19 @@ def test_nobody_waits_for_more_accusers_than_there_can_be(
     assert desk.state(ANN) is MemberState.SUSPECT
     desk.membership.tick(round(seconds * SECOND) + MILLISECOND)
     assert desk.state(ANN) is MemberState.DEAD
+
+
+def test_who_accuses_many_at_once_waits_for_the_others_all_the_same() -> None:
+    everybody = (ANN, BEN, CAT, DAN, EVE)
+    desk = Desk().among(*everybody)
+    for node_id in everybody:
+        desk.membership.silent(node_id, 0)
+    desk.membership.tick(3 * SECOND)
+    desk.membership.doubt_own_suspicions(3 * SECOND)
+    desk.membership.tick(7 * SECOND - 1)
+    assert desk.told(MessageType.DEAD) == []
+    desk.membership.tick(7 * SECOND)
+    assert len(desk.told(MessageType.DEAD)) == 5
 
 
 def test_a_node_in_bad_health_gives_more_time() -> None:

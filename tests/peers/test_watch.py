@@ -6,6 +6,7 @@ from node.errors import Code
 from node.messages.types import MessageType
 from node.peers.actions import Changed, Heard
 from node.peers.members import MemberState
+from node.peers.watch import DEAF_HEALTH
 from node.types import SECOND
 from tests.peers.test_peers import Desk, key
 
@@ -80,15 +81,29 @@ def test_a_peer_that_takes_leave_is_not_asked_after() -> None:
     assert beats(desk, RELAY) == []
 
 
-def test_a_node_whose_relays_fall_silent_when_they_are_asked_doubts_itself() -> None:
+def test_a_node_that_hears_nobody_of_many_doubts_itself_before_it_holds_them_for_dead() -> None:
     desk = Desk()
-    for number, letter in enumerate("abcd", 1):
+    for number, letter in enumerate("abcde", 1):
         desk.greet(key(letter), number)
+    desk.run(11)
+    assert desk.peers.stats.local_health == DEAF_HEALTH
+    assert desk.peers.stats.accusations == 5
+    assert desk.peers.members.gone() == []
     desk.run(3)
-    for letter in "bcd":
-        desk.peers.heard(key(letter), desk.now)
-    desk.run(2)
-    assert desk.peers.stats.local_health > 1
+    assert len(desk.peers.members.gone()) == 5
+
+
+def test_whoever_was_suspected_by_a_node_that_heard_nobody_may_refute_anew_once_it_hears() -> None:
+    desk = Desk()
+    for number, letter in enumerate("abcde", 1):
+        desk.greet(key(letter), number)
+    for _ in range(20):
+        desk.run(1)
+        if desk.now >= 11 * SECOND:
+            desk.peers.heard(key("a"), desk.now)
+        if desk.now == 14 * SECOND:
+            assert desk.peers.members.gone() == []
+    assert desk.peers.members.gone() == [key(letter) for letter in "bcde"]
 
 
 def test_a_node_that_hears_its_relays_does_not_doubt_itself_though_their_answers_are_lost() -> None:
@@ -103,13 +118,15 @@ def test_a_node_that_hears_its_relays_does_not_doubt_itself_though_their_answers
     assert desk.peers.stats.local_health == 1
 
 
-def test_the_last_of_several_does_not_doubt_itself_and_soon_knows_that_it_is_alone() -> None:
+def test_the_last_of_a_few_does_not_doubt_itself_and_soon_knows_that_it_is_alone() -> None:
     desk = Desk()
-    for number, letter in enumerate("abcd", 1):
+    for number, letter in enumerate("abc", 1):
         desk.greet(key(letter), number)
-    desk.run(6)
+    desk.run(0.9)
+    desk.peers.heard(key("c"), desk.now)
+    desk.run(6.1)
     assert desk.peers.stats.local_health == 1
-    assert desk.peers.members.gone() == [key(letter) for letter in "abcd"]
+    assert desk.peers.members.gone() == [key(letter) for letter in "abc"]
 
 
 def test_a_heartbeat_brings_a_digest_and_the_time() -> None:

@@ -9,7 +9,9 @@ import pytest
 from node.impairment.link import LinkSettings
 from node.sim import steps
 from node.sim.catalogue import SCENARIOS, scenario_named
-from node.sim.network import Network
+from node.sim.cheap import cheap_crypto
+from node.sim.history import Record
+from node.sim.network import Network, NetworkSettings
 from node.sim.scenario import Scenario, Step, run
 from node.types import MILLISECOND
 
@@ -65,6 +67,22 @@ def test_what_failed_once_stays_mended(name: str, seed: int) -> None:
 def test_the_last_of_a_few_nodes_knows_as_soon_that_the_others_are_gone(name: str, nodes: int) -> None:
     outcome = run(scenario_named(name).changed(nodes=nodes), 1, is_cheap=True)
     assert outcome.is_passed, "\n".join([*map(str, outcome.violations[:5]), f"replay: {outcome.command}"])
+
+
+@pytest.mark.parametrize("nodes", [5, 10])
+def test_an_outage_of_every_link_for_some_seconds_is_nobodys_death(nodes: int) -> None:
+    deaths: list[Record] = []
+    with cheap_crypto():
+        network = Network(NetworkSettings(nodes=nodes, has_met=True))
+        network.history.listen(lambda record: deaths.append(record) if record.facts.get("state") == "dead" else None)
+        network.start_all()
+        network.run(9)
+        cut = network.partition([[number] for number in range(nodes)])
+        network.run(4)
+        network.heal(cut)
+        network.run(4)
+    assert deaths == []
+    assert all(len(node.machine.peers.table.active()) == nodes - 1 for node in network.nodes)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
