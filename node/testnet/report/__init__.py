@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,8 +12,6 @@ from node.testnet.report.stored import load
 __all__ = ["REPORT", "Written", "write_report"]
 
 REPORT = "report.html"
-
-_EMPTY = re.compile(r'<figcaption>([^<]*)</figcaption><p class="nothing">')
 
 
 class Written(NamedTuple):
@@ -31,8 +28,8 @@ def write_report(folder: Path) -> Written:
     run = load(folder)
     page = render_report(run)
     try:
-        path.write_text(page)
+        path.write_text(page.text)
     except OSError as error:
         raise TestnetFailed(f"{path} cannot be written: {error.strerror}") from error
     damage = [f"{folder / name} {wrong}; {LOSS[name]}" for name, wrong in sorted(run.damage.items())]
-    return Written(path, damage, _EMPTY.findall(page))
+    return Written(path, damage, page.empty)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 
 from node.testnet.boards import BOARDS
 from node.testnet.boards.spec import Shape
@@ -20,7 +20,7 @@ from node.testnet.report.panels import View, names_by_peer
 from node.testnet.report.stored import StoredRun
 from node.testnet.report.style import STYLE
 
-__all__ = ["LOSS", "render_report"]
+__all__ = ["LOSS", "Page", "render_report"]
 
 SHOWN = ("overview", "chaos")
 
@@ -31,8 +31,16 @@ BEFORE = 5.0
 """Seconds before the timeline that are shown."""
 
 
-def render_report(run: StoredRun) -> str:
+class Page(NamedTuple):
+    """HTML. empty: titles of the charts without data."""
+
+    text: str
+    empty: list[str]
+
+
+def render_report(run: StoredRun) -> Page:
     """The page."""
+    charts, empty = _charts(run)
     outcome = run.outcome
     verdict = str(outcome["verdict"])
     parts = [
@@ -43,7 +51,7 @@ def render_report(run: StoredRun) -> str:
         _section(run, "What happened", ("timeline.jsonl",), _steps(run)),
         _section(run, "What it led to", (), _expectations(outcome)),
         _section(run, "Invariants", ("facts.json", "history.jsonl"), _invariants(run)),
-        _section(run, "Over time", ("metrics.openmetrics", "timeline.jsonl"), _charts(run)),
+        _section(run, "Over time", ("metrics.openmetrics", "timeline.jsonl"), charts),
         _section(run, "Links, asked and measured", ("links.csv",), _links(run)),
         _section(run, "Retransmissions, link by link", ("metrics.openmetrics", "facts.json"), _matrix(run)),
         _section(run, "The scenario", ("scenario.resolved.yaml",), f"<pre>{escape(run.scenario)}</pre>"),
@@ -52,7 +60,7 @@ def render_report(run: StoredRun) -> str:
     title = escape(f"{outcome['scenario']}: {verdict}")
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>'
     top = f'<!DOCTYPE html>\n<html lang="en"><head>{head}<style>{STYLE}</style></head>\n'
-    return f"{top}<body>{''.join(parts)}</body></html>\n"
+    return Page(f"{top}<body>{''.join(parts)}</body></html>\n", empty)
 
 
 LOSS = {
@@ -76,14 +84,14 @@ def _section(run: StoredRun, title: str, files: Sequence[str], content: str) -> 
 # --- charts -------------------------------------------------------------------------------------------------------
 
 
-def _charts(run: StoredRun) -> str:
-    """The overview and the timeline of faults; a panel that stands on both is drawn once."""
+def _charts(run: StoredRun) -> tuple[str, list[str]]:
+    """The overview and the timeline of faults, and what is empty; a panel that stands on both is drawn once."""
     span = _span(run)
     bands = [Band(_called(step), step["started"], _end_of(step, span)) for step in run.steps if _began(step)]
     view = View(run.recording, span, bands, recorded(), width=WIDTH)
     chosen = [board for board in BOARDS if board.uid in SHOWN]
     panels = {panel.title: panel for board in chosen for panel in board.panels if panel.shape is not Shape.STAT}
-    return "".join(view.figure(panel) for panel in panels.values())
+    return "".join(view.figure(panel) for panel in panels.values()), view.empty
 
 
 def _matrix(run: StoredRun) -> str:

@@ -37,7 +37,7 @@ class View:
     """What is looked at. span: seconds on the clock of the recording. bands: faults. rules: recorded, by name.
 
     choices: values of the variables `node` and `peer`, as patterns; all where they are left out. width: of a chart that
-    stands alone; 0 for charts that stand on their board.
+    stands alone; 0 for charts that stand on their board. empty: titles of the panels drawn so far that had no data.
     """
 
     recording: Recording
@@ -46,6 +46,7 @@ class View:
     rules: Mapping[str, str] = field(default_factory=dict)
     choices: Mapping[str, str] = field(default_factory=dict)
     width: int = 0
+    empty: list[str] = field(default_factory=list)
 
     def figure(self, panel: Panel) -> str:
         """The panel with its title and what it looks like when all is well; "" for a shape that is not drawn here."""
@@ -119,6 +120,7 @@ class View:
         return self.width or COLUMN_WIDTH * panel.width - 2 * PADDING
 
     def _nothing(self, panel: Panel) -> str:
+        self.empty.append(panel.title)
         return f'<p class="nothing">No data: {escape(self.why_nothing(panel))}</p>'
 
     def why_nothing(self, panel: Panel) -> str:

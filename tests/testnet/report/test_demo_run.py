@@ -129,7 +129,7 @@ def test_timeouts_follow_round_trips_and_probes_the_loss(replay: Replay, run: St
 
 
 def test_the_report_shows_the_same(run: StoredRun) -> None:
-    page = render_report(run)
+    page = render_report(run).text
     assert page.count('class="band"') >= 8
     assert "<title>lossy: loss</title>" in page
     (matrix,) = re.findall(r"<h2>Retransmissions, link by link</h2>(.*?)</section>", page, re.DOTALL)

@@ -50,7 +50,7 @@ def run(folder: Path) -> StoredRun:
 
 @pytest.fixture(scope="module")
 def page(run: StoredRun) -> str:
-    return render_report(run)
+    return render_report(run).text
 
 
 class _Tags(HTMLParser):
@@ -116,7 +116,7 @@ def test_samples_that_were_left_out_are_filled_in_again(run: StoredRun) -> None:
 
 
 def test_the_same_folder_gives_the_same_page(folder: Path, page: str) -> None:
-    assert write_report(folder).path.read_text() == page == render_report(load(folder))
+    assert write_report(folder).path.read_text() == page == render_report(load(folder)).text
 
 
 def copy_of(folder: Path, made: Path) -> Path:

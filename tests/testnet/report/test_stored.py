@@ -113,7 +113,7 @@ def test_an_outcome_that_cannot_be_shown_is_none(folder: Path, key: str, value: 
 def test_an_outcome_with_values_of_another_kind_is_shown_as_it_is(folder: Path, key: str, value: object) -> None:
     outcome = json.loads((folder / "outcome.json").read_text()) | {key: value}
     (folder / "outcome.json").write_text(json.dumps(outcome))
-    assert "<h2>Invariants</h2>" in render_report(load(folder))
+    assert "<h2>Invariants</h2>" in render_report(load(folder)).text
 
 
 OTHERS = sorted(set(FILES) - {"env.json", "outcome.json"})
