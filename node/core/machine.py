@@ -39,7 +39,7 @@ from node.transport.pool import ReassemblyPool
 from node.transport.stream import StreamEndpoint, StreamInput, StreamOutput
 from node.trust.settings import TrustSettings
 from node.trust.trust import Trust
-from node.types import SECOND, Address, Duration, Entropy, Instant, NodeId, Random
+from node.types import SECOND, Address, Duration, Entropy, Instant, NodeId, Random, format_address
 
 __all__ = ["Machine", "Output"]
 
@@ -306,7 +306,8 @@ class Machine:
         """As `find`, of a peer that there has to be. UnknownPeer."""
         peer = self.find(target)
         if peer is None:
-            raise UnknownPeer(f"no node is known as {target.hex()[:8] if isinstance(target, bytes) else target}")
+            name = target.hex()[:8] if isinstance(target, bytes) else format_address(target)
+            raise UnknownPeer(f"no node is known as {name}")
         return peer
 
     def mark_slow(self, target: NodeId | Address) -> None:

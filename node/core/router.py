@@ -408,8 +408,8 @@ class Router:
                 for node_id in node_ids:
                     self._say(peer_actions.Say(peer=node_id, kind=kind, fields=fields), now)
             case trust_actions.Ban(peer=node_id, reason=reason):
-                self._report("banned_peer", f"peer {short_id(node_id)} is banned for an hour: {reason}", now)
-                self._peers.expel(node_id, "banned")
+                if self._peers.expel(node_id, "banned"):  # keys that nobody had to do with come by the thousand
+                    self._report("banned_peer", f"peer {short_id(node_id)} is banned for an hour: {reason}", now)
 
     def _spread(self, node_id: NodeId, action: gossip_actions.Send, now: Instant) -> None:
         peer = self._peers.table.get(node_id)

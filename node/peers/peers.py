@@ -153,11 +153,12 @@ class Peers:
         if peer is not None:
             self._drop_all(peer, Code.APPLICATION, reason)
 
-    def expel(self, node_id: NodeId, reason: str) -> None:
-        """That peer broke the rules: its connections are closed."""
+    def expel(self, node_id: NodeId, reason: str) -> bool:
+        """That node broke the rules: its connections are closed. Whether it is a peer at all."""
         peer = self.table.get(node_id)
         if peer is not None:
             self._drop_all(peer, Code.PROTOCOL_VIOLATION, reason)
+        return peer is not None
 
     def shun(self, is_shunned: Callable[[NodeId], bool]) -> None:
         """From now on, nodes of which that is true are not dialled, unless a person asks for it."""

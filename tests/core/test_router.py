@@ -303,6 +303,20 @@ def test_a_peer_that_breaks_the_rules_is_banned_and_turned_away_and_the_others_a
     assert network.is_active(2, 1)
 
 
+def test_nothing_is_said_of_keys_that_nobody_had_to_do_with() -> None:
+    network = meshed(2)
+    wall = WALL + network.world.now
+    for number in range(20):
+        for text in (b"one", b"two"):
+            sealer = Sealer(Identity(bytes([100 + number]) * 32), network_id="positron", epoch=wall // MILLISECOND)
+            envelope = sealer.seal(MessageType.GOSSIP_MESSAGE, text, wall)
+            inject(network, 1, 0, encode_frame(MessageType.GOSSIP_MESSAGE, [0, 1, envelope.body, envelope.signature]))
+    network.world.run(1)
+    assert network.machine(0).trust.stats.bans == 20
+    assert network.events(0, Problem) == []
+    assert network.is_active(0, 1)
+
+
 def test_messages_of_a_banned_author_are_delivered_all_the_same() -> None:
     network = meshed(3)
     for _ in range(8):
