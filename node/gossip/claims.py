@@ -54,12 +54,12 @@ class Claims:
         self._page = page
         self._claims = claims
 
-    def lacking(self, store: Store, *, since: int, before: Instant, count: int, asker: bytes = b"") -> list[bytes]:
+    def lacking(self, store: Store, *, since: Instant, before: Instant, count: int, asker: bytes = b"") -> list[bytes]:
         """Ids of messages here that the peer lacks, oldest first per author.
 
-        since: wall milliseconds from which on the peer wants them. before: those that arrived here later are left to
-        the mesh, which is probably about to bring them. count: at most so many. asker: the peer, who has no use for
-        what it said itself.
+        since: those that arrived here earlier are from before the peer's time, whatever clock their author has.
+        before: those that arrived later are left to the mesh, which is probably about to bring them. count: at most so
+        many. asker: the peer, who has no use for what it said itself.
         """
         found: list[bytes] = []
         for origin in store.origins():
@@ -74,7 +74,7 @@ class Claims:
                     continue
                 message = store.get(message_id)
                 assert message is not None
-                if message.timestamp >= since and message.arrived_at <= before:
+                if since <= message.arrived_at <= before:
                     found.append(message_id)
                     if len(found) >= count:
                         return found

@@ -20,7 +20,7 @@ from node.gossip.actions import Accuse, Action, Blame, Deliver, Followed, LetDow
 from node.gossip.admission import NOTICES, Admission
 from node.gossip.frames import Act, Urgency, encode, encode_ids, ids_of
 from node.gossip.lane import Lane
-from node.gossip.lives import Lives
+from node.gossip.lives import HELD_TIME, Held, Lives
 from node.gossip.mesh import BACKOFF, Mesh, Wish
 from node.gossip.promises import Promises
 from node.gossip.pulls import Pulls
@@ -232,7 +232,7 @@ class Gossip:
         since: what `since()` told with it, if nothing was accepted afterwards: what was missed from then on is wanted.
         None where an earlier life may have delivered more than it told: only what is newer than this one is wanted.
         """
-        self._lives.has_past = True
+        self._lives.has_past, self._lives.may_repeat = True, since is None
         self._admission.origins.restore(remembered)
         self._reconciler.wanted_since = since
 
@@ -343,11 +343,10 @@ class Gossip:
             case False:
                 self.stats.rejected["stale"] += 1
             case None:
-                for held in self._lives.hold(envelope, peer, hops, now):
-                    self._deliver(held.via, held.envelope, held.hops, now)
+                self._let_go(self._lives.hold(Held(envelope, peer, hops, now + HELD_TIME, was_missed)), now)
 
-    def _judge_held(self, now: Instant) -> None:
-        for held, is_of_this in self._lives.decided(now):
+    def _let_go(self, judged: list[tuple[Held, bool]], now: Instant) -> None:
+        for held, is_of_this in judged:
             if is_of_this:
                 self._deliver(held.via, held.envelope, held.hops, now)
             else:
@@ -480,7 +479,7 @@ class Gossip:
         lanes = self._spreader.lanes
         self._maintain_at = now + round(MAINTENANCE_INTERVAL * self._random.uniform(0.9, 1.1)) if lanes else None
         self._admission.store.expire(now)
-        self._judge_held(now)
+        self._let_go(self._lives.decided(now), now)
         self._tune()
         grafted, pruned, changed = self.mesh.maintain(now)
         self._graft(grafted)

@@ -120,7 +120,8 @@ class Reconciler:
         if not state.pages.take(1, now):
             self._stats.rate_limited += 1
             return
-        lacking = frame.claims.lacking(self._admission.store, since=frame.since, before=now - GRACE, count=SYNC_IDS_MAX)
+        since = self._admission.instant_of(frame.since, peer)
+        lacking = frame.claims.lacking(self._admission.store, since=since, before=now - GRACE, count=SYNC_IDS_MAX)
         self._spreader.tell([peer], lacking, Urgency.MISSED)
         is_behind = frame.claims.exceed(self._admission.origins)
         state.found += len(lacking) + frame.told

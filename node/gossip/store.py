@@ -50,7 +50,6 @@ class Retained:
     origin: NodeId
     epoch: int
     sequence: int
-    timestamp: int
     hops: int
     arrived_at: Instant
     served: dict[NodeId, int] | None = None
@@ -64,7 +63,6 @@ class Retained:
             envelope.origin,
             envelope.epoch,
             envelope.sequence,
-            envelope.timestamp,
             hops,
             now,
         )

@@ -291,7 +291,8 @@ RETAINED_BYTES_MAX = 48 << 20
 RETAINED_OVERHEAD_BYTES = 700
 """Messages kept for peers that were cut off, by number and bytes. Each counts with what Python spends on keeping it."""
 
-HELD_MESSAGES_MAX = 64
+HELD_MESSAGES_MAX = 1024
+HELD_BYTES_MAX = 4 << 20
 """Messages that are held back after a restart until their author's clock is known; kept for others all the same."""
 
 ANNOUNCED_IDS_MAX = 512

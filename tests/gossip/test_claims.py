@@ -28,10 +28,10 @@ def table_of(*seen: tuple[int, int, int]) -> OriginTable:
     return table
 
 
-def store_of(*kept: tuple[int, int, int], timestamp: int = 0) -> Store:
+def store_of(*kept: tuple[int, int, int], arrived_at: int = 0) -> Store:
     store = Store(60 * SECOND, 1 << 30)
     for author, epoch, sequence in kept:
-        store.add(pack([author, epoch, sequence]), Retained(b"", b"", key(author), epoch, sequence, timestamp, 1, 0))
+        store.add(pack([author, epoch, sequence]), Retained(b"", b"", key(author), epoch, sequence, 1, arrived_at))
     return store
 
 
@@ -77,10 +77,10 @@ def test_what_no_window_reaches_counts_as_there() -> None:
 
 
 def test_messages_from_before_the_peers_time_and_the_youngest_are_left_out() -> None:
-    table, store = OriginTable(), store_of((1, 1, 1), timestamp=999)
-    assert lacking(table, store, since=1000) == []
-    assert lacking(table, store, since=999) == [[1, 1, 1]]
-    assert claims_of(ALL, []).lacking(store, since=0, before=-1, count=10) == []
+    table, store = OriginTable(), store_of((1, 1, 1), arrived_at=-1)
+    assert lacking(table, store, since=0) == []
+    assert lacking(table, store, since=-1) == [[1, 1, 1]]
+    assert claims_of(ALL, []).lacking(store, since=-1, before=-2, count=10) == []
 
 
 def test_no_more_ids_than_asked_for_are_found() -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from node.gossip.lives import HELD_TIME, Lives
+from node.gossip.lives import HELD_TIME, Held, Lives
 from node.identity.keys import Identity
 from node.messages.envelope import Envelope, Sealer
 from node.messages.skew import Clocks
 from node.types import MILLISECOND, SECOND, Duration, NodeId
-from node.wire.limits import HELD_MESSAGES_MAX
+from node.wire.limits import HELD_BYTES_MAX, HELD_MESSAGES_MAX, PAYLOAD_BYTES_MAX
 
 WALL = 1_700_000_000 * SECOND
 """When this life began."""
@@ -41,7 +41,7 @@ def message(at: Duration, author: Identity = AUTHOR) -> Envelope:
     [
         (SECOND, None, False, True),
         (-SECOND, None, False, None),
-        (-SECOND, None, True, False),
+        (-SECOND, None, True, None),
         (-SECOND, 0, False, False),
         (-SECOND, -5 * SECOND, False, True),
         (SECOND, 5 * SECOND, False, False),
@@ -66,26 +66,73 @@ def test_what_follows_a_message_of_this_life_is_of_it_whatever_its_time() -> Non
     assert made.is_of_this(sealer.seal(6, b"", WALL - 60 * SECOND), was_missed=False)
 
 
+def held(envelope: Envelope, *, was_missed: bool = False) -> Held:
+    return Held(envelope, PEER, 2, HELD_TIME, was_missed)
+
+
+def test_an_author_that_was_started_again_with_another_clock_is_not_judged_by_the_one_before() -> None:
+    made, _ = lives(skew=0)
+    assert made.is_of_this(message(SECOND), was_missed=False)
+    later = Sealer(AUTHOR, network_id="net", epoch=2).seal(6, b"", WALL - 60 * SECOND)
+    assert made.is_of_this(later, was_missed=False) is True
+    assert made.is_of_this(message(-60 * SECOND), was_missed=False) is False
+
+
 @pytest.mark.parametrize(("skew", "expected"), [(0, False), (-60 * SECOND, True)])
 def test_a_held_message_is_judged_once_its_authors_clock_is_known(skew: Duration, expected: bool) -> None:
     made, clocks = lives()
-    assert made.hold(message(-SECOND), PEER, 2, 0) == []
+    assert made.hold(held(message(-SECOND))) == []
     assert made.decided(HELD_TIME - 1) == []
     know(clocks, skew)
-    ((held, is_of_this),) = made.decided(HELD_TIME - 1)
-    assert (held.via, held.hops, is_of_this) == (PEER, 2, expected)
+    assert made.decided(HELD_TIME - 1) == [(held(message(-SECOND)), expected)]
     assert len(made) == 0
 
 
 def test_an_author_whose_clock_stays_unknown_is_believed_after_a_moment() -> None:
     made, _ = lives()
-    made.hold(message(-SECOND), PEER, 2, 0)
+    made.hold(held(message(-SECOND)))
     assert [verdict for _, verdict in made.decided(HELD_TIME)] == [True]
+
+
+@pytest.mark.parametrize("skew", [30 * SECOND, -30 * SECOND])
+@pytest.mark.parametrize("is_peer", [True, False])
+def test_a_clock_that_was_set_between_two_lives_neither_repeats_nor_loses(skew: Duration, is_peer: bool) -> None:
+    made, clocks = lives()
+    made.may_repeat = True
+    author = AUTHOR if is_peer else Identity(b"n" * 32)
+    before, after = message(skew - SECOND, author), message(skew + SECOND, author)
+    for one in (before, after):
+        assert made.is_of_this(one, was_missed=True) is None
+        assert made.hold(held(one, was_missed=True)) == []
+    know(clocks, skew)
+    assert [verdict for _, verdict in made.decided(HELD_TIME)] == [False, True]
+
+
+@pytest.mark.parametrize(("has_past", "expected"), [(True, False), (False, True)])
+def test_what_a_node_without_a_past_missed_is_believed_after_a_moment(has_past: bool, expected: bool) -> None:
+    made, _ = lives(has_past=has_past)
+    assert made.is_of_this(message(-SECOND), was_missed=True) is None
+    made.hold(held(message(-SECOND), was_missed=True))
+    assert [verdict for _, verdict in made.decided(HELD_TIME)] == [expected]
+
+
+def test_a_node_that_remembers_all_that_it_delivered_waits_for_nothing_that_it_missed() -> None:
+    made, _ = lives()
+    assert made.is_of_this(message(SECOND), was_missed=True) is True
 
 
 def test_what_is_held_is_bounded_and_the_oldest_is_believed_first() -> None:
     made, _ = lives()
     messages = [message(-SECOND, Identity(number.to_bytes(32, "big"))) for number in range(HELD_MESSAGES_MAX + 1)]
-    crowded_out = [held.envelope for one in messages for held in made.hold(one, PEER, 1, 0)]
-    assert crowded_out == messages[:1]
+    crowded_out = [pair for one in messages for pair in made.hold(held(one))]
+    assert crowded_out == [(held(messages[0]), True)]
     assert len(made) == HELD_MESSAGES_MAX
+
+
+def test_what_is_held_is_bounded_in_bytes() -> None:
+    made, _ = lives()
+    large = Sealer(AUTHOR, network_id="net", epoch=1)
+    size = PAYLOAD_BYTES_MAX
+    crowded_out = [made.hold(held(large.seal(6, bytes(size), WALL))) for _ in range(HELD_BYTES_MAX // size + 1)]
+    assert any(crowded_out)
+    assert len(made) <= HELD_BYTES_MAX // size

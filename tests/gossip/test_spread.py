@@ -44,7 +44,7 @@ class Desk:
             self.mesh.add(peer, 0, is_outbound=True)
 
     def message(self, size: int, *, hops: int = 1) -> Retained:
-        message = Retained(bytes(size), bytes(64), AUTHOR, 1, 1, 0, hops, 0)
+        message = Retained(bytes(size), bytes(64), AUTHOR, 1, 1, hops, 0)
         self.store.add(ID, message)
         return message
 
@@ -174,7 +174,7 @@ def test_large_bodies_that_nobody_has_yet_are_not_published_beyond_a_bound() -> 
     told: list[bytes] = []
     while desk.spreader.has_room(size):
         told.append(len(told).to_bytes(16, "big"))
-        message = Retained(bytes(size), bytes(64), AUTHOR, 1, len(told), 0, 0, 0)
+        message = Retained(bytes(size), bytes(64), AUTHOR, 1, len(told), 0, 0)
         desk.store.add(told[-1], message)
         desk.spreader.publish(told[-1], message, 0)
     assert len(told) * size == UNSPREAD_BYTES_MAX

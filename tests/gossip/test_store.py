@@ -21,7 +21,7 @@ def identifier(number: int) -> bytes:
 
 
 def message(number: int, *, origin: NodeId = ALICE, at: int = 0, size: int = 10) -> Retained:
-    return Retained(bytes(size), b"", origin, 1, number, 0, 1, at)
+    return Retained(bytes(size), b"", origin, 1, number, 1, at)
 
 
 def make_store(bytes_max: int = 1 << 30) -> Store:
@@ -82,7 +82,7 @@ def test_the_highest_number_of_an_author_is_that_of_the_kept_messages(
 ) -> None:
     store = make_store(room * (10 + RETAINED_OVERHEAD_BYTES))
     for place, (epoch, sequence) in enumerate(arrived):
-        store.add(identifier(place), Retained(bytes(10), b"", ALICE, epoch, sequence, 0, 1, 0))
+        store.add(identifier(place), Retained(bytes(10), b"", ALICE, epoch, sequence, 1, 0))
     kept = store.of(ALICE)
     assert store.newest(ALICE) == {
         epoch: max(sequence for of, sequence in kept if of == epoch) for epoch in {of for of, _ in kept}
@@ -99,7 +99,7 @@ def test_letting_go_of_a_message_does_not_look_at_all_others_of_its_author() -> 
 
     store = make_store()
     for epoch in range(1, 50):
-        store.add(identifier(epoch), Retained(bytes(10), b"", ALICE, epoch, 1, 0, 1, epoch))
+        store.add(identifier(epoch), Retained(bytes(10), b"", ALICE, epoch, 1, 1, epoch))
         store._by_origin[ALICE] = Counted(store._by_origin[ALICE])
     store.expire(RETENTION + 40)
     assert (len(store), Counted.looks) == (10, 0)

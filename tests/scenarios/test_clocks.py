@@ -1,0 +1,39 @@
+"""Wall clocks that are set while a node is down, with and without its disk: no message twice, and none lost."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from node.impairment.link import LinkSettings
+from node.sim.network import Network
+from node.sim.scenario import Scenario, Step, run
+from node.sim.steps import Action
+from node.types import MILLISECOND
+
+LOSSY = LinkSettings(delay=25 * MILLISECOND, loss=0.2)
+
+MEMBERSHIP = ("views-agree", "no-false-deaths")
+"""A life that knows of no other and began earlier, by its own clock, is not told from that one for some seconds."""
+
+
+def restart(skew: float, *, keeps_state: bool) -> Action:
+    """Kills a node and starts it two seconds later, with a clock that is so wrong by then."""
+
+    def act(network: Network, _random: Random) -> None:
+        network.restart(1, after=2.0, keeps_state=keeps_state)
+        network.set_clock(1, skew=skew)
+
+    return act
+
+
+@pytest.mark.parametrize("keeps_state", [True, False], ids=["kept", "lost"])
+@pytest.mark.parametrize("skew", [-30.0, 30.0])
+def test_a_clock_that_was_set_between_two_lives_costs_and_repeats_no_message(skew: float, keeps_state: bool) -> None:
+    scenario = Scenario(
+        name="set-clock", title="", nodes=5, rate=4.0, seconds=16, link=LOSSY,
+        steps=(Step(8, restart(skew, keeps_state=keeps_state), "restart with another clock"),),
+        without=() if keeps_state else MEMBERSHIP,
+    )  # fmt: skip
+    assert [str(violation) for violation in run(scenario, 1, is_cheap=True).violations] == []
