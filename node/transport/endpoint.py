@@ -17,7 +17,7 @@ from node.errors import Code, DecodeError, HandshakeError, UnknownPeer, UsageErr
 from node.identity.keys import Identity
 from node.transport.admission import Admission, HalfOpen, NetworkMismatch, Verdict
 from node.transport.connection import Connection
-from node.transport.duplicates import is_newer_kept
+from node.transport.duplicates import Choice, choose
 from node.transport.events import Closed, Connected, Event, MessageAcknowledged, MessageReceived
 from node.transport.handshake import Handshake, HandshakeSetup
 from node.transport.opening import Opening
@@ -442,8 +442,7 @@ class Endpoint:
             connection.close(Code.CONNECTION_LIMIT, f"{len(self._by_peer)} peers are connected", now)
             return
         rival = self._by_peer.get(event.peer_id)
-        if rival is not None and not self._is_preferred(connection, rival, event.peer_id):
-            connection.close(Code.REPLACED, "the older connection stays", now)
+        if rival is not None and self._gives_way(connection, rival, event.peer_id, now):
             return
         self._by_peer[event.peer_id] = connection
         self._events.append(event)
@@ -451,10 +450,14 @@ class Endpoint:
             rival.close(Code.REPLACED, "a newer connection stays", now)
             self._after(rival, now)
 
-    def _is_preferred(self, new: Connection, old: Connection, peer_id: NodeId) -> bool:
-        assert old.claim is not None
-        assert new.claim is not None
-        return is_newer_kept(self.identity.public_key, peer_id, old=old.claim, new=new.claim)
+    def _gives_way(self, new: Connection, old: Connection, peer_id: NodeId, now: Instant) -> bool:
+        """Whether the old one stays; ends the new one then, and asks whether the peer still has the old one."""
+        choice = choose(self.identity.public_key, peer_id, old=old.claim, new=new.claim)
+        if choice is not Choice.STAYS:
+            new.close(Code.REPLACED, "the older connection stays", now, tell_peer=choice is Choice.GOES)
+            old.sending.ask()
+            self._after(old, now)
+        return choice is not Choice.STAYS
 
     def _on_closed(self, connection: Connection, event: Closed) -> None:
         if connection.established_at is None:

@@ -15,7 +15,7 @@ from node.crypto.noise import StaticKey
 from node.errors import Code, DecodeError, HandshakeError, ProtocolViolation, UnknownPeer, UsageError
 from node.identity.keys import Identity
 from node.transport.admission import HalfOpen, HandshakeRates
-from node.transport.duplicates import is_newer_kept
+from node.transport.duplicates import Choice, choose
 from node.transport.events import Closed, Connected, Event
 from node.transport.handshake import Handshake, HandshakeSetup
 from node.transport.packet import Message
@@ -301,9 +301,14 @@ class StreamEndpoint:
             self._end(connection, CloseRecord(code, "the peer has our own key"))
             return
         rival = self._peers.get(peer_id)
-        if rival is not None and not self._is_preferred(connection, rival):
-            self._replace(connection, by=rival)
-            return
+        if rival is not None:
+            choice = choose(self._identity.public_key, peer_id, old=rival.claim, new=connection.claim)
+            if choice is not Choice.STAYS:
+                connection.is_withheld = choice is Choice.IS_WITHHELD
+                self._replace(connection, by=rival)
+                rival.ask()
+                self._mark_ready(rival)
+                return
         if rival is None and len(self._peers) >= self._settings.max_connections:
             self._end(connection, CloseRecord(Code.CONNECTION_LIMIT, ""))
             return
@@ -444,12 +449,6 @@ class StreamEndpoint:
         self._addresses[address] = connection
         if address not in connection.addresses:
             connection.addresses.append(address)
-
-    def _is_preferred(self, new: StreamConnection, old: StreamConnection) -> bool:
-        assert new.peer_id is not None
-        assert old.claim is not None
-        assert new.claim is not None
-        return is_newer_kept(self._identity.public_key, new.peer_id, old=old.claim, new=new.claim)
 
     def _replace(self, loser: StreamConnection, *, by: StreamConnection) -> None:
         if loser.origin.is_initiator:

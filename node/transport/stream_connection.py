@@ -103,13 +103,13 @@ class StreamConnection:
     """See the module. Bytes go in through `frames.feed` and `handle`, and come out of `poll_write`.
 
     armed_at: for the endpoint's timer queue. has_room: whether the kernel takes more bytes. progress_at: when a part of
-    a message came last.
+    a message came last. is_withheld: the peer must not learn that it was established.
     """
 
     __slots__ = (
         "_acks", "_ask_at", "_assembly", "_events", "_expected", "_handshake", "_next_message_id", "_owner",
         "_ping_due", "_receive_cipher", "_send_cipher", "_settings", "_writes", "addresses", "armed_at", "claim",
-        "established_at", "expires_at", "frames", "has_room", "is_ready", "origin", "outbox", "peer_id",
+        "established_at", "expires_at", "frames", "has_room", "is_ready", "is_withheld", "origin", "outbox", "peer_id",
         "progress_at", "state", "stats",
     )  # fmt: skip
 
@@ -130,6 +130,7 @@ class StreamConnection:
         self.armed_at: Instant | None = None
         self.progress_at = now
         self.is_ready = False
+        self.is_withheld = False
         self.has_room = True
         self.addresses: list[Address] = []
         self._settings = settings
@@ -196,6 +197,10 @@ class StreamConnection:
             raise
         self._writes.append(pack_frame(FrameType.RESPONSE, self._handshake.write_response()))
         self._expected = FrameType.CONFIRM
+
+    def ask(self) -> None:
+        """Queues a PING: whether the peer still has this connection."""
+        self._ping_due = True
 
     def refuse(self, reason: RefusalReason) -> None:
         """Responder: queues a REFUSE; the endpoint ends the connection after it."""
@@ -329,6 +334,8 @@ class StreamConnection:
     def end(self, close: CloseRecord | None) -> bytes:
         """Closes: every unfinished message fails; the last bytes to write, with a CLOSE where the peer can read one."""
         writes, self._writes = self._writes, []
+        if self.is_withheld:
+            writes, close = [], None
         if self.state is ConnectionState.ESTABLISHED and close is not None and not self._is_exhausted:
             # What has arrived must not be sent again over another connection.
             writes.append(self._seal(self._take_ack() + pack_close(close.code, close.reason)))
