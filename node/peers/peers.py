@@ -217,6 +217,7 @@ class Peers:
         peer = self.table.get(event.peer_id) if event.peer_id is not None else None
         if peer is not None and peer.links.pop(link, None) is not None:
             self.table.touch(peer)
+            event = peer.end_of(event, now)
             if not peer.links and peer.is_active and event.code is Code.REPLACED:
                 # The peer chose another connection, which is not established at this end yet.
                 peer.ended, peer.ended_at = event, now
@@ -371,7 +372,7 @@ class Peers:
         peer.is_met = True
         peer.source = None
         peer.connected_at = now
-        peer.heard_at, peer.probed_at = now, None
+        peer.heard_at, peer.probed_at, peer.let_go_at = now, None, None
         self.table.touch(peer)
         self.watch.linked(peer.node_id)
         self.stats.peers_up += 1

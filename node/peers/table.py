@@ -7,7 +7,7 @@ goes, else the one that is down the longest; a connected one never.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from node.errors import Code
@@ -22,6 +22,11 @@ __all__ = ["LinkState", "Peer", "PeerState", "PeerTable"]
 
 REFUSAL_TIME: Duration = 1 * SECOND
 """Age of a connection at which whoever found no room is sent away: what it was told of others is with it by then."""
+
+LETTING_GO_TIME: Duration = 3 * SECOND
+"""Time in which all connections of a peer end that closed one: a closed one says so again for three of its timeouts."""
+
+_BROKEN = (Code.CONNECTION_LOST, Code.RETRIES_EXHAUSTED, Code.PEER_RESTARTED)
 
 
 class PeerState(StrEnum):
@@ -57,6 +62,7 @@ class Peer:
     links: its established connections. goods_needed: signs of life that a slow peer still owes. heard_at: last sign
     of life. violations: invalid messages it passed on since it connected. is_met: it was an active peer at some time.
     ended: how the last connection of an active peer ended while the one that replaces it is still awaited.
+    let_go_at: when it closed a connection that it has no use for.
     """
 
     node_id: NodeId
@@ -75,6 +81,7 @@ class Peer:
     down_at: Instant = 0
     ended: Closed | None = None
     ended_at: Instant = 0
+    let_go_at: Instant | None = None
     goods_needed: int = 0
     violations: int = 0
     asked_at: Instant | None = None
@@ -99,6 +106,18 @@ class Peer:
         for state in self.links.values():
             return state.address
         return "", 0
+
+    def end_of(self, event: Closed, now: Instant) -> Closed:
+        """How one of its connections really ended.
+
+        A peer without use for this node closes all of them. Where the word of it is lost on one, that seems to break
+        off a moment later, which is no reason to doubt that the peer lives.
+        """
+        if event.code is Code.CONNECTION_LIMIT and event.by_peer:
+            self.let_go_at = now
+        elif event.code in _BROKEN and self.let_go_at is not None and now - self.let_go_at < LETTING_GO_TIME:
+            return replace(event, code=Code.CONNECTION_LIMIT, by_peer=True)
+        return event
 
     def is_at(self, address: Address) -> bool:
         """Whether that address leads to it."""

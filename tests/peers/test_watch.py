@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from node.errors import Code
 from node.messages.types import MessageType
-from node.peers.actions import Changed, Heard
+from node.peers.actions import Changed, Down, Heard
 from node.peers.members import MemberState
 from node.peers.watch import DEAF_HEALTH
 from node.types import SECOND
@@ -68,6 +70,21 @@ def test_a_connection_that_breaks_off_is_asked_after_at_once() -> None:
     member = desk.peers.members.get(key("a"))
     assert member is not None
     assert member.state is MemberState.SUSPECT
+
+
+@pytest.mark.parametrize("code", [Code.CONNECTION_LOST, Code.PEER_RESTARTED])
+def test_a_peer_that_has_no_use_for_this_node_is_not_asked_after_though_its_word_is_lost_on_a_link(code: Code) -> None:
+    desk = Desk()
+    links = [desk.greet(key("a"), 1), desk.connected(key("a"), 2)]
+    desk.greet(key("b"), 3)
+    desk.take(Down)
+    desk.closed(links[0], key("a"), Code.CONNECTION_LIMIT, by_peer=True)
+    desk.closed(links[1], key("a"), code)
+    assert [down.reason for down in desk.take(Down)] == ["connection_limit"]
+    again = desk.greet(key("a"), 4)
+    desk.said(MessageType.HEARTBEAT)
+    desk.closed(again, key("a"), Code.CONNECTION_LOST)
+    assert [fields[1] for _, fields in beats(desk, RELAY)] == [key("a")]
 
 
 def test_a_peer_that_takes_leave_is_not_asked_after() -> None:
