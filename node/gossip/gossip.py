@@ -246,17 +246,19 @@ class Gossip:
                 urgency = rest[0] if rest and isinstance(rest[0], int) else Urgency.NOW
                 self._receive_ids(peer, lane, ids_of(listed), urgency, now)
             case [int(act), list(listed), *_] if act == Act.REQUEST:
-                self._admit_ids(lane, len(listed), now)
+                self._admit(lane.admit_ids(len(listed), now))
                 self._spreader.serve(peer, ids_of(listed), now)
             case [int(act), int(wish), *_] if act == Act.GRAFT:
+                self._admit(lane.admit_wish(now))
                 self._receive_graft(peer, Wish(wish & (Wish.EAGER | Wish.GUARDED | Wish.NEEDY)), now)
             case [int(act), int(backoff), *_] if act == Act.PRUNE:
+                self._admit(lane.admit_wish(now))
                 self.stats.prunes += peer in self.mesh
                 self._graft(self.mesh.pruned(peer, min(max(backoff, 0), 1 << 20) * MILLISECOND, now))
             case [int(act), *rest] if act == Act.SYNC:
                 self._reconciler.receive(peer, rest, now)
             case [int(act), list(listed), *_] if act == Act.QUESTION:
-                self._admit_ids(lane, len(listed), now)
+                self._admit(lane.admit_ids(len(listed), now))
                 self._spreader.tell([peer], list(filter(self._admission.seen.is_accepted, ids_of(listed))), Urgency.NOW)
             case [int(act), *_] if act > max(Act):
                 raise DecodeError("unknown_kind", f"gossip action {act}")
@@ -373,9 +375,11 @@ class Gossip:
     def _receive_ids(self, peer: NodeId, lane: Lane, listed: list[bytes], urgency: int, now: Instant) -> None:
         is_missed = urgency == Urgency.MISSED and self._reconciler.spend(peer, len(listed))
         if not is_missed:
-            self._admit_ids(lane, len(listed), now)
+            self._admit(lane.admit_ids(len(listed), now))
         rtt = self.rtt(peer) or RTT_ASSUMED
-        ask_at = now + self._grace(rtt) if urgency == Urgency.SOON else now
+        # A copy that is under way comes by itself; where packets are lost it may have to be repeated.
+        grace = 3 * rtt if self._spreader.loss > LOSS_NOTED else 3 * rtt // 2
+        ask_at = now + grace if urgency == Urgency.SOON else now
         patience = max(PATIENCE_MIN, 4 * rtt) if urgency == Urgency.SOON else WANT_TIMEOUT + 4 * rtt
         for identifier in listed:
             self._settle(peer, identifier)
@@ -388,10 +392,6 @@ class Gossip:
         for asked, message_ids in self.pulls.overdue(now).items():
             self._request(asked, message_ids)
 
-    def _grace(self, rtt: Duration) -> Duration:
-        """Time in which a copy that is under way comes by itself; where packets are lost it may have to be repeated."""
-        return 3 * rtt if self._spreader.loss > LOSS_NOTED else 3 * rtt // 2
-
     def _receive_graft(self, peer: NodeId, wish: Wish, now: Instant) -> None:
         was_member = peer in self.mesh
         if not self.mesh.grafted(peer, wish, now):
@@ -401,10 +401,10 @@ class Gossip:
             # The other end learns what this one wishes of it.
             self._spreader.say([peer], encode(Act.GRAFT, int(self.mesh.wish(peer))))
 
-    def _admit_ids(self, lane: Lane, count: int, now: Instant) -> None:
-        if not lane.admit_ids(count, now):
+    def _admit(self, is_admitted: bool) -> None:
+        if not is_admitted:
             self.stats.rate_limited += 1
-            raise DecodeError("rate_limited", "more ids than a peer may tell or ask for")
+            raise DecodeError("rate_limited", "more ids or wishes than a peer may send")
 
     def _reject(self, peer: NodeId, reason: str) -> None:
         self.stats.rejected[reason] += 1

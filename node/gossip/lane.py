@@ -25,6 +25,11 @@ from node.wire.limits import (
 
 __all__ = ["Lane", "Rank"]
 
+WISHES_PER_SECOND = 8
+WISHES_BURST = 32
+"""Grafts and prunes of one peer per second, and at once: an honest one says two or three after a change, at most once a
+second."""
+
 
 class Rank(IntEnum):
     """Why a copy is sent; lower goes first."""
@@ -69,6 +74,7 @@ class Lane:
     __slots__ = (
         "_inbound",
         "_inbound_ids",
+        "_inbound_wishes",
         "_outbound",
         "_waiting",
         "excess",
@@ -88,6 +94,7 @@ class Lane:
         self._outbound = _Allowance(1.0, now)
         self._inbound = _Allowance(BUDGET_SLACK, now)
         self._inbound_ids = Budget(IDS_PER_SECOND, IDS_PER_SECOND * BUDGET_BURST, now)
+        self._inbound_wishes = Budget(WISHES_PER_SECOND, WISHES_BURST, now)
 
     def offer(self, message_id: bytes, size: int, rank: Rank, now: Instant) -> bool:
         """Whether that copy may be sent at once; otherwise it waits here, or only its id does, which is owed then."""
@@ -147,5 +154,9 @@ class Lane:
         return is_admitted
 
     def admit_ids(self, count: int, now: Instant) -> bool:
-        """Whether the peer may tell or ask for that many ids now."""
-        return self._inbound_ids.take(count, now)
+        """Whether the peer may tell or ask for that many ids now; a list of none counts as one."""
+        return self._inbound_ids.take(max(1, count), now)
+
+    def admit_wish(self, now: Instant) -> bool:
+        """Whether the peer may put this node into its mesh, out of it, or change its wishes now."""
+        return self._inbound_wishes.take(1, now)

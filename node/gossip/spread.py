@@ -95,8 +95,6 @@ class Spreader:
 
         holders: peers that have shown that they have it, by a copy or by its id; first the one whose copy came.
         """
-        if message.hops >= HOPS_MAX:
-            return
         others = [peer for peer in self._mesh.members() if peer != message.origin and peer not in holders]
         size = len(message.body)
         if size > LARGE_MESSAGE_BYTES:
@@ -255,7 +253,8 @@ class Spreader:
             if len(message.body) > SMALL_BODY_BYTES:
                 for peer in peers:
                     self.lanes[peer].under_way[message_id] = None
-            data = encode(Act.MESSAGE, message.hops + 1, message.body, message.signature)
+            # Nothing proves a number of hops: one that a liar chose must not keep a message away from anybody.
+            data = encode(Act.MESSAGE, min(message.hops + 1, HOPS_MAX), message.body, message.signature)
             self._actions.append(Send(peers=tuple(peers), data=data, message_ids=(message_id,), is_copy=True))
 
     def _owe(self, peers: Iterable[NodeId], message_id: bytes, now: Instant) -> None:

@@ -33,8 +33,8 @@ class GossipStats:
     announced: ids told to peers. requested: ids asked for. served: copies sent on request.
     repaired: deliveries that came on request, by how this node learned of them.
     failed_sends: copies that a peer did not acknowledge in time, or that its queue had no room for.
-    overflows: copies that found no room in the lane of a peer and became ids. rate_limited: messages and ids dropped
-    because their sender exceeded its allowance.
+    overflows: copies that found no room in the lane of a peer and became ids. rate_limited: messages, lists of ids,
+    grafts and prunes dropped because their sender exceeded its allowance.
     grafts, prunes: peers put into the mesh and out of it, by either side. syncs: exchanges begun. sync_mismatches:
     heartbeats whose digest differed.
     rejected: refused copies by reason (`node.messages.types.REJECTION_REASONS`).

@@ -74,7 +74,7 @@ for another network. unsigned: it has no signature. wrong_key: the peer that pas
 bad_signature: altered after it was signed, or made up. stale, future: its time is out of bounds. replayed: its sequence
 number was seen, or its epoch is over. equivocating: its author signed another message with the same sequence number.
 own_origin: it names this node as its author. wrong_origin: a direct message whose author is not the peer that sent it.
-too_many_hops: it has travelled over more links than the limit. rate_limited: its sender exceeded its allowance.
+too_many_hops: its number of hops is one that nobody says. rate_limited: its sender exceeded its allowance.
 """
 
 

@@ -365,7 +365,9 @@ _SERVICES = (
     _counter("gossip_failed_sends_total", "messages", "Copies that a peer did not acknowledge in time."),
     _counter("gossip_overflowed_messages_total", "messages", "Copies that found no room in a queue and became ids."),
     _counter(
-        "gossip_rate_limited_total", "messages", "Messages and lists of ids dropped because a peer sent too many."
+        "gossip_rate_limited_total",
+        "messages",
+        "Messages, lists of ids, grafts and prunes dropped because a peer sent too many.",
     ),
     _counter("gossip_grafts_total", "grafts", "Peers put into the mesh, by either side."),
     _counter("gossip_prunes_total", "prunes", "Peers put out of the mesh, by either side."),

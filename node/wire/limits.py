@@ -254,7 +254,7 @@ TOPIC_BYTES_MAX = 32
 """The name of what a message is about."""
 
 HOPS_MAX = 16
-"""Links that a gossip message may travel; in a mesh of degree 3 and more it reaches thousands of nodes in 10."""
+"""Links that a gossip message says it has travelled, however many it has; a mesh of thousands of nodes takes 10."""
 
 MESSAGE_AGE_MAX: Duration = 600 * SECOND
 """Age from which a signed message is stale; sequence windows tell replays apart below it."""

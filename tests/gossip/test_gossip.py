@@ -9,11 +9,21 @@ import pytest
 from node.errors import Backpressure, MessageTooLarge
 from node.gossip.actions import Send, Withdraw
 from node.gossip.frames import Act, Urgency
+from node.gossip.lane import WISHES_BURST
 from node.identity.keys import Identity
+from node.messages.envelope import Sealer
 from node.messages.frame import parse_frame
+from node.messages.packing import Value, pack
 from node.types import MILLISECOND, SECOND
-from node.wire.limits import LARGE_MESSAGE_BYTES, PAYLOAD_BYTES_MAX, SMALL_BODY_BYTES
-from tests.gossip.world import EPOCH, WALL, Mesh, Single, make_gossip, seal
+from node.wire.limits import (
+    BUDGET_BURST,
+    HOPS_MAX,
+    IDS_PER_SECOND,
+    LARGE_MESSAGE_BYTES,
+    PAYLOAD_BYTES_MAX,
+    SMALL_BODY_BYTES,
+)
+from tests.gossip.world import CAROL, EPOCH, WALL, Mesh, Single, make_gossip, seal
 
 
 def test_a_broadcast_reaches_every_other_node_exactly_once_in_one_hop() -> None:
@@ -290,6 +300,44 @@ def test_a_peer_that_grafts_again_and_again_is_refused_once_a_second() -> None:
     answers = [action for action in iter(node.poll_action, None) if isinstance(action, Send)]
     assert [(answer.peers, parse_frame(answer.data).fields[0]) for answer in answers] == [((outsider,), Act.PRUNE)] * 3
     assert outsider not in node.mesh
+
+
+@pytest.mark.parametrize("fields", [[Act.GRAFT, 1], [Act.PRUNE, 0], [Act.HAVE, []], [Act.QUESTION, []]])
+def test_a_flood_of_frames_that_carry_nothing_is_cut_short_and_counted(fields: list[Value]) -> None:
+    mesh = Mesh(3)
+    mesh.link_all()
+    mesh.run(5)
+    node, flooder = mesh.nodes[mesh.ids[0]], mesh.ids[1]
+    for _ in range(2000):
+        node.receive(flooder, fields, mesh.now)
+    dropped = 2000 - (WISHES_BURST if fields[0] in (Act.GRAFT, Act.PRUNE) else IDS_PER_SECOND * BUDGET_BURST)
+    assert (node.stats.rejected["rate_limited"], node.stats.rate_limited) == (dropped, dropped)
+    mesh.run(70)
+    assert node.mesh.members() == mesh.ids[1:]
+    assert node.stats.rate_limited == dropped
+    assert mesh.blamed == []
+
+
+@pytest.mark.parametrize("size", [10, LARGE_MESSAGE_BYTES])
+def test_a_message_travels_over_any_number_of_links_and_nobody_is_blamed(size: int) -> None:
+    mesh = Mesh(HOPS_MAX + 6, population=100)
+    for number in range(HOPS_MAX + 5):
+        mesh.link(number, number + 1)
+    message_id = mesh.publish(0, {"blob": bytes(size)})
+    mesh.run(10)
+    assert mesh.counts(message_id) == [0, *[1] * (HOPS_MAX + 5)]
+    assert mesh.blamed == []
+
+
+def test_nobody_keeps_a_message_away_by_a_number_of_hops_that_it_made_up() -> None:
+    mesh = Mesh(8, population=100)
+    for number in range(7):
+        mesh.link(number, number + 1)
+    envelope = Sealer(CAROL, network_id="net", epoch=EPOCH).seal(6, pack({}), WALL)
+    mesh.nodes[mesh.ids[1]].receive(mesh.ids[0], [Act.MESSAGE, HOPS_MAX, envelope.body, envelope.signature], mesh.now)
+    mesh.run(10)
+    assert mesh.counts(envelope.message_id) == [1] * 8
+    assert mesh.blamed == []
 
 
 def test_memory_ends_after_the_retention() -> None:

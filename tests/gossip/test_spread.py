@@ -128,10 +128,11 @@ def test_a_body_that_travels_over_tcp_is_told_of_only() -> None:
     assert desk.said() == {Act.HAVE: set(desk.mesh.members())}
 
 
-def test_a_message_at_the_hop_limit_goes_no_further() -> None:
+def test_a_message_at_the_hop_limit_goes_on_and_counts_no_further() -> None:
     desk = Desk()
     desk.spreader.relay(ID, desk.message(10, hops=HOPS_MAX), PEERS[-1:], 0)
-    assert desk.said() == {}
+    (sent,) = [action for action in desk.actions if isinstance(action, Send) and action.is_copy]
+    assert parse_frame(sent.data).fields[1] == HOPS_MAX
 
 
 def test_a_peer_that_told_of_a_message_is_not_told_of_it() -> None:
