@@ -22,6 +22,7 @@ from node.wire.frames import MaxDataFrame, WithdrawFrame, append_whole, part_beg
 from node.wire.limits import (
     CHANNELS_MAX,
     MESSAGE_BYTES_MAX,
+    REASSEMBLY_BYTES_MAX,
     REASSEMBLY_MESSAGES_MAX,
     SEND_QUEUE_BYTES_MAX,
     STARVATION_BYTES_MAX,
@@ -130,6 +131,8 @@ class SendQueue:
         "_deadlines",
         "_lanes",
         "_next_wire_id",
+        "_withdrawn",
+        "_withdrawn_bytes",
         "bytes_queued",
         "credit",
         "messages",
@@ -147,6 +150,9 @@ class SendQueue:
         # Ordered messages that have begun, without those that the peer has surely delivered.
         self._ahead = 0
         self._next_wire_id = 0
+        # Sizes of messages that the peer holds in part until it has their WITHDRAW, by wire id; made when first used.
+        self._withdrawn: dict[int, int] | None = None
+        self._withdrawn_bytes = 0
 
     def push(self, message_id: int, message: Message) -> None:
         """Accepts a message; MessageTooLarge, QueueFull or UsageError where it cannot be."""
@@ -188,6 +194,8 @@ class SendQueue:
         if not self.messages:
             return False
         credit = self.credit.limit - self.credit.used
+        if self._withdrawn and not self._has_room_at_peer():
+            credit = 0
         for lane in self._lanes.values():
             if (lane.unsent or lane.lost) and lane.has_sendable(credit, self._ahead):
                 return True
@@ -198,6 +206,8 @@ class SendQueue:
         if not self.messages:
             return None
         credit = self.credit.limit - self.credit.used
+        if self._withdrawn and not self._has_room_at_peer():
+            credit = 0
         waiting: list[_Lane] = []
         for lane in self._lanes.values():  # no comprehension, which is a call
             if (lane.unsent or lane.lost) and lane.has_sendable(credit, self._ahead):
@@ -252,10 +262,32 @@ class SendQueue:
         expired: list[tuple[OutgoingMessage, WithdrawFrame | None]] = []
         while (message_id := self._deadlines.take_due(now)) is not None:
             message = self.messages[message_id]
-            frame = WithdrawFrame(message.wire_id, message.sent) if message.wire_id >= 0 else None
+            frame = None
+            if message.wire_id >= 0:
+                frame = WithdrawFrame(message.wire_id, message.sent)
+                self._remember(message)
             self._finish(message)
             expired.append((message, frame))
         return expired
+
+    def on_withdrawal_acked(self, wire_id: int) -> None:
+        """The peer has given up what it had of that message."""
+        if self._withdrawn is not None:
+            self._withdrawn_bytes -= self._withdrawn.pop(wire_id, 0)
+
+    def _remember(self, message: OutgoingMessage) -> None:
+        if self._withdrawn is None:
+            self._withdrawn = {}
+        self._withdrawn[message.wire_id] = len(message.data)
+        self._withdrawn_bytes += len(message.data)
+
+    def _has_room_at_peer(self) -> bool:
+        """Whether the peer could hold in part all that waits here, beside what it may not know to be withdrawn."""
+        assert self._withdrawn is not None
+        return (
+            len(self._withdrawn) + len(self.messages) <= REASSEMBLY_MESSAGES_MAX
+            and self._withdrawn_bytes + self.bytes_queued <= REASSEMBLY_BYTES_MAX
+        )
 
     def _assign_sequence(self, outgoing: OutgoingMessage, message: Message) -> None:
         if message.deadline is not None:

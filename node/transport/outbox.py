@@ -181,6 +181,10 @@ class Outbox:
         """Takes note of what a packet carried; returns the messages that are thereby complete at the peer."""
         if packet.ack_largest >= 0:
             self.acks.on_ack_acknowledged(packet.ack_largest)
+        if packet.control:
+            for frame in packet.control:
+                if isinstance(frame, WithdrawFrame):
+                    self.queue.on_withdrawal_acked(frame.message_id)
         complete: list[OutgoingMessage] = []
         for part in packet.parts:
             message = self.queue.on_acked(part)

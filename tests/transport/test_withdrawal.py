@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
-from node.errors import SendTimeout
+from node.errors import QueueFull, SendTimeout
+from node.impairment.link import LinkSettings
 from node.transport.events import Delivery, MessageAcknowledged, MessageFailed
 from node.transport.fragments import SendQueue
 from node.transport.packet import Message
+from node.transport.settings import TransportSettings
 from node.transport.stream import StreamRoom
 from node.transport.stream_outbox import StreamOutbox
 from node.transport.tcp_transport import TCPTransport
 from node.transport.udp_transport import UDPTransport
-from node.types import SECOND
+from node.types import MILLISECOND, SECOND
 from node.wire.limits import DEADLINES_MIN
 from tests.pair import Pair
+from tests.transport.queues import frame_of, make_queue, make_reassembly, push, take_all
 from tests.transport.streams import StreamNetwork, connected, reliable
 from tests.transport.watching import two, until
 
@@ -52,6 +56,49 @@ def test_a_message_that_is_given_up_half_sent_leaves_nothing_behind(pair: Pair) 
     # The credit that it took is back.
     queue = client.connection.sending.outbox.queue
     assert queue.credit.available >= pair.server_settings.initial_window // 2
+
+
+@pytest.mark.must("M87")
+@pytest.mark.parametrize("size", [2_000, 65_536, 1 << 20])
+def test_a_sender_whose_withdrawals_do_not_arrive_begins_no_more_than_its_peer_can_hold(size: int) -> None:
+    queue, reassembly = make_queue(), make_reassembly()
+    withdrawals, count = [], min(4 * (1 << 20) // size, 1_500)
+    for now in range(6):
+        for number in range(count):
+            push(queue, now * count + number, bytes(size), deadline=now)
+        for part in take_all(queue):
+            if not part.offset:
+                reassembly.receive(frame_of(part))
+        withdrawals += [frame for _, frame in queue.expire(now) if frame is not None]
+    assert 0 < len(withdrawals) < 6 * count
+    assert not queue.messages
+    # It goes on where the peer has told that it knows.
+    for number in range(count):
+        push(queue, number, bytes(size))
+    assert not queue.has_sendable()
+    for frame in withdrawals[: len(withdrawals) // 2]:
+        queue.on_withdrawal_acked(frame.message_id)
+        queue.on_withdrawal_acked(frame.message_id)
+    assert queue.has_sendable()
+    for frame in withdrawals:
+        reassembly.withdraw(frame)
+    assert sum(len(reassembly.receive(frame_of(part))) for part in take_all(queue)) == count
+
+
+@pytest.mark.must("M87")
+def test_short_deadlines_on_a_long_path_do_not_end_the_connection() -> None:
+    """100 Mbit/s and 600 ms: what is given up after 300 ms is still under way, three times what the queue holds."""
+    link = LinkSettings(delay=300 * MILLISECOND, loss=0.05, rate=12_500_000)
+    pair = Pair(link=link, client_settings=TransportSettings(initial_window=16 << 20))
+    pair.connect()
+    for _ in range(75):
+        with suppress(QueueFull):
+            while True:
+                pair.client.send(bytes(65_536), timeout=0.3)
+        pair.run(0.1)
+    assert pair.client.closed() is None
+    last = pair.client.send(b"still there")
+    assert pair.run_until(lambda: last in pair.client.acknowledged(), 10)
 
 
 @pytest.mark.parametrize("delivery", [Delivery.RELIABLE, Delivery.ORDERED])
