@@ -159,6 +159,9 @@ class UDPTransport(MessageTransport[Datagram]):
         if ":" in known[0] and self._family() == socket.AF_INET:
             # The kernel would refuse every packet, and only the time-out would tell.
             raise UsageError(f"{address[0]!r} is an IPv6 address: this transport listens on IPv4 alone")
+        own = self.local_address[0]
+        if ":" not in known[0] and ":" in own and own != "::":
+            raise UsageError(f"{address[0]!r} is an IPv4 address: this transport listens on {own} alone")
         return super()._remember(address, known)
 
     def _family(self) -> int:

@@ -81,6 +81,9 @@ class Connections(Mapping[Address, ConnectionView]):
     def __getitem__(self, address: Address) -> ConnectionView:
         snapshot = self._find(address)
         if snapshot is None:
+            # One that takes no messages yet, or none any more, is listed as well.
+            snapshot = next((one for one in reversed(self._list_all()) if one.address == address), None)
+        if snapshot is None:
             raise KeyError(address)
         return self._view(snapshot)
 

@@ -232,6 +232,14 @@ async def test_what_can_never_be_sent_is_refused_at_once() -> None:
             await first.send_reliable(second.local_address, b"", timeout=0)
         with pytest.raises(UsageError, match="'::1' is an IPv6 address: this transport listens on IPv4 alone"):
             await first.send_reliable(("::1", 9000), b"")
+    only = UDPTransport("::1", 0)
+    await only.start()
+    try:
+        for host in ("127.0.0.1", "::ffff:127.0.0.1"):
+            with pytest.raises(UsageError, match=f"'{host}' is an IPv4 address: this transport listens on ::1 alone"):
+                await only.send_reliable((host, 9000), b"")
+    finally:
+        await only.stop()
 
 
 @pytest.mark.asyncio

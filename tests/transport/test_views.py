@@ -54,3 +54,13 @@ def test_connections_are_looked_up_by_address(snapshot: ConnectionSnapshot) -> N
     assert connections[PEER].address == PEER
     assert connections.get(("192.0.2.2", 9000)) is None
     assert (list(connections), len(connections)) == ([PEER], 1)
+
+
+def test_every_connection_that_is_listed_can_be_looked_up(snapshot: ConnectionSnapshot) -> None:
+    """Nobody can send over one that a stranger has begun, or one that is closing."""
+    closing = replace(snapshot, connection=2, state="closing")
+    connections = Connections(lambda _: None, lambda: [snapshot, closing])
+    assert [view.state for view in connections.values()] == [ConnectionState.CLOSING]
+    assert dict(connections) == {PEER: connections[PEER]}
+    with pytest.raises(KeyError):
+        connections["192.0.2.2", 9000]
