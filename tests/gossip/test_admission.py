@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from node.errors import DecodeError, UsageError
 from node.gossip.actions import Accuse, Blame, Deliver, Send
 from node.identity.keys import Identity
+from node.messages.envelope import Sealer
 from node.messages.equivocation import Equivocation
 from node.messages.packing import Value, pack
 from node.messages.types import MessageType
@@ -24,7 +25,7 @@ from node.wire.limits import (
     MESSAGE_AGE_MAX,
     SERVES_MAX,
 )
-from tests.gossip.world import CAROL, EPOCH, STRANGER, Single, seal
+from tests.gossip.world import CAROL, EPOCH, STRANGER, WALL, Mesh, Single, seal
 
 REFUSED = {
     "another network": (seal(network_id="other"), "wrong_network", True),
@@ -107,6 +108,36 @@ def test_a_message_from_the_future_is_accepted_once_its_time_is_near() -> None:
     single, envelope = Single(), seal(at=CLOCK_AHEAD_MAX + SECOND)
     assert single.message(envelope) == []
     assert any(isinstance(action, Deliver) for action in single.message(envelope, now=2 * SECOND))
+
+
+@pytest.mark.parametrize("kind", [16, 100, 127, 128, 1 << 31, (1 << 63) - 1])
+def test_every_kind_of_a_later_version_is_passed_on_and_nobody_is_blamed(kind: int) -> None:
+    mesh = Mesh(3, population=100)
+    mesh.link(0, 1)
+    mesh.link(1, 2)
+    envelope = seal(kind=kind)
+    mesh.nodes[mesh.ids[0]].receive(mesh.ids[1], [0, 1, envelope.body, envelope.signature], 0)
+    mesh.drain(mesh.ids[0])
+    mesh.run(3)
+    assert mesh.counts(envelope.message_id) == [0, 0, 0]
+    assert [node.stats.rejected["unknown_kind"] for node in mesh.nodes.values()] == [1, 1, 1]
+    assert mesh.blamed == []
+
+
+def test_a_thousand_topics_take_no_more_than_their_messages() -> None:
+    mesh = Mesh(3)
+    mesh.link_all()
+    sealer = Sealer(CAROL, network_id="net", epoch=EPOCH)
+    for number in range(1000):
+        topic = ("", "é" * 16, "t" * 28 + f"{number:04}", f"価格/{number}")[number % 4]
+        envelope = sealer.seal(6, pack({}), WALL + mesh.now, topic=topic)
+        mesh.nodes[mesh.ids[0]].receive(mesh.ids[1], [0, 1, envelope.body, envelope.signature], mesh.now)
+        mesh.drain(mesh.ids[0])
+        mesh.run(0.05)
+    mesh.run(3)
+    assert [len(mesh.delivered[node_id]) for node_id in mesh.ids] == [1000] * 3
+    assert [node.stats.cached for node in mesh.nodes.values()] == [1000] * 3
+    assert mesh.blamed == []
 
 
 @pytest.mark.parametrize("hops", [0, -1, HOPS_MAX + 1, 1 << 40])

@@ -111,7 +111,9 @@ def test_an_empty_signature_is_none() -> None:
     assert caught.value.reason == "unsigned"
 
 
-@pytest.mark.parametrize("topic", ["t" * 33, "é" * 17, "two\nlines", "\x1b[2J"])
+@pytest.mark.parametrize(
+    "topic", ["t" * 33, "é" * 17, "two\nlines", "\x1b[2J", "\x9b2J", "a\u202eb", "\u200b", "\ufeff"]
+)
 def test_a_topic_that_is_no_short_text_is_refused_on_both_sides(topic: str) -> None:
     own = sealer()
     with pytest.raises(UsageError, match="topic"):
@@ -122,9 +124,12 @@ def test_a_topic_that_is_no_short_text_is_refused_on_both_sides(topic: str) -> N
     assert caught.value.reason == "bad_topic"
 
 
-def test_a_topic_travels_with_the_message() -> None:
-    sealed = sealer().seal(6, b"", WALL, topic="prices/eur")
-    assert parse_envelope(sealed.body, sealed.signature).topic == "prices/eur"
+@pytest.mark.parametrize(
+    "topic", ["prices/eur", "t" * 32, "é" * 16, "😀" * 8, "Zürich 価格 مرحبا", "\u0378", "\U0001fae9"]
+)
+def test_a_topic_travels_with_the_message_also_one_of_a_later_unicode(topic: str) -> None:
+    sealed = sealer().seal(6, b"", WALL, topic=topic)
+    assert parse_envelope(sealed.body, sealed.signature).topic == topic
 
 
 def test_an_oversized_payload_is_refused_and_takes_no_sequence_number() -> None:
