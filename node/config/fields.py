@@ -23,9 +23,16 @@ from node.config.kinds import (
     Text,
 )
 from node.transport.congestion import CONTROLLERS
-from node.transport.settings import BUSY_POLL_MAX
 from node.types import to_seconds
-from node.wire.limits import INITIAL_WINDOW_MAX, MESSAGE_BYTES_MAX, MSS_MIN, MTU_MAX, MTU_MIN, SEGMENTS_MAX
+from node.wire.limits import (
+    BUSY_POLL_MAX,
+    INITIAL_WINDOW_MAX,
+    MESSAGE_BYTES_MAX,
+    MSS_MIN,
+    MTU_MAX,
+    MTU_MIN,
+    SEGMENTS_MAX,
+)
 
 __all__ = ["BOOTSTRAP_NODES_MAX", "ENVIRONMENT_PREFIX", "FIELDS", "LOG_LEVELS", "PROFILES", "Field"]
 

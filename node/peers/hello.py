@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from node.errors import DecodeError
 from node.messages.packing import Value
 from node.types import is_name
-from node.wire.limits import HELLO_TEXT_BYTES_MAX, VERSION
+from node.wire.limits import VERSION
 
 __all__ = ["Hello", "is_reachable_host", "parse_hello"]
 
 _PORT_MAX = 65535
 _INCARNATION_MAX = 1 << 62
+_AGENT_BYTES_MAX = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +59,7 @@ def parse_hello(fields: list[Value]) -> Hello:
         raise DecodeError("malformed", "the name has other characters or another length")
     if not isinstance(host, str) or (host and not is_reachable_host(host)):
         raise DecodeError("malformed", "the host is no address that can be dialled")
-    if not isinstance(agent, str) or len(agent) > HELLO_TEXT_BYTES_MAX or not agent.isprintable():
+    if not isinstance(agent, str) or len(agent) > _AGENT_BYTES_MAX or not agent.isprintable():
         raise DecodeError("malformed", "the agent is no short printable text")
     incarnation, seen_host = fields[7:9] if len(fields) >= 9 else [0, ""]
     if not isinstance(incarnation, int) or not 0 <= incarnation <= _INCARNATION_MAX:

@@ -10,6 +10,7 @@ from node.transport.congestion import CONTROLLERS
 from node.types import MILLISECOND, SECOND, Duration, is_name
 from node.wire.limits import (
     ACK_DELAY_MAX,
+    BUSY_POLL_MAX,
     HALF_OPEN_MAX,
     HEADER_BYTES,
     INITIAL_WINDOW_MAX,
@@ -23,10 +24,7 @@ from node.wire.limits import (
     TAG_BYTES,
 )
 
-__all__ = ["BUSY_POLL_MAX", "TransportSettings"]
-
-BUSY_POLL_MAX: Duration = 10 * MILLISECOND
-"""Time that a loop may ask for packets without a sleep, at most: what takes longer than that is no matter of waking."""
+__all__ = ["TransportSettings"]
 
 _RANGES = {
     "mtu": (MTU_MIN, MTU_MAX),

@@ -53,6 +53,9 @@ MTU_MAX = 65507
 SEGMENTS_MAX = 64
 """Packets that Linux cuts out of one call (UDP_MAX_SEGMENTS; newer kernels allow 128)."""
 
+BUSY_POLL_MAX: Duration = 10 * MILLISECOND
+"""Time that a loop may ask for packets without a sleep, at most: what takes longer than that is no matter of waking."""
+
 MSS_MIN = 256
 """Frames of at least this many bytes must fit in a packet, so that no single small frame is ever too large."""
 
@@ -427,9 +430,6 @@ DIALS_OF_STRANGER_MAX = 6
 
 HELLO_TIMEOUT: Duration = 10 * SECOND
 """Time in which a connected node must introduce itself."""
-
-HELLO_TEXT_BYTES_MAX = 64
-"""Name and version in an introduction."""
 
 VIOLATIONS_MAX = 32
 """Invalid messages that one peer may pass on per connection before it is disconnected."""
