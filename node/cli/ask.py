@@ -103,11 +103,18 @@ def _given(command: str, word: str) -> bytes:
 
 def _parsed(command: str, body: bytes, *, hint: str = "") -> Any:
     try:
-        return json.loads(body)
+        return json.loads(body, object_pairs_hook=_unique)
     except RecursionError as error:
         raise CommandMisused(f"{command}: nested too deeply") from error
     except ValueError as error:
         raise CommandMisused(f"{command}: not JSON: {error}{hint}") from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) != len(pairs):
+        raise ValueError("a key appears twice in one object")
+    return table
 
 
 def _text(body: bytes) -> str:

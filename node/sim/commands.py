@@ -35,6 +35,8 @@ SHOWN_MAX = 10
 SECONDS_MAX, RATE_MAX, SIZE_MAX = 1e6, 1e4, PAYLOAD_BYTES_MAX - 1024
 """What a scenario may be changed to: beyond that a run does not end, or no message holds it with its number."""
 
+SEED_MAX, JOBS_MAX = (1 << 63) - 1, 1024
+
 CONTEXT_SECONDS = 3.0
 """History that a replay shows before the first violation."""
 
@@ -57,6 +59,11 @@ def main(arguments: Sequence[str] | None = None, out: IO[str] | None = None) -> 
         return FAILED
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
+        return FAILED
+    except OSError as error:
+        # A full disk below standard output or the history; what is still buffered must not fail a second time at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.stderr.write(f"error: {error.strerror or error}\n")
         return FAILED
     assert isinstance(code, int)
     return code
@@ -99,8 +106,6 @@ def _run(options: argparse.Namespace, say: _Printer) -> int:
 
 def _sweep(options: argparse.Namespace, say: _Printer) -> int:
     chosen = _scenarios(options)
-    if options.seeds < 1 or options.jobs < 1:
-        raise UsageError("--seeds and --jobs are 1 and more")
     seeds = range(options.first_seed, options.first_seed + options.seeds)
     pairs = [(scenario, seed) for seed in seeds for scenario in chosen]
     failed: list[Outcome] = []
@@ -240,19 +245,19 @@ def _parser() -> argparse.ArgumentParser:
     listing.set_defaults(command=_list)
     running = _command(commands, "run", "one or several scenarios, all without a name")
     running.add_argument("scenario", nargs="*", metavar="SCENARIO")
-    running.add_argument("--seed", type=int, default=1, help="decides everything that happens (1)")
+    running.add_argument("--seed", type=_SEED, default=1, help="decides everything that happens (1)")
     running.add_argument("--history", type=Path, metavar="FILE", help="write every record as a line of JSON")
     running.set_defaults(command=_run)
     sweeping = _command(commands, "sweep", "scenarios with many seeds, all scenarios without a name")
     sweeping.add_argument("scenario", nargs="*", metavar="SCENARIO")
-    sweeping.add_argument("--seeds", type=int, default=10, help="how many (10)")
-    sweeping.add_argument("--first-seed", type=int, default=1, help="the others follow it (1)")
-    sweeping.add_argument("--jobs", type=int, default=1, help="processes (1)")
+    sweeping.add_argument("--seeds", type=_Number(int, 1, SEED_MAX), default=10, help="how many (10)")
+    sweeping.add_argument("--first-seed", type=_SEED, default=1, help="the others follow it (1)")
+    sweeping.add_argument("--jobs", type=_Number(int, 1, JOBS_MAX), default=1, help="processes (1)")
     sweeping.add_argument("--quiet", action="store_true", help="no progress on standard error")
     sweeping.set_defaults(command=_sweep)
     replaying = _command(commands, "replay", "one run again, with what happened before its first broken promise")
     replaying.add_argument("scenario", nargs=1, metavar="SCENARIO")
-    replaying.add_argument("--seed", type=int, required=True, help="of the run")
+    replaying.add_argument("--seed", type=_SEED, required=True, help="of the run")
     replaying.add_argument("--digest", help="fail if the run is not the one with this digest")
     replaying.set_defaults(command=_replay)
     return parser
@@ -288,6 +293,11 @@ class _Number:
         except ValueError:
             number = self.kind(-1)
         if not self.least <= number <= self.most:
-            what = "a whole number" if self.kind is int else "a number"
-            raise argparse.ArgumentTypeError(f"{text!r}: allowed is {what} from {self.least:g} to {self.most:g}")
+            what, ends = "a number", f"{self.least:g} to {self.most:g}"
+            if self.kind is int:
+                what, ends = "a whole number", f"{self.least} to {self.most}"
+            raise argparse.ArgumentTypeError(f"{text!r}: allowed is {what} from {ends}")
         return number
+
+
+_SEED = _Number(int, 0, SEED_MAX)

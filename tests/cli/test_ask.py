@@ -141,6 +141,15 @@ def test_what_cannot_be_waited_for_is_never_sent(
     assert asked == []
 
 
+def test_a_value_with_a_key_twice_is_never_sent(
+    asked: list[tuple[str, str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["send", "node-2", '{"a": {"b": 1, "b": 2}}']) == 2
+
+    assert "a key appears twice in one object" in capsys.readouterr().err
+    assert asked == []
+
+
 def test_what_is_no_object_is_never_sent(asked: list[tuple[str, str, Any]], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["broadcast", "[1]"]) == 2
 

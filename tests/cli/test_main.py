@@ -49,6 +49,21 @@ def test_an_impossible_command_line_ends_with_status_2_and_no_traceback(
     assert captured.out == ""
 
 
+def test_an_interruption_while_settings_are_imported_is_said_in_one_line() -> None:
+    program = (
+        "import sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'node.config':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        "from node.cli.main import main\n"
+        "sys.exit(main(['stats']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "positron: interrupted\n")
+
+
 def test_an_interrupted_command_is_one_that_was_not_done(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -117,7 +117,10 @@ def test_sweep_may_use_several_processes() -> None:
         ("run", "steady", "--size", "262144"),
         ("run", "steady", "--history", "/dev/null/x"),
         ("run", "steady", "--bogus"),
+        ("run", "steady", "--seed", "x"),
+        ("run", "steady", "--seed", "-1"),
         ("sweep", "--seeds", "0"),
+        ("sweep", "--jobs", "0"),
         ("replay", "steady"),
     ],
 )
@@ -125,6 +128,14 @@ def test_command_line_without_sense_ends_with_2(arguments: tuple[str, ...], caps
     assert call(*arguments) == (2, "")
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
+
+
+def test_a_full_disk_is_said_in_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "node.sim", "list"], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, b"error: No space left on device\n")
 
 
 def test_a_reader_that_goes_away_is_no_defect() -> None:
