@@ -238,6 +238,7 @@ class Sends:
             self._endpoint.withdraw(send.connection, send.message_id, self._driver.now())
         elif send.waiter is not None:
             self._leave(send)
+            self._resolve(send, _Fate.EXPIRED)
         self._driver.pump()
 
     def _leave(self, send: _Send) -> None:

@@ -14,7 +14,7 @@ from node.transport.packet import Message, Priority
 from node.transport.sends import Sends
 from node.transport.stats import ConnectionSnapshot
 from node.types import Address, Instant, NodeId
-from tests.transport.watching import until
+from tests.transport.watching import LoopErrors, until
 
 PEER = ("192.0.2.1", 9000)
 PEER_ID = NodeId(bytes(32))
@@ -299,6 +299,23 @@ async def test_a_caller_waits_for_an_ordered_message_no_longer_than_it_said() ->
     assert endpoint.withdrawn == []
     assert not sends._messages
     assert not sends._rooms
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("channel", [None, 0])
+async def test_who_gives_up_while_it_waits_leaves_no_timer_behind(channel: int | None) -> None:
+    errors = LoopErrors()
+    endpoint = FakeEndpoint(room=0)
+    sends = Sends(endpoint, endpoint)
+    gone = asyncio.create_task(sends.deliver(PEER, b"gone", 0.01, channel=channel))
+    await asyncio.sleep(0)
+    gone.cancel()
+    with pytest.raises(SendTimeout):
+        # Timers run in the order of their times.
+        await sends.deliver(PEER, b"later", 0.02, channel=channel)
+    assert gone.cancelled()
+    assert errors.contexts == []
+    assert sends._waiting == 0
 
 
 @pytest.mark.asyncio
