@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Generic, TypeVar
 
@@ -31,13 +30,15 @@ class Refused(Enum):
     CHANNEL = auto()
 
 
-@dataclass(slots=True, eq=False)
 class Waiter(Generic[CallerT]):
     """number: of its arrival."""
 
-    message: Message
-    number: int
-    caller: CallerT
+    __slots__ = ("caller", "message", "number")
+
+    def __init__(self, message: Message, number: int, caller: CallerT) -> None:
+        self.message = message
+        self.number = number
+        self.caller = caller
 
 
 class WaitingCallers(Generic[CallerT]):
