@@ -439,7 +439,7 @@ class Endpoint:
             connection.close(code, "both ends have one key", now, tell_peer=not is_self)
             return
         if len(self._by_peer) >= self.settings.max_connections and event.peer_id not in self._by_peer:
-            connection.close(Code.CONNECTION_LIMIT, f"{len(self._by_peer)} peers are connected", now)
+            connection.close(Code.CONNECTION_LIMIT, f"max_connections: {len(self._by_peer)} peers are connected", now)
             return
         rival = self._by_peer.get(event.peer_id)
         if rival is not None and self._gives_way(connection, rival, event.peer_id, now):

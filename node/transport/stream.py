@@ -310,7 +310,8 @@ class StreamEndpoint:
                 self._mark_ready(rival)
                 return
         if rival is None and len(self._peers) >= self._settings.max_connections:
-            self._end(connection, CloseRecord(Code.CONNECTION_LIMIT, ""))
+            reason = f"max_connections: {len(self._peers)} peers are connected"
+            self._end(connection, CloseRecord(Code.CONNECTION_LIMIT, reason))
             return
         self._peers[peer_id] = connection
         self._remember_address(connection.origin.address, connection)

@@ -276,6 +276,7 @@ def test_peers_beyond_max_connections_are_told_and_the_others_stay() -> None:
     other.connect(SERVER)
     pair.run(2)
     assert codes(other) == [Code.CONNECTION_LIMIT]
+    assert other.of(Closed)[0].reason == "max_connections: 1 peers are connected"
     assert established(pair.client) == 1
     pair.client.send(b"still here")
     pair.run(1)
