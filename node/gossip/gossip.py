@@ -339,13 +339,10 @@ class Gossip:
 
     def _judge_life(self, peer: NodeId, envelope: Envelope, hops: int, now: Instant, *, was_missed: bool) -> None:
         """Delivers a message, unless an earlier life of this node may have; others are served with it all the same."""
-        match self._lives.is_of_this(envelope, was_missed=was_missed):
-            case True:
-                self._deliver(peer, envelope, hops, now)
-            case False:
-                self.stats.rejected["stale"] += 1
-            case None:
-                self._let_go(self._lives.hold(Held(envelope, peer, hops, now + HELD_TIME, was_missed)), now)
+        if self._lives.is_of_this(envelope, was_missed=was_missed):
+            self._deliver(peer, envelope, hops, now)
+        else:
+            self._let_go(self._lives.hold(Held(envelope, peer, hops, now + HELD_TIME, was_missed)), now)
 
     def _let_go(self, judged: list[tuple[Held, bool]], now: Instant) -> None:
         for held, is_of_this in judged:

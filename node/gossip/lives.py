@@ -60,8 +60,8 @@ class Lives:
     def __len__(self) -> int:
         return len(self._held)
 
-    def is_of_this(self, envelope: Envelope, *, was_missed: bool) -> bool | None:
-        """Whether a message was made after this node began; None while that cannot be said, and it is to be held.
+    def is_of_this(self, envelope: Envelope, *, was_missed: bool) -> bool:
+        """Whether a message was made after this node began, as far as can be said now; else it is to be held.
 
         was_missed: a sync told of it.
         """
@@ -71,33 +71,32 @@ class Lives:
             return True
         skew = self._clocks.of(envelope.origin)
         is_later = self._is_later(envelope, skew or 0)
-        if skew is None:
-            if self._is_doubtful(is_later=is_later, was_missed=was_missed):
-                return None
-        elif not is_later:
+        if skew is None and self._is_doubtful(is_later=is_later, was_missed=was_missed):
+            return False
+        if skew is not None and not is_later:
+            # Its author's clock may have been set since it was compared with this one.
             return False
         self._note(envelope)
         return True
 
     def hold(self, held: Held) -> list[tuple[Held, bool]]:
-        """Keeps a message until more is known; those that there is no room for any more, and the guess at each."""
+        """Keeps a message until more is known; those that there is no room for any more, each judged."""
         self._held[held.envelope.message_id] = held
         self._held_bytes += len(held.envelope.body)
         crowded_out = []
         while len(self._held) > HELD_MESSAGES_MAX or self._held_bytes > HELD_BYTES_MAX:
             oldest = self._release(next(iter(self._held)))
-            crowded_out.append((oldest, self._guess(oldest)))
+            crowded_out.append((oldest, self._judge(oldest)))
         return crowded_out
 
     def decided(self, now: Instant) -> list[tuple[Held, bool]]:
-        """The held messages of which is known by now whether they are from this life, or whose time is up."""
+        """The held messages that are known by now to be from this life; those whose time is up, judged."""
         done = []
         for message_id, held in list(self._held.items()):
-            verdict = self.is_of_this(held.envelope, was_missed=held.was_missed)
-            if verdict is None and held.until <= now:
-                verdict = self._guess(held)
-            if verdict is not None:
-                done.append((self._release(message_id), verdict))
+            if self.is_of_this(held.envelope, was_missed=held.was_missed):
+                done.append((self._release(message_id), True))
+            elif held.until <= now:
+                done.append((self._release(message_id), self._judge(held)))
         return done
 
     def _release(self, message_id: bytes) -> Held:
@@ -105,12 +104,13 @@ class Lives:
         self._held_bytes -= len(held.envelope.body)
         return held
 
-    def _guess(self, held: Held) -> bool:
-        """What the mesh brought is believed; for the rest its author's clock is taken for one like the peers'.
-
-        A node without a past can repeat nothing, and peers tell it of nothing that came to them before it began.
+    def _judge(self, held: Held) -> bool:
+        """By its author's clock, if that is known by now. Else what the mesh brought is believed, and what a sync did
+        where there is no earlier life that it could repeat; for the rest that clock is taken for one like the peers'.
         """
-        if self.has_past and held.was_missed and not self._is_later(held.envelope, self._clocks.skew()):
+        skew = self._clocks.of(held.envelope.origin)
+        is_believed = skew is None and not (self.has_past and held.was_missed)
+        if not is_believed and not self._is_later(held.envelope, self._clocks.skew() if skew is None else skew):
             return False
         self._note(held.envelope)
         return True

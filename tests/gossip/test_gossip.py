@@ -403,7 +403,7 @@ def test_a_replayed_copy_of_what_an_earlier_life_delivered_is_passed_on_and_not_
     kept = mesh.nodes[mesh.ids[0]]._admission.store.get(old)
     assert kept is not None
     reborn.receive(mesh.ids[0], [0, 1, kept.body, kept.signature], mesh.now)
-    mesh.drain(mesh.ids[1])
+    mesh.run(7)
     assert mesh.counts(old) == [0, 1]
     assert reborn.stats.rejected["stale"] == 1
     assert reborn.stats.accepted == 1

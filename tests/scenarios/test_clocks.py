@@ -1,4 +1,6 @@
-"""Wall clocks that are set while a node is down, with and without its disk: no message twice, and none lost."""
+"""Wall clocks that are set while a node is down, with and without its disk, and while nodes run: no message twice, and
+none lost.
+"""
 
 from __future__ import annotations
 
@@ -37,3 +39,19 @@ def test_a_clock_that_was_set_between_two_lives_costs_and_repeats_no_message(ske
         without=() if keeps_state else MEMBERSHIP,
     )  # fmt: skip
     assert [str(violation) for violation in run(scenario, 1, is_cheap=True).violations] == []
+
+
+def step_clocks(network: Network, random: Random) -> None:
+    """Sets the wall clocks of half the nodes wrong by half a minute either way, so that two differ by a minute."""
+    for node in network.nodes:
+        if random.random() < 0.5:
+            network.set_clock(node.number, skew=random.choice((-29.0, 29.0)))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_clocks_that_are_set_while_nodes_run_cost_no_message(seed: int) -> None:
+    scenario = Scenario(
+        name="clock-steps", title="", nodes=5, rate=6.0, seconds=12, link=LOSSY, without=("delivered-in-time",),
+        steps=(Step(0, step_clocks, "steps"), Step(6, step_clocks, "steps")),
+    )  # fmt: skip
+    assert [str(violation) for violation in run(scenario, seed, is_cheap=True).violations] == []
