@@ -42,6 +42,9 @@ REFUSED_TIME: Duration = 30 * SECOND
 LINKS_FEW = 3
 """Links up to which any link is wanted."""
 
+VOUCHED_PAUSE: Duration = 4 * SECOND
+"""Time between two times that strangers are dialled because a peer is linked with them: six, or one while in doubt."""
+
 BEHIND, AHEAD = 0, 1
 """The two directions of a ring, in the order of `Rings.around`."""
 
@@ -70,6 +73,7 @@ class Links:
         self._picked: dict[NodeId, None] = {}
         self._strangers: dict[NodeId, None] = {}
         self._refused: dict[NodeId, Instant] = {}
+        self._vouched_at: Instant = 0
         self._is_small = True
         self._counted: list[Peer] = []
         self._outbound = self._inbound = 0
@@ -134,6 +138,7 @@ class Links:
             return
         self._picked.pop(node_id, None)
         self.neighbours.pop(node_id, None)
+        member.is_vouched = False
         failures = self.trials.failed(node_id, now, is_met=member.is_met)
         if failures >= DIALS_OF_STRANGER_MAX and not member.is_met:
             self._dialer.on_unreachable(node_id, now)
@@ -271,7 +276,9 @@ class Links:
         is_doubted, signed = self.trials.are_doubted, self._members.signed
         is_word_enough = not is_doubted or signed <= LINKS_ALL_MAX
         is_crowd_told = signed <= LINKS_ALL_MAX or (is_doubted and self._has_met_few)
-        lacking = (LINKS_ALL_MAX if is_crowd_told else LINKS_RANDOM) - len(self._picked)
+        wanted = LINKS_ALL_MAX if is_crowd_told else LINKS_RANDOM
+        self._pick_vouched(wanted, now)
+        lacking = wanted - len(self._picked)
         if lacking <= 0:
             for node_id in list(self._picked)[lacking:] if lacking else ():
                 del self._picked[node_id]
@@ -291,6 +298,30 @@ class Links:
             self.trials.tries(now)
         chosen.sort(key=self.rank, reverse=True)
         self._picked.update(dict.fromkeys(chosen[:lacking]))
+
+    def _pick_vouched(self, wanted: int, now: Instant) -> None:
+        """Gives free places, and those of picked strangers that are not there yet, to nodes with which a peer says that
+        it is linked: they exist, unless the peer lies.
+        """
+        absent = [node_id for node_id in self._picked if not self._is_there(node_id)]
+        room = wanted - len(self._picked) + len(absent)
+        if now < self._vouched_at or room <= 0:
+            return
+        vouched: dict[bytes, list[NodeId]] = {}
+        for member in self._members.present():
+            if member.is_vouched and not member.is_met and self._is_free(member, now):
+                assert member.record is not None
+                vouched.setdefault(group_of(member.record.host), []).append(member.node_id)
+        chosen = self._sample(vouched, min(room, 1 if self.trials.are_doubted else LINKS_RANDOM))
+        if chosen:
+            self._vouched_at = now + VOUCHED_PAUSE
+            for node_id in absent[: max(0, len(self._picked) + len(chosen) - wanted)]:
+                del self._picked[node_id]
+            self._picked.update(dict.fromkeys(chosen))
+
+    def _is_there(self, node_id: NodeId) -> bool:
+        peer = self._table.get(node_id)
+        return self._members.is_met(node_id) or (peer is not None and bool(peer.links))
 
     def _is_free(self, member: Member, now: Instant) -> bool:
         node_id = member.node_id

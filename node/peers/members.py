@@ -46,7 +46,7 @@ class Member:
 
     incarnation: the highest that the node itself told; 0 while it is known by hearsay alone. record: where it can be
     dialled. suspected_by, dead_by: who accuses it at this incarnation. since: when its state last changed.
-    is_met: this node had a connection with it, in this life or one before.
+    is_met: this node had a connection with it, in this life or one before. is_vouched: a peer says that it has one.
     """
 
     node_id: NodeId
@@ -56,6 +56,7 @@ class Member:
     record: Record | None = None
     name: str = ""
     is_met: bool = False
+    is_vouched: bool = False
     suspected_by: dict[NodeId, None] = field(default_factory=dict)
     dead_by: dict[NodeId, None] = field(default_factory=dict)
 

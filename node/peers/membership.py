@@ -59,12 +59,16 @@ CHALLENGE_INTERVAL: Duration = 10 * SECOND
 STATES = (MemberState.ALIVE, MemberState.SUSPECT, MemberState.DEAD, MemberState.LEFT)
 """The position of a state in this tuple is its number on the wire."""
 
+LINKED = len(STATES)
+"""The number of one that is alive and linked with whoever tells of it."""
+
 
 class Membership:
     """The membership of one node.
 
     health: see `Detector.health`. is_lively: whether this node hears from that one itself, so that it knows better than
-    any accuser. on_change: told of every change of a state. host: of this node, as others see it.
+    any accuser. is_linked: whether that one is an active peer. on_change: told of every change of a state. host: of
+    this node, as others see it.
     """
 
     def __init__(self, settings: PeersSettings, actions: deque[Action], stats: PeerStats) -> None:
@@ -76,6 +80,7 @@ class Membership:
         self.host = settings.hello.host
         self.health: Callable[[], int] = lambda: 1
         self.is_lively: Callable[[NodeId], bool] = lambda node_id: False
+        self.is_linked: Callable[[NodeId], bool] = lambda node_id: False
         self.on_change: Callable[[Change, Instant], None] = lambda change, now: None
         self._settings = settings
         self._actions = actions
@@ -211,9 +216,9 @@ class Membership:
         self._settle(now)
 
     def rows(self) -> Iterator[list[Value]]:
-        """Everybody as rows, this node included, in messages."""
+        """Everybody as rows, this node included, in messages; whoever is linked with this node first."""
         rows: list[Value] = [] if (own := self.own_row()) is None else [own]
-        for member in self.members.all():
+        for member in sorted(self.members.all(), key=lambda member: not self.is_linked(member.node_id)):
             if member.record is None:
                 continue
             rows.append(self.row_of(member))
@@ -227,7 +232,8 @@ class Membership:
         """One member as a row, which needs a record."""
         record = member.record
         assert record is not None
-        number = STATES.index(member.state)
+        is_linked = member.state is MemberState.ALIVE and self.is_linked(member.node_id)
+        number = LINKED if is_linked else STATES.index(member.state)
         return [member.node_id, record.host, record.udp_port, record.tcp_port, member.incarnation, number]
 
     def receive_rows(self, teller: bytes, rows: list[Row], now: Instant) -> None:
@@ -244,8 +250,11 @@ class Membership:
             member = self.members.get(record.node_id)
             if member is None or not member.incarnation:
                 self._hear_of(teller, record, is_gone=is_gone, now=now)
+                member = self.members.get(record.node_id)
             elif is_gone and member.is_present and self._may_challenge(member, now):
                 challenged.append(Accused(record.node_id, member.incarnation))
+            if member is not None and row.state == LINKED:
+                member.is_vouched = True
         for start in range(0, len(challenged), ACCUSED_PER_MESSAGE_MAX):
             self._accuse(MessageType.SUSPECT, challenged[start : start + ACCUSED_PER_MESSAGE_MAX])
         self._settle(now)

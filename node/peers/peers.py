@@ -102,6 +102,7 @@ class Peers:
         self._rivals = Rivals()
         self.membership.on_change = self._on_change
         self.membership.is_lively = lambda node_id: self.watch.is_lively(node_id, self._now)
+        self.membership.is_linked = self.table.is_active
         self._dialer.is_present = self.members.is_present
         self._dialer.is_confirmed = self.members.is_confirmed
         self._dialer.on_unreachable = self.membership.unreachable

@@ -164,6 +164,11 @@ class PeerTable:
         """The peer with that key."""
         return self._peers.get(node_id)
 
+    def is_active(self, node_id: NodeId) -> bool:
+        """Whether that node is an active peer."""
+        peer = self.get(node_id)
+        return peer is not None and peer.is_active
+
     def active(self) -> list[Peer]:
         """The active peers, in the order in which they were linked."""
         if self._active is None:

@@ -183,6 +183,15 @@ def crowd(desk: Desk, count: int, first: int = 0) -> None:
         desk.peers.notice(MessageType.MEMBER, NodeId(random.randbytes(32)), presence, key("a"), desk.now)
 
 
+def vouch(desk: Desk, node_ids: list[NodeId]) -> None:
+    """A peer tells that it is linked with these."""
+    rows: list[Any] = [
+        [*Record(node_id, f"10.1.0.{number + 1}", 8888, 0).fields(), 0, 4] for number, node_id in enumerate(node_ids)
+    ]
+    link = next(iter(desk.peers.table.active()[0].links))
+    desk.receive(link, key("a"), MessageType.PEER_ANNOUNCEMENT, rows)
+
+
 def refuse_dials(desk: Desk, seconds: float) -> int:
     """Lets every dial fail after a while; how many there were."""
     count = 0
@@ -210,6 +219,23 @@ def test_a_crowd_of_invented_members_is_hardly_dialled() -> None:
         crowd(desk, 100, 1000 * turn)
         dials += refuse_dials(desk, 20)
     assert dials <= 20
+
+
+def test_nodes_with_which_a_peer_is_linked_take_the_places_of_strangers_that_are_not_there() -> None:
+    desk, others = told_of(300)
+    refuse_dials(desk, 0.5)
+    vouch(desk, others[:5])
+    accept_dials(desk, 5)
+    assert set(others[:5]) <= {peer.node_id for peer in desk.peers.table.active()}
+
+
+def test_a_peer_that_says_it_is_linked_with_inventions_has_hardly_any_dialled() -> None:
+    desk, others = told_of(300)
+    for number, letter in enumerate("bcd", 10):
+        desk.greet(key(letter), number)
+    vouch(desk, others[:100])
+    refuse_dials(desk, 30)
+    assert refuse_dials(desk, 40) <= 12 + 40 / 4
 
 
 def test_the_nearest_who_were_met_are_watched_among_a_crowd() -> None:

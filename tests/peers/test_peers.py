@@ -298,7 +298,7 @@ def test_a_question_is_answered_with_all_members_unless_the_asker_knows_them() -
     (say,) = desk.said(MessageType.PEER_ANNOUNCEMENT)
     assert (say.peer, say.fields) == (
         key("a"),
-        ([[key("a"), "10.0.0.1", 8888, 8889, 5, 0], [key("b"), "10.0.0.2", 8888, 8889, 6, 0]],),
+        ([[key("a"), "10.0.0.1", 8888, 8889, 5, 4], [key("b"), "10.0.0.2", 8888, 8889, 6, 4]],),
     )
     desk.run(1)
     desk.take(Say)
