@@ -213,8 +213,9 @@ class Mesh:
         elif size < settings.degree_min:
             # Not up to the degree: others graft this node too, and every member more is a duplicate per message.
             chosen = self._best(free, settings.degree_wanted - size)
-        elif self._outbound() < settings.degree_outbound and size < settings.degree_max:
-            chosen = self._best([peer for peer in free if self._links[peer].is_outbound], 1)
+        elif (lacking := settings.degree_outbound - self._outbound()) > 0:
+            count = max(0, min(lacking, settings.degree_max - size))
+            chosen = self._best([peer for peer in free if self._links[peer].is_outbound], count)
         else:
             return []
         for peer in chosen:

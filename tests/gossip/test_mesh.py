@@ -58,6 +58,15 @@ def test_links_that_this_node_dialled_hold_their_share() -> None:
     assert {PEERS[20], PEERS[21], PEERS[22]} <= set(mesh.members())
 
 
+def test_links_that_this_node_dialled_come_back_in_one_turn_when_they_may() -> None:
+    mesh = linked(20, outbound=3)
+    for number in range(3):
+        mesh.pruned(PEERS[number], 10 * SECOND, 0)
+    assert not set(PEERS[:3]) & set(mesh.members())
+    assert set(PEERS[:3]) & set(mesh.maintain(9 * SECOND)[0]) == set()
+    assert set(PEERS[:3]) <= set(mesh.maintain(10 * SECOND)[0])
+
+
 def test_whoever_dials_cannot_push_out_what_this_node_dialled() -> None:
     mesh = linked(3, outbound=3)
     for number in range(3, 30):

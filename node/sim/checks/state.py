@@ -5,6 +5,7 @@ Unlike the other checkers these see the network itself, once per second and at t
 
 from __future__ import annotations
 
+from node.gossip.gossip import MAINTENANCE_INTERVAL
 from node.gossip.settings import FULL_MESH_MAX, GossipSettings
 from node.sim.checks.base import Check, Report, Situation
 from node.sim.history import Record, node_name
@@ -99,9 +100,11 @@ class MeshIsSound(Check):
     def _judge_outbound(self, node: SimNode) -> None:
         assert node.host is not None
         links, now = node.machine.gossip.mesh._links, self._network.world.clock_of(node.host)
-        # A peer whose own mesh was too large has pruned this node, and is not asked again so soon.
+        # A peer whose own mesh was too large has pruned this node, and is not asked again before the next maintenance
+        # after that.
+        since = now - 2 * MAINTENANCE_INTERVAL
         dialled = [
-            link for link in links.values() if link.is_outbound and (link.asked is not None or link.free_at <= now)
+            link for link in links.values() if link.is_outbound and (link.asked is not None or link.free_at <= since)
         ]
         wanted = min(_settings(node).degree_outbound, len(dialled))
         has = sum(link.asked is not None for link in dialled)
