@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass
 from resource import RUSAGE_SELF, getrusage
 from typing import Any
 
+from node.config.version import is_compiled
 from node.impairment.link import LinkSettings
 from node.sim import steps
 from node.sim.cheap import cheap_crypto
@@ -343,6 +344,11 @@ def partition(choice: Choice) -> Iterator[Row]:
 
 
 def hostile(choice: Choice) -> Iterator[Row]:
+    if is_compiled():
+        print(
+            "left out: hostile: a compiled node cannot be made hostile; measure it without --compiled", file=sys.stderr
+        )
+        return
     nodes = 20 if choice.is_quick else 50
     cases: tuple[tuple[str, Role, float], ...] = (
         ("20 % silent droppers", DROPPER, 0.2),
