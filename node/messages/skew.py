@@ -9,7 +9,7 @@ a liar among its peers changes what is accepted by more than that. Times are wal
 from __future__ import annotations
 
 from collections import deque
-from statistics import median_low
+from collections.abc import Iterable
 
 from node.errors import DecodeError
 from node.messages.envelope import Envelope
@@ -23,13 +23,22 @@ from node.wire.limits import (
     SKEW_SAMPLES_MAX,
 )
 
-__all__ = ["Clocks", "check_freshness"]
+__all__ = ["Clocks", "check_freshness", "median_of"]
 
 ROUND_TRIP_MAX: Duration = 10 * SECOND
 """An answer that took longer says too little of the clocks."""
 
 CLOCK_STEP: Duration = 1 * SECOND
 """What two samples may differ by beyond what their round trips allow: clocks drift, and are slewed."""
+
+
+def median_of(offsets: Iterable[Duration]) -> Duration:
+    """The middle one, of an even number the lower; there must be one.
+
+    The module `statistics` takes half a MiB, and nothing else in a node needs it.
+    """
+    ordered = sorted(offsets)
+    return ordered[(len(ordered) - 1) // 2]
 
 
 class Clocks:
@@ -103,7 +112,7 @@ class Clocks:
     def skew(self) -> Duration:
         """How far the clocks of the peers are ahead, by their median; 0 before any was measured."""
         if self._skew is None:
-            self._skew = median_low(self._offsets.values()) if self._offsets else 0
+            self._skew = median_of(self._offsets.values()) if self._offsets else 0
         return self._skew
 
     def is_doubtful(self) -> bool:

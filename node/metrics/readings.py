@@ -9,11 +9,11 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from statistics import median_low
 from typing import NamedTuple
 
 from node.config.version import package_version
 from node.core.snapshot import NodeSnapshot
+from node.messages.skew import median_of
 from node.metrics.impairment import ChaosReading, Impairment
 from node.metrics.links import LINK_METRICS, LinkRows, link_rows
 from node.metrics.names import (
@@ -278,7 +278,7 @@ def _peering(snapshot: NodeSnapshot) -> Iterator[Reading]:
     yield Reading("positron_heartbeats_sent_total", stats.heartbeats_sent)
     yield Reading("positron_heartbeats_received_total", stats.heartbeats_received)
     skews = [peer.clock_skew for peer in snapshot.peers if peer.clock_skew is not None]
-    yield Reading("positron_clock_skew_seconds", to_seconds(median_low(skews)) if skews else 0.0)
+    yield Reading("positron_clock_skew_seconds", to_seconds(median_of(skews)) if skews else 0.0)
     yield Reading("positron_peer_clocks_off", sum(abs(skew) > CLOCK_SKEW_MAX for skew in skews))
     yield Reading("positron_peer_suspicions_total", stats.suspicions)
     yield Reading("positron_peer_losses_total", stats.losses)

@@ -10,7 +10,6 @@ import asyncio
 import os
 import time
 from collections.abc import Mapping
-from statistics import median
 from typing import Any
 
 from node.config import parse_address
@@ -220,7 +219,8 @@ class Chaos:
         if len(self._sent) >= MEASUREMENTS_MAX:
             del self._sent[next(iter(self._sent))]
         behind = max(0.0, time.monotonic() - began - (count - 1) * interval)
-        self._sent[measurement.hex()] = {"late": median(self._wired.late or (0.0,)), "behind": behind}
+        late = sorted(self._wired.late) or [0.0]
+        self._sent[measurement.hex()] = {"late": late[len(late) // 2], "behind": behind}
 
 
 def _shown(demand: Demand, now: int) -> dict[str, Any]:
