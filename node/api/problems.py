@@ -13,6 +13,7 @@ from typing import TypeAlias
 from aiohttp import web
 
 from node.api.limits import BODY_BYTES_MAX
+from node.api.objects import unique
 
 __all__ = ["TOO_LARGE", "Json", "RequestProblem", "parse_object", "problem"]
 
@@ -46,7 +47,7 @@ def problem(status: HTTPStatus, detail: str, members: Mapping[str, Json] | None 
 def parse_object(body: bytes) -> dict[str, Json]:
     """The JSON object in `body`; RequestProblem for anything else."""
     try:
-        value = json.loads(body, parse_constant=_refuse_constant, object_pairs_hook=_unique)
+        value = json.loads(body, parse_constant=_refuse_constant, object_pairs_hook=unique)
     except UnicodeDecodeError as error:
         raise _bad(f"the body is not UTF-8 at byte {error.start}") from error
     except RecursionError as error:
@@ -64,13 +65,6 @@ def _bad(detail: str) -> RequestProblem:
 
 def _refuse_constant(word: str) -> Json:
     raise ValueError(f"{word} is no JSON number")
-
-
-def _unique(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
-    table = dict(pairs)
-    if len(table) != len(pairs):
-        raise ValueError("a key appears twice in one object")
-    return table
 
 
 def _kind(value: Json) -> str:

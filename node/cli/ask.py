@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from node.api.limits import BODY_BYTES_MAX
+from node.api.objects import unique
 from node.cli.errors import CommandMisused, until_interrupted
 from node.cli.tables import clean, duration
 from node.cli.target import node_of
@@ -103,18 +104,11 @@ def _given(command: str, word: str) -> bytes:
 
 def _parsed(command: str, body: bytes, *, hint: str = "") -> Any:
     try:
-        return json.loads(body, object_pairs_hook=_unique)
+        return json.loads(body, object_pairs_hook=unique)
     except RecursionError as error:
         raise CommandMisused(f"{command}: nested too deeply") from error
     except ValueError as error:
         raise CommandMisused(f"{command}: not JSON: {error}{hint}") from error
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) != len(pairs):
-        raise ValueError("a key appears twice in one object")
-    return table
 
 
 def _text(body: bytes) -> str:
