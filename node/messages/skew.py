@@ -9,11 +9,10 @@ a liar among its peers changes what is accepted by more than that. Times are wal
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 
 from node.errors import DecodeError
 from node.messages.envelope import Envelope
-from node.types import SECOND, Duration, Instant, NodeId
+from node.types import SECOND, Duration, Instant, NodeId, median_of
 from node.wire.limits import (
     CLOCK_AHEAD_MAX,
     CLOCK_SKEW_MAX,
@@ -23,22 +22,13 @@ from node.wire.limits import (
     SKEW_SAMPLES_MAX,
 )
 
-__all__ = ["Clocks", "check_freshness", "median_of"]
+__all__ = ["Clocks", "check_freshness"]
 
 ROUND_TRIP_MAX: Duration = 10 * SECOND
 """An answer that took longer says too little of the clocks."""
 
 CLOCK_STEP: Duration = 1 * SECOND
 """What two samples may differ by beyond what their round trips allow: clocks drift, and are slewed."""
-
-
-def median_of(offsets: Iterable[Duration]) -> Duration:
-    """The middle one, of an even number the lower; there must be one.
-
-    The module `statistics` takes half a MiB, and nothing else in a node needs it.
-    """
-    ordered = sorted(offsets)
-    return ordered[(len(ordered) - 1) // 2]
 
 
 class Clocks:

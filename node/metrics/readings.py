@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from node.config.version import package_version
 from node.core.snapshot import NodeSnapshot
-from node.messages.skew import median_of
 from node.metrics.impairment import ChaosReading, Impairment
 from node.metrics.links import LINK_METRICS, LinkRows, link_rows
 from node.metrics.names import (
@@ -27,7 +26,7 @@ from node.metrics.names import (
 )
 from node.metrics.process import ProcessReading
 from node.transport.stats import EndpointStats, Histogram
-from node.types import SECOND, Duration, short_id, to_seconds
+from node.types import SECOND, Duration, median_of, short_id, to_seconds
 from node.wire.limits import CLOCK_SKEW_MAX
 
 __all__ = [

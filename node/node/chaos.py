@@ -21,7 +21,7 @@ from node.metrics.impairment import ChaosReading, Impairment
 from node.node.afflictions import Afflictions, Body
 from node.node.probes import MEASUREMENTS_MAX, ProbeLog, probe
 from node.node.wired import Wired
-from node.types import Address, Instant, from_seconds, to_seconds
+from node.types import Address, Instant, from_seconds, median_of, to_seconds
 
 __all__ = ["Chaos"]
 
@@ -219,8 +219,7 @@ class Chaos:
         if len(self._sent) >= MEASUREMENTS_MAX:
             del self._sent[next(iter(self._sent))]
         behind = max(0.0, time.monotonic() - began - (count - 1) * interval)
-        late = sorted(self._wired.late) or [0.0]
-        self._sent[measurement.hex()] = {"late": late[len(late) // 2], "behind": behind}
+        self._sent[measurement.hex()] = {"late": median_of(self._wired.late or (0.0,)), "behind": behind}
 
 
 def _shown(demand: Demand, now: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 from node.errors import DecodeError
 from node.identity.keys import Identity
 from node.messages.envelope import Envelope, Sealer
-from node.messages.skew import Clocks, check_freshness, median_of
+from node.messages.skew import Clocks, check_freshness
 from node.types import MILLISECOND, SECOND, Duration, NodeId
 from node.wire.limits import CLOCK_AHEAD_MAX, CLOCK_SKEW_MAX, MESSAGE_AGE_MAX, PEERS_KNOWN_MAX
 
@@ -56,11 +56,6 @@ def test_an_echo_that_cannot_be_is_ignored(received_there: int, sent_there: int,
         peer(1), sent=WALL, received_there=WALL + received_there, sent_there=WALL + sent_there, received=WALL + received
     )
     assert clocks.of(peer(1)) is None
-
-
-@pytest.mark.parametrize(("offsets", "middle"), [([7], 7), ([3, 1], 1), ([9, -5, 2], 2), ([4, 1, 3, 2], 2)])
-def test_the_median_is_the_middle_one_or_the_lower_of_two(offsets: list[Duration], middle: Duration) -> None:
-    assert median_of(offsets) == middle
 
 
 def test_one_liar_among_three_peers_changes_nothing_that_matters() -> None:
