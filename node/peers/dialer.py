@@ -155,9 +155,8 @@ class Dialer:
             # Both ends dialled at once and the other connection stays.
             target.reached = event.peer_id or target.reached
             target.next_at = now + POLITENESS
-            peer = self._table.get(target.node_id) if target.node_id is not None else None
-            if peer is not None and peer.is_active:
-                self._fulfil(target, peer.node_id)
+            if target.node_id is not None and self._table.is_active(target.node_id):
+                self._fulfil(target, target.node_id)
             return
         target.is_self = event.code is Code.SELF_CONNECTION
         self._fail(target, event.code, event.reason, event.hint, now)

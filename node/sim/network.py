@@ -289,8 +289,7 @@ class Network:
 
     def has_met(self, number: int, other: int) -> bool:
         """Whether that node has the other one as an active peer."""
-        peer = self.nodes[number].machine.peers.table.get(self.nodes[other].node_id)
-        return peer is not None and peer.is_active
+        return self.nodes[number].machine.peers.table.is_active(self.nodes[other].node_id)
 
     def is_connected(self) -> bool:
         """Whether active peers lead from each living node to every other living node."""
