@@ -20,14 +20,11 @@ def check_room(message: Message, messages: int, size: int, bytes_max: int) -> No
 
     bytes_max: of the queue for any message.
     """
-    room = bytes_max - size - len(message.data)
-    if room >= 0 and messages < _OTHERS_MAX:
-        return
     messages_max = _OTHERS_MAX
     if message.priority is Priority.CONTROL:
-        if room >= -CONTROL_RESERVE_BYTES and messages < SEND_QUEUE_MESSAGES_MAX:
-            return
-        bytes_max, messages_max = bytes_max + CONTROL_RESERVE_BYTES, SEND_QUEUE_MESSAGES_MAX
+        messages_max, bytes_max = SEND_QUEUE_MESSAGES_MAX, bytes_max + CONTROL_RESERVE_BYTES
+    if messages < messages_max and size + len(message.data) <= bytes_max:
+        return
     raise QueueFull(
         f"{messages} messages of {size} bytes wait for this peer: allowed are {messages_max} of {bytes_max} bytes"
     )
