@@ -14,7 +14,7 @@ from node.transport.settings import TransportSettings
 from node.transport.tcp_transport import TCPTransport
 from node.transport.udp_transport import UDPTransport
 from node.types import MILLISECOND, SECOND
-from tests.transport.watching import LoopErrors, pair, transport, two
+from tests.transport.watching import LoopErrors, begun, pair, transport, two
 
 pytestmark = pytest.mark.loopback
 
@@ -92,8 +92,7 @@ async def test_a_more_urgent_message_goes_before_larger_ones_that_came_before_it
         await first.send_reliable(address, b"before")
         second._pause()
         sends = [first.send_reliable(address, bytes(900_000), 60, priority=Priority.BULK) for _ in range(3)]
-        waiting = [asyncio.create_task(send) for send in sends]
-        await asyncio.sleep(0)
+        waiting = await begun(sends)
         waiting.append(asyncio.create_task(first.send_reliable(address, b"urgent", 60, priority=Priority.CONTROL)))
         await asyncio.sleep(0)
         second._resume()
@@ -112,8 +111,7 @@ async def test_a_control_message_finds_room_where_others_wait_for_some() -> None
         await first.send_reliable(address, b"before")
         second._pause()
         sends = [first.send_reliable(address, bytes(900_000), 60, priority=Priority.BULK) for _ in range(12)]
-        waiting = [asyncio.create_task(send) for send in sends]
-        await asyncio.gather(*(asyncio.sleep(0) for _ in waiting))
+        waiting = await begun(sends)
         control = first.send_reliable(address, b"control", 60, wait=False, priority=Priority.CONTROL)
         waiting.append(asyncio.create_task(control))
         await asyncio.sleep(0)

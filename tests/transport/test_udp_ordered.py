@@ -12,7 +12,7 @@ from node.transport.events import Delivery
 from node.transport.packet import Priority
 from node.wire.limits import CHANNELS_MAX, MESSAGE_BYTES_MAX
 from node.wire.varint import VARINT_MAX
-from tests.transport.watching import pair, transport
+from tests.transport.watching import begun, pair, transport
 
 pytestmark = pytest.mark.loopback
 
@@ -29,8 +29,7 @@ async def test_each_channel_keeps_its_order_whatever_sizes_and_priorities() -> N
             data = bytes([number % 3, number]) + bytes((7, 90_000, 1_400)[number % 7 % 3])
             priority = Priority(number % 4)
             sends.append(first.send_ordered(address, data, 60, channel=number % 3, priority=priority))
-        waiting = [asyncio.create_task(send) for send in sends]
-        await asyncio.gather(*(asyncio.sleep(0) for _ in waiting))
+        waiting = await begun(sends)
         second._resume()
         await asyncio.gather(*waiting)
         await inbox.wait_for(121)
@@ -48,8 +47,7 @@ async def test_callers_who_wait_for_room_keep_the_order_of_their_channel() -> No
         await first.send_reliable(address, b"before")
         second._pause()
         sends = [first.send_ordered(address, bytes([number]) + bytes(700_000), 60, channel=5) for number in range(12)]
-        waiting = [asyncio.create_task(send) for send in sends]
-        await asyncio.gather(*(asyncio.sleep(0) for _ in waiting))
+        waiting = await begun(sends)
         with pytest.raises(QueueFull, match="no room for a message of 4 bytes"):
             await first.send_ordered(address, b"last", channel=5, wait=False)
         with pytest.raises(SendTimeout, match="had no room"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
@@ -49,6 +49,13 @@ async def until(condition: Callable[[], bool], changed: asyncio.Event) -> None:
         while not condition():
             changed.clear()
             await changed.wait()
+
+
+async def begun(sends: Iterable[Coroutine[Any, Any, None]]) -> list[asyncio.Task[None]]:
+    """Tasks of which each has run to where it waits, one after the other."""
+    tasks = [asyncio.create_task(send) for send in sends]
+    await asyncio.gather(*(asyncio.sleep(0) for _ in tasks))
+    return tasks
 
 
 class LoopErrors:
