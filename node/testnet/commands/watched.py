@@ -59,7 +59,8 @@ class Watched:
 
     def nodes(self) -> list[Record]:
         """One record for each node; None for what is not known."""
-        return [self._node(name, node) for name, node in self._nodes.items()]
+        faults = self._faults_of_links()
+        return [self._node(name, node, faults[name]) for name, node in self._nodes.items()]
 
     def links(self) -> list[Record]:
         """One record for each link over UDP that a node has, in each direction."""
@@ -74,11 +75,34 @@ class Watched:
     def _answer(self, name: str) -> Record | None:
         return self._look.stats.get(name) if self._look.states.get(name) == "running" else None
 
-    def _node(self, name: str, node: _Node) -> Record:
+    def _faults_of_links(self) -> dict[str, list[str]]:
+        """Steps of the faults on links, at the node that they are about.
+
+        That is who has one on all links, those of one way at least; without such a node it is everybody who sends over
+        one of them.
+        """
+        answers = {name: answer for name, answer in self._look.chaos.items() if answer is not None}
+        links: dict[str, dict[tuple[str, str], None]] = {}
+        for name, answer in answers.items():
+            for other in self._nodes:
+                for step in faults_on(answer, self._hosts[other]) if other != name else ():
+                    links.setdefault(step, {})[name, other] = None
+        found: dict[str, list[str]] = {name: [] for name in self._nodes}
+        for step, ends in links.items():
+            about = [
+                name
+                for name in self._nodes
+                if all((name, other) in ends for other in self._nodes if other != name)
+                or all((other, name) in ends for other in answers if other != name)
+            ]
+            for name in about or dict.fromkeys(sender for sender, _ in ends):
+                found[name].append(step)
+        return found
+
+    def _node(self, name: str, node: _Node, faults: Sequence[str]) -> Record:
         answer = self._answer(name)
         links = [] if answer is None else list(node.links.values())
-        chaos = self._look.chaos.get(name) or {}
-        done = [*chaos.get("faults", ()), *chaos.get("afflictions", ())]
+        afflictions = (self._look.chaos.get(name) or {}).get("afflictions", ())
         return {
             "name": name,
             "state": self._look.states.get(name, "unknown"),
@@ -89,7 +113,7 @@ class Watched:
             "retransmitted": _share(links, "retransmitted"),
             "gossip_rate": None if answer is None else node.delivery_rate(),
             "lag": None if answer is None else node.lag(),
-            "faults": [*self._look.faults.get(name, ()), *(one["step"] for one in done)],
+            "faults": [*self._look.faults.get(name, ()), *faults, *(one["step"] for one in afflictions)],
             "spark": spark_line(node.rtts),
         }
 

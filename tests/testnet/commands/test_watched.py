@@ -73,6 +73,29 @@ def test_what_is_asked_of_a_link_stands_beside_what_is_seen() -> None:
     assert towards["loss_asked"] == pytest.approx(0.2)
 
 
+@pytest.mark.parametrize(
+    ("towards", "named"),
+    [
+        ({"a": "bcd", "b": "a", "c": "a", "d": "a"}, "a"),
+        ({"a": "bcd"}, "a"),
+        ({"b": "a", "c": "a", "d": "a"}, "a"),
+        ({"a": "bcd", "b": "acd", "c": "ab", "d": "ab"}, "ab"),
+        ({"a": "cd", "b": "cd", "c": "ab", "d": "ab"}, "abcd"),
+        ({"a": "c", "c": "a"}, "ac"),
+    ],
+    ids=["both ways", "out", "in", "two nodes", "halves", "one link"],
+)
+def test_a_fault_on_links_is_named_at_the_node_that_it_is_about(towards: dict[str, str], named: str) -> None:
+    watched = Watched({name: f"127.1.0.{ord(name)}" for name in "abcd"})
+
+    def chaos(name: str) -> Record:
+        hosts = [f"127.1.0.{ord(other)}" for other in towards.get(name, "")]
+        return {"hosts": {}, "default": {}, "faults": [{"step": "x", "hosts": hosts}] if hosts else []}
+
+    watched.take(Look(at=1.0, states={}, stats={}, chaos={name: chaos(name) for name in "abcd"}, faults={}))
+    assert "".join(one["name"] for one in watched.nodes() if one["faults"] == ["x"]) == named
+
+
 def test_rates_are_of_the_last_ten_seconds() -> None:
     watched = Watched(HOSTS)
     for second in range(31):
