@@ -29,6 +29,9 @@ _HEADER = (
 _LEFT = 4
 """Columns of words, before those of figures."""
 
+NAME_MIN = 13
+"""Characters of a name that a narrow terminal keeps: those of node- and eight digits, the usual one."""
+
 _SPARED = ("RTT", "KEY", "VIA", "MESSAGES/s")
 """Columns that a narrow terminal does without, in this order."""
 
@@ -119,13 +122,25 @@ class Board:
 
 
 def _fitted(rows: list[tuple[str, ...]], width: int) -> list[str]:
-    """The table, with as many columns as fit; what is cut of it are spark lines. width: 0 for any."""
+    """The table, with as much of names and as many columns as fit; what is cut of it are spark lines.
+
+    width: 0 for any.
+    """
     columns = list(range(len(_HEADER)))
-    for spared in _SPARED:
-        if not width or max(map(len, _columns(rows, columns[:-1]))) <= width:
-            break
-        columns.remove(_HEADER.index(spared))
+    if width:
+        longest = max(len(row[0]) for row in rows)
+        room = max(NAME_MIN, longest + width - _width(rows, columns))
+        rows = [(row[0] if len(row[0]) <= room else row[0][: room - 1] + "…", *row[1:]) for row in rows]
+        for spared in _SPARED:
+            if _width(rows, columns) <= width:
+                break
+            columns.remove(_HEADER.index(spared))
     return _columns(rows, columns)
+
+
+def _width(rows: list[tuple[str, ...]], columns: Sequence[int]) -> int:
+    """That of all but the spark lines."""
+    return max(map(len, _columns(rows, columns[:-1])))
 
 
 def _columns(rows: list[tuple[str, ...]], columns: Sequence[int]) -> list[str]:

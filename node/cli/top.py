@@ -26,7 +26,6 @@ _ENTER = "\x1b[?1049h\x1b[?25l"
 _LEAVE = "\x1b[?25h\x1b[?1049l"
 _HOME = "\x1b[H"
 _CLEAR_LINE = "\x1b[K"
-_CLEAR_BELOW = "\x1b[J"
 
 LINES_MIN = 5
 """Of one node, however many share the screen."""
@@ -87,8 +86,11 @@ def _draw(
                 *(board.lines(size.columns, max(LINES_MIN, size.lines // len(boards) - 1)) if size else board.lines()),
                 "",
             ]
-    if is_screen:
-        sys.stdout.write(_HOME + "".join(line + _CLEAR_LINE + "\r\n" for line in lines[:-1]) + _CLEAR_BELOW)
+    if size:
+        # A line that ends in the last column, or below the last line, would move the picture; cleared first, a full
+        # line keeps its last character.
+        shown = [*lines[:-1], *[""] * size.lines][: size.lines]
+        sys.stdout.write(_HOME + "\r\n".join(_CLEAR_LINE + line[: size.columns] for line in shown))
     else:
         sys.stdout.write("\n".join(lines) + "\n")
     sys.stdout.flush()

@@ -124,6 +124,17 @@ def test_a_narrow_terminal_does_without_columns_and_not_without_ends_of_figures(
     assert " 12.5 % " in row
 
 
+def test_long_names_give_way_before_figures() -> None:
+    board = Board()
+    links = [stats(1)["links"][0] | {"name": name, "node_id": name} for name in ("n" * 64, "node-2")]
+    board.update(stats(10, links=links), at=50.0)
+    header, long, short = board.lines(width=80)[-3:]
+    assert "LOSS SEEN" in header
+    assert long.startswith("nnnnnnnnnnnn…  up")
+    assert short.startswith("node-2         up")
+    assert "n" * 64 in board.lines(width=200)[-2]
+
+
 def test_faults_are_named_by_step_and_kind() -> None:
     board = Board()
     board.update(stats(1), at=1.0)

@@ -62,6 +62,25 @@ def test_a_terminal_gets_its_screen_back(
     assert text.count("\x1b[H") == 2
 
 
+@pytest.mark.parametrize(("columns", "lines"), [(20, 5), (1, 1), (300, 100)])
+def test_a_picture_keeps_to_the_screen(
+    columns: int,
+    lines: int,
+    pauses: list[float],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    for name, value in (("TERM", "xterm"), ("COLUMNS", str(columns)), ("LINES", str(lines))):
+        monkeypatch.setenv(name, value)
+    assert main(["top", "--url", "http://gone:1", "--url", "http://here:1"]) == 0
+    picture = capsys.readouterr().out.split("\x1b[H")[1]
+    assert picture.count("\r\n") == lines - 1
+    for line in picture.split("\r\n"):
+        assert line.startswith("\x1b[K")
+        assert len(line) <= len("\x1b[K") + columns
+
+
 def test_a_node_that_does_not_answer_is_named_beside_one_that_does(
     pauses: list[float], capsys: pytest.CaptureFixture[str]
 ) -> None:
