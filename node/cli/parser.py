@@ -177,7 +177,9 @@ def _broadcast(commands: _Commands[argparse.ArgumentParser]) -> None:
         "broadcast --port 9001 - < object.json",
         """broadcast --wait acked:3 --timeout 2 '{"text": "hello"}'""",
     )
-    broadcast.add_argument("object", metavar="OBJECT", help='JSON object such as \'{"text": "hello"}\'; - reads it')
+    broadcast.add_argument(
+        "object", metavar="OBJECT", help='JSON object such as \'{"text": "hello"}\'; - reads it from standard input'
+    )
     broadcast.add_argument(
         "--wait",
         type=_goal,
@@ -200,7 +202,7 @@ def _send(commands: _Commands[argparse.ArgumentParser]) -> None:
         "send 4f3c21aa --unreliable 42",
     )
     send.add_argument("target", metavar="TARGET", help="node id, its first digits (4 or more), name, or HOST:PORT")
-    send.add_argument("data", metavar="DATA", help="JSON value; - reads it")
+    send.add_argument("data", metavar="DATA", help="JSON value; - reads it from standard input")
     send.add_argument("--text", action="store_true", help="DATA is text, not JSON")
     send.add_argument(
         "--unreliable", action="store_true", help="one datagram, of which nobody knows whether it arrives"

@@ -10,6 +10,8 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from node.testnet.commands.local import bring_up, plan_of
@@ -18,6 +20,7 @@ from node.testnet.errors import TestnetFailed
 
 if TYPE_CHECKING:
     from node.testnet.runners.contained import DockerRunner
+    from node.testnet.runners.docker import Engine
 
 __all__ = ["down", "status", "up"]
 
@@ -43,10 +46,9 @@ def up(arguments: argparse.Namespace) -> int:
 def status(arguments: argparse.Namespace) -> int:
     """Shows nodes in containers that have no keeper; status 1 when there are none, or not every one is up."""
     from node.testnet.runners.contained import project_of
-    from node.testnet.runners.docker import engine
     from node.testnet.status import status_lines, status_of, status_record
 
-    with engine() as docker:
+    with _engine_beside(arguments.name) as docker:
         nodes = docker.nodes(arguments.name) or docker.nodes(project_of(arguments.name))
         statuses = status_of(nodes, docker.ask(nodes, STATS_PATH, STATS_COMMAND))
     if not statuses:
@@ -61,12 +63,23 @@ def status(arguments: argparse.Namespace) -> int:
 def down(arguments: argparse.Namespace) -> int:
     """Removes everything of a testnet that has no keeper, whoever started it."""
     from node.testnet.runners.contained import project_of
-    from node.testnet.runners.docker import engine
 
-    with engine() as docker:
+    with _engine_beside(arguments.name) as docker:
         for project in dict.fromkeys((arguments.name, project_of(arguments.name))):
             docker.remove(project)
     return 0
+
+
+@contextmanager
+def _engine_beside(name: str) -> Iterator[Engine]:
+    """The engine, asked because no keeper has a testnet of that name; where none answers, both are to be said."""
+    from node.testnet.runners.docker import engine
+
+    try:
+        with engine() as docker:
+            yield docker
+    except TestnetFailed as error:
+        raise TestnetFailed(f"no testnet {name!r} of local processes is running, and {error}") from error
 
 
 def _monitor(runner: DockerRunner) -> None:

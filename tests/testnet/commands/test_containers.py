@@ -6,7 +6,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import docker
 import pytest
+from docker.errors import DockerException
 
 from node.testnet.errors import TestnetFailed
 from node.testnet.main import main
@@ -125,3 +127,16 @@ def test_a_fault_needs_somebody_who_ends_it_in_time(
     engine.found = []
     assert main(["heal"]) == 1
     assert "no testnet 'positron' is running" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["status", "down"])
+def test_without_an_engine_nothing_of_that_name_runs_and_both_are_said(
+    command: str, testnets: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(**options: object) -> None:
+        raise DockerException("refused")
+
+    monkeypatch.setattr(docker, "from_env", refuse)
+    assert main([command, "--name", "mine"]) == 1
+    expected = "testnet: no testnet 'mine' of local processes is running, and no Docker engine answers: refused"
+    assert capsys.readouterr().err.startswith(expected)
