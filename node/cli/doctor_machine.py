@@ -98,21 +98,32 @@ def key(config: NetworkConfig, running: str) -> Finding:
         try:
             identity = load(path)
         except StartError as error:
-            cure = f"give it to this user with mode 0600 (chmod 600 {path}), restore it, or move it away for a new one"
-            return Finding(subject=subject, verdict=Verdict.FAILED, detail=str(error), cure=cure)
+            detail, _, cure = str(error).rpartition(": ")
+            if not cure.startswith(("chmod ", "chown ", "restore ")):
+                detail, cure = str(error), "move it away for a new identity, or choose another --data-dir"
+            return Finding(subject=subject, verdict=Verdict.FAILED, detail=detail, cure=cure)
         return Finding(subject=subject, verdict=Verdict.OK, detail=f"{path} is node {identity.node_id[:8]}")
     there = _nearest_directory(path.parent)
-    if os.access(there, os.W_OK | os.X_OK):
+    if not os.access(there, os.W_OK | os.X_OK):
+        reason, cure = "is not this user's to write", "choose another --data-dir"
+    elif _is_full(there):
+        reason, cure = "has no space left", "make room there, or choose another --data-dir"
+    else:
         detail = f"{path} will be made at the first start"
         return Finding(subject=subject, verdict=Verdict.OK, detail=detail)
-    detail = f"{path} cannot be made: {there} is not this user's to write"
-    return Finding(subject=subject, verdict=Verdict.FAILED, detail=detail, cure="choose another --data-dir")
+    detail = f"{path} cannot be made: {there} {reason}"
+    return Finding(subject=subject, verdict=Verdict.FAILED, detail=detail, cure=cure)
 
 
 def _nearest_directory(path: Path) -> Path:
     while not path.exists() and path != path.parent:
         path = path.parent
     return path
+
+
+def _is_full(path: Path) -> bool:
+    disk = os.statvfs(path)
+    return disk.f_blocks > 0 and disk.f_bavail == 0
 
 
 def clock(now: float | None = None) -> Finding:

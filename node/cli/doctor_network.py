@@ -16,7 +16,7 @@ from node.config import NetworkConfig, format_address
 from node.errors import Code, ConnectionFailed, SendTimeout
 from node.node.probe import path_mtu, reach
 from node.types import SECOND, Address
-from node.wire.limits import CLOCK_SKEW_MAX
+from node.wire.limits import CLOCK_SKEW_MAX, MTU_MIN
 
 __all__ = ["mtu", "reachability", "skew"]
 
@@ -101,16 +101,23 @@ def mtu(config: NetworkConfig, found: Sequence[Address]) -> Iterator[Finding]:
     if not known:
         yield Finding(subject="MTU", verdict=Verdict.SKIPPED, detail="the kernel knows no route")
     for address, size in known.items():
-        room = size - _HEADERS[":" in address[0]]
+        headers = _HEADERS[":" in address[0]]
+        room = size - headers
         subject = "MTU, default route" if address == _ANYWHERE else f"MTU to {address[0]}"
         if config.mtu <= room:
             detail = f"{size} bytes leave {room} for a datagram; {config.mtu} are used"
             yield Finding(subject=subject, verdict=Verdict.OK, detail=detail)
-        else:
+        elif room >= MTU_MIN:
             detail = f"{size} bytes leave {room} for a datagram, and mtu is {config.mtu}: the largest will not pass"
             yield Finding(
                 subject=subject, verdict=Verdict.WARNING, detail=detail, cure=f"start the node with --mtu {room}"
             )
+        else:
+            detail = f"{size} bytes leave {room} for a datagram, and a handshake over UDP needs {MTU_MIN}"
+            cure = (
+                f"let the route carry {MTU_MIN + headers} bytes (ip link set mtu), or use TCP alone: --enable-udp false"
+            )
+            yield Finding(subject=subject, verdict=Verdict.FAILED, detail=detail, cure=cure)
 
 
 def skew(peers: Sequence[Any]) -> Finding:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import resource
 import socket
 from dataclasses import replace
@@ -61,7 +62,30 @@ def test_a_key_file_is_looked_at_and_never_made(tmp_path: Path) -> None:
     (tmp_path / "state" / "9000" / "identity.key").chmod(0o644)
     found = key(config, "")
     assert found.verdict is Verdict.FAILED
-    assert "chmod 600" in found.cure
+    assert found.cure == f"chmod 600 {tmp_path}/state/9000/identity.key"
+
+
+def test_each_key_that_cannot_be_used_has_the_cure_that_helps(tmp_path: Path) -> None:
+    path = tmp_path / "identity.key"
+    config = NetworkConfig(data_dir=str(tmp_path))
+    path.touch(mode=0o600)
+    assert key(config, "").cure.startswith("restore it from a copy, or move it away")
+    path.unlink()
+    path.symlink_to(tmp_path / "elsewhere")
+    assert key(config, "").cure.startswith("move it away")
+    path.unlink()
+    path.mkdir()
+    assert key(config, "").cure.startswith("move it away")
+
+
+def test_a_full_disk_has_no_place_for_a_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = list(os.statvfs(tmp_path))
+    disk[4] = 0  # f_bavail
+    monkeypatch.setattr("node.cli.doctor_machine.os.statvfs", lambda path: os.statvfs_result(disk))
+    found = key(NetworkConfig(data_dir=str(tmp_path / "9000")), "")
+    assert found.verdict is Verdict.FAILED
+    assert "no space left" in found.detail
+    assert "make room" in found.cure
 
 
 def test_the_key_of_a_running_node_of_another_user_is_left_alone(

@@ -61,6 +61,18 @@ def test_a_route_with_too_little_room_is_told_with_the_mtu_that_fits(
     assert found.cure == ("" if verdict is Verdict.OK else f"start the node with --mtu {size - 28}")
 
 
+@pytest.mark.parametrize(("host", "least"), [("192.0.2.1", 1228), ("2001:db8::1", 1248)])
+def test_no_mtu_cures_a_route_that_carries_no_handshake(host: str, least: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = least
+    monkeypatch.setattr("node.cli.doctor_network.path_mtu", lambda address: size)
+    (found,) = mtu(NetworkConfig(mtu=1400), [(host, 9000)])
+    assert found.cure == "start the node with --mtu 1200"
+    size -= 1
+    (found,) = mtu(NetworkConfig(mtu=1400), [(host, 9000)])
+    assert found.verdict is Verdict.FAILED
+    assert found.cure.startswith(f"let the route carry {least} bytes")
+
+
 def test_an_ipv6_route_needs_more_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("node.cli.doctor_network.path_mtu", lambda address: 1430)
     (found,) = mtu(NetworkConfig(mtu=1400), [("2001:db8::1", 9000)])
