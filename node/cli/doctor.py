@@ -29,7 +29,11 @@ def doctor(arguments: argparse.Namespace) -> int:
     """Examines this machine, and the network as far as addresses are given; 1 if anything failed."""
     config = load(flags=config_flags(arguments), path=arguments.config, unknown_flags=arguments.unknown).config
     peers = list(dict.fromkeys([*config.bootstrap_addresses, *_addresses("--peer", arguments.peer)]))
-    streams = _addresses("--peer-tcp", arguments.peer_tcp) or [(host, min(port + 1, 65535)) for host, port in peers]
+    streams = _addresses("--peer-tcp", arguments.peer_tcp) or [
+        # A node without UDP dials its bootstrap nodes by TCP, at the very ports that they are given with.
+        address if address in config.bootstrap_addresses and not config.enable_udp else _next_port(address)
+        for address in peers
+    ]
     findings = list(_examine(config, peers, streams, arguments.timeout))
     failed = sum(finding.verdict is Verdict.FAILED for finding in findings)
     if arguments.json:
@@ -69,6 +73,11 @@ def _ask(config: NetworkConfig) -> tuple[bool, list[dict[str, Any]], Finding | N
         return True, [], Finding(subject="HTTP API", verdict=Verdict.WARNING, detail=str(error), cure=cure)
     except CommandFailed:
         return False, [], None
+
+
+def _next_port(address: Address) -> Address:
+    host, port = address
+    return host, min(port + 1, 65535)
 
 
 def _addresses(flag: str, texts: Sequence[str] | None) -> list[Address]:

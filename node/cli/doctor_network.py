@@ -115,7 +115,8 @@ def mtu(config: NetworkConfig, found: Sequence[Address]) -> Iterator[Finding]:
         else:
             detail = f"{size} bytes leave {room} for a datagram, and a handshake over UDP needs {MTU_MIN}"
             cure = (
-                f"let the route carry {MTU_MIN + headers} bytes (ip link set mtu), or use TCP alone: --enable-udp false"
+                f"let the route carry {MTU_MIN + headers} bytes (ip link set mtu), or use TCP alone: "
+                "--enable-udp false, and TCP ports in --bootstrap"
             )
             yield Finding(subject=subject, verdict=Verdict.FAILED, detail=detail, cure=cure)
 

@@ -118,7 +118,7 @@ _TABLE = (
         kind=Choice(tuple(PROFILES)),
         help="set of defaults; testnet lowers min_rto to 0.025 seconds, for links inside one machine",
     ),
-    Field(name="enable_udp", kind=Switch(), help="use UDP"),
+    Field(name="enable_udp", kind=Switch(), help="use UDP; without it bootstrap_nodes name TCP ports"),
     Field(name="enable_tcp", kind=Switch(), help="use TCP"),
     Field(name="enable_http", kind=Switch(), help="serve metrics, health and API over HTTP"),
     Field(name="metrics_host", kind=Host(), help="address of metrics, health and API"),

@@ -34,3 +34,12 @@ def test_a_fault_is_status_1_with_its_cure(tmp_path: Path, capsys: pytest.Captur
 def test_an_impossible_address_is_status_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--peer", "nonsense"]) == 2
     assert capsys.readouterr().err == "positron: --peer 'nonsense': allowed is HOST:PORT or [IPV6]:PORT\n"
+
+
+def test_without_udp_bootstrap_nodes_are_tried_where_the_node_would_dial_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["doctor", "--port", "0", "--data-dir", str(tmp_path), "--timeout", "0.1", "--json"]
+    main([*command, "--enable-udp", "false", "--bootstrap", "127.0.0.1:1", "--peer", "127.0.0.1:5"])
+    subjects = [finding["subject"] for finding in json.loads(capsys.readouterr().out)["findings"]]
+    assert [subject for subject in subjects if " to " in subject] == ["TCP to 127.0.0.1:1", "TCP to 127.0.0.1:6"]
