@@ -83,8 +83,8 @@ class DataReceived:
 class BroadcastProgress:
     """How far a broadcast has come that is followed; reported with every change and a few times per second.
 
-    acked: peers that acknowledged a copy of this node. covered: of `members`, the living members of the network without
-    this one, those that are known to have it.
+    acked: peers that acknowledged a copy of this node, or have it from others. covered: of `members`, the other members
+    that lived when it was sent and still do, those that are known to have it.
     """
 
     message_id: str

@@ -226,13 +226,13 @@ class Machine:
         """Sends a message to every node; its id, 32 hexadecimal digits. NotRunning, UsageError, Backpressure.
 
         exclude: peers that get it from others only. follow: report `BroadcastProgress` until `unfollow`. visit: link
-        with every member for that, so that each of them can be asked.
+        with every member meanwhile, so that each of them can be asked.
         """
         self._require_running()
-        message_id = self.gossip.publish(payload, now, exclude=exclude, follow=follow)
-        if visit:
-            for member in self.peers.members.present():
-                self.peers.visit(member.node_id, now)
+        message_id = self.gossip.publish(payload, now, exclude=exclude)
+        if follow:
+            audience = [member.node_id for member in self.peers.members.present()]
+            self.gossip.follow(message_id, audience, now, visit=visit)
         self._router.settle(now)
         return message_id.hex()
 

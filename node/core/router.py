@@ -374,7 +374,7 @@ class Router:
             case gossip_actions.Notice(kind=kind, origin=origin, payload=payload, via=via):
                 self._peers.notice(kind, origin, payload, via, now)
             case gossip_actions.Followed():
-                self._on_followed(action)
+                self._on_followed(action, now)
 
     def _on_delivered(self, action: gossip_actions.Deliver, now: Instant) -> None:
         self._trust.delivered(action.via, action.origin, now)
@@ -390,17 +390,13 @@ class Router:
             )
         )
 
-    def _on_followed(self, action: gossip_actions.Followed) -> None:
-        members = self._peers.members
-        holders = [members.get(node_id) for node_id in action.holders]
-        self.events.append(
-            BroadcastProgress(
-                message_id=action.message_id.hex(),
-                acked=action.acked,
-                covered=sum(member is not None and member.is_present for member in holders),
-                members=members.population - 1,
-            )
-        )
+    def _on_followed(self, action: gossip_actions.Followed, now: Instant) -> None:
+        is_present = self._peers.members.is_present
+        for node_id in filter(is_present, action.visits):
+            self._peers.visit(node_id, now)
+        name, covered = action.message_id.hex(), sum(map(is_present, action.holders))
+        members = covered + sum(map(is_present, action.others))
+        self.events.append(BroadcastProgress(message_id=name, acked=action.acked, covered=covered, members=members))
 
     def _on_trust(self, action: trust_actions.Action, now: Instant) -> None:
         match action:

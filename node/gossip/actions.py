@@ -68,11 +68,17 @@ class Notice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Followed:
-    """Somebody else has a message that the application follows. acked: peers that acknowledged a copy of this node."""
+    """How far a message has come that the application follows. acked: peers that have acknowledged a copy or have it.
+
+    holders, others: of those to whom it was sent, who is known to have it and who is not. visits: those to link with
+    for a moment, so that they can be asked.
+    """
 
     message_id: bytes
-    holders: tuple[NodeId, ...]
     acked: int
+    holders: tuple[NodeId, ...]
+    others: tuple[NodeId, ...]
+    visits: tuple[NodeId, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from node.errors import Backpressure, DecodeError, UsageError
-from node.gossip.actions import Accuse, Action, Blame, Deliver, Followed, LetDown, Notice, Send
+from node.gossip.actions import Accuse, Action, Blame, Deliver, LetDown, Notice, Send
 from node.gossip.admission import NOTICES, Admission
 from node.gossip.frames import Act, Urgency, encode, encode_ids, ids_of
 from node.gossip.lane import Lane
@@ -117,10 +117,10 @@ class Gossip:
         self._promises.forget(peer)
         self._graft(self.mesh.remove(peer, now))
 
-    def publish(self, payload: object, now: Instant, *, exclude: Sequence[NodeId] = (), follow: bool = False) -> bytes:
+    def publish(self, payload: object, now: Instant, *, exclude: Sequence[NodeId] = ()) -> bytes:
         """Sends a message of this node's own to everybody; its id.
 
-        exclude: peers that get no copy from this node itself. follow: report who has it, until `unfollow`.
+        exclude: peers that get no copy from this node itself.
         UsageError for what cannot travel; Backpressure when most links have more waiting than they may carry.
         """
         if not isinstance(payload, dict):
@@ -129,7 +129,12 @@ class Gossip:
         if not self._spreader.has_room(len(packed)):
             raise Backpressure("more broadcasts wait for their turn than most peers accept")
         self.stats.published += 1
-        return self._publish(MessageType.GOSSIP_MESSAGE, packed, now, exclude=exclude, follow=follow)
+        return self._publish(MessageType.GOSSIP_MESSAGE, packed, now, exclude=exclude)
+
+    def follow(self, message_id: bytes, audience: Sequence[NodeId], now: Instant, *, visit: bool) -> None:
+        """Reports who has that message until `unfollow`. audience: who shall have it. visit: link with them to ask."""
+        self._receipts.follow(message_id, audience, now if visit else None)
+        self._follow_at = now
 
     def unfollow(self, message_id: bytes) -> None:
         """Reports no more who has that message."""
@@ -410,21 +415,10 @@ class Gossip:
 
     # --- sending ------------------------------------------------------------------------------------------------
 
-    def _publish(
-        self,
-        kind: MessageType,
-        payload: bytes,
-        now: Instant,
-        *,
-        exclude: Sequence[NodeId] = (),
-        follow: bool = False,
-    ) -> bytes:
+    def _publish(self, kind: MessageType, payload: bytes, now: Instant, *, exclude: Sequence[NodeId] = ()) -> bytes:
         envelope = self._sealer.seal(kind, payload, now + self._settings.wall_offset)
         message = self._admission.accept(envelope, 0, now)
         self._reconciler.accepted(envelope.message_id, now)
-        if follow:
-            self._receipts.follow(envelope.message_id)
-            self._follow_at = now
         self._spreader.publish(envelope.message_id, message, now, exclude=exclude)
         return envelope.message_id
 
@@ -448,12 +442,11 @@ class Gossip:
 
     # --- receipts -----------------------------------------------------------------------------------------------
 
-    def _report(self, message_id: bytes) -> None:
-        receipt = self._receipts.get(message_id)
-        if receipt is not None:
-            self._actions.append(
-                Followed(message_id=message_id, holders=tuple(receipt.holders), acked=len(receipt.acked))
-            )
+    def _report(self, message_id: bytes, now: Instant | None = None) -> None:
+        """Tells how far it has come. now: whom to visit then, too."""
+        if (receipt := self._receipts.get(message_id)) is not None:
+            visits = () if now is None else receipt.visits(self._spreader.lanes, now)
+            self._actions.append(receipt.report(message_id, visits))
 
     def _follow_up(self, now: Instant) -> None:
         """Asks the linked peers that have not shown that they have what is followed."""
@@ -468,7 +461,7 @@ class Gossip:
             if asked:
                 self._spreader.say([peer], encode_ids(Act.QUESTION, asked[:FOLLOWED_IDS]), reliable=False)
         for identifier in followed:
-            self._report(identifier)
+            self._report(identifier, now)
 
     # --- once a second ------------------------------------------------------------------------------------------
 

@@ -201,8 +201,8 @@ class Node:
         """Sends to every node, each of which delivers it once; returns the id of the message.
 
         wait: None or "queued" to return at once; "acked:k" once k peers have acknowledged a copy; "covered" once every
-        living member is known to have it, which links this node with all of them for a moment. timeout: seconds for
-        that. exclude: peers that get no copy from this node itself.
+        living member that it was sent to is known to have it, which links this node with all of them for a moment.
+        timeout: seconds for that. exclude: peers that get no copy from this node itself.
         Raises ReceiptTimeout, which says how far it came; Backpressure when the network takes no more for now;
         NotRunning, MessageTooLarge, UsageError for what no message can hold.
         """

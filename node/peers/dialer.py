@@ -105,11 +105,15 @@ class Dialer:
     def try_once(self, node_id: NodeId, record: Record, now: Instant) -> None:
         """Dials a node now, whether or not a link is wanted; what comes of it is nobody's concern."""
         route = record.address_for(enable_udp=self._settings.enable_udp, enable_tcp=self._settings.enable_tcp)
-        if route is None or self._targets.get(TargetKey(*route, node_id)) is not None:
+        if route is None:
             return
-        target = self._targets.add(TargetKey(*route, node_id), now)
+        # Where anybody is dialled for ever, nobody in particular is.
+        known = self._targets.get(TargetKey(*route, None)) or self._targets.get(TargetKey(*route, node_id))
+        if known is not None and self._is_wanted(known):
+            return
+        target = known or self._targets.add(TargetKey(*route, node_id), now)
         if target is not None:
-            target.is_trial = True
+            target.is_trial, target.next_at = True, now
 
     # --- what became of it --------------------------------------------------------------------------------------
 
@@ -217,9 +221,9 @@ class Dialer:
 
     def _fail(self, target: Target, code: Code, reason: str, hint: str, now: Instant) -> None:
         self._stats.dials_failed += 1
+        address, was_trial = target.key.address, target.is_trial
         is_planned = self._targets.failed(target, now)
-        address = target.key.address
-        if not target.is_trial:
+        if not was_trial:
             self._undialled(address, code, reason, hint, is_final=not is_planned)
         if hint in _EXPLAINED:
             text = _EXPLAINED[hint].format(address=format_address(address), network=self._settings.network_id)

@@ -121,7 +121,7 @@ class Targets:
         """A dial failed: plans the next one; False if the target was given up instead."""
         target.failures += 1
         is_over = target.is_self or target.is_trial or self._is_given_up(target)
-        target.is_manual = False
+        target.is_manual = target.is_trial = False
         if is_over:
             if not target.is_bootstrap:
                 self.remove(target)

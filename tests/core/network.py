@@ -11,6 +11,7 @@ from node.core.events import DataReceived, NodeEvent
 from node.core.machine import Machine
 from node.core.settings import CoreSettings
 from node.core.state import Rows
+from node.crypto.suites import CIPHERS
 from node.identity.keys import Identity
 from node.impairment.link import LinkSettings
 from node.peers.table import PeerState
@@ -121,7 +122,7 @@ class Network:
         settings = CoreSettings(
             **{
                 "name": f"node-{number}",
-                "transport": TransportSettings(min_rto=25 * MILLISECOND),
+                "transport": TransportSettings(min_rto=25 * MILLISECOND, suites=tuple(CIPHERS)),
                 "udp_port": PORT,
                 "tcp_port": TCP_PORT,
                 "enable_tcp": False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -12,10 +13,12 @@ from node.core.events import (
     DataReceived,
     PeerDown,
     PeerUp,
+    SendFinished,
 )
 from node.errors import Backpressure, NotRunning, UsageError
 from node.identity.keys import Identity
 from node.peers.table import PeerState
+from node.sim.cheap import cheap_crypto
 from node.sim.network import Network as Simulation
 from node.sim.network import NetworkSettings as SimulationSettings
 from node.types import MILLISECOND, SECOND
@@ -261,6 +264,70 @@ def test_a_followed_broadcast_reports_until_every_member_has_it_also_those_witho
     reports = len(network.events(3, BroadcastProgress))
     network.world.run(5)
     assert len(network.events(3, BroadcastProgress)) == reports
+
+
+def followed(network: Network, number: int, *, visit: bool) -> Callable[[], BroadcastProgress]:
+    """Broadcasts from that node; how far it has come when that is asked."""
+    message_id = network.machine(number).broadcast({"n": 1}, network.world.now, follow=True, visit=visit)
+    network.world.drain(network.hosts[number])
+
+    def progress() -> BroadcastProgress:
+        told = [event for event in network.events(number, BroadcastProgress) if event.message_id == message_id]
+        return told[-1] if told else BroadcastProgress(message_id=message_id, acked=0, covered=0, members=-1)
+
+    return progress
+
+
+def covers(network: Network, progress: Callable[[], BroadcastProgress], seconds: float) -> bool:
+    """Whether a broadcast covers everybody within that time."""
+    return network.world.run_until(lambda: progress().covered == progress().members, seconds)
+
+
+def settled() -> Network:
+    """More nodes than are all linked, after they gave up the links that they need no more, some with the seed too."""
+    network = Network(28)
+    assert network.world.run_until(lambda: network.machine(27).peers.members.population == 28, 10)
+    network.world.run(13)
+    return network
+
+
+def test_who_is_not_linked_with_the_seed_any_more_still_reaches_it() -> None:
+    with cheap_crypto():
+        network = settled()
+        number = next(number for number in range(1, 28) if not network.is_active(number, 0))
+        seed = network.identities[0].public_key
+        token = network.machine(number).send(seed, {"n": 1}, network.world.now)
+        network.world.drain(network.hosts[number])
+        network.world.run(1)
+        assert [event.error for event in network.events(number, SendFinished) if event.token == token] == [None]
+        for each in (number + 1, 0):
+            progress = followed(network, each, visit=True)
+            assert covers(network, progress, 3), progress()
+
+
+def test_receipts_count_who_has_it_from_others_and_who_lost_its_link_before_it_could_be_asked() -> None:
+    with cheap_crypto():
+        network = settled()
+        progress = followed(network, 0, visit=False)
+        network.world.run(1)
+        assert progress().acked >= len(network.machine(0).peers.table.active()) - 1 > 17
+        progress = followed(network, 0, visit=True)
+        for peer in network.machine(0).peers.table.active():
+            network.machine(0).mark_down(peer.node_id, network.world.now)
+        network.world.drain(network.hosts[0])
+        assert covers(network, progress, 5), progress()
+
+
+def test_a_node_that_comes_after_a_broadcast_has_no_claim_to_it_and_nobody_waits_for_it() -> None:
+    network = meshed(3)
+    network.kill(1)  # nobody knows yet, so that the wait lasts
+    progress = followed(network, 0, visit=True)
+    network.world.run(0.5)
+    network.identities.append(Identity(b"4" * 32))
+    network.hosts.append(network.boot(3))
+    assert covers(network, progress, 6), progress()
+    assert progress().members == 1
+    assert network.machine(0).peers.members.population == 3
 
 
 def test_a_clock_that_is_set_while_the_node_runs_is_seen_by_everything_it_signs() -> None:

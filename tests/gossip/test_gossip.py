@@ -384,7 +384,8 @@ def test_who_acknowledged_a_copy_and_refused_it_is_not_said_to_have_it() -> None
     mesh = Mesh(3)
     mesh.link_all()
     mesh.nodes[mesh.ids[1]].set_wall_offset(WALL + 1200 * SECOND)  # a clock so far ahead that all of it is too old
-    message_id = mesh.nodes[mesh.ids[0]].publish({"n": 1}, mesh.now, follow=True)
+    message_id = mesh.nodes[mesh.ids[0]].publish({"n": 1}, mesh.now)
+    mesh.nodes[mesh.ids[0]].follow(message_id, mesh.ids[1:], mesh.now, visit=False)
     mesh.run(2)
     assert mesh.nodes[mesh.ids[1]].stats.rejected["stale"] == 1
     assert mesh.followed[message_id].acked == 2
