@@ -78,7 +78,10 @@ def _run(argv: list[str]) -> int:
 def _run_node(arguments: argparse.Namespace) -> int:
     with Ending() as ending:
         # Signals are heard from here on: the imports take longer than a container that is stopped at once may live.
-        from node.cli.run import run
+        from node.cli.heap import without_certificates
+
+        with without_certificates():
+            from node.cli.run import run
 
         return run(arguments, ending)
 

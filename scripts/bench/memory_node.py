@@ -21,9 +21,11 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from node.cli.heap import map_large_blocks
+from node.cli.heap import map_large_blocks, without_certificates
 from node.config import NetworkConfig
-from node.node import Node
+
+with without_certificates():
+    from node.node import Node
 
 KINDS = ("idle", "flood", "junk")
 PEERS_COUNT = 9
