@@ -1,8 +1,9 @@
 """Decides whether an arriving message is new, fresh, whole and signed, and remembers that it was.
 
-In this order, so that what costs most comes last: decoded, named network, time, number, signature. Nothing is
-remembered of a message before its signature held, except that exactly these bytes will never be right. The one place
-that knows what this node has accepted: by id, by author and number, and as the messages themselves.
+In this order: decoded, named network, time, signature, number. Copies were told by their id before, so what is verified
+in vain is a repetition in other bytes, and only its signature tells a forgery from what honest peers repeat. Nothing is
+remembered of a message before that held, except that exactly these bytes will never be right. The one place that knows
+what this node has accepted: by id, by author and number, and as the messages themselves.
 """
 
 from __future__ import annotations
@@ -42,14 +43,14 @@ class Admission:
         """DecodeError with the reason unless the message that this peer brought is to be accepted."""
         if envelope.kind not in _KINDS and envelope.kind <= max(MessageType):
             raise DecodeError("unexpected", f"kind {envelope.kind} in gossip")
-        if envelope.origin == self._own_id:
-            raise DecodeError("own_origin")
         check_network(envelope, self._domain)
         check_freshness(envelope, now + self.wall_offset, self._clocks)
-        if self._is_known(envelope):
-            self._check_again(peer, envelope)
-            raise DecodeError("replayed")
         check_signature(envelope, self._domain, peer)
+        if envelope.origin == self._own_id:
+            raise DecodeError("own_origin")
+        if self._is_known(envelope):
+            self._check_again(envelope)
+            raise DecodeError("replayed")
 
     def instant_of(self, timestamp: int, peer: NodeId) -> Instant:
         """When that peer's clock showed those wall milliseconds, as far as its clock is known."""
@@ -68,12 +69,10 @@ class Admission:
         number = envelope.epoch, envelope.sequence
         return number in self.store.of(envelope.origin) or not self.origins.is_new(envelope.origin, *number)
 
-    def _check_again(self, peer: NodeId, envelope: Envelope) -> None:
-        """Another message with a number that was seen: evidence against its author, if that author signed it."""
+    def _check_again(self, envelope: Envelope) -> None:
+        """Another message with a number that was seen: evidence against its author, who signed both."""
         identifier = self.store.of(envelope.origin).get((envelope.epoch, envelope.sequence))
         kept = self.store.get(identifier) if identifier is not None else None
-        if kept is None or kept.body == envelope.body:
-            return
-        check_signature(envelope, self._domain, peer)
-        self.evidence = Equivocation(parse_envelope(kept.body, kept.signature), envelope)
-        raise DecodeError("equivocating")
+        if kept is not None and kept.body != envelope.body:
+            self.evidence = Equivocation(parse_envelope(kept.body, kept.signature), envelope)
+            raise DecodeError("equivocating")

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import pytest
 
 from node.core.events import DataReceived, PeerDown
-from node.gossip.frames import Act, encode
-from node.messages.envelope import Envelope, Sealer
+from node.gossip.frames import Act, Urgency, encode, encode_ids
+from node.messages.envelope import Envelope, Sealer, message_id
 from node.messages.packing import pack, unpack_list
 from node.messages.types import MessageType
 from node.peers.notices import INCARNATION_MAX, Accused, Presence, accusation
@@ -34,10 +34,15 @@ EPOCH = WALL // MILLISECOND + 1
 
 @dataclass
 class Bench:
-    """A network of three, and envelopes as its second node would sign them."""
+    """A network of three, and envelopes as its second node would sign them.
+
+    is_told: the victim is told of each message first, and asks for it. asked: how often it has.
+    """
 
     network: Network
     sealer: Sealer
+    is_told: bool = False
+    asked: int = 0
 
     def seal(
         self, *, at: Duration = 0, kind: int = MessageType.GOSSIP_MESSAGE, payload: bytes = pack({"n": 1})
@@ -52,14 +57,20 @@ class Bench:
 
     def say(self, body: bytes, signature: bytes) -> None:
         """The relay says it to the victim alone."""
+        if self.is_told:
+            self._send(encode_ids(Act.HAVE, [message_id(body, signature)], Urgency.NOW))
+            assert self.network.machine(VICTIM).gossip.stats.requested == self.asked + 1
+            self.asked += 1
+        self._send(encode(Act.MESSAGE, 1, body, signature))
+
+    def _send(self, frame: bytes) -> None:
         network = self.network
-        machine = network.machine(RELAY)
-        assert machine.udp is not None
-        handle = machine.udp.connection_of(network.identities[VICTIM].public_key)
+        endpoint = network.machine(RELAY).tcp or network.machine(RELAY).udp
+        assert endpoint is not None
+        handle = endpoint.connection_of(network.identities[VICTIM].public_key)
         assert handle is not None
-        frame = encode(Act.MESSAGE, 1, body, signature)
         deadline = network.world.now + 5 * SECOND
-        machine.udp.send(handle, Message(frame, Delivery.RELIABLE, deadline), network.world.now)
+        endpoint.send(handle, Message(frame, Delivery.RELIABLE, deadline), network.world.now)
         network.world.drain(network.hosts[RELAY])
         network.world.run(1)
 
@@ -94,6 +105,29 @@ def altered(bench: Bench) -> tuple[bytes, bytes]:
 
 def made_up(bench: Bench) -> tuple[bytes, bytes]:
     return bench.seal().body, b"s" * 64
+
+
+def delivered_and_then_unsigned(bench: Bench) -> tuple[bytes, bytes]:
+    envelope = bench.seal()
+    bench.say(envelope.body, envelope.signature)
+    return envelope.body, bytes(64)
+
+
+def delivered_and_then_altered(bench: Bench) -> tuple[bytes, bytes]:
+    """The same body with another signature."""
+    envelope = bench.seal()
+    bench.say(envelope.body, envelope.signature)
+    return envelope.body, envelope.signature[::-1]
+
+
+def in_the_name_of_the_victim(bench: Bench) -> tuple[bytes, bytes]:
+    envelope = bench.signed(VICTIM)
+    return envelope.body, b"s" * 64
+
+
+def an_earlier_life_of_the_victim(bench: Bench) -> tuple[bytes, bytes]:
+    envelope = bench.signed(VICTIM)
+    return envelope.body, envelope.signature
 
 
 def replayed(bench: Bench) -> tuple[bytes, bytes]:
@@ -146,6 +180,10 @@ TABLE: tuple[tuple[Wrong, str, bool, bool, int], ...] = (
     (wrong_key, "wrong_key", True, False, 0),
     (altered, "bad_signature", True, False, 0),
     (made_up, "bad_signature", True, False, 0),
+    (delivered_and_then_unsigned, "unsigned", True, False, 1),
+    (delivered_and_then_altered, "bad_signature", True, False, 1),
+    (in_the_name_of_the_victim, "bad_signature", True, False, 0),
+    (an_earlier_life_of_the_victim, "own_origin", False, False, 0),
     (replayed, "replayed", False, False, 1),
     (old, "stale", False, False, 0),
     (future, "future", False, False, 0),
@@ -156,12 +194,15 @@ TABLE: tuple[tuple[Wrong, str, bool, bool, int], ...] = (
 )
 
 
+@pytest.mark.parametrize("way", [{}, {"enable_udp": False, "enable_tcp": True}, {"is_told": True}])
 @pytest.mark.parametrize(("wrong", "reason", "blames_relay", "blames_author", "delivered"), TABLE)
 def test_each_wrong_message_has_its_counter_and_harms_nobody_but_who_is_to_blame(
-    wrong: Wrong, reason: str, blames_relay: bool, blames_author: bool, delivered: int
+    wrong: Wrong, reason: str, blames_relay: bool, blames_author: bool, delivered: int, way: dict[str, bool]
 ) -> None:
-    network = meshed(3)
-    bench = Bench(network, Sealer(network.identities[AUTHOR], network_id="positron", epoch=EPOCH))
+    is_told, carriers = way.get("is_told", False), {name: value for name, value in way.items() if name != "is_told"}
+    seed = ("10.0.0.1", 8889 if carriers else 8888)
+    network = meshed(3, bootstrap=(seed,), **carriers)
+    bench = Bench(network, Sealer(network.identities[AUTHOR], network_id="positron", epoch=EPOCH), is_told)
     body, signature = wrong(bench)
     bench.say(body, signature)
     victim = network.machine(VICTIM)
