@@ -145,7 +145,7 @@ def parse_envelope(body: bytes, signature: bytes) -> Envelope:
         raise DecodeError("malformed", "a signature has 64 bytes")
     fields = unpack_list(body, ENVELOPE_FIELDS)
     version, kind, origin, epoch, sequence, timestamp, topic, payload, network = fields[:ENVELOPE_FIELDS]
-    if version != ENVELOPE_VERSION or isinstance(version, bool):
+    if not _is_number(version) or version != ENVELOPE_VERSION:
         raise DecodeError("malformed", f"envelope version {version!r}"[:40])
     if not isinstance(origin, bytes) or len(origin) != NODE_ID_BYTES:
         raise DecodeError("malformed", "an origin has 32 bytes")

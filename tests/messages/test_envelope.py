@@ -7,7 +7,7 @@ from typing import Any
 
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.errors import DecodeError, UsageError
@@ -24,6 +24,7 @@ from node.messages.envelope import (
 from node.messages.types import MessageType
 from node.types import MILLISECOND, SECOND
 from node.wire.limits import PAYLOAD_BYTES_MAX
+from tests.reference.envelope import Refused, envelope_of
 
 ALICE, BOB, CAROL = (Identity(letter * 32) for letter in (b"a", b"b", b"c"))
 WALL = 1_700_000_000 * SECOND
@@ -185,3 +186,51 @@ def test_a_signature_of_another_length_is_malformed() -> None:
 def test_any_bytes_give_an_envelope_or_a_decode_error(body: bytes, signature: bytes) -> None:
     with contextlib.suppress(DecodeError):
         parse_envelope(body, signature)
+
+
+# --- what the document says -----------------------------------------------------------------------------------------
+
+FIELDS = [1, 6, ALICE.public_key, 5, 1, 1_700_000_000_000, "", b"payload", SEALED.network]
+ODD = (
+    st.none()
+    | st.booleans()
+    | st.sampled_from([0, -1, 1.0, 2, 5.0, (1 << 63) - 1, 1 << 63, (1 << 64) - 1, float("nan"), float("inf")])
+    | st.binary(max_size=40)
+    | st.text(max_size=40)
+    | st.sampled_from([bytes(32), bytes(8), b"", "x" * 32, "x" * 33, "\x00", "\u200b", "\u2603" * 11])
+    | st.lists(st.integers(min_value=0, max_value=3), max_size=4)
+    | st.dictionaries(st.text(max_size=3) | st.integers(min_value=0, max_value=9), st.booleans(), max_size=3)
+)
+NESTED = st.recursive(ODD, lambda inner: st.lists(inner, max_size=3), max_leaves=20)
+LONG = [b"", b"\xdd\xff\xff\xff\xff", b"\xc1", b"\xcf" + bytes(8), b"\xcb" + bytes(8), b"\xd9\x00", b"\xc7\x00\x00"]
+"""What takes the place of some bytes: nothing, a list without end, no type, and long forms of short values."""
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> bytes:
+    """An envelope with some fields that are odd, or more or fewer of them, and then some bytes that are."""
+    fields: list[Any] = list(FIELDS)
+    for position in draw(st.lists(st.integers(min_value=0, max_value=8), max_size=2)):
+        fields[position] = draw(ODD)
+    fields = fields[: draw(st.sampled_from([9, 9, 9, 8]))] + draw(st.lists(NESTED, max_size=2))
+    body: bytes = msgpack.packb(fields, use_bin_type=True, use_single_float=draw(st.booleans()))
+    for _ in range(draw(st.integers(min_value=0, max_value=2))):
+        start = draw(st.integers(min_value=0, max_value=len(body)))
+        length = draw(st.integers(min_value=0, max_value=3))
+        body = body[:start] + draw(st.sampled_from(LONG) | st.binary(max_size=3)) + body[start + length :]
+    return body
+
+
+@settings(max_examples=1000)
+@given(mutated(), st.sampled_from([64, 64, 64, 64, 0, 63, 65]))
+def test_what_is_accepted_is_what_the_document_describes(body: bytes, length: int) -> None:
+    signature = b"s" * length
+    try:
+        expected = envelope_of(body, signature)
+    except Refused:
+        with pytest.raises(DecodeError):
+            parse_envelope(body, signature)
+        return
+    found = parse_envelope(body, signature)
+    numbers = [found.kind, found.origin, found.epoch, found.sequence, found.timestamp]
+    assert [*numbers, found.topic, found.payload, found.network] == expected
