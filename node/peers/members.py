@@ -137,6 +137,10 @@ class Members:
         """The members that take part."""
         return [member for member in self._members.values() if member.is_present]
 
+    def is_suspect(self, node_id: NodeId) -> bool:
+        """Whether that node is suspected."""
+        return node_id in self._suspects
+
     def suspects(self) -> list[Member]:
         """The members that are suspected."""
         return [self._members[node_id] for node_id in self._suspects]
@@ -195,18 +199,24 @@ class Members:
             return False
         member.incarnation = incarnation
         self._unsigned.pop(node_id, None)
-        self._clear(member, now)
+        self.shown(member, now)
         return True
 
     def answered(self, member: Member, now: Instant) -> None:
-        """Takes this node's own evidence that the member lives, whatever others say."""
+        """Takes this node's own accusation back: others hear from the member."""
         if member.is_present:
             member.dead_by.clear()
             member.suspected_by.pop(self._own, None)
             if not member.suspected_by:
                 self._move(member, MemberState.ALIVE, now)
         else:
-            self._clear(member, now)
+            self.shown(member, now)
+
+    def shown(self, member: Member, now: Instant) -> None:
+        """The member showed itself to this node, or refuted: no accusation counts any more."""
+        member.suspected_by.clear()
+        member.dead_by.clear()
+        self._move(member, MemberState.ALIVE, now)
 
     # --- bad news -----------------------------------------------------------------------------------------------
 
@@ -293,11 +303,6 @@ class Members:
         self._gone.pop(member.node_id, None)
         del self._members[member.node_id]
         self.on_forgotten(member.node_id)
-
-    def _clear(self, member: Member, now: Instant) -> None:
-        member.suspected_by.clear()
-        member.dead_by.clear()
-        self._move(member, MemberState.ALIVE, now)
 
     def _move(self, member: Member, state: MemberState, now: Instant) -> None:
         if member.state is state:

@@ -56,6 +56,9 @@ ACCUSERS_ENOUGH = 3
 CHALLENGE_INTERVAL: Duration = 10 * SECOND
 """A node that others hold for gone is asked aloud to show itself at most so often."""
 
+INCARNATION_BELIEVED_MAX = 1 << 42
+"""Milliseconds: no wall clock shows a later time before the year 2109, so no honest node began above it."""
+
 STATES = (MemberState.ALIVE, MemberState.SUSPECT, MemberState.DEAD, MemberState.LEFT)
 """The position of a state in this tuple is its number on the wire."""
 
@@ -134,14 +137,22 @@ class Membership:
         if member is not None:
             members.present_again(node_id, incarnation, now)
             member.record, member.name = record or member.record, name
-            members.answered(member, now)
+            members.shown(member, now)
         self._own_suspicions.pop(node_id, None)
         self.hearsay.remove(node_id)
         self._settle(now)
         return was_gone
 
+    def heard(self, node_id: NodeId, now: Instant) -> None:
+        """A suspect shows itself to this node, which so knows better than any accuser."""
+        member = self.members.get(node_id)
+        if member is not None and member.is_present:
+            self._stats.false_suspicions += self._own_suspicions.pop(node_id, None) is not None
+            self.members.shown(member, now)
+            self._settle(now)
+
     def answered(self, node_id: NodeId, now: Instant) -> None:
-        """A node that this one suspects has shown itself."""
+        """Others hear from a node that this one suspects."""
         if self._own_suspicions.pop(node_id, None) is None:
             return
         member = self.members.get(node_id)
@@ -244,7 +255,7 @@ class Membership:
             state = STATES[row.state] if row.state < len(STATES) else MemberState.ALIVE
             is_gone = state in (MemberState.DEAD, MemberState.LEFT)
             if record.node_id == self._settings.own_id:
-                if is_gone or state is MemberState.SUSPECT:
+                if is_gone or state is MemberState.SUSPECT or row.incarnation > self.incarnation:
                     self._refute(row.incarnation)
                 continue
             member = self.members.get(record.node_id)
@@ -319,8 +330,9 @@ class Membership:
     def _refute(self, incarnation: int) -> None:
         if incarnation < self.incarnation:
             return
-        # The next number, whatever the accuser made up: nobody else raises it.
-        self.incarnation += 1
+        # An earlier life may have begun later by its clock: nothing that this one says counts until it is above that.
+        # Beyond what any clock shows an accuser has made the number up.
+        self.incarnation = 1 + (incarnation if incarnation < INCARNATION_BELIEVED_MAX else self.incarnation)
         self._stats.own_refutations += 1
         self._is_announced = True
         self._publish_presence()

@@ -343,8 +343,8 @@ class Peers:
         """Compares what either thinks of the other and of everybody."""
         member = self.members.get(peer.node_id)
         is_gone = member is not None and not member.is_present
-        if member is not None and is_gone and member.record is not None and hello.incarnation <= member.incarnation:
-            # It learns that it is held for gone here, and refutes that everywhere.
+        if member is not None and member.record is not None and hello.incarnation < member.incarnation + is_gone:
+            # It learns that it is held for gone, or that an earlier life counts for more, and refutes that everywhere.
             self._say(peer, MessageType.PEER_ANNOUNCEMENT, [self.membership.row_of(member)])
         self.membership.greeted(peer.node_id, hello.incarnation, peer.record, hello.name, now)
         self.membership.announce()
@@ -415,7 +415,7 @@ class Peers:
         for link, state in peer.links.items():
             if state.is_greeted and state.epoch < epoch:
                 self._actions.append(Drop(link=link, code=Code.REPLACED, reason="the peer was started again"))
-        if peer.is_active and peer.epoch < epoch:
+        if peer.is_active and peer.epoch != epoch:
             self._actions.append(Restarted(peer=peer.node_id, is_outbound=peer.is_outbound))
 
     # --- time ---------------------------------------------------------------------------------------------------

@@ -77,8 +77,8 @@ class Watch:
         if self._is_cut_off:
             self._is_cut_off = False
             self._membership.doubt_own_suspicions(now)
-        if self._membership.is_suspected_here(peer.node_id):
-            self._membership.answered(peer.node_id, now)
+        if self._membership.members.is_suspect(peer.node_id):
+            self._membership.heard(peer.node_id, now)
 
     def linked(self, node_id: NodeId) -> None:
         """That node is connected."""

@@ -13,7 +13,7 @@ from node.messages.types import MessageType
 from node.peers.actions import Action, Publish
 from node.peers.hello import Hello
 from node.peers.members import MemberState
-from node.peers.membership import CHALLENGE_INTERVAL, Membership
+from node.peers.membership import CHALLENGE_INTERVAL, INCARNATION_BELIEVED_MAX, Membership
 from node.peers.notices import Accused, accusation, parse_accusation, parse_presence
 from node.peers.records import Record, Row
 from node.peers.settings import PeersSettings
@@ -152,9 +152,19 @@ def test_more_accusers_than_needed_stay_quiet() -> None:
     assert desk.told(MessageType.SUSPECT) == []
 
 
+def test_whoever_hears_from_a_suspect_does_not_wait_for_it_to_refute() -> None:
+    desk = Desk().among(ANN, BEN)
+    for accuser in (CAT, DAN):
+        desk.accused(MessageType.SUSPECT, accuser, ANN, 5)
+    desk.membership.heard(ANN, SECOND)
+    desk.membership.tick(20 * SECOND)
+    assert desk.state(ANN) is MemberState.ALIVE
+    assert desk.stats.false_suspicions == 0
+
+
 def test_an_accused_node_refutes_with_its_next_incarnation_whatever_the_accuser_made_up() -> None:
     desk = Desk()
-    for incarnation in (100, 1 << 60):
+    for incarnation in (100, 1 << 60, INCARNATION_BELIEVED_MAX):
         before = desk.membership.incarnation
         desk.accused(MessageType.SUSPECT, ANN, OWN, incarnation)
         (payload,) = desk.told(MessageType.MEMBER)
@@ -171,6 +181,14 @@ def test_a_row_that_holds_this_node_for_dead_is_refuted_too() -> None:
     desk = Desk()
     desk.membership.receive_rows(GROUP, [Row(Record(OWN, "10.0.0.1", 1, 1), 100, DEAD)], 0)
     assert len(desk.told(MessageType.MEMBER)) == 1
+
+
+@pytest.mark.parametrize("state", [0, 1, DEAD])
+def test_a_node_whose_earlier_life_began_later_by_its_clock_rises_above_it(state: int) -> None:
+    desk = Desk()
+    desk.membership.receive_rows(GROUP, [Row(Record(OWN, "10.0.0.1", 1, 1), 30_100, state)], 0)
+    (payload,) = desk.told(MessageType.MEMBER)
+    assert parse_presence(payload).incarnation == desk.membership.incarnation == 30_101
 
 
 def test_whoever_is_dead_for_a_peer_and_alive_here_is_asked_aloud_to_show_itself() -> None:
