@@ -90,21 +90,28 @@ class Directory:
     def lock(self) -> int | None:
         """A descriptor that holds the lock for as long as it is open; None if somebody else has it."""
         descriptor = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        if _is_locked(descriptor, fcntl.LOCK_EX):
             os.close(descriptor)
             return None
         return descriptor
 
     def is_alive(self) -> bool:
         """Whether somebody keeps it."""
-        if not self.path.is_dir():
-            return False
-        descriptor = self.lock()
-        if descriptor is not None:
+        return self._is_kept() is True
+
+    def is_abandoned(self) -> bool:
+        """Whether whoever kept it is gone and has left it; not while it is being removed."""
+        return self._is_kept() is False
+
+    def _is_kept(self) -> bool | None:
+        try:
+            descriptor = os.open(self.path / "lock", os.O_RDWR)  # never made here: it may be about to be removed
+        except FileNotFoundError:
+            return None
+        try:
+            return _is_locked(descriptor, fcntl.LOCK_SH)
+        finally:
             os.close(descriptor)
-        return descriptor is None
 
     def read_plan(self) -> dict[str, Any]:
         """What was brought up; TestnetFailed if it cannot be read."""
@@ -183,11 +190,19 @@ def ask_keeper(directory: Directory, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def wait_until_gone(directory: Directory, seconds: float) -> bool:
-    """Whether the directory was removed within that time."""
+    """Whether its keeper removed the directory within that time; not if it ended before it did."""
     deadline = time.monotonic() + seconds
     while directory.path.exists():
-        if time.monotonic() > deadline:
+        if directory.is_abandoned() or time.monotonic() > deadline:
             return False
-        with contextlib.suppress(OSError):
-            time.sleep(0.02)
+        time.sleep(0.02)
     return True
+
+
+def _is_locked(descriptor: int, operation: int) -> bool:
+    """Whether somebody else holds the lock; if not, it is taken in that way."""
+    try:
+        fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    return False

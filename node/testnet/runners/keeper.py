@@ -26,6 +26,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from node.testnet.errors import TestnetFailed
 from node.testnet.runners.children import Children
 from node.testnet.runners.directory import Directory
 from node.testnet.runners.ills import CONTAINER_KINDS, KINDS, Ill
@@ -88,8 +89,8 @@ class Keeper:
             while not self._is_over:
                 self._turn(listener, wake)
         finally:
-            self.children.end_all()
             listener.close()
+            self.children.end_all()
             self.directory.remove()
 
     def _turn(self, listener: socket.socket, wake: socket.socket) -> None:
@@ -257,7 +258,11 @@ def main(arguments: list[str]) -> int:
         os._exit(0)
     # What was imported until here is shared with every node; a collection would write to it, and so copy it.
     gc.freeze()
-    keeper.run()
+    try:
+        keeper.run()
+    except TestnetFailed as error:
+        print(error, file=sys.stderr)
+        return 1
     return 0
 
 

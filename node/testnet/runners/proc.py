@@ -13,7 +13,7 @@ import secrets
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from node.impairment.combination import combined
 from node.impairment.link import LinkSettings
@@ -150,14 +150,20 @@ class ProcRunner:
         if directory is not None and directory.path.is_dir():
             if directory.is_alive():
                 wait_until(lambda: tell_to_end(directory), START_TIMEOUT)
-                if not wait_until_gone(directory, self.down_timeout) and directory.is_alive():
-                    raise TestnetFailed(
-                        f"the keeper of testnet {self.testnet!r} does not end; see {directory.keeper_log}"
-                    )
+                if not wait_until_gone(directory, self.down_timeout):
+                    self._abandon(directory)
             directory.remove()
         if self._nodes is not None:
             self._nodes.close()
             self._nodes = None
+
+    def _abandon(self, directory: Directory) -> NoReturn:
+        """TestnetFailed: the keeper does not end, or could not remove everything."""
+        if directory.is_alive():
+            raise TestnetFailed(f"the keeper of testnet {self.testnet!r} does not end; see {directory.keeper_log}")
+        words = last_words(directory)
+        directory.remove()
+        raise TestnetFailed(f"testnet {self.testnet!r} is down, but not all of it could be removed: {words}")
 
     def _check(self, plan: Plan) -> None:
         """TestnetMisused and NotApplied for what cannot be brought up."""

@@ -14,7 +14,7 @@ import pytest
 from node.impairment.link import LinkSettings
 from node.impairment.wire import Wire
 from node.testnet.errors import NotApplied, TestnetFailed, TestnetMisused
-from node.testnet.runners.directory import directory_of, wait_until_gone
+from node.testnet.runners.directory import Directory, directory_of, wait_until_gone
 from node.testnet.runners.live import wait_until
 from node.testnet.runners.proc import ProcRunner
 from node.testnet.scenario.resolve import LinkFault, NodeFault
@@ -139,3 +139,21 @@ def test_what_a_killed_controller_has_broken_heals_in_time_and_the_testnet_goes(
     pids = [one["pid"] for one in found.keeper_status()["nodes"].values()]
     assert wait_until_gone(directory_of("killed"), 8.0)
     assert not any(os.path.exists(f"/proc/{pid}") for pid in pids)
+
+
+def test_a_keeper_that_ends_before_all_is_removed_is_not_waited_for(
+    testnets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = ProcRunner("ended")
+    runner.up(plan_of(2))
+
+    def kill(directory: Directory) -> bool:
+        directory.keeper_log.write_text("something is in use\n")
+        os.kill(runner.keeper_status()["pid"], signal.SIGKILL)
+        return True
+
+    monkeypatch.setattr("node.testnet.runners.proc.tell_to_end", kill)
+    runner.down_timeout = 3600.0  # which the limit of a test is below
+    with pytest.raises(TestnetFailed, match="not all of it could be removed: something is in use"):
+        runner.down()
+    assert not (testnets / "ended").exists()
