@@ -18,7 +18,7 @@ from node.types import MILLISECOND
 SHORTENED = ("eclipse", "spammers")
 """Rather seconds than minutes: the sweep runs these longer."""
 
-COSTLY = ("droppers-50", "replayers", "ring", "sybils")
+COSTLY = ("droppers-50", "replayers", "ring", "slanderers", "sybils")
 """Whose promises others ask for at half of the cost."""
 
 REGRESSIONS: tuple[tuple[str, int], ...] = (

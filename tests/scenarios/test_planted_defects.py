@@ -11,7 +11,7 @@ from node.testnet.run.verdict import Verdict
 from node.testnet.runners.sim import SimRunner
 from tests.testnet.defects import DEFECTS, planted
 
-COSTLY = ("dedup_off",)
+COSTLY = ("dedup_off", "never_dials_again")
 """Whose like `test_defects` plants at a third of the cost."""
 
 

@@ -35,7 +35,7 @@ def promises_broken(scenario: Scenario, seed: int) -> tuple[dict[str, int], list
 
 def test_droppers_that_advertise_are_found_out_and_the_honest_are_not() -> None:
     scenario = Scenario(
-        name="advertisers", title="", nodes=7, link=LOSSY, roles=((DROPPER, 2),), size=20_000, rate=2.0, seconds=60
+        name="advertisers", title="", nodes=7, link=LOSSY, roles=((DROPPER, 2),), size=20_000, rate=2.0, seconds=35
     )
     found, violations = promises_broken(scenario, 1)
     assert violations == []
