@@ -67,7 +67,14 @@ async def _run(node: Node, ending: Ending) -> int:
 
     loop.set_exception_handler(on_unhandled)
     loop.add_reader(ending, end, None)
-    await node.start()
+    starting = loop.create_task(node.start())
+    either: list[asyncio.Future[Any]] = [starting, ended]
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():  # its addresses may be names, for which nobody waits who is told to end
+        starting.cancel()
+        await asyncio.wait([starting])
+    if not starting.cancelled():
+        starting.result()
     watch = loop.create_task(node.wait())
     watch.add_done_callback(lambda task: end(None if task.cancelled() else task.exception()))
     error = await ended

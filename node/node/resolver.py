@@ -1,17 +1,13 @@
-"""Host names to IP addresses, without ever holding up the node or its end.
-
-Knows nothing of peers. A look-up runs in a daemon thread of its own: the event loop's thread pool would make the end
-of the process wait for a name server that does not answer.
-"""
+"""Host names to IP addresses, without ever holding up the node or its end. Knows nothing of peers."""
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
 import socket
-import threading
 from collections.abc import Callable
 
+from node.transport.addresses import look_up
 from node.types import Address
 
 __all__ = ["Names", "ResolutionError", "family_of", "resolve"]
@@ -42,14 +38,16 @@ async def resolve(address: Address, family: socket.AddressFamily = socket.AF_UNS
     host, port = address
     if _is_literal(host):
         return (address,)
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[tuple[Address, ...]] = loop.create_future()
-    threading.Thread(target=_look_up, args=(host, port, family, loop, answer), daemon=True).start()
     try:
         async with asyncio.timeout(LOOKUP_TIMEOUT):
-            return await answer
+            hosts = await look_up(host, family)
     except TimeoutError as error:
         raise ResolutionError(f"no answer within {LOOKUP_TIMEOUT:g} seconds") from error
+    except OSError as error:
+        raise ResolutionError(error.strerror or str(error)) from error
+    except UnicodeError as error:
+        raise ResolutionError("not a host name") from error
+    return tuple((item, port) for item in hosts)[:ADDRESSES_PER_NAME_MAX]
 
 
 class Names:
@@ -71,35 +69,3 @@ def _is_literal(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _look_up(
-    host: str,
-    port: int,
-    family: socket.AddressFamily,
-    loop: asyncio.AbstractEventLoop,
-    answer: asyncio.Future[tuple[Address, ...]],
-) -> None:
-    outcome: tuple[Address, ...] | ResolutionError
-    try:
-        found = socket.getaddrinfo(host, port, family=family, type=socket.SOCK_DGRAM)
-        hosts = dict.fromkeys(str(entry[4][0]) for entry in found)
-        outcome = tuple((item, port) for item in hosts)[:ADDRESSES_PER_NAME_MAX]
-    except OSError as error:
-        outcome = ResolutionError(error.strerror or str(error))
-    except UnicodeError:
-        outcome = ResolutionError("not a host name")
-    if not loop.is_closed():
-        try:
-            loop.call_soon_threadsafe(_settle, answer, outcome)
-        except RuntimeError:
-            return  # the loop was closed between the two lines; nobody waits for the answer any more
-
-
-def _settle(answer: asyncio.Future[tuple[Address, ...]], outcome: tuple[Address, ...] | ResolutionError) -> None:
-    if answer.done():
-        return
-    if isinstance(outcome, ResolutionError):
-        answer.set_exception(outcome)
-    else:
-        answer.set_result(outcome)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 
 from node.errors import Code, ConnectionFailed, StartError
 from node.types import Address, format_address
@@ -18,6 +19,7 @@ __all__ = [
     "listening",
     "listening_address",
     "literal_address",
+    "look_up",
     "plain_host",
     "resolve",
     "socket_address",
@@ -81,15 +83,49 @@ async def resolve(address: Address, *, family: int = socket.AF_UNSPEC, seconds: 
     if literal is not None:
         return literal
     host, port = address
-    loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(seconds):
-            found = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_DGRAM)
+            hosts = await look_up(host, family)
     except TimeoutError as error:
         raise ConnectionFailed(Code.HANDSHAKE_FAILED, f"looking up {host!r} took longer than {seconds} s") from error
     except (OSError, UnicodeError) as error:
         raise ConnectionFailed(Code.HANDSHAKE_FAILED, f"cannot look up {host!r}: {_reason(error)}") from error
-    return plain_host(str(found[0][4][0])), port
+    return plain_host(hosts[0]), port
+
+
+async def look_up(host: str, family: int) -> list[str]:
+    """The addresses of a host name, in the resolver's order; OSError or UnicodeError if there are none.
+
+    It runs in a daemon thread of its own: with the pool of the event loop the end of the process would wait for a name
+    server that does not answer.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[list[str]] = loop.create_future()
+    threading.Thread(target=_look_up, args=(host, family, loop, answer), daemon=True).start()
+    return await answer
+
+
+def _look_up(host: str, family: int, loop: asyncio.AbstractEventLoop, answer: asyncio.Future[list[str]]) -> None:
+    found: list[str] | OSError | UnicodeError
+    try:
+        entries = socket.getaddrinfo(host, None, family=family, type=socket.SOCK_DGRAM)
+        found = list(dict.fromkeys(str(entry[4][0]) for entry in entries))
+    except (OSError, UnicodeError) as error:
+        found = error
+    if not loop.is_closed():
+        try:
+            loop.call_soon_threadsafe(_settle, answer, found)
+        except RuntimeError:
+            return  # the loop was closed between the two lines; nobody waits for the answer any more
+
+
+def _settle(answer: asyncio.Future[list[str]], found: list[str] | OSError | UnicodeError) -> None:
+    if answer.done():
+        return
+    if isinstance(found, list):
+        answer.set_result(found)
+    else:
+        answer.set_exception(found)
 
 
 async def listening_address(transport: str, address: Address) -> Address:

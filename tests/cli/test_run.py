@@ -16,7 +16,10 @@ from types import ModuleType
 
 import pytest
 
-from node.cli.run import _loop_factory
+from node.cli.ending import Ending
+from node.cli.run import _loop_factory, _run
+from node.config import NetworkConfig
+from node.node import Node
 from tests.ports import two_in_a_row
 
 pytestmark = pytest.mark.loopback
@@ -277,3 +280,14 @@ def test_uvloop_is_used_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -
     installed.new_event_loop = asyncio.new_event_loop  # type: ignore[attr-defined]  # all that is asked of it
     monkeypatch.setitem(sys.modules, "uvloop", installed)
     assert _loop_factory() is asyncio.new_event_loop
+
+
+def test_a_start_that_waits_for_a_name_ends_at_once() -> None:
+    class Waiting(Node):
+        async def start(self) -> None:
+            signal.raise_signal(signal.SIGTERM)
+            await asyncio.Event().wait()
+
+    with Ending() as ending:
+        node = Waiting(NetworkConfig(port=0, data_dir=""))
+        assert asyncio.run(asyncio.wait_for(_run(node, ending), DEADLINE)) == 0

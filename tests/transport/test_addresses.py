@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import threading
 
 import pytest
 
@@ -80,6 +82,27 @@ async def test_a_name_is_looked_up() -> None:
 async def test_a_name_that_nobody_has_is_a_failed_connection() -> None:
     with pytest.raises(ConnectionFailed, match=r"cannot look up 'no-such-host\.invalid'"):
         await resolve(("no-such-host.invalid", 80), seconds=5)
+
+
+def test_a_name_server_that_does_not_answer_holds_up_neither_the_caller_nor_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gate = threading.Event()
+    look_up = socket.getaddrinfo
+
+    def hang(host: str, *arguments: int, **options: int) -> object:
+        if options:  # whether it is an address is asked without any
+            gate.wait(10)
+        return look_up(host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    try:
+        with pytest.raises(ConnectionFailed, match=r"looking up 'seed\.example' took longer than 0\.01 s"):
+            asyncio.run(resolve(("seed.example", 80), seconds=0.01))
+        # The loop is closed, and whoever looks up is still about it.
+        assert any("_look_up" in thread.name for thread in threading.enumerate())
+    finally:
+        gate.set()
 
 
 @pytest.mark.asyncio
