@@ -23,6 +23,7 @@ from node.core.state import Rememberers, Rows, export_evidence, export_rows, exp
 from node.core.stats import CoreStats
 from node.core.switch import Endpoints
 from node.errors import Code, ConnectionFailed, DecodeError, NotRunning, PositronError, UnknownPeer, UsageError
+from node.gossip.frames import Act
 from node.gossip.gossip import Gossip
 from node.gossip.settings import GossipSettings
 from node.identity.keys import Identity
@@ -319,15 +320,19 @@ class Machine:
         self.peers.mark_down(self.known(target).node_id, "marked down")
         self._router.settle(now)
 
-    def take_statement(self, target: NodeId | Address, body: bytes, signature: bytes, now: Instant) -> None:
-        """Takes in a signed statement of that peer, as if it had come over a connection with it.
+    def take(self, target: NodeId | Address, kind: MessageType, body: bytes, signature: bytes, now: Instant) -> None:
+        """Takes in what somebody signed, as if that peer had sent it over a connection.
 
-        UnknownPeer; DecodeError if it is not what an honest peer sends, and then the peer is blamed for it.
+        kind: GOSSIP_MESSAGE, a broadcast of whomever, or TRUST_UPDATE, a statement of the peer itself. UnknownPeer;
+        DecodeError if it is not what an honest peer sends, and then the peer is blamed for it.
         """
         peer = self.known(target).node_id
-        reason = self.trust.receive(peer, MessageType.TRUST_UPDATE, [body, signature], now)
-        if reason is not None:
-            self.peers.blame(peer, reason)
+        if kind is MessageType.GOSSIP_MESSAGE:
+            reason = self.gossip.receive(peer, [Act.MESSAGE, 1, body, signature], now)
+        else:
+            reason = self.trust.receive(peer, kind, [body, signature], now)
+            if reason is not None:
+                self.peers.blame(peer, reason)
         self._router.settle(now)
         if reason is not None:
             raise DecodeError(reason)

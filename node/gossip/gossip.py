@@ -144,17 +144,20 @@ class Gossip:
         """Sends a message about members of the network to everybody."""
         self._publish(kind, payload, now)
 
-    def receive(self, peer: NodeId, fields: list[Value], now: Instant) -> None:
-        """A gossip frame from that peer; never raises for any fields."""
+    def receive(self, peer: NodeId, fields: list[Value], now: Instant) -> str | None:
+        """A gossip frame from that peer; why it was refused, if it was. Never raises for any fields."""
         lane = self._spreader.lanes.get(peer)
         if lane is None:
             self.stats.rejected["unexpected"] += 1
-            return
+            return "unexpected"
+        reason = None
         try:
             self._receive(peer, lane, fields, now)
         except DecodeError as error:
-            self._reject(peer, error.reason)
+            reason = error.reason
+            self._reject(peer, reason)
         self._heard(peer, now)
+        return reason
 
     def send_failed(self, peer: NodeId, message_ids: Sequence[bytes], now: Instant) -> None:
         """That peer did not acknowledge a frame with these messages: it will be told of them again."""

@@ -36,7 +36,7 @@ from node.errors import Code, ConnectionFailed, PositronError, QueueFull, SendTi
 from node.identity.keys import Identity
 from node.impairment.wire import Wire
 from node.messages.packing import Value
-from node.messages.types import Carrier
+from node.messages.types import Carrier, MessageType
 from node.node.chaos import Chaos
 from node.node.goal import Goal, Pursuit
 from node.node.listening import with_the_way_out
@@ -258,10 +258,12 @@ class Engine:
         self.machine.mark_down(target, self.now())
         self._driver.pump()
 
-    def take_statement(self, target: Target, body: bytes, signature: bytes) -> None:
-        """As `Machine.take_statement`."""
-        self.machine.take_statement(target, body, signature, self.now())
-        self._driver.pump()
+    def take(self, target: Target, kind: MessageType, body: bytes, signature: bytes) -> None:
+        """As `Machine.take`."""
+        try:
+            self.machine.take(target, kind, body, signature, self.now())
+        finally:
+            self._driver.pump()
 
     def limit_segments(self, is_impaired: bool) -> None:
         """One datagram per system call while a queueing discipline would drop a batch as one packet."""

@@ -34,6 +34,7 @@ from node.core.state import Rows
 from node.errors import Code, ConnectionFailed, NotRunning, SendTimeout, StartError, UnknownPeer, UsageError
 from node.identity.keys import Identity
 from node.messages.packing import Value
+from node.messages.types import MessageType
 from node.metrics.readings import Observation, RuntimeStats
 from node.node.api_source import ApiSource
 from node.node.blank import blank_snapshot
@@ -61,7 +62,6 @@ __all__ = ["Node"]
 
 SEND_TIMEOUT = 5.0
 """Seconds in which a peer must acknowledge a message of `send_message`, unless the caller says otherwise."""
-
 
 _NO_NEWS = (Code.SHUTDOWN, Code.SELF_CONNECTION, Code.DUPLICATE_IDENTITY)
 """Ends of a dial of which there is nothing to say: this node stops, this node itself, reported as a problem already."""
@@ -290,9 +290,9 @@ class Node:
         """As `PeerManager.mark_peer_down`."""
         self._running().mark_down(named(peer))
 
-    def take_statement(self, peer: PeerName, body: bytes, signature: bytes) -> None:
-        """As `TrustView.handle_update`."""
-        self._running().take_statement(named(peer), body, signature)
+    def take(self, peer: PeerName, kind: MessageType, body: bytes, signature: bytes) -> None:
+        """As `GossipView.handle_message` and `TrustView.handle_update`."""
+        self._running().take(named(peer), kind, body, signature)
 
     # --- what the engine tells (Audience, Witness) --------------------------------------------------------------
 

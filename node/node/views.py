@@ -16,6 +16,7 @@ from node.core.snapshot import NodeSnapshot, PeerSnapshot
 from node.errors import UsageError
 from node.identity.keys import NODE_ID_BYTES, parse_node_id
 from node.messages.packing import Value
+from node.messages.types import MessageType
 from node.node.report import gossip_report, link_report, peer_report, trust_report, trust_stats
 from node.types import Address, NodeId
 
@@ -53,7 +54,7 @@ class Members(Protocol):
     async def broadcast(self, data: dict[str, Value], *, exclude: Iterable[PeerName] | None = None) -> str: ...
     def mark_slow(self, peer: PeerName) -> None: ...
     def mark_down(self, peer: PeerName) -> None: ...
-    def take_statement(self, peer: PeerName, body: bytes, signature: bytes) -> None: ...
+    def take(self, peer: PeerName, kind: MessageType, body: bytes, signature: bytes) -> None: ...
 
 
 class ActivePeers(Mapping[PeerName, dict[str, Any]]):
@@ -120,6 +121,14 @@ class GossipView:
         """Sends a message to every node; returns its id. exclude: peers that get no copy from this node itself."""
         return await self._members.broadcast(message, exclude=exclude)
 
+    async def handle_message(self, message: Sequence[bytes], peer_addr: PeerName) -> None:
+        """Takes in a broadcast that came from that peer by a way of the application's own, and passes it on.
+
+        message: body and signature of its author, as frames of GOSSIP_MESSAGE carry them. Errors as those of
+        `TrustView.handle_update`; a peer that is not active may bring nothing either (`unexpected`).
+        """
+        self._members.take(peer_addr, MessageType.GOSSIP_MESSAGE, *_signed(message))
+
     def get_stats(self) -> dict[str, Any]:
         """Counters since the node began, fit for JSON."""
         return gossip_report(self._members.snapshot().gossip)
@@ -137,11 +146,7 @@ class TrustView:
         message: body and signature, as frames of TRUST_UPDATE carry them. Raises UnknownPeer, NotRunning, UsageError
         for another shape, and DecodeError if no honest peer sends that, for which the peer is blamed.
         """
-        match message:
-            case [bytes(body), bytes(signature)]:
-                self._members.take_statement(peer_addr, body, signature)
-            case _:
-                raise UsageError("a statement is its body and its signature, both bytes")
+        self._members.take(peer_addr, MessageType.TRUST_UPDATE, *_signed(message))
 
     def get_trust(self, peer_addr: PeerName) -> float:
         """0 to 1, higher for a better choice; 0.5 for whoever nothing is known of."""
@@ -158,6 +163,14 @@ class TrustView:
     def get_stats(self) -> dict[str, Any]:
         """Counters since the node began, fit for JSON."""
         return trust_stats(self._members.snapshot().trust)
+
+
+def _signed(message: Sequence[bytes]) -> tuple[bytes, bytes]:
+    match message:
+        case [bytes(body), bytes(signature)]:
+            return body, signature
+        case _:
+            raise UsageError("what somebody signed is its body and its signature, both bytes")
 
 
 def _active(snapshot: NodeSnapshot) -> list[PeerSnapshot]:

@@ -25,8 +25,10 @@ from node import (
 )
 from node.errors import DecodeError, UnknownPeer
 from node.messages.envelope import Sealer
+from node.messages.packing import pack
+from node.transport.shell import random_identity
 from node.trust.statements import statement_payload
-from node.types import SECOND, NodeId
+from node.types import MILLISECOND, SECOND, NodeId
 from tests.node.network import Inbox, network, udp_address
 
 EXPORTS = (
@@ -82,9 +84,9 @@ DEFAULTS = {
 # What the guide names on a node, and how to find it there.
 ON_A_NODE = (
     "udp_transport", "tcp_transport", "peer_manager", "gossip", "identity", "identity.node_id", "identity.sign",
-    "peer_manager.active_peers", "gossip.propagate", "gossip.get_stats", "udp_transport.connections",
-    "udp_transport.get_stats", "tcp_transport.get_stats", "trust_manager", "trust_manager.handle_update",
-    "trust_manager.get_stats",
+    "peer_manager.active_peers", "gossip.propagate", "gossip.handle_message", "gossip.get_stats",
+    "udp_transport.connections", "udp_transport.get_stats", "tcp_transport.get_stats", "trust_manager",
+    "trust_manager.handle_update", "trust_manager.get_stats",
 )  # fmt: skip
 
 # Step 8 of the guide, and Step 3.
@@ -211,6 +213,27 @@ async def test_what_gossip_propagates_reaches_the_others(pair: tuple[Node, Node]
     await one.gossip.propagate(message={"test": "data"})
     assert await inbox.wait_for(1) == [({"test": "data"}, one.identity.node_id)]
     assert two.gossip.get_stats()["delivered"] == 1
+
+
+@pytest.mark.loopback
+@pytest.mark.asyncio
+async def test_a_message_that_gossip_handles_is_delivered_once_everywhere(pair: tuple[Node, Node]) -> None:
+    one, two = pair
+    inboxes = [Inbox(), Inbox()]
+    for known, inbox in zip(pair, inboxes, strict=True):
+        known.register_data_handler(inbox)
+    stranger = random_identity()
+    sealer = Sealer(stranger, network_id="positron", epoch=time.time_ns() // MILLISECOND)
+    sent = sealer.seal(MessageType.GOSSIP_MESSAGE, pack({"test": "data"}), time.time_ns())
+
+    for _ in range(3):
+        await one.gossip.handle_message(message=(sent.body, sent.signature), peer_addr=udp_address(two))
+    with pytest.raises(DecodeError, match="bad_signature"):
+        await one.gossip.handle_message(message=(sent.body, b"x" * 64), peer_addr=udp_address(two))
+
+    for inbox in inboxes:
+        assert await inbox.wait_for(1) == [({"test": "data"}, stranger.node_id)]
+    assert two.gossip.get_stats()["delivered"] == one.gossip.get_stats()["delivered"] == 1
 
 
 @pytest.mark.loopback

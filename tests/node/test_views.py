@@ -8,6 +8,7 @@ import pytest
 from node.core.snapshot import NodeSnapshot
 from node.errors import UsageError
 from node.messages.packing import Value
+from node.messages.types import MessageType
 from node.node.views import GossipView, PeerManager, PeerName, TrustView, named
 from tests.metrics.samples import WALL_OFFSET, link, node_id, node_snapshot, peer
 
@@ -19,7 +20,7 @@ class FakeNode:
 
     def __init__(self) -> None:
         self.marked: list[tuple[str, PeerName]] = []
-        self.statements: list[tuple[PeerName, bytes, bytes]] = []
+        self.taken: list[tuple[PeerName, MessageType, bytes, bytes]] = []
 
     def snapshot(self) -> NodeSnapshot:
         links = (link(2, transport="tcp", connection=1), link(2, connection=2), link(4))
@@ -37,8 +38,8 @@ class FakeNode:
     def mark_down(self, peer: PeerName) -> None:
         self.marked.append(("down", peer))
 
-    def take_statement(self, peer: PeerName, body: bytes, signature: bytes) -> None:
-        self.statements.append((peer, body, signature))
+    def take(self, peer: PeerName, kind: MessageType, body: bytes, signature: bytes) -> None:
+        self.taken.append((peer, kind, body, signature))
 
 
 def test_active_peers_are_up_or_slow_and_answer_to_key_and_address() -> None:
@@ -93,16 +94,18 @@ async def test_gossip_propagates_and_counts() -> None:
 
 
 @pytest.mark.asyncio
-async def test_a_statement_is_body_and_signature_and_nothing_else() -> None:
+async def test_what_is_taken_in_is_body_and_signature_and_nothing_else() -> None:
     node = FakeNode()
-    trust = TrustView(node)
-
-    await trust.handle_update([b"body", b"signature"], peer_addr=node_id(2))
-    for other in ([b"body"], [b"body", "text"], b"ab", []):
-        with pytest.raises(UsageError):
-            await trust.handle_update(other, peer_addr=node_id(2))  # type: ignore[arg-type]  # what a caller may do
-
-    assert node.statements == [(node_id(2), b"body", b"signature")]
+    for kind, handle in (
+        (MessageType.TRUST_UPDATE, TrustView(node).handle_update),
+        (MessageType.GOSSIP_MESSAGE, GossipView(node).handle_message),
+    ):
+        await handle([b"body", b"signature"], peer_addr=node_id(2))
+        for other in ([b"body"], [b"body", "text"], b"ab", []):
+            with pytest.raises(UsageError):
+                await handle(other, peer_addr=node_id(2))  # type: ignore[arg-type]  # what a caller may do
+        assert node.taken.pop() == (node_id(2), kind, b"body", b"signature")
+    assert node.taken == []
 
 
 def test_nobody_is_trusted_before_there_is_evidence() -> None:
