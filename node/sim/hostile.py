@@ -258,7 +258,7 @@ def _slander(network: Network, node: SimNode) -> None:
         own = Sealer(identity, network_id=NETWORK_ID, epoch=node.epoch)
         for subject, score in _verdicts(honest, [name for name in names if name != identity.public_key]):
             envelope = _statement(own, subject, score, villain.wall)
-            hearsay.append([envelope.body, envelope.signature])
+            hearsay.append([envelope.body, envelope.signature, node.node_id])
     # Whoever asks this node for what it knows is told what its crowd says.
     node.machine.trust.restore({"statements": hearsay}, villain.now)
     sealer, turns = villain.sealer(), count()

@@ -110,6 +110,10 @@ class StatementTable:
         entry = self._entries.get(key)
         return entry.statement if entry is not None else None
 
+    def rows(self) -> list[tuple[Statement, NodeId]]:
+        """Every statement that counts and the peer that brought it, oldest first."""
+        return [(entry.statement, entry.source) for entry in self._entries.values()]
+
     def issuers(self) -> Iterator[NodeId]:
         """Everybody who said something."""
         return iter(self._by_issuer)

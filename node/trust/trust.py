@@ -413,11 +413,10 @@ class Trust:
 
     def snapshot(self) -> dict[str, list[Value]]:
         """Evidence with bans, statements, and proofs, as plain data in rows."""
-        issuers = list(self._statements.issuers())
-        statements = [statement for issuer in issuers for statement in self._statements.said_by(issuer)]
+        kept = self._statements.rows()
         return {
             "evidence": self.evidence_rows(),
-            "statements": [[item.envelope.body, item.envelope.signature] for item in statements],
+            "statements": [[item.envelope.body, item.envelope.signature, source] for item, source in kept],
             "proofs": list(self._proofs.values()),
         }
 
@@ -450,13 +449,13 @@ class Trust:
 
     def _restore_statement(self, row: Value, now: Instant) -> None:
         match row:
-            case [bytes(body), bytes(signature), *_]:
+            case [bytes(body), bytes(signature), bytes(source), *_] if len(source) == NODE_ID_BYTES:
                 envelope = parse_envelope(body, signature)
             case _:
-                raise DecodeError("malformed", "a kept statement is body and signature")
+                raise DecodeError("malformed", "a kept statement is body, signature and who brought it")
         check_signature(envelope, self._domain, envelope.origin)
         statement = parse_statement(envelope, now + self._settings.wall_offset)
-        self._statements.add(statement, self._own_id)
+        self._statements.add(statement, NodeId(source))
 
     def _restore_proof(self, row: Value, now: Instant) -> None:
         if not isinstance(row, bytes):

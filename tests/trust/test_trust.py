@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from node.messages.envelope import Sealer
 from node.messages.equivocation import Equivocation
 from node.messages.packing import Value, pack, unpack
+from node.trust import statements
 from node.trust.actions import Ban
 from node.trust.evidence import PENALTIES
 from node.trust.trust import DOUBTFUL, KNOWN, PRAISE_MAX, TRUSTED, band_of
@@ -234,11 +235,27 @@ def test_everything_outlives_the_process_and_is_proved_again() -> None:
     assert reborn.stats.penalties["equivocation"] == 0
 
 
+def test_a_peer_that_fills_the_table_pushes_out_its_own_statements_also_after_a_restart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(statements, "STATEMENTS_MAX", 8)
+    trust, flood = make_trust(), Speaker(9)
+    for number in range(1, 7):
+        speaker = Speaker(number)
+        tell(trust, speaker.node_id, speaker.says(STRANGER, 1.0))
+    reborn = make_trust()
+    assert reborn.restore(trust.snapshot(), 0) == 0
+    for number in range(20, 40):
+        tell(reborn, flood.node_id, flood.says(identity(number).public_key, 1.0))
+    issuers = [issuer for issuer, _ in (item.key for item, _ in reborn._statements.rows())]
+    assert issuers == [Speaker(number).node_id for number in range(1, 7)] + 2 * [flood.node_id]
+
+
 def test_rows_that_prove_nothing_are_left_out_and_counted() -> None:
     envelope = Speaker(1).says(STRANGER, 1.0)
     rows: dict[str, list[Value]] = {
         "evidence": [None, [1, 2]],
-        "statements": [[envelope.body, b"s" * 64], "text"],
+        "statements": [[envelope.body, b"s" * 64, STRANGER], "text"],
         "proofs": [b"", 7],
     }
     trust = make_trust()
