@@ -9,13 +9,14 @@ Rows come from peers and are checked here; nothing in them is believed beyond wh
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 from node.errors import DecodeError
 from node.gossip.store import Store
 from node.gossip.window import OriginTable, SequenceWindow
 from node.messages.packing import Value
-from node.types import Instant
+from node.types import Instant, NodeId
 from node.wire.limits import GAP_RANGES_MAX, SEQUENCE_WINDOW, VALUE_ITEMS_MAX
 
 __all__ = ["PREFIX_BYTES", "Claims", "Page", "claims_of", "pages_of", "rows_of"]
@@ -48,9 +49,10 @@ class _Claim:
 
 
 class Claims:
-    """The rows of one page of one peer."""
+    """The rows of one page of one peer. looked_at: authors and messages that `lacking` has compared with them."""
 
     def __init__(self, page: Page, claims: dict[tuple[bytes, int], _Claim]) -> None:
+        self.looked_at = 0
         self._page = page
         self._claims = claims
 
@@ -65,10 +67,12 @@ class Claims:
         for origin in store.origins():
             if origin not in self._page or origin == asker:
                 continue
+            self.looked_at += 1
             prefix = origin[:PREFIX_BYTES]
             if self._has_all(prefix, store.newest(origin)):
                 continue
             for (epoch, sequence), message_id in store.of(origin).items():
+                self.looked_at += 1
                 claim = self._claims.get((prefix, epoch))
                 if claim is not None and claim.has(sequence):
                     continue
@@ -90,14 +94,8 @@ class Claims:
 
     def exceed(self, table: OriginTable) -> bool:
         """Whether the peer has anything that is not in that table."""
-        own: dict[tuple[bytes, int], SequenceWindow] = {
-            (origin[:PREFIX_BYTES], window.epoch): window
-            for origin in table.origins()
-            if origin in self._page
-            for window in table.windows(origin)
-        }
-        for key, claim in self._claims.items():
-            window = own.get(key)
+        for (prefix, epoch), claim in self._claims.items():
+            window = _window_of(table, prefix, epoch)
             if window is None or claim.highest > window.highest:
                 return True
             lead = window.highest - claim.highest
@@ -120,6 +118,8 @@ def rows_of(table: OriginTable, page: Page) -> list[Value]:
         if origin in page:
             prefix = origin[:PREFIX_BYTES]
             rows.extend([prefix, window.epoch, window.highest, _gaps_of(window)] for window in table.windows(origin))
+            if len(rows) >= VALUE_ITEMS_MAX:
+                break
     return rows[:VALUE_ITEMS_MAX]
 
 
@@ -135,6 +135,14 @@ def claims_of(page: Page, rows: list[Value]) -> Claims:
             case _:
                 raise DecodeError("malformed", "a row of a sync of another shape")
     return Claims(page, claims)
+
+
+def _window_of(table: OriginTable, prefix: bytes, epoch: int) -> SequenceWindow | None:
+    origins = table.origins()
+    place = bisect_left(origins, NodeId(prefix))
+    if place == len(origins) or not origins[place].startswith(prefix):
+        return None
+    return next((window for window in table.windows(origins[place]) if window.epoch == epoch), None)
 
 
 def _gaps_of(window: SequenceWindow) -> Value:

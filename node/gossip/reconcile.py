@@ -25,6 +25,10 @@ __all__ = ["Reconciler"]
 GRACE: Duration = 300 * MILLISECOND
 """A message this young is left to the mesh, whose copies are probably under way."""
 
+LOOKS_PER_PAGE = 2048
+"""Messages that may be compared with one page of a peer: an exchange of all that a node keeps, both ways, takes what a
+peer may send in a second, and whoever wants that done all the time is answered twice a second."""
+
 EXPLORE_INTERVAL: Duration = 5 * SECOND
 EXPLORE_PEERS = 2
 """Peers outside the mesh with which a difference is looked into every so often, whatever the heartbeats say: who owns a
@@ -117,11 +121,13 @@ class Reconciler:
         state = self._syncs.get(peer)
         if state is None:
             return
-        if not state.pages.take(1, now):
+        if state.pages.wait(now):
             self._stats.rate_limited += 1
             return
         since = self._admission.instant_of(frame.since, peer)
         lacking = frame.claims.lacking(self._admission.store, since=since, before=now - GRACE, count=SYNC_IDS_MAX)
+        # What costs more than a page should is paid for by the pages that follow.
+        state.pages.take(1 + frame.claims.looked_at // LOOKS_PER_PAGE, now)
         self._spreader.tell([peer], lacking, Urgency.MISSED)
         is_behind = frame.claims.exceed(self._admission.origins)
         state.found += len(lacking) + frame.told

@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 
 from node.gossip.frames import Act
+from node.gossip.reconcile import LOOKS_PER_PAGE
+from node.gossip.store import Retained
 from node.messages.frame import parse_frame
 from node.messages.packing import Value
-from node.types import SECOND
+from node.types import MILLISECOND, SECOND
 from node.wire.limits import SYNC_IDS_MAX, SYNC_PAGES_MAX, SYNC_ROWS_BURST, SYNC_ROWS_MAX, SYNC_ROWS_PER_SECOND
-from tests.gossip.world import STRANGER, Mesh, Single, seal
+from tests.gossip.world import STRANGER, WALL, Mesh, Single, seal
 
 
 def test_the_end_that_dialled_asks_at_once() -> None:
@@ -67,3 +69,17 @@ def test_the_young_are_left_to_the_mesh() -> None:
     single.message(seal(), now=SECOND)
     assert len(single.receive(5, 2, b"digest 8", 0, b"", b"", [], 0, now=SECOND)) == 1
     assert len(single.receive(5, 2, b"digest 8", 0, b"", b"", [], 0, now=2 * SECOND)) == 2
+
+
+def test_a_page_that_has_a_node_look_at_all_it_keeps_costs_its_peer_so_many_more() -> None:
+    single, kept = Single(), 8 * LOOKS_PER_PAGE
+    for number in range(kept):
+        single.node._admission.store.add(
+            number.to_bytes(16, "big"), Retained(b"", b"", STRANGER.public_key, 1, number + 1, 1, arrived_at=SECOND)
+        )
+    future = (WALL + 60 * SECOND) // MILLISECOND
+    for second in range(2, 22):
+        for _ in range(2 * SYNC_PAGES_MAX):
+            single.receive(5, 2, b"digest 8", future, b"", b"", [], 0, now=second * SECOND)
+    answered = 20 * 2 * SYNC_PAGES_MAX - single.node.stats.rate_limited
+    assert answered <= (20 * 2 + 4) * SYNC_PAGES_MAX // 9 + 1
