@@ -96,11 +96,11 @@ def _list(options: argparse.Namespace, say: _Printer) -> int:
 def _run(options: argparse.Namespace, say: _Printer) -> int:
     chosen = _scenarios(options)
     code = OK
-    for scenario in chosen:
-        with _writing(options.history) as on_network:
+    with _writing(options.history) as on_network:
+        for scenario in chosen:
             outcome = run(scenario, options.seed, is_cheap=options.cheap_crypto, on_network=on_network)
-        _tell(outcome, options, say)
-        code = code if outcome.is_passed else FAILED
+            _tell(outcome, options, say)
+            code = code if outcome.is_passed else FAILED
     return code
 
 
@@ -155,7 +155,8 @@ def _replay(options: argparse.Namespace, say: _Printer) -> int:
                 say(json.dumps(record.as_json()))
     _tell(outcome, options, say)
     if options.digest and outcome.digest != options.digest:
-        say(f"another run: digest {outcome.digest}, expected {options.digest}")
+        if not options.json:
+            say(f"another run: digest {outcome.digest}, expected {options.digest}")
         return FAILED
     return OK if outcome.is_passed else FAILED
 

@@ -63,6 +63,15 @@ class Scenario:
     without: tuple[str, ...] = ()
     overrides: tuple[tuple[str, float], ...] = ()
 
+    def __post_init__(self) -> None:
+        hostile = sum(count for _, count in self.roles)
+        if self.nodes <= hostile:
+            raise UsageError(f"{self.name} with {self.nodes} nodes: {hostile} are not honest, allowed are more than those")
+        for step in self.steps:
+            if step.at > self.seconds:
+                text = f"{step.text} begins at {step.at:g} s, allowed are so many and more"
+                raise UsageError(f"{self.name} with {self.seconds:g} seconds: {text}")
+
     def changed(self, **changes: float | None) -> Scenario:
         """The same with other numbers, which `overrides` remembers; None changes nothing."""
         true = {name: value for name, value in changes.items() if value not in (None, getattr(self, name))}
@@ -221,7 +230,5 @@ def _command(scenario: Scenario, seed: int, *, is_cheap: bool) -> str:
 def _give_roles(network: Network, scenario: Scenario, random: Random) -> None:
     wanted = [role for role, count in scenario.roles for _ in range(count)]
     candidates = [node for node in network.nodes if node.number >= network.settings.seeds]
-    if len(wanted) > len(candidates):
-        raise UsageError(f"{scenario.name}: {len(wanted)} roles for {len(candidates)} nodes that can have one")
     for node, role in zip(random.sample(candidates, len(wanted)), wanted, strict=True):
         node.role = role

@@ -57,6 +57,13 @@ def test_history_is_written_as_lines_of_json(tmp_path: Path) -> None:
     assert events.count("delivered") == 8
 
 
+def test_the_history_of_several_scenarios_is_that_of_all(tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    call("run", "steady", "loss-10", "--history", str(path), *QUICK)
+    events = [json.loads(line)["event"] for line in path.read_text().splitlines()]
+    assert events.count("delivered") == 16
+
+
 @pytest.mark.usefixtures("broken")
 def test_run_that_breaks_a_promise_ends_with_1_and_names_what_replays_it() -> None:
     code, output = call("run", "steady", "--seed", "5", *QUICK)
@@ -80,6 +87,8 @@ def test_replay_compares_the_digest() -> None:
     code, output = call("replay", "steady", "--seed", "6", "--digest", digest, *QUICK)
     assert code == 1
     assert "another run" in output
+    code, output = call("replay", "steady", "--seed", "6", "--digest", digest, "--json", *QUICK)
+    assert (code, len(output.splitlines())) == (1, 1)
 
 
 def test_sweep_counts_runs_and_deliveries() -> None:
@@ -108,6 +117,9 @@ def test_sweep_may_use_several_processes() -> None:
         ("run", "nope"),
         ("run", "steady", "--nodes", "1"),
         ("run", "steady", "--nodes", "x"),
+        ("run", "steady", "droppers-50", "--nodes", "10"),
+        ("run", "partition", "--seconds", "2"),
+        ("replay", "forgers", "--seed", "1", "--nodes", "2"),
         ("run", "steady", "--seconds", "nan"),
         ("run", "steady", "--seconds", "inf"),
         ("run", "steady", "--seconds", "-1"),
