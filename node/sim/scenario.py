@@ -66,7 +66,9 @@ class Scenario:
     def __post_init__(self) -> None:
         hostile = sum(count for _, count in self.roles)
         if self.nodes <= hostile:
-            raise UsageError(f"{self.name} with {self.nodes} nodes: {hostile} are not honest, allowed are more than those")
+            raise UsageError(
+                f"{self.name} with {self.nodes} nodes: {hostile} are not honest, allowed are more than those"
+            )
         for step in self.steps:
             if step.at > self.seconds:
                 text = f"{step.text} begins at {step.at:g} s, allowed are so many and more"

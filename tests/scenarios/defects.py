@@ -270,7 +270,7 @@ DEFECTS = (
     Defect(
         "suspicion never refuted",
         _replaced(Membership, "_refute", _nothing),
-        small(steps=(Step(1, steps.pause(2, 2.3), "two stand still"),)),
+        small(nodes=LINKS_ALL_MAX + 3, seconds=4, steps=(Step(1, steps.pause(2, 2.3), "two stand still"),)),
         ("views-agree",),
     ),
     Defect("an edge gives each as much as all", _bounds_no_edge, _SLANDER, ("trust-is-earned",)),

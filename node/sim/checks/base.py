@@ -111,6 +111,12 @@ class Situation:
         return sorted(number for number, life in self.lives.items() if life.is_honest and not life.is_over)
 
     @property
+    def has_one_honest(self) -> bool:
+        """Whether one honest node runs among hostile ones."""
+        living = [life.is_honest for life in self.lives.values() if not life.is_over]
+        return sum(living) == 1 and len(living) > 1
+
+    @property
     def is_cut(self) -> bool:
         """Whether some nodes cannot reach some others now."""
         return any(end == FOREVER for _, end in self.cuts)

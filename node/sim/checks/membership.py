@@ -13,6 +13,9 @@ from node.types import MILLISECOND, SECOND, Duration, Instant
 __all__ = ["Beliefs", "CrashesAreKnown", "HonestStayUnpunished", "NoFalseDeaths", "ViewsAgree"]
 
 CRASH_KNOWN_WITHIN: Duration = 4 * SECOND
+UNCONFIRMED_WITHIN: Duration = 2 * SECOND
+"""More than that, where the only honest node that is left waits for hostile ones to confirm what it finds."""
+
 LEAVE_KNOWN_WITHIN: Duration = 1 * SECOND
 VIEWS_AGREE_WITHIN: Duration = 5 * SECOND
 """After a start, the end of a cut or of a pause."""
@@ -66,7 +69,10 @@ class Beliefs:
 
 
 class CrashesAreKnown(Check):
-    """A node that died, or left, is known as gone to every live node within 4 s (1 s)."""
+    """A node that died, or left, is known as gone to every live node within 4 s (1 s).
+
+    The only honest node beside hostile ones has 2 s more.
+    """
 
     name = "crashes-are-known"
 
@@ -91,8 +97,9 @@ class CrashesAreKnown(Check):
             self._open.pop(record.node, None)
 
     def tick(self, now: Instant) -> None:
+        grace = UNCONFIRMED_WITHIN if self.situation.has_one_honest else 0
         for gone, (since, deadline) in list(self._open.items()):
-            if deadline <= now:
+            if deadline + grace <= now:
                 del self._open[gone]
                 self._judge(gone, since, deadline)
 

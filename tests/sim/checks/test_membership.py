@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from node.sim.checks.base import Check
 from node.sim.checks.membership import CrashesAreKnown, HonestStayUnpunished, NoFalseDeaths, ViewsAgree
 from tests.sim.checks.judging import Judge
@@ -26,6 +28,21 @@ def test_crash_that_somebody_has_not_noticed_in_time_is_found() -> None:
     judge.say(20, 2, "crashed")
     down(judge, 22, 0, 2)
     assert judge.finish(30) == ["1: node-2"]
+
+
+@pytest.mark.parametrize(
+    ("hostile", "noticed_at", "found"), [(1, 25.5, []), (0, 25.5, ["0: node-2"]), (1, 26.5, ["0: node-2"])]
+)
+def test_the_only_honest_node_among_hostile_ones_has_more_time(
+    hostile: int, noticed_at: float, found: list[str]
+) -> None:
+    judge = friends(CrashesAreKnown)
+    judge.start(*range(3, 3 + hostile), is_honest=False)
+    judge.say(20, 2, "crashed")
+    judge.say(20, 1, "crashed")
+    down(judge, 21, 0, 1)
+    down(judge, noticed_at, 0, 2)
+    assert judge.finish(30) == found
 
 
 def test_crash_that_all_noticed_in_time_is_measured() -> None:
