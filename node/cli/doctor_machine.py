@@ -18,7 +18,7 @@ from node.cli.finding import Finding, Verdict
 from node.config import FIELDS, NetworkConfig, format_address
 from node.config.network import KEY_FILE
 from node.errors import StartError
-from node.node.probe import KernelFeatures, kernel_features
+from node.node.probe import KernelFeatures, kernel_features, listening_place
 
 __all__ = ["clock", "descriptors", "kernel", "key", "ports"]
 
@@ -46,6 +46,9 @@ def ports(config: NetworkConfig, running: str) -> Iterator[Finding]:
             continue
         try:
             _listen(host, port, kind)
+        except StartError as error:
+            cure = "choose an address of this machine, or check the spelling of the name and the DNS of this machine"
+            yield Finding(subject=subject, verdict=Verdict.FAILED, detail=str(error), cure=cure)
         except OSError as error:
             yield _taken(subject, field, where, error, running)
         else:
@@ -54,6 +57,7 @@ def ports(config: NetworkConfig, running: str) -> Iterator[Finding]:
 
 
 def _listen(host: str, port: int, kind: socket.SocketKind) -> None:
+    host, _ = listening_place("TCP" if kind == socket.SOCK_STREAM else "UDP", (host, port))
     found = socket.getaddrinfo(host, port, type=kind, flags=socket.AI_PASSIVE)[0]
     with socket.socket(found[0], kind) as sock:
         if kind == socket.SOCK_STREAM:

@@ -5,13 +5,14 @@ Each function opens what it needs, closes it again, and leaves nothing behind; n
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import time
 from dataclasses import dataclass
 
 from node.errors import Code, ConnectionFailed
-from node.transport.addresses import resolve, socket_address
+from node.transport.addresses import listening_address, resolve, socket_address
 from node.transport.settings import TransportSettings
 from node.transport.tcp_transport import TCPTransport
 from node.transport.udp_socket import (
@@ -25,7 +26,7 @@ from node.transport.udp_socket import (
 from node.transport.udp_transport import UDPTransport
 from node.types import Address, to_seconds
 
-__all__ = ["KernelFeatures", "kernel_features", "path_mtu", "reach"]
+__all__ = ["KernelFeatures", "kernel_features", "listening_place", "path_mtu", "reach"]
 
 _PROBE = b"positron doctor"
 """No frame of the node's protocol: whoever gets it acknowledges it and does nothing."""
@@ -60,6 +61,11 @@ def kernel_features() -> KernelFeatures:
             receive_buffer=_granted(sock, socket.SO_RCVBUF),
             send_buffer=_granted(sock, socket.SO_SNDBUF),
         )
+
+
+def listening_place(transport: str, address: Address) -> Address:
+    """Where a node would listen that was given that address, looked up as the node does it; StartError if nowhere."""
+    return asyncio.run(listening_address(transport, address))
 
 
 def path_mtu(address: Address) -> int | None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import resource
 import socket
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,6 +50,26 @@ def test_an_address_of_another_machine_cannot_be_listened_on() -> None:
     found = list(ports(NetworkConfig(host="192.0.2.77", enable_tcp=False, enable_http=False), ""))
     assert [finding.verdict for finding in found] == [Verdict.FAILED, Verdict.SKIPPED, Verdict.SKIPPED]
     assert "--host" in found[0].cure
+
+
+def test_a_name_server_that_does_not_answer_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = threading.Event()
+    look_up = socket.getaddrinfo
+
+    def hang(host: str, *arguments: int, **options: int) -> object:
+        if "family" in options:  # whether it is an address is asked otherwise
+            gate.wait(10)
+        return look_up(host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    monkeypatch.setattr("node.transport.addresses.LISTEN_LOOKUP_SECONDS", 0.01)
+    try:
+        found = list(ports(NetworkConfig(host="seed.example", metrics_host="seed.example", port=9000), ""))
+    finally:
+        gate.set()
+    assert [finding.verdict for finding in found] == [Verdict.FAILED] * 3
+    assert "took longer than" in found[0].detail
+    assert "DNS" in found[0].cure
 
 
 def test_a_key_file_is_looked_at_and_never_made(tmp_path: Path) -> None:
