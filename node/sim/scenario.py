@@ -66,12 +66,11 @@ class Scenario:
     def __post_init__(self) -> None:
         hostile = sum(count for _, count in self.roles)
         if self.nodes <= hostile:
-            raise UsageError(
-                f"{self.name} with {self.nodes} nodes: {hostile} are not honest, allowed are more than those"
-            )
+            text = f"{hostile} of them are hostile; allowed are {hostile + 1} and more"
+            raise UsageError(f"{self.name} with {self.nodes} nodes: {text}")
         for step in self.steps:
             if step.at > self.seconds:
-                text = f"{step.text} begins at {step.at:g} s, allowed are so many and more"
+                text = f"its step {step.text!r} begins at {step.at:g} s; allowed is that and more"
                 raise UsageError(f"{self.name} with {self.seconds:g} seconds: {text}")
 
     def changed(self, **changes: float | None) -> Scenario:
