@@ -6,6 +6,7 @@ that asks one question starts fast.
 
 from __future__ import annotations
 
+import errno
 import http.client
 import json
 import math
@@ -78,7 +79,7 @@ class Client:
         connection = http.client.HTTPConnection(self._host, self._port, timeout=timeout)
         headers = self._headers | ({"Content-Type": "application/json"} if body is not None else {})
         try:
-            connection.connect()
+            _connect(connection, timeout)
             with _patience(connection.sock, timeout):
                 connection.request(method, self._prefix + path, body, headers)
                 response = connection.getresponse()
@@ -118,6 +119,27 @@ class Client:
 def _printable(text: str) -> str:
     """One line that moves no cursor and paints nothing: whatever answers may have written it."""
     return "".join(character if character.isprintable() else "?" for character in " ".join(text.split()))
+
+
+def _connect(connection: http.client.HTTPConnection, seconds: float) -> None:
+    """Connects within that time, which the limit of a socket does not hold a name server to; OSError."""
+    failures: list[OSError] = []
+
+    def connect() -> None:
+        try:
+            connection.connect()
+        except OSError as error:
+            failures.append(error)
+        except UnicodeError:
+            failures.append(OSError(errno.EINVAL, "that is no host name"))
+
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        raise TimeoutError
+    if failures:
+        raise failures[0]
 
 
 @contextmanager

@@ -111,6 +111,28 @@ def test_what_does_not_speak_http_is_said_to_be_no_node(said: bytes, words: str)
         Client(url).get("/api/v1/peers")
 
 
+def test_a_name_server_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = threading.Event()
+    look_up = socket.getaddrinfo
+
+    def hang(host: str, *arguments: int, **options: int) -> object:
+        gate.wait(10)
+        return look_up("127.0.0.1", *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    monkeypatch.setattr("node.cli.client.TIMEOUT", 0.01)
+    try:
+        with pytest.raises(CommandFailed, match=r"no answer within 0\.01 seconds"):
+            Client("http://seed.example:1").get("/api/v1/stats")
+    finally:
+        gate.set()
+
+
+def test_a_name_that_cannot_be_one_is_one_line() -> None:
+    with pytest.raises(CommandFailed, match="that is no host name"):
+        Client(f"http://{'x' * 64}.example:1").get("/api/v1/stats")
+
+
 def test_an_answer_that_comes_drop_by_drop_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("node.cli.client.TIMEOUT", 0.5)
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
