@@ -15,6 +15,7 @@ from difflib import get_close_matches
 from node.config.fields import ENVIRONMENT_PREFIX, FIELDS
 from node.config.kinds import Unacceptable
 from node.config.network import ConflictError, NetworkConfig, derived_from, describe
+from node.config.reading import read_file
 from node.errors import ConfigError
 
 __all__ = ["CONFIG_VARIABLE", "NO_VALUE", "URL_VARIABLE", "Loaded", "load", "nearest"]
@@ -100,8 +101,7 @@ def nearest(name: str, names: Sequence[str]) -> str:
 def _take_file(draft: _Draft, path: str) -> None:
     origin = f"file {path}"
     try:
-        with open(path, "rb") as file:
-            content = file.read(_CONFIG_FILE_BYTES_MAX + 1)
+        content = read_file(path, _CONFIG_FILE_BYTES_MAX)
         if len(content) > _CONFIG_FILE_BYTES_MAX:
             draft.problems.append(f"{origin}: larger than {_CONFIG_FILE_BYTES_MAX} bytes")
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 from node.config.fields import FIELDS
 from node.config.kinds import Unacceptable
 from node.config.network import NetworkConfig
+from node.config.reading import read_file
 from node.errors import StartError
 
 __all__ = ["read_token"]
@@ -21,8 +22,7 @@ def read_token(config: NetworkConfig) -> str:
         return config.api_token
     where = f"api_token_file {config.api_token_file}"
     try:
-        with open(config.api_token_file, "rb") as file:
-            content = file.read(_FILE_BYTES_MAX + 1)
+        content = read_file(config.api_token_file, _FILE_BYTES_MAX)
     except OSError as error:
         raise StartError(f"{where} cannot be read: {error.strerror or error}") from error
     kind = FIELDS["api_token"].kind
