@@ -50,7 +50,9 @@ class Client:
         except ValueError:
             host, port = None, None
             parts = urlsplit("")
-        if parts.scheme != "http" or not host or port == 0 or parts.query or parts.fragment or parts.username:
+        is_visible = self.url.isascii() and self.url.isprintable() and " " not in self.url
+        extra = parts.query or parts.fragment or parts.username
+        if parts.scheme != "http" or not host or port == 0 or extra or not is_visible:
             raise CommandMisused(f"url {url!r}: allowed is http://HOST:PORT")
         self._host = host
         self._port = port or 80

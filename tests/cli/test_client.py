@@ -179,6 +179,9 @@ def test_no_node_is_one_line_that_says_where_it_was_looked_for_and_how_to_look_e
         "http://h:0",
         "ftp://x",
         "http://u@h",
+        "http://a b",
+        "http://h/\u00fc",
+        "http://h/a\nb",
     ],
 )
 def test_an_impossible_url_is_a_misuse(url: str) -> None:
