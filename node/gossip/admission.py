@@ -16,7 +16,7 @@ from node.messages.envelope import Envelope, check_network, check_signature, par
 from node.messages.equivocation import Equivocation
 from node.messages.skew import Clocks, check_freshness
 from node.messages.types import MessageType
-from node.types import MILLISECOND, Instant, NodeId
+from node.types import Instant, NodeId
 
 __all__ = ["NOTICES", "Admission"]
 
@@ -51,10 +51,6 @@ class Admission:
         if self._is_known(envelope):
             self._check_again(envelope)
             raise DecodeError("replayed")
-
-    def instant_of(self, timestamp: int, peer: NodeId) -> Instant:
-        """When that peer's clock showed those wall milliseconds, as far as its clock is known."""
-        return timestamp * MILLISECOND - (self._clocks.of(peer) or 0) - self.wall_offset
 
     def accept(self, envelope: Envelope, hops: int, now: Instant) -> Retained:
         """Remembers a message, and keeps it for others."""

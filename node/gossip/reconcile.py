@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from node.gossip.admission import Admission
 from node.gossip.budget import Budget
-from node.gossip.claims import pages_of, rows_of
+from node.gossip.claims import Page, pages_of, rows_of
 from node.gossip.frames import Act, Urgency, encode
 from node.gossip.mesh import Mesh
 from node.gossip.settings import GossipSettings
@@ -24,6 +24,9 @@ __all__ = ["Reconciler"]
 
 GRACE: Duration = 300 * MILLISECOND
 """A message this young is left to the mesh, whose copies are probably under way."""
+
+TRANSIT: Duration = 200 * MILLISECOND
+"""Time that a page may take to come: later ones do not tell of what came here in the first moments of their sender."""
 
 LOOKS_PER_PAGE = 2048
 """Messages that may be compared with one page of a peer: an exchange of all that a node keeps, both ways, takes what a
@@ -56,6 +59,7 @@ class Reconciler:
         self._spreader = spreader
         self._stats = stats
         self._began_at = settings.epoch
+        self._wall_offset = settings.wall_offset
         self._random = random
         self._syncs = Syncs()
         self._explore_at: Instant = 0
@@ -124,7 +128,8 @@ class Reconciler:
         if state.pages.wait(now):
             self._stats.rate_limited += 1
             return
-        since = self._admission.instant_of(frame.since, peer)
+        # By no clock but this one: that of a peer that has just begun is not known yet.
+        since = now - frame.age * MILLISECOND - TRANSIT
         lacking = frame.claims.lacking(self._admission.store, since=since, before=now - GRACE, count=SYNC_IDS_MAX)
         # What costs more than a page should is paid for by the pages that follow.
         state.pages.take(1 + frame.claims.looked_at // LOOKS_PER_PAGE, now)
@@ -133,7 +138,7 @@ class Reconciler:
         state.found += len(lacking) + frame.told
         state.is_behind = state.is_behind or is_behind
         if Flag.ANSWER not in frame.flags:
-            self._answer(peer, frame, len(lacking))
+            self._answer(peer, frame, len(lacking), now)
             state.credit = max(state.credit, SYNC_IDS_MAX)
             if lacking or is_behind:
                 return
@@ -149,12 +154,13 @@ class Reconciler:
         self._syncs.begin(peer, len(pages), now)
         for page in pages:
             flags = Flag.LAST if page is pages[-1] else Flag.NONE
-            self._say(peer, flags, page.low, page.high, rows_of(self._admission.origins, page), told=0)
+            self._say(peer, flags, page, rows_of(self._admission.origins, page), 0, now)
 
-    def _answer(self, peer: NodeId, frame: SyncFrame, told: int) -> None:
-        rows = rows_of(self._admission.origins, frame.page)
-        self._say(peer, Flag.ANSWER | frame.flags, frame.page.low, frame.page.high, rows, told=told)
+    def _answer(self, peer: NodeId, frame: SyncFrame, told: int, now: Instant) -> None:
+        self._say(peer, Flag.ANSWER | frame.flags, frame.page, rows_of(self._admission.origins, frame.page), told, now)
 
-    def _say(self, peer: NodeId, flags: Flag, low: bytes, high: bytes, rows: list[Value], *, told: int) -> None:
-        data = encode(Act.SYNC, int(flags), self._syncs.digest(), self.since(), low, high, rows, told)
+    def _say(self, peer: NodeId, flags: Flag, page: Page, rows: list[Value], told: int, now: Instant) -> None:
+        # The clock that the node began with, also where it was set since.
+        age = max(0, (now + self._wall_offset) // MILLISECOND - self.since())
+        data = encode(Act.SYNC, int(flags), self._syncs.digest(), age, page.low, page.high, rows, told)
         self._spreader.say([peer], data)

@@ -5,9 +5,9 @@ A digest is the exclusive or of the ids of everything a node accepted. Two nodes
 have equal digests, but their difference stays the same as long as both accept the same messages: after an exchange
 that found nothing, that difference is agreed, and only another one is a mismatch. So no history needs to be shared.
 
-    frame = [GOSSIP_MESSAGE, 5, flags, digest, since, low, high, rows, told]
+    frame = [GOSSIP_MESSAGE, 5, flags, digest, age, low, high, rows, told]
 
-flags: 1 the answer to one, 2 the last page. since: wall milliseconds from which on the sender wants messages.
+flags: 1 the answer to one, 2 the last page. age: milliseconds before now from which on the sender wants messages.
 rows: what it has (`node.gossip.claims`). told: ids that it has just told the other of.
 
 Knows nothing of links; the gossip service sends what it returns.
@@ -56,7 +56,7 @@ class SyncFrame:
 
     flags: Flag
     digest: int
-    since: int
+    age: int
     page: Page
     claims: Claims
     told: int
@@ -162,13 +162,13 @@ class Syncs:
 def parse_sync(fields: list[Value]) -> SyncFrame:
     """The page in these fields, action left out; DecodeError if anything is wrong."""
     match fields:
-        case [int(flags), bytes(digest), int(since), bytes(low), bytes(high), list(rows), int(told), *_]:
+        case [int(flags), bytes(digest), int(age), bytes(low), bytes(high), list(rows), int(told), *_]:
             if len(digest) != DIGEST_BYTES or len(low) not in (0, PREFIX_BYTES) or len(high) not in (0, PREFIX_BYTES):
                 raise DecodeError("malformed", "a sync with a digest or a range of another length")
-            if told < 0 or since < 0 or flags < 0:
+            if told < 0 or age < 0 or flags < 0:
                 raise DecodeError("malformed", "a negative number in a sync")
             page = Page(low, high)
             known = Flag(flags & (Flag.ANSWER | Flag.LAST))
-            return SyncFrame(known, int.from_bytes(digest, "big"), since, page, claims_of(page, rows), told)
+            return SyncFrame(known, int.from_bytes(digest, "big"), age, page, claims_of(page, rows), told)
         case _:
             raise DecodeError("malformed", "a sync of another shape")
