@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from node.messages.envelope import Envelope
 from node.types import Duration, Instant, NodeId
-from node.wire.limits import RETAINED_MESSAGES_MAX, RETAINED_OVERHEAD_BYTES, SEEN_MESSAGES_MAX
+from node.wire.limits import RETAINED_MESSAGES_MAX, RETAINED_OVERHEAD_BYTES, SEEN_MESSAGES_MAX, SEQUENCE_WINDOW
 
 __all__ = ["Retained", "SeenIds", "Store"]
 
@@ -147,7 +147,15 @@ class Store:
         elif not counts[epoch]:
             del newest[epoch], counts[epoch]
         elif newest[epoch] == message.sequence:
-            # What is left of that epoch came later and was in the author's window then, so it is not far below. A look
-            # at everything that is kept of an author would let it make each message cost as much as 30,000.
-            below = range(message.sequence - 1, 0, -1)
-            newest[epoch] = next(sequence for sequence in below if (epoch, sequence) in siblings)
+            newest[epoch] = _next_below(message.sequence, epoch, siblings)
+
+
+def _next_below(sequence: int, epoch: int, kept: dict[tuple[int, int], bytes]) -> int:
+    """The highest number below that one that is kept of that epoch."""
+    # What is left came later and was in the author's window then, so it is not far below. A look at everything that is
+    # kept of an author would let it make each message cost as much as 30,000; it is for what a crowd of other authors
+    # had the window of this one forgotten between.
+    for below in range(sequence - 1, max(0, sequence - SEQUENCE_WINDOW), -1):
+        if (epoch, below) in kept:
+            return below
+    return max(number for of_epoch, number in kept if of_epoch == epoch)

@@ -103,3 +103,12 @@ def test_letting_go_of_a_message_does_not_look_at_all_others_of_its_author() -> 
         store._by_origin[ALICE] = Counted(store._by_origin[ALICE])
     store.expire(RETENTION + 40)
     assert (len(store), Counted.looks) == (10, 0)
+
+
+def test_numbers_that_are_far_apart_since_a_crowd_had_their_author_forgotten_cost_no_search() -> None:
+    store = make_store()
+    for number, at in ((1 << 62, 0), (1, SECOND), (7, SECOND)):
+        store.add(identifier(number), message(number, at=at))
+    store.expire(RETENTION + 1)
+    assert store.newest(ALICE) == {1: 7}
+    assert list(store.of(ALICE)) == [(1, 1), (1, 7)]
