@@ -22,8 +22,10 @@ def read_file(path: str, bytes_max: int) -> bytes:
     content = b""
     # Opened so, a pipe is there before anybody writes into it.
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as file:
+        poll = select.poll()  # select(2) knows no more than 1024 descriptors
+        poll.register(file, select.POLLIN)
         while len(content) <= bytes_max:
-            if not select.select([file], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            if not poll.poll(max(0.0, 1e3 * (deadline - time.monotonic()))):
                 raise TimeoutError(errno.ETIMEDOUT, f"nobody wrote it to its end within {PIPE_PATIENCE:g} s")
             chunk = file.read(bytes_max + 1 - len(content))
             if not chunk:

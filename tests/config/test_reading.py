@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import threading
 from pathlib import Path
 
@@ -30,6 +31,20 @@ def test_a_pipe_that_nobody_writes_into_is_an_error(tmp_path: Path, monkeypatch:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(TimeoutError, match="nobody wrote it"):
         read_file(str(tmp_path / "pipe"), 10)
+
+
+def test_a_program_may_have_many_descriptors(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if limits[0] < 1100:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1100, limits[1]))
+    many = [os.open(tmp_path, os.O_RDONLY) for _ in range(1030)]
+    try:
+        assert read_file(str(tmp_path / "file"), 10) == b"x"
+    finally:
+        for one in many:
+            os.close(one)
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_a_directory_is_an_error(tmp_path: Path) -> None:
