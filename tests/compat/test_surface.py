@@ -22,6 +22,7 @@ from node import (
     PeerManager,
     TCPTransport,
     UDPTransport,
+    transport,
 )
 from node.errors import DecodeError, UnknownPeer
 from node.messages.envelope import Sealer
@@ -98,6 +99,13 @@ CONNECTION_KEYS = ("state", "rtt", "rto", "packets_sent", "retransmissions")
 def test_the_package_exports(name: str) -> None:
     assert name in package.__all__
     assert getattr(package, name).__name__ == name
+
+
+@pytest.mark.parametrize("name", ["ConnectionState", "TCPTransport", "UDPTransport"])
+def test_the_transports_are_where_the_guide_imports_them_from(name: str) -> None:
+    assert getattr(transport, name) is getattr(package, name)
+    with pytest.raises(AttributeError, match="has no attribute 'Network'"):
+        transport.Network  # type: ignore[attr-defined]  # noqa: B018 - the access is the test
 
 
 @pytest.mark.parametrize(
