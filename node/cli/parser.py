@@ -139,7 +139,7 @@ def _top(commands: _Commands[argparse.ArgumentParser]) -> None:
     top = _command(
         commands,
         "top",
-        "watch a running node: RTT, RTO, retransmissions, gossip, lateness of its event loop",
+        "watch a running node until q is pressed: RTT, RTO, retransmissions, gossip, lateness of its event loop",
         "top",
         "top --url http://node-1:9464 --url http://node-2:9464",
         "top --once --json",

@@ -18,6 +18,7 @@ from contextlib import contextmanager, nullcontext
 from node.cli.board import Board
 from node.cli.client import Client
 from node.cli.errors import CommandFailed, until_interrupted
+from node.cli.keys import pauses
 from node.cli.target import nodes_of
 
 __all__ = ["top"]
@@ -35,7 +36,7 @@ FIRST_INTERVAL_MAX = 1.0
 
 
 def top(arguments: argparse.Namespace) -> int:
-    """Draws until interrupted; with --once, one picture with rates."""
+    """Draws until interrupted, or left with the key q; with --once, one picture with rates."""
     boards = [(client, Board()) for client in nodes_of(arguments)]
     is_screen = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb" and not arguments.json
     problems = _read(boards)
@@ -47,9 +48,8 @@ def top(arguments: argparse.Namespace) -> int:
         problems = _read(boards)
         _draw(boards, problems, is_json=arguments.json, is_screen=False)
         return 1 if problems else 0
-    with until_interrupted(), _screen() if is_screen else nullcontext():
-        while True:
-            time.sleep(pause)
+    with until_interrupted(), _screen() if is_screen else nullcontext(), pauses() as is_left_in:
+        while not is_left_in(pause):
             _draw(boards, _read(boards), is_json=arguments.json, is_screen=is_screen)
             pause = arguments.interval
     return 0

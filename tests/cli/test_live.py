@@ -140,8 +140,8 @@ def test_doctor_knows_a_node_that_does_not_tell_it_anything(capsys: pytest.Captu
     assert "--api-token-file" in findings["HTTP API"]["cure"]
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_terminal_is_drawn_on_and_given_back_at_the_end(pair: tuple[Node, Node], how: signal.Signals) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, b"xq"])
+def test_a_terminal_is_drawn_on_and_given_back_at_the_end(pair: tuple[Node, Node], how: signal.Signals | bytes) -> None:
     master, slave = pty.openpty()
     command = [sys.executable, "-m", "node.cli.main", "top", "--interval", "0.2", "--url", url_of(pair[0])]
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "100", "LINES": "30"}
@@ -150,7 +150,10 @@ def test_a_terminal_is_drawn_on_and_given_back_at_the_end(pair: tuple[Node, Node
         drawn = b""
         while drawn.count(b"\x1b[H") < 2:
             drawn += os.read(master, 65536)
-        process.send_signal(how)
+        if isinstance(how, bytes):
+            os.write(master, how)
+        else:
+            process.send_signal(how)
         try:
             while more := os.read(master, 65536):
                 drawn += more

@@ -15,6 +15,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from node.cli.keys import pauses
 from node.cli.tables import duration, table
 from node.testnet.commands.chaos import whole
 from node.testnet.commands.watched import Look, Record, Watched
@@ -49,7 +50,7 @@ def add_watch_command(commands: Any, add_common: Any) -> None:
 
 
 def watch(arguments: argparse.Namespace) -> int:
-    """Draws until interrupted; with --once, one picture of three seconds."""
+    """Draws until interrupted, or left with the key q; with --once, one picture of three seconds."""
     from node.testnet.runners import attach
 
     if arguments.web:
@@ -121,11 +122,12 @@ def _follow(runner: ProcRunner, seen: Watched, arguments: argparse.Namespace) ->
             time.sleep(arguments.interval)
     from rich.live import Live
 
-    with Live(screen=False, auto_refresh=False) as live:
-        while True:
+    with Live(screen=False, auto_refresh=False) as live, pauses() as is_left_in:
+        is_left = False
+        while not is_left:
             seen.take(_look(runner))
             live.update(_picture(seen, live.console.width, has_links=arguments.links), refresh=True)
-            time.sleep(arguments.interval)
+            is_left = is_left_in(arguments.interval)
 
 
 def _print(seen: Watched, arguments: argparse.Namespace) -> None:
