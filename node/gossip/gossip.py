@@ -101,10 +101,11 @@ class Gossip:
 
     def peer_up(self, peer: NodeId, now: Instant, *, is_outbound: bool = True) -> None:
         """An active peer is there, or its process is another one; the two find out what each lacks."""
+        was_member = peer in self.mesh
         if peer in self._spreader.lanes:
             self.peer_down(peer, now)
         self._spreader.lanes[peer] = Lane(now, is_outbound=is_outbound)
-        self._graft(self.mesh.add(peer, now, is_outbound=is_outbound))
+        self._graft(self.mesh.add(peer, now, is_outbound=is_outbound, is_member=was_member))
         self._reconciler.peer_up(peer, now, is_outbound=is_outbound)
         if self._maintain_at is None:
             self._maintain_at = now + round(MAINTENANCE_INTERVAL * self._random.uniform(0.9, 1.1))

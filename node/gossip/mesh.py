@@ -138,10 +138,17 @@ class Mesh:
 
     # --- links --------------------------------------------------------------------------------------------------
 
-    def add(self, peer: NodeId, now: Instant, *, is_outbound: bool) -> list[NodeId]:
-        """A link is there; whom to graft at once."""
-        self._links[peer] = _Link(is_outbound)
-        return self.graft(now)
+    def add(self, peer: NodeId, now: Instant, *, is_outbound: bool, is_member: bool = False) -> list[NodeId]:
+        """A link is there; whom to graft at once.
+
+        is_member: the process before was in the mesh. The new one stays, and is told so: it may have grafted this node
+        already, with a frame that came before the one by which it is known to be new.
+        """
+        link = self._links[peer] = _Link(is_outbound)
+        if not is_member:
+            return self.graft(now)
+        self._admit(link)
+        return [peer, *self.graft(now)]
 
     def remove(self, peer: NodeId, now: Instant) -> list[NodeId]:
         """A link is gone; whom to graft instead."""

@@ -289,6 +289,23 @@ def test_what_was_agreed_with_a_process_does_not_bind_the_next_one() -> None:
     assert {peer for peer, members in meshes.items() if mesh.ids[7] in members} == set(meshes[mesh.ids[7]])
 
 
+def test_a_new_process_that_has_grafted_before_it_is_known_to_be_new_stays_in_both_meshes() -> None:
+    mesh = Mesh(20, population=100)
+    mesh.link_all()
+    mesh.run(2)
+    ids, fresh = mesh.ids, make_gossip(mesh.identities[7], epoch=EPOCH + 5000, population=100)
+    mesh.nodes[ids[7]] = fresh
+    for peer in ids[:7] + ids[8:]:
+        fresh.peer_up(peer, mesh.now)
+    mesh.run(0.1)  # what it grafts comes before the word that it is new
+    for peer in ids[:7] + ids[8:]:
+        mesh.nodes[peer].peer_up(ids[7], mesh.now)
+    mesh.run(0.5)
+    assert fresh.mesh.members()
+    for peer in ids[:7] + ids[8:]:
+        assert (peer in fresh.mesh) == (ids[7] in mesh.nodes[peer].mesh)
+
+
 def test_a_peer_that_grafts_again_and_again_is_refused_once_a_second() -> None:
     mesh = Mesh(20, population=100)
     mesh.link_all()
