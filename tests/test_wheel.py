@@ -86,6 +86,7 @@ def test_a_testnet_comes_up_is_watched_and_goes_down(installed: Installed) -> No
             with urllib.request.urlopen(f"{page.stdout.readline().strip()}overview", timeout=DEADLINE) as answer:
                 assert b"Testnet overview" in answer.read()
             page.terminate()
+            assert page.wait(DEADLINE) == 0
     finally:
         installed.run("testnet", "down", "--name", name)
 

@@ -3,19 +3,12 @@ from __future__ import annotations
 import os
 import select
 import signal
-from collections.abc import Iterator
 
 import pytest
 
 from node.cli.ending import SIGNALS, Ending
 
-
-@pytest.fixture(autouse=True)
-def handlers() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("handlers")
 
 
 @pytest.mark.parametrize("number", SIGNALS)

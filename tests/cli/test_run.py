@@ -282,6 +282,7 @@ def test_uvloop_is_used_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -
     assert _loop_factory() is asyncio.new_event_loop
 
 
+@pytest.mark.usefixtures("handlers")
 def test_a_start_that_waits_for_a_name_ends_at_once() -> None:
     class Waiting(Node):
         async def start(self) -> None:

@@ -16,7 +16,7 @@ NAME = f"test-{os.getpid()}-held"
 PROJECT = f"positron-{NAME}"
 
 
-def testnet(*words: str) -> subprocess.CompletedProcess[str]:
+def run(*words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "node.testnet.main", *words, "--name", NAME]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
@@ -27,15 +27,15 @@ def test_a_network_that_somebody_else_uses_is_named_and_goes_another_time(
 ) -> None:
     for name, value in {**images, "XDG_RUNTIME_DIR": str(tmp_path_factory.mktemp("rt"))}.items():
         monkeypatch.setenv(name, value)
-    begun = testnet("up", "--runner", "docker", "-n", "1", "--no-build", "--no-monitoring")
+    begun = run("up", "--runner", "docker", "-n", "1", "--no-build", "--no-monitoring")
     stranger = docker(
         "create", "--network", f"{PROJECT}_mgmt", "--entrypoint", "sleep", images["POSITRON_IMAGE"], "300"
     ).strip()
     try:
         docker("start", stranger)
-        held = testnet("down")
+        held = run("down")
         docker("rm", "--force", stranger)
-        again = testnet("down")
+        again = run("down")
     finally:
         docker("rm", "--force", stranger)
     assert begun.returncode == 0, begun.stderr
